@@ -1,0 +1,254 @@
+//! What every layer's decoder and encoder shares: the primitive productions and the one error.
+//!
+//! Decoders are `nom` parsers, functions from a slice to `(rest, value)`, named after the production in the
+//! specification. Inside a layer they fail with [`Malformed`], which points at the octets; at the layer's
+//! edge [`located`] turns that into a [`DecodeError`] with an offset.
+
+use nom::bytes::complete as bytes;
+use nom::error::{ErrorKind, ParseError};
+use nom::{IResult, Parser};
+
+/// What a parser returns: the rest of the input and a value.
+pub type Parsed<'a, T> = IResult<&'a [u8], T, Malformed<'a>>;
+
+/// A parser's failure: where it stood and what it wanted to see there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed<'a> {
+    at: &'a [u8],
+    expected: &'static str,
+}
+
+/// Octets that are not what the specification says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} at offset {offset}")]
+pub struct DecodeError {
+    /// Octets from the start of what was decoded.
+    pub offset: usize,
+    /// What the specification asks for there.
+    pub expected: &'static str,
+}
+
+impl<'a> ParseError<&'a [u8]> for Malformed<'a> {
+    // Parsers here name what they expect themselves; nom's own kinds only show for a bare combinator.
+    fn from_error_kind(at: &'a [u8], _: ErrorKind) -> Self {
+        Self {
+            at,
+            expected: "well-formed octets",
+        }
+    }
+
+    fn append(_: &'a [u8], _: ErrorKind, other: Self) -> Self {
+        other
+    }
+}
+
+/// The failure of a parser that stood `at` these octets and wanted `expected`.
+pub fn fail<'a>(at: &'a [u8], expected: &'static str) -> nom::Err<Malformed<'a>> {
+    nom::Err::Error(Malformed { at, expected })
+}
+
+/// Runs a parser over the whole of `input` and maps its failure to an offset. What the parser leaves is
+/// returned with the value.
+pub fn located<'a, T>(
+    input: &'a [u8],
+    mut parser: impl FnMut(&'a [u8]) -> Parsed<'a, T>,
+) -> Result<(&'a [u8], T), DecodeError> {
+    parser(input).map_err(|error| match error {
+        nom::Err::Error(m) | nom::Err::Failure(m) => DecodeError {
+            offset: input.len().saturating_sub(m.at.len()),
+            expected: m.expected,
+        },
+        nom::Err::Incomplete(_) => DecodeError {
+            offset: input.len(),
+            expected: "more octets",
+        },
+    })
+}
+
+/// One octet.
+pub fn uint8(input: &[u8]) -> Parsed<'_, u8> {
+    match input.split_first() {
+        Some((&octet, rest)) => Ok((rest, octet)),
+        None => Err(fail(input, "an octet")),
+    }
+}
+
+/// Two octets, most significant first.
+pub fn uint16(input: &[u8]) -> Parsed<'_, u16> {
+    match input.split_first_chunk::<2>() {
+        Some((octets, rest)) => Ok((rest, u16::from_be_bytes(*octets))),
+        None => Err(fail(input, "two octets")),
+    }
+}
+
+/// Exactly `count` octets.
+pub fn octets<'a>(count: usize) -> impl FnMut(&'a [u8]) -> Parsed<'a, &'a [u8]> {
+    move |input| match input.split_at_checked(count) {
+        Some((taken, rest)) => Ok((rest, taken)),
+        None => Err(fail(input, "as many octets as the length says")),
+    }
+}
+
+/// An unsigned integer of one to five octets, seven bits each (WSP 8.1.2).
+///
+/// Leading octets of `80` carry nothing and are accepted; more than 32 bits are not.
+pub fn uintvar(input: &[u8]) -> Parsed<'_, u32> {
+    let mut value = 0u32;
+    let mut rest = input;
+    for _ in 0..5 {
+        let (after, octet) = uint8(rest).map_err(|_| fail(input, "a uintvar"))?;
+        if value >> 25 != 0 {
+            return Err(fail(input, "a uintvar of at most 32 bits"));
+        }
+        value = value << 7 | u32::from(octet & 0x7F);
+        rest = after;
+        if octet & 0x80 == 0 {
+            return Ok((rest, value));
+        }
+    }
+    Err(fail(input, "a uintvar of at most five octets"))
+}
+
+/// Octets up to a NUL, which is consumed and not returned (the tail of WSP's Text-string, WBXML's termstr).
+pub fn terminated(input: &[u8]) -> Parsed<'_, &[u8]> {
+    let (rest, text) = bytes::take_while(|octet| octet != 0).parse(input)?;
+    match rest.split_first() {
+        Some((_, rest)) => Ok((rest, text)),
+        None => Err(fail(rest, "the NUL that ends a string")),
+    }
+}
+
+/// Appends a uintvar in its shortest form (WSP 8.1.2).
+pub fn put_uintvar(out: &mut Vec<u8>, value: u32) {
+    let septet = |shift: u32| (value >> shift & 0x7F) as u8;
+    for shift in [28, 21, 14, 7] {
+        if value >> shift != 0 {
+            out.push(septet(shift) | 0x80);
+        }
+    }
+    out.push(septet(0));
+}
+
+/// Octets that [`put_uintvar`] appends for `value`.
+#[must_use]
+pub const fn uintvar_len(value: u32) -> usize {
+    match value {
+        0..=0x7F => 1,
+        0x80..=0x3FFF => 2,
+        0x4000..=0x001F_FFFF => 3,
+        0x0020_0000..=0x0FFF_FFFF => 4,
+        _ => 5,
+    }
+}
+
+/// A length that fits a uintvar; anything a peer can send or a limit allows does.
+#[must_use]
+pub fn uintvar_of(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Defines a newtype over the wire's number with a named constant per assigned value, so that an unassigned
+/// value survives the round trip, and `name()` for logs.
+macro_rules! assigned_numbers {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $Name:ident($Repr:ty) {
+            $( $(#[$vmeta:meta])* $CONST:ident = $value:literal => $text:literal ),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis struct $Name(pub $Repr);
+
+        impl $Name {
+            $( $(#[$vmeta])* pub const $CONST: Self = Self($value); )*
+
+            /// The assigned name, or `None` for a number nobody assigned.
+            #[must_use]
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $( $value => Some($text), )*
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self.name() {
+                    Some(name) => f.write_str(name),
+                    None => write!(f, "{:#04x}", self.0),
+                }
+            }
+        }
+
+        impl std::fmt::Debug for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+pub(crate) use assigned_numbers;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn uintvar_examples_of_wsp_8_1_2() {
+        for (value, wire) in [
+            (0u32, &[0x00][..]),
+            (0x7F, &[0x7F]),
+            (0x87A5, &[0x82, 0x8F, 0x25]),
+            (u32::MAX, &[0x8F, 0xFF, 0xFF, 0xFF, 0x7F]),
+        ] {
+            let mut out = Vec::new();
+            put_uintvar(&mut out, value);
+            assert_eq!(out, wire);
+            assert_eq!(uintvar(wire), Ok((&[][..], value)));
+        }
+    }
+
+    #[test]
+    fn uintvar_is_liberal_with_leading_zeros_and_strict_on_overflow() {
+        assert_eq!(uintvar(&[0x80, 0x80, 0x05]), Ok((&[][..], 5)));
+        let error = |wire| located(wire, uintvar).unwrap_err();
+        assert_eq!(
+            error(&[0x90, 0x80, 0x80, 0x80, 0x00]).expected,
+            "a uintvar of at most 32 bits"
+        );
+        assert_eq!(
+            error(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]).expected,
+            "a uintvar of at most five octets"
+        );
+        assert_eq!(error(&[0x81]).expected, "a uintvar");
+    }
+
+    #[test]
+    fn an_error_says_where() {
+        let error = located(b"ab\0cd", |input| {
+            let (rest, _) = terminated(input)?;
+            terminated(rest)
+        })
+        .unwrap_err();
+        assert_eq!(error.offset, 5);
+        assert_eq!(
+            error.to_string(),
+            "expected the NUL that ends a string at offset 5"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn uintvar_round_trips(value: u32, tail: Vec<u8>) {
+            let mut wire = Vec::new();
+            put_uintvar(&mut wire, value);
+            prop_assert_eq!(wire.len(), uintvar_len(value));
+            wire.extend_from_slice(&tail);
+            prop_assert_eq!(uintvar(&wire), Ok((&tail[..], value)));
+        }
+    }
+}

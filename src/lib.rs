@@ -1,0 +1,5 @@
+//! wapbridge: a WAP gateway.
+
+pub mod codec;
+pub mod time;
+pub mod wdp;

@@ -1,0 +1,3 @@
+//! The `wapbridge` program.
+
+fn main() {}

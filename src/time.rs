@@ -1,0 +1,173 @@
+//! Virtual time: the moments the core is told about, and an index of wake-ups.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+use std::time::Duration;
+
+/// A moment, in microseconds since the owner of the clock started it.
+///
+/// The core never reads a clock; whoever drives it says what time it is. The simulator starts at zero,
+/// the server at its own start.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The start of the clock.
+    pub const ZERO: Self = Self(0);
+
+    /// The moment `micros` microseconds after the start.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the start.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Time passed since `earlier`; zero when `earlier` is in the future.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.6}s", Duration::from_micros(self.0).as_secs_f64())
+    }
+}
+
+/// An index of wake-ups: who wants to be looked at, and when.
+///
+/// It is only an index. The deadline itself is a field of the state it belongs to; a wake-up that fires
+/// for a key that is gone, or whose deadline has moved later, is answered with "not yet" by its owner
+/// (who then schedules the new moment). Nothing is ever removed before its time, so cancelling is free
+/// and an idle key costs nothing.
+#[derive(Debug)]
+pub struct Timers<K> {
+    heap: BinaryHeap<Reverse<(Instant, K)>>,
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    /// An empty index.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+        }
+    }
+
+    /// Asks for `key` to come out of [`pop_due`](Self::pop_due) once it is `at`.
+    pub fn schedule(&mut self, at: Instant, key: K) {
+        self.heap.push(Reverse((at, key)));
+    }
+
+    /// The next moment something is due.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one key whose moment has come, earliest first, ties in the order of the keys.
+    ///
+    /// Memory grown by a burst is given back once the index is nearly empty.
+    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+        if self.next()? > now {
+            return None;
+        }
+        let Reverse((_, key)) = self.heap.pop()?;
+        if self.heap.capacity() > 1024 && self.heap.len() < self.heap.capacity() / 8 {
+            self.heap.shrink_to(self.heap.capacity() / 4);
+        }
+        Some(key)
+    }
+
+    /// Wake-ups held, stale ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether no wake-up is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+}
+
+impl<K: Ord + Copy> Default for Timers<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn wake_ups_come_out_in_order_and_not_before_their_time() {
+        let mut timers = Timers::new();
+        timers.schedule(at(3), 'c');
+        timers.schedule(at(1), 'b');
+        timers.schedule(at(1), 'a');
+        assert_eq!(timers.next(), Some(at(1)));
+        assert_eq!(timers.pop_due(Instant::ZERO), None);
+        assert_eq!(timers.pop_due(at(2)), Some('a'));
+        assert_eq!(timers.pop_due(at(2)), Some('b'));
+        assert_eq!(timers.pop_due(at(2)), None);
+        assert_eq!(timers.pop_due(at(9)), Some('c'));
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let mut timers = Timers::new();
+        for key in 0..100_000 {
+            timers.schedule(at(1), key);
+        }
+        while timers.pop_due(at(1)).is_some() {}
+        assert!(timers.heap.capacity() < 10_000);
+    }
+
+    #[test]
+    fn time_saturates_instead_of_wrapping() {
+        assert_eq!(at(1) - at(2), Duration::ZERO);
+        assert_eq!(
+            Instant::from_micros(u64::MAX) + Duration::MAX,
+            Instant::from_micros(u64::MAX)
+        );
+    }
+}
