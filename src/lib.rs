@@ -1,5 +1,6 @@
 //! wapbridge: a WAP gateway.
 
 pub mod codec;
+pub mod gateway;
 pub mod time;
 pub mod wdp;

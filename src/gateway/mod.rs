@@ -1,0 +1,3 @@
+//! The gateway's core.
+
+pub mod fetch;
