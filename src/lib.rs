@@ -2,5 +2,6 @@
 
 pub mod codec;
 pub mod gateway;
+pub mod random;
 pub mod time;
 pub mod wdp;
