@@ -87,7 +87,7 @@ pub struct Sessions {
     by_peer: HashMap<Peer, usize, Hasher>,
     by_id: HashMap<u32, usize, Hasher>,
     owners: HashMap<Handle, Owner, Hasher>,
-    idle: Timers<SessionKey>,
+    idle: Timers,
     indications: VecDeque<Indication>,
     random: Random,
     next_serial: u64,
@@ -148,16 +148,18 @@ impl Sessions {
 
     /// Forgets sessions whose time has come.
     pub fn handle_timeout(&mut self, now: Instant, wtp: &mut Endpoint) {
-        while let Some(key) = self.idle.pop_due(now) {
-            let Some(session) = self.session(key) else {
+        while let Some(slot) = self.idle.pop_due(now) {
+            let Some(session) = self.sessions.get(slot) else {
                 continue;
             };
             let expires = session.used + self.config.idle_timeout;
-            if expires > now || !session.methods.is_empty() {
-                let again = expires.max(now + self.config.idle_timeout / 8);
-                self.idle.schedule(again, key);
+            if expires > now {
+                self.idle.schedule(expires, slot);
+            } else if !session.methods.is_empty() {
+                self.idle.schedule(now + self.config.idle_timeout / 8, slot);
             } else {
                 self.stats.expired += 1;
+                let key = SessionKey { slot, id: session.id };
                 self.end(now, key, AbortReason::DISCONNECT, wtp);
             }
         }
@@ -229,7 +231,7 @@ impl Sessions {
         })
         .encode(&mut sdu);
         wtp.result(now, transaction, sdu.into());
-        self.idle.schedule(now + self.config.idle_timeout, key);
+        self.idle.schedule(now + self.config.idle_timeout, key.slot);
     }
 
     /// S-Disconnect.req while connecting: the session is refused with a status for the client.
