@@ -21,9 +21,9 @@ use crate::server::clock::Clock;
 use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::socket::{Socket, bind_group};
-use crate::upstream::Upstream;
+use crate::gateway;
+use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
-use crate::{gateway, upstream};
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -36,8 +36,8 @@ pub struct Config {
     pub shards: usize,
     /// The core's part.
     pub gateway: Arc<gateway::Config>,
-    /// The upstream client's part.
-    pub upstream: upstream::Config,
+    /// Whom to trust upstream.
+    pub tls: Tls,
 }
 
 /// Why a server did not start.
@@ -51,9 +51,6 @@ pub enum StartError {
         /// The system's word.
         source: io::Error,
     },
-    /// The upstream client cannot be set up.
-    #[error(transparent)]
-    Upstream(#[from] upstream::SetupError),
     /// The system refused a thread, a runtime or randomness.
     #[error("cannot start a shard: {0}")]
     System(#[from] io::Error),
@@ -86,11 +83,10 @@ impl Server {
     /// Binds every address, then starts the shards.
     ///
     /// # Errors
-    /// When an address cannot be bound, or the upstream client finds no certificate to trust.
+    /// When an address cannot be bound, or the system refuses a thread.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
         let shards = config.shards.max(1);
-        let upstream = upstream::Shared::new(&config.upstream)?;
         let mut addresses = Vec::new();
         let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let connection_mode = config.connection_mode.iter().map(|a| (Service::ConnectionMode, *a));
@@ -109,7 +105,7 @@ impl Server {
             .enumerate()
             .map(|(number, sockets)| {
                 let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
-                spawn(number, gateway, clock, sockets, upstream.clone())
+                spawn(number, gateway, clock, sockets, Upstream::new(&config.tls))
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { addresses, shards })
@@ -182,7 +178,7 @@ fn spawn(
     gateway: Gateway,
     clock: Clock,
     sockets: Vec<(Service, std::net::UdpSocket)>,
-    upstream: upstream::Shared,
+    upstream: Upstream,
 ) -> io::Result<ShardHandle> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
     let (shown, published) = watch::channel(Published::default());
@@ -201,7 +197,7 @@ fn spawn(
                             gateway,
                             clock,
                             sockets,
-                            upstream: upstream.client(),
+                            upstream: Arc::new(upstream),
                             mailbox: orders,
                             published: shown,
                         };

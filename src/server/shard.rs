@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::{pending, poll_fn};
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::{mpsc, watch};
@@ -22,7 +23,7 @@ pub(super) struct Shard {
     pub(super) gateway: Gateway,
     pub(super) clock: Clock,
     pub(super) sockets: Vec<Socket>,
-    pub(super) upstream: Upstream,
+    pub(super) upstream: Arc<Upstream>,
     /// Orders from the control thread; the shard stops when it is closed.
     pub(super) mailbox: mpsc::Receiver<Command>,
     /// Where the counters are shown once a second.
@@ -150,14 +151,14 @@ impl Shard {
 
 /// The upstream requests under way.
 struct Fetches {
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     running: JoinSet<(RequestId, Result<Reply, FetchError>)>,
     handles: HashMap<RequestId, AbortHandle>,
 }
 
 impl Fetches {
     fn start(&mut self, id: RequestId, request: crate::gateway::fetch::Request) {
-        let upstream = self.upstream.clone();
+        let upstream = Arc::clone(&self.upstream);
         let handle = self.running.spawn(async move { (id, upstream.fetch(request).await) });
         self.handles.insert(id, handle);
     }
