@@ -123,6 +123,13 @@ impl Air {
         self.handset.stats()
     }
 
+    /// Stays on the air for a while without wanting anything, to repeat a lost acknowledgement.
+    pub(super) async fn linger(&mut self, time: Duration) -> Result<(), AirError> {
+        let until = self.clock.now() + time;
+        while !self.handset.is_idle() && self.turn(until).await? {}
+        Ok(())
+    }
+
     /// Runs until something happens.
     async fn event(&mut self, patience: Duration) -> Result<Event, AirError> {
         let until = self.clock.now() + patience;
@@ -131,31 +138,40 @@ impl Air {
             if let Some(event) = self.handset.poll_event() {
                 return Ok(event);
             }
-            if self.clock.now() >= until {
+            if !self.turn(until).await? {
                 return Err(AirError::Silence(patience));
             }
-            let wake = self.handset.poll_timeout().map_or(until, |at| at.min(until));
-            tokio::select! {
-                received = self.socket.recv(&mut self.received) => match received {
-                    Ok(len) => {
-                        let now = self.clock.now();
-                        let octets = self.received.get(..len).unwrap_or_default();
-                        if let Some(watcher) = &mut self.watcher {
-                            watcher(now, Direction::In, octets);
-                        }
-                        self.handset.handle_datagram(now, self.peer, octets);
+        }
+    }
+
+    /// Waits for a datagram or a timer and handles it; false when `until` came first.
+    async fn turn(&mut self, until: Instant) -> Result<bool, AirError> {
+        if self.clock.now() >= until {
+            return Ok(false);
+        }
+        let wake = self.handset.poll_timeout().map_or(until, |at| at.min(until));
+        tokio::select! {
+            received = self.socket.recv(&mut self.received) => match received {
+                Ok(len) => {
+                    let now = self.clock.now();
+                    let octets = self.received.get(..len).unwrap_or_default();
+                    if let Some(watcher) = &mut self.watcher {
+                        watcher(now, Direction::In, octets);
                     }
-                    // Nobody listens there yet, or not any more: retransmission is our answer to that.
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                        tokio::time::sleep(REFUSED_PAUSE).await;
-                    }
-                    Err(error) => return Err(error.into()),
-                },
-                () = tokio::time::sleep_until(self.clock.system(wake).into()) => {
-                    self.handset.handle_timeout(self.clock.now());
+                    self.handset.handle_datagram(now, self.peer, octets);
                 }
+                // Nobody listens there yet, or not any more: retransmission is our answer to that.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            },
+            () = tokio::time::sleep_until(self.clock.system(wake).into()) => {
+                self.handset.handle_timeout(self.clock.now());
             }
         }
+        self.drain().await?;
+        Ok(true)
     }
 
     async fn drain(&mut self) -> io::Result<()> {
