@@ -2,5 +2,6 @@
 
 pub mod codec;
 pub mod gateway;
+pub mod route;
 pub mod time;
 pub mod wdp;
