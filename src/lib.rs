@@ -1,5 +1,6 @@
 //! wapbridge: a WAP gateway.
 
+pub mod admin;
 pub mod cli;
 pub mod codec;
 pub mod config;
