@@ -1,5 +1,7 @@
 //! What operators see when a configuration is right, and when it is not.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;

@@ -42,7 +42,7 @@ pub fn run() -> ExitCode {
 
 /// Loads the configuration the operator named, or the one in the working directory.
 fn load(file: Option<&Path>) -> Result<(PathBuf, Settings), Report> {
-    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
     if file.is_none() && !path.exists() {
         return Err(Report::unreadable(
             DEFAULT_FILE,

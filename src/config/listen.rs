@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use toml::Spanned;
+
 use super::section::Section;
 use super::value::Wrong;
 
@@ -44,11 +46,9 @@ impl ListenSettings {
             ("connection_mode", &connection_mode),
             ("connectionless", &connectionless),
         ] {
-            for address in addresses.iter().flat_map(|spanned| spanned.get_ref()) {
+            for address in addresses.iter().flat_map(Spanned::get_ref) {
                 if address.port() != 0 && seen.contains(address) {
-                    let at = addresses
-                        .as_ref()
-                        .map_or(at.clone(), |spanned| spanned.span());
+                    let at = addresses.as_ref().map_or_else(|| at.clone(), Spanned::span);
                     section.invalid(
                         key,
                         at,
@@ -61,9 +61,8 @@ impl ListenSettings {
                 seen.push(*address);
             }
         }
-        let addresses = |read: Option<toml::Spanned<Vec<_>>>| {
-            read.map(toml::Spanned::into_inner).unwrap_or_default()
-        };
+        let addresses =
+            |read: Option<Spanned<Vec<_>>>| read.map(Spanned::into_inner).unwrap_or_default();
         Self {
             connection_mode: addresses(connection_mode),
             connectionless: addresses(connectionless),

@@ -15,6 +15,7 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 pub use listen::{AdminSettings, ListenSettings};
@@ -61,7 +62,7 @@ impl Settings {
             };
             Report::unreadable(&name, &error.to_string(), help)
         })?;
-        let directory = path.parent().unwrap_or(Path::new(""));
+        let directory = path.parent().unwrap_or_else(|| Path::new(""));
         Self::parse(&source, &name, directory)
     }
 
@@ -124,8 +125,8 @@ impl Settings {
 
 fn read_tls(section: &Section<'_, '_>, directory: &Path) -> Option<Tls> {
     let ca_files = section.spanned::<Vec<PathBuf>>("ca_file");
-    let at = ca_files.as_ref().map(toml::Spanned::span);
-    let ca_files = ca_files.map(toml::Spanned::into_inner).unwrap_or_default();
+    let at = ca_files.as_ref().map(Spanned::span);
+    let ca_files = ca_files.map(Spanned::into_inner).unwrap_or_default();
     let settings = TlsSettings {
         ca_files: ca_files.iter().map(|file| directory.join(file)).collect(),
     };

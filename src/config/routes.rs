@@ -97,7 +97,7 @@ fn read_one(
             ),
         );
     }
-    for port in ports.iter().flat_map(|ports| ports.get_ref()) {
+    for port in ports.iter().flat_map(Spanned::get_ref) {
         if !listen.may_have_port(*port) {
             let at = ports.as_ref().map_or(0..0, Spanned::span);
             section.invalid(

@@ -192,10 +192,11 @@ fn classify(error: &(dyn Error + 'static)) -> FetchError {
         use std::io::ErrorKind::{InvalidData, InvalidInput};
         matches!(io.kind(), InvalidData | InvalidInput)
     });
-    if broken_framing {
+    let http2 = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>());
+    if broken_framing || http2.is_some_and(h2::Error::is_library) {
         return failed(
             Failure::Malformed,
-            format!("the reply's body is not HTTP: {}", root_cause(error)),
+            format!("the reply breaks off HTTP: {}", root_cause(error)),
         );
     }
     let cause = if protocol.is_some_and(hyper::Error::is_incomplete_message) {
@@ -215,7 +216,7 @@ fn failed(failure: Failure, detail: String) -> FetchError {
 const POOL_IDLE: Duration = Duration::from_secs(50);
 /// Idle HTTP/1 connections kept per origin and shard; more are closed when they become idle.
 const POOL_MAX_IDLE: usize = 256;
-/// Largest head of an HTTP/1 reply.
+/// Largest head of an HTTP/1 reply; hyper may overshoot it by one read, which is no larger.
 const MAX_HEAD: usize = 64 * 1024;
 /// Largest head of an HTTP/2 reply.
 const MAX_HEAD_H2: u32 = 64 * 1024;

@@ -131,11 +131,7 @@ fn explain_certificate(error: &CertificateError) -> String {
         } => format!(
             "the certificate is for another name: asked for {}, it names {}",
             expected.to_str(),
-            if presented.is_empty() {
-                "none".to_owned()
-            } else {
-                presented.join(", ")
-            }
+            names(presented)
         ),
         CertificateError::UnknownIssuer => {
             "the certificate's issuer is not trusted; if it is your own authority, name its \
@@ -146,6 +142,17 @@ fn explain_certificate(error: &CertificateError) -> String {
         CertificateError::BadSignature => "the certificate's signature is wrong".to_owned(),
         other => format!("the certificate is invalid: {other}"),
     }
+}
+
+/// The names a certificate is for, which rustls gives as `DnsName("...")`.
+fn names(presented: &[String]) -> String {
+    if presented.is_empty() {
+        return "none".to_owned();
+    }
+    let bare = presented
+        .iter()
+        .map(|name| name.split('"').nth(1).unwrap_or(name));
+    bare.collect::<Vec<_>>().join(", ")
 }
 
 fn explain_alert(alert: AlertDescription) -> String {
