@@ -1,7 +1,13 @@
 //! The command line.
 
+mod air;
 mod check;
+mod demo;
 pub mod log;
+mod packet;
+mod relay;
+mod request;
+mod serve;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -21,7 +27,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Check(check::Check),
+    Post(request::Post),
+    Get(request::Get),
+    Demo(demo::Demo),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -29,7 +39,11 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Post(post) => post.run(),
+        Command::Get(get) => get.run(),
+        Command::Demo(demo) => demo.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,5 +83,7 @@ fn complain(error: &anyhow::Error) {
 
 const EXAMPLES: &str = "\
 Examples:
-  wapbridge check                      check ./wapbridge.toml
-  wapbridge check /etc/wapbridge.toml  check another file";
+  wapbridge demo                                 see the whole chain work, on this machine alone
+  wapbridge check /etc/wapbridge.toml            check a configuration
+  wapbridge serve --config /etc/wapbridge.toml   run the gateway
+  wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/";

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin};
+use crate::admin::metrics::Metrics;
+use crate::admin::{self, Phase, Readiness};
 use crate::config::Settings;
-use crate::server::{Config, Server};
+use crate::server::{self, Config, Published, Server};
 use crate::wdp::Service;
 
 /// Run the gateway.
@@ -27,7 +30,7 @@ impl Serve {
     /// Runs until SIGTERM or SIGINT, then drains and returns.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let (path, settings) = super::load(self.config.as_deref())?;
-        super::log::start(&settings.log)?;
+        super::log::init(&settings.log);
         info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(run(settings))
@@ -37,15 +40,19 @@ impl Serve {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let admin = match settings.admin.listen {
-        Some(address) => Some(Admin::bind(address).await.with_context(|| format!("admin: cannot listen on {address}"))?),
-        None => None,
-    };
+    let readiness = Readiness::default();
+    let metrics = Metrics::install();
+    let listener = TcpListener::bind(settings.admin.listen)
+        .await
+        .with_context(|| format!("[admin]: cannot listen on {}", settings.admin.listen))?;
+    info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
+    tokio::spawn(admin::serve(listener, readiness.clone(), metrics.clone(), std::future::pending()));
+
     let server = Server::start(Config {
         connection_mode: settings.listen.connection_mode.clone(),
         connectionless: settings.listen.connectionless.clone(),
         shards: settings.listen.shards,
-        gateway: Arc::new(settings.gateway()),
+        gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
     })?;
     for (service, address) in server.addresses() {
@@ -56,20 +63,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             }
         }
     }
-    if let Some(admin) = &admin {
-        info!(address = %admin.address(), "admin: /livez, /readyz, /metrics");
-        admin.publish_from(server.watch(), admin::PUBLISH_INTERVAL);
-        admin.set_ready(true);
-    }
-    info!(routes = settings.routes.len(), "ready");
+    tokio::spawn(publish(server.watch(), metrics));
+    readiness.set(Phase::Ready);
+    info!("ready");
 
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: draining"),
         _ = interrupt.recv() => info!("SIGINT: draining"),
     }
-    if let Some(admin) = &admin {
-        admin.set_ready(false);
-    }
+    readiness.set(Phase::Draining);
     tokio::select! {
         quiet = server.drain(DRAIN_TIMEOUT) => {
             if !quiet {
@@ -83,6 +85,17 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     server.stop();
     info!("stopped");
     Ok(())
+}
+
+/// Gives the shards' counters their names, once a second.
+async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        let shown: Vec<Published> = shards.iter().map(|shard| *shard.borrow()).collect();
+        let (stats, shell) = server::total(&shown);
+        metrics.publish(&admin::samples(&stats, &shell));
+    }
 }
 
 /// How long exchanges under way may take to finish after SIGTERM.

@@ -4,12 +4,15 @@
 //! place that turns a failure into a status the handset understands, a stable label and a remedy.
 
 use crate::gateway::fetch::Failure;
+use crate::route::Refusal;
 
 /// Why a request was answered by the gateway itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Problem {
     /// The URI or a header block cannot be read.
     BadRequest,
+    /// The URI is longer than we take.
+    UriTooLong,
     /// No route allows the URI; it was not fetched.
     NoRoute,
     /// The method is none we can forward.
@@ -32,6 +35,7 @@ impl Problem {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::UriTooLong => 414,
             Self::NoRoute => 403,
             Self::UnknownMethod => 501,
             Self::Busy | Self::Draining => 503,
@@ -46,6 +50,7 @@ impl Problem {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::UriTooLong => "uri_too_long",
             Self::NoRoute => "no_route",
             Self::UnknownMethod => "unknown_method",
             Self::Busy => "busy",
@@ -61,6 +66,7 @@ impl Problem {
     pub const fn text(self) -> &'static str {
         match self {
             Self::BadRequest => "The gateway could not read the request.",
+            Self::UriTooLong => "The address is too long.",
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
             Self::Busy | Self::Draining => "The gateway is busy. Try again later.",
@@ -74,7 +80,7 @@ impl Problem {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::UnknownMethod => "look at what the handset sent with `wapbridge decode`",
+            Self::BadRequest | Self::UriTooLong | Self::UnknownMethod => "look at what the handset sent with `wapbridge decode`",
             Self::NoRoute => "add a [[route]] whose match is a prefix of this URI, if it should be forwarded",
             Self::Busy => "raise max_exchanges in [limits], or look why the origin is slow",
             Self::Draining => "none needed: the gateway is stopping",
@@ -82,6 +88,14 @@ impl Problem {
             Self::Deadline => "the origin is slow: look at its load, or raise the route's timeout",
             Self::Upstream(failure) => failure.remedy(),
         }
+    }
+}
+
+/// The problem behind a route's refusal.
+pub(super) const fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::TooLong => Problem::UriTooLong,
+        Refusal::Address(_) | Refusal::NoRoute => Problem::NoRoute,
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Config {
     /// Bounds of the gateway itself.
     pub limits: Limits,
     /// Where requests may go.
-    pub routes: Routes,
+    pub routes: Arc<Routes>,
 }
 
 /// Bounds of the gateway itself; each layer below has its own.
@@ -49,8 +49,6 @@ pub struct Config {
 pub struct Limits {
     /// Upstream requests in flight at once per shard. Beyond it a handset is answered 503. Default: 4 096.
     pub max_exchanges: usize,
-    /// Longest URI taken from a handset, in octets; a longer one is answered 400. Default: 2 048.
-    pub max_uri: usize,
     /// The core's own deadline comes this much after the upstream client's, so that its more precise word
     /// is heard first. Default: 500 ms.
     pub deadline_grace: Duration,
@@ -60,7 +58,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_exchanges: 4_096,
-            max_uri: 2_048,
             deadline_grace: Duration::from_millis(500),
         }
     }
@@ -299,10 +296,7 @@ impl Gateway {
         let verb = request::method(invocation.method).map_err(plain)?;
         exchange.verb = verb.clone();
         let headers = request::headers(invocation).map_err(plain)?;
-        let uri = Some(invocation.uri.as_ref())
-            .filter(|uri| uri.len() <= config.limits.max_uri)
-            .and_then(|uri| std::str::from_utf8(uri).ok())
-            .ok_or_else(|| plain(Problem::BadRequest))?;
+        let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let target = config
             .routes
@@ -313,18 +307,19 @@ impl Gateway {
                 content_type: text(http::header::CONTENT_TYPE),
                 user_agent: text(http::header::USER_AGENT),
             })
-            .map_err(|refusal| (refusal.problem(), Some(refusal.to_string())))?;
+            .map_err(|refusal| (answer::refused(refusal), Some(refusal.to_string())))?;
         exchange.record.route = Some(target.route);
         // What cannot be delivered need not be read.
-        let max_reply = exchange.max_reply.map_or(target.max_reply, |max| max.min(target.max_reply));
+        let cost = target.limits;
+        let max_reply = exchange.max_reply.map_or(cost.max_reply, |max| max.min(cost.max_reply));
         Ok(Request {
             method: verb,
             uri: target.uri,
             headers,
             body: invocation.body.clone().unwrap_or_default(),
             max_reply,
-            connect_timeout: target.connect_timeout,
-            timeout: target.timeout,
+            connect_timeout: cost.connect_timeout,
+            timeout: cost.timeout,
         })
     }
 

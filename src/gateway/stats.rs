@@ -38,8 +38,9 @@ pub struct Stats {
 }
 
 /// Every problem, in the order of [`Stats::problems`].
-pub const PROBLEMS: [Problem; 14] = [
+pub const PROBLEMS: [Problem; 15] = [
     Problem::BadRequest,
+    Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,
     Problem::Busy,

@@ -216,7 +216,7 @@ fn start_gateway(authority: &Authority, origin: SocketAddr, broken: Option<Break
         },
         wsp: wsp::session::Config::default(),
         limits: Limits::default(),
-        routes: Routes::new(vec![route]),
+        routes: Arc::new(Routes::new(vec![route])),
     };
     Ok(Server::start(server::Config {
         connection_mode: vec![(Ipv4Addr::LOCALHOST, 0).into()],
