@@ -133,7 +133,7 @@ impl Handset {
         }
         let mut sdu = Vec::new();
         Pdu::Connect(pdu::Connect {
-            version: pdu::VERSION_1_0,
+            version: pdu::VERSION,
             capabilities: &capabilities,
             headers: &headers,
         })
@@ -224,7 +224,6 @@ impl Handset {
         let mut sdu = Vec::new();
         Pdu::Resume(pdu::Resume {
             session_id,
-            capabilities: &[],
             headers: &[],
         })
         .encode(&mut sdu);
@@ -288,13 +287,16 @@ impl Handset {
     fn run(&mut self, now: Instant) {
         while let Some(indication) = self.wtp.poll_indication() {
             match indication {
-                wtp::Indication::Result { handle, data } => {
+                wtp::Indication::Result { handle, data, .. } => {
                     self.wtp.acknowledge(now, handle, &[]);
                     self.result(handle, &data);
                 }
                 wtp::Indication::Abort { handle, reason, .. } => self.aborted(handle, reason),
                 wtp::Indication::Invoke { handle, class, data, .. } => self.invoked(now, handle, class, &data),
-                wtp::Indication::InvokeConfirmed { .. } | wtp::Indication::ResultConfirmed { .. } => {}
+                wtp::Indication::InvokeConfirmed { .. }
+                | wtp::Indication::ResultConfirmed { .. }
+                | wtp::Indication::InvokeData { .. }
+                | wtp::Indication::ResultData { .. } => {}
             }
         }
     }
@@ -302,10 +304,11 @@ impl Handset {
     /// TR-Result.ind.
     fn result(&mut self, handle: Handle, data: &Bytes) {
         let pdu = Pdu::decode(data);
+        let wanted = self.config.capabilities.clone().unwrap_or_default();
         if self.connecting == Some(handle) {
             self.connecting = None;
             self.events.push_back(match pdu {
-                Ok(Pdu::ConnectReply(reply)) => match capability::decode_reply(reply.capabilities) {
+                Ok(Pdu::ConnectReply(reply)) => match capability::decode_reply(&wanted, reply.capabilities) {
                     Ok(agreed) => {
                         self.session = Some(reply.session_id);
                         Event::Connected(agreed)
@@ -362,13 +365,9 @@ impl Handset {
 }
 
 fn read_reply(data: &Bytes, reply: &pdu::Reply<'_>) -> Option<Reply> {
-    let (rest, content_type) = if reply.headers.is_empty() {
-        (&[][..], "*/*".into())
-    } else {
-        header::decode_content_type(reply.headers).ok()?
-    };
-    let headers = header::fields(rest)
-        .map_while(Result::ok)
+    let (content_type, rest) = header::decode_content_type(reply.headers).ok()?;
+    let headers = header::fields(rest, &[])
+        .filter_map(Result::ok)
         .map(|field| (field.name.into_owned(), field.value.into_owned()))
         .collect();
     Some(Reply {

@@ -1,7 +1,7 @@
 //! The names of what the shards count.
 
 use super::metrics::Sample;
-use crate::gateway::{PROBLEMS, Stats};
+use crate::gateway::Stats;
 use crate::server::ShellStats;
 
 /// Every number of the server, named.
@@ -106,7 +106,7 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
         ended("unacknowledged", stats.unacknowledged),
         ended("aborted", stats.aborted),
     ]);
-    for (problem, value) in PROBLEMS.iter().zip(stats.problems) {
+    for (problem, value) in stats.problems.iter() {
         let name = "wapbridge_problems_total";
         let help = "Requests the gateway answered by itself, by why.";
         all.push(Sample::counter(name, help, value).label("problem", problem.label()));

@@ -21,8 +21,8 @@ fn line(pdu: &Pdu<'_>, len: usize) -> String {
     let written = match pdu {
         Pdu::Invoke(invoke) => write!(line, "Invoke class {}{}", invoke.class.to_wire(), packet(&invoke.packet, Some(0))),
         Pdu::Result(result) => write!(line, "Result{}", packet(result, Some(0))),
-        Pdu::SegmentedInvoke { psn, packet: inner } => write!(line, "Segmented Invoke {psn}{}", packet(inner, None)),
-        Pdu::SegmentedResult { psn, packet: inner } => write!(line, "Segmented Result {psn}{}", packet(inner, None)),
+        Pdu::SegmentedInvoke(psn, inner) => write!(line, "Segmented Invoke {psn}{}", packet(inner, None)),
+        Pdu::SegmentedResult(psn, inner) => write!(line, "Segmented Result {psn}{}", packet(inner, None)),
         Pdu::Ack(ack) => {
             let verify = if ack.verify { ", verification" } else { "" };
             write!(line, "Ack{verify}{}", again(ack.repeated))

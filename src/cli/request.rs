@@ -97,8 +97,7 @@ fn run(common: &Common, method: Method, headers: &[(String, String)], body: &[u8
     let config = Config {
         capabilities: (!common.bare).then(|| Capabilities {
             client_sdu: common.client_sdu,
-            server_sdu: 0,
-            ..Capabilities::default()
+            ..Capabilities::default().with_server_sdu(0)
         }),
         headers: vec![("User-Agent".into(), concat!("wapbridge/", env!("CARGO_PKG_VERSION")).into())],
         ..Config::default()

@@ -42,11 +42,13 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let readiness = Readiness::default();
     let metrics = Metrics::install();
-    let listener = TcpListener::bind(settings.admin.listen)
-        .await
-        .with_context(|| format!("[admin]: cannot listen on {}", settings.admin.listen))?;
-    info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
-    tokio::spawn(admin::serve(listener, readiness.clone(), metrics.clone(), std::future::pending()));
+    for address in &settings.admin.listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("[admin]: cannot listen on {address}"))?;
+        info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
+        tokio::spawn(admin::serve(listener, readiness.clone(), metrics.clone(), std::future::pending()));
+    }
 
     let server = Server::start(Config {
         connection_mode: settings.listen.connection_mode.clone(),

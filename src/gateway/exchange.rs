@@ -1,10 +1,12 @@
 //! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
 
+use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
-use crate::time::{Instant, Timers};
+use crate::random::Hasher;
+use crate::time::{Instant, Wakeups};
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::MethodId;
 
@@ -31,16 +33,27 @@ pub(super) enum State {
 }
 
 /// The exchanges of one gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_method: hashbrown::HashMap<MethodId, RequestId>,
-    deadlines: Timers,
+    by_method: HashMap<MethodId, RequestId, Hasher>,
+    deadlines: Wakeups,
     next_generation: u32,
     fetching: usize,
 }
 
 impl Exchanges {
+    /// None yet.
+    pub(super) fn new(hasher: Hasher) -> Self {
+        Self {
+            slots: Slab::new(),
+            by_method: HashMap::with_hasher(hasher),
+            deadlines: Wakeups::new(),
+            next_generation: 0,
+            fetching: 0,
+        }
+    }
+
     /// Takes one in and names it.
     pub(super) fn insert(&mut self, exchange: Exchange) -> RequestId {
         self.next_generation = self.next_generation.wrapping_add(1);

@@ -23,10 +23,10 @@ use crate::gateway::exchange::{Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::gateway::record::{Ending, ExchangeRecord};
 pub use crate::gateway::stats::Stats;
+use crate::random::Random;
 use crate::route::{RequestView, Routes};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
-use crate::wsp::AbortReason;
 use crate::wsp::method::{Invocation, MethodId};
 use crate::wsp::sessions::{self, Indication, Sessions};
 use crate::{wsp, wtp};
@@ -99,10 +99,11 @@ impl Gateway {
     /// A gateway that has heard nothing yet. `seed` decides everything that is random in it.
     #[must_use]
     pub fn new(config: Arc<Config>, seed: u64, now: Instant) -> Self {
+        let mut random = Random::new(seed);
         Self {
-            wtp: wtp::Endpoint::new(config.wtp.clone(), seed, now),
-            sessions: Sessions::new(config.wsp.clone(), seed.rotate_left(32) ^ 1),
-            exchanges: Exchanges::default(),
+            wtp: wtp::Endpoint::new(config.wtp.clone(), random.u64(), now),
+            sessions: Sessions::new(config.wsp.clone(), random.u64()),
+            exchanges: Exchanges::new(random.hasher()),
             events: VecDeque::new(),
             draining: false,
             stats: Stats::default(),
@@ -272,7 +273,7 @@ impl Gateway {
                 exchange.record.problem = Some(problem);
                 exchange.record.detail = detail;
                 exchange.record.replied = Some(now);
-                self.stats.count(problem);
+                self.stats.problems.add(problem);
                 self.exchanges.insert(exchange);
                 self.sessions.reply(now, method, sdu, &mut self.wtp);
             }
@@ -293,7 +294,7 @@ impl Gateway {
         if self.exchanges.in_flight() >= config.limits.max_exchanges {
             return Err(plain(Problem::Busy));
         }
-        let verb = request::method(invocation.method).map_err(plain)?;
+        let verb = request::method(invocation).map_err(plain)?;
         exchange.verb = verb.clone();
         let headers = request::headers(invocation).map_err(plain)?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
@@ -354,7 +355,7 @@ impl Gateway {
         exchange.record.problem = Some(problem);
         exchange.record.detail = detail;
         exchange.record.replied = Some(now);
-        self.stats.count(problem);
+        self.stats.problems.add(problem);
         self.exchanges.replying(id);
         self.sessions.reply(now, method, sdu, &mut self.wtp);
     }

@@ -3,13 +3,13 @@
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VIA};
 
 use crate::gateway::answer::Problem;
-use crate::wsp::header::{self, Field};
+use crate::wsp::header::{self, CodePage, Field, FieldError};
 use crate::wsp::method::Invocation;
 use crate::wsp::pdu;
 
 /// The HTTP method of a WSP one (WSP 8.2.3, table 34).
-pub(super) fn method(method: pdu::Method) -> Result<http::Method, Problem> {
-    Ok(match method {
+pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Problem> {
+    Ok(match invocation.method {
         pdu::Method::GET => http::Method::GET,
         pdu::Method::OPTIONS => http::Method::OPTIONS,
         pdu::Method::HEAD => http::Method::HEAD,
@@ -17,7 +17,10 @@ pub(super) fn method(method: pdu::Method) -> Result<http::Method, Problem> {
         pdu::Method::TRACE => http::Method::TRACE,
         pdu::Method::POST => http::Method::POST,
         pdu::Method::PUT => http::Method::PUT,
-        _ => return Err(Problem::UnknownMethod),
+        _ => {
+            let name = invocation.extended.as_deref().ok_or(Problem::UnknownMethod)?;
+            http::Method::from_bytes(name.as_bytes()).map_err(|_| Problem::UnknownMethod)?
+        }
     })
 }
 
@@ -27,15 +30,17 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
     let mut own = HeaderMap::new();
     let mut fields = invocation.headers.as_ref();
     if invocation.body.is_some() && !fields.is_empty() {
-        let (rest, content_type) = header::decode_content_type(fields).map_err(|_| Problem::BadRequest)?;
-        let content_type = HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
-        own.insert(CONTENT_TYPE, content_type);
+        let (content_type, rest) = header::decode_content_type(fields).map_err(|_| Problem::BadRequest)?;
+        if !content_type.is_empty() {
+            let content_type = HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
+            own.insert(CONTENT_TYPE, content_type);
+        }
         fields = rest;
     }
-    collect(fields, &mut own, |_| true)?;
+    collect(fields, &invocation.pages, &mut own, |_| true)?;
 
     let mut all = HeaderMap::new();
-    collect(&invocation.session_headers, &mut all, |name| !own.contains_key(name))?;
+    collect(&invocation.session_headers, &invocation.pages, &mut all, |name| !own.contains_key(name))?;
     let mut name = None;
     for (next, value) in own {
         name = next.or(name);
@@ -52,11 +57,23 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
     Ok(all)
 }
 
-/// Decodes a block of WSP fields into HTTP ones. A field HTTP cannot carry is left out; a block that
-/// cannot be read to its end is an error (the client gets a 400).
-fn collect(block: &[u8], into: &mut HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Result<(), Problem> {
-    for field in header::fields(block) {
-        let Field { name, value } = field.map_err(|_| Problem::BadRequest)?;
+/// Decodes a block of WSP fields into HTTP ones.
+///
+/// A field whose value makes no sense, or whose number nobody assigned, is left out: handsets have odd
+/// ones, and the request is worth more than the field. A block that cannot be read to its end is an error,
+/// and so is a page that was not agreed on (the client gets a 400).
+fn collect(
+    block: &[u8],
+    pages: &[CodePage],
+    into: &mut HeaderMap,
+    wanted: impl Fn(&HeaderName) -> bool,
+) -> Result<(), Problem> {
+    for field in header::fields(block, pages) {
+        let Field { name, value } = match field {
+            Ok(field) => field,
+            Err(FieldError::Value(_) | FieldError::Unassigned(_)) => continue,
+            Err(FieldError::Malformed(_) | FieldError::Page { .. }) => return Err(Problem::BadRequest),
+        };
         let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
             HeaderValue::from_bytes(&value),

@@ -1,11 +1,13 @@
 //! What one core counts: plain integers, given names and labels outside.
 
+use derive_more::AddAssign;
+
 use crate::gateway::answer::Problem;
 use crate::gateway::fetch::Failure;
 use crate::{wsp, wtp};
 
 /// Counters (they only grow) and gauges of one core.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, AddAssign)]
 pub struct Stats {
     /// The transaction layer's.
     pub wtp: wtp::Stats,
@@ -33,12 +35,39 @@ pub struct Stats {
     pub late_replies: u64,
     /// Datagrams on the connectionless port.
     pub connectionless_ignored: u64,
-    /// Requests answered by the gateway itself, by [`Problem`].
-    pub problems: [u64; PROBLEMS.len()],
+    /// Requests answered by the gateway itself.
+    pub problems: ProblemCounts,
 }
 
-/// Every problem, in the order of [`Stats::problems`].
-pub const PROBLEMS: [Problem; 15] = [
+/// How often each problem came up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProblemCounts([u64; PROBLEMS.len()]);
+
+impl ProblemCounts {
+    /// Every problem with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Problem, u64)> {
+        PROBLEMS.into_iter().zip(self.0)
+    }
+
+    /// Counts one.
+    pub(super) fn add(&mut self, problem: Problem) {
+        let place = PROBLEMS.iter().position(|other| *other == problem);
+        if let Some(count) = place.and_then(|place| self.0.get_mut(place)) {
+            *count += 1;
+        }
+    }
+}
+
+impl std::ops::AddAssign for ProblemCounts {
+    fn add_assign(&mut self, other: Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+}
+
+/// Every problem there is.
+const PROBLEMS: [Problem; 15] = [
     Problem::BadRequest,
     Problem::UriTooLong,
     Problem::NoRoute,
@@ -56,12 +85,21 @@ pub const PROBLEMS: [Problem; 15] = [
     Problem::Upstream(Failure::Malformed),
 ];
 
-impl Stats {
-    /// Counts one request answered by the gateway itself.
-    pub(super) fn count(&mut self, problem: Problem) {
-        let place = PROBLEMS.iter().position(|other| *other == problem);
-        if let Some(count) = place.and_then(|place| self.problems.get_mut(place)) {
-            *count += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_has_a_place_and_a_label_of_its_own() {
+        let mut counts = ProblemCounts::default();
+        for problem in PROBLEMS {
+            counts.add(problem);
         }
+        counts += counts;
+        assert!(counts.iter().all(|(_, count)| count == 2));
+        let mut labels: Vec<_> = PROBLEMS.iter().map(|problem| problem.label()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), PROBLEMS.len());
     }
 }

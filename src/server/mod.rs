@@ -167,8 +167,8 @@ pub fn total(published: &[Published]) -> (Stats, ShellStats) {
     let mut stats = Stats::default();
     let mut shell = ShellStats::default();
     for shard in published {
-        stats.add(&shard.stats);
-        shell.add(&shard.shell);
+        stats += shard.stats;
+        shell += shard.shell;
     }
     (stats, shell)
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
+use derive_more::AddAssign;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, warn};
@@ -42,7 +43,7 @@ pub struct Published {
 }
 
 /// What the shell of a shard counts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, AddAssign)]
 pub struct ShellStats {
     /// Datagrams received.
     pub received: u64,

@@ -1,11 +1,12 @@
 //! One method invocation as the server keeps it (WSP 7.1.6.5).
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::wdp::Peer;
-use crate::wsp::header::EncodingVersion;
+use crate::wsp::header::{CodePage, EncodingVersion};
 use crate::wsp::pdu;
 use crate::wsp::session::SessionKey;
 use crate::wtp::Handle;
@@ -61,6 +62,10 @@ pub struct Invocation {
     pub body: Option<Bytes>,
     /// The newest header encoding the client understands.
     pub encoding: EncodingVersion,
+    /// The extension pages the session agreed on.
+    pub pages: Arc<[CodePage]>,
+    /// The HTTP name of an extended method the session agreed on.
+    pub extended: Option<Box<str>>,
     /// Octets a reply SDU may have; `None` when there is no limit.
     pub max_reply: Option<usize>,
 }

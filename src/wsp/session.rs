@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::time::Instant;
 use crate::wdp::Peer;
-use crate::wsp::capability::Capabilities;
+use crate::wsp::capability::{Capabilities, ProtocolOptions, ServerLimits};
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::MethodId;
 use crate::wtp::Handle;
@@ -27,6 +27,24 @@ pub struct Config {
     /// 7.1.5). The next method of a forgotten session is aborted with DISCONNECT, and the handset connects
     /// anew. Default: 12 h.
     pub idle_timeout: Duration,
+}
+
+impl Config {
+    /// The same, as the bounds of a negotiation.
+    pub(super) fn server_limits(&self) -> ServerLimits {
+        ServerLimits {
+            client_sdu: self.max_client_sdu,
+            server_sdu: self.max_server_sdu,
+            client_message: self.max_client_sdu,
+            server_message: self.max_server_sdu,
+            options: ProtocolOptions::SESSION_RESUME,
+            method_mor: self.max_methods,
+            push_mor: 0,
+            extended_methods: Vec::new(),
+            code_pages: true,
+            aliases: Vec::new(),
+        }
+    }
 }
 
 impl Default for Config {

@@ -6,15 +6,16 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use derive_more::AddAssign;
 use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::random::{Hasher, Random};
-use crate::time::{Instant, Timers};
+use crate::time::{Instant, Wakeups};
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
-use crate::wsp::capability::{self, Capabilities, Offer, ProtocolOptions};
-use crate::wsp::header::{self, EncodingVersion};
+use crate::wsp::capability::{self, Capabilities, Offer, ProtocolOptions, ServerLimits};
+use crate::wsp::header::{self, Encoder, EncodingVersion};
 use crate::wsp::method::{self, Invocation, Method, MethodId};
 use crate::wsp::pdu::{self, Pdu};
 use crate::wsp::session::{Config, Session, SessionKey, State};
@@ -48,7 +49,7 @@ pub enum Ending {
 pub type ReplySdu = Bytes;
 
 /// Counters of the session layer; they only grow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, AddAssign)]
 pub struct Stats {
     /// Connects answered with a ConnectReply.
     pub connected: u64,
@@ -82,12 +83,13 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Sessions {
     config: Config,
+    limits: ServerLimits,
     sessions: Slab<Session>,
     methods: Slab<Method>,
     by_peer: HashMap<Peer, usize, Hasher>,
     by_id: HashMap<u32, usize, Hasher>,
     owners: HashMap<Handle, Owner, Hasher>,
-    idle: Timers,
+    idle: Wakeups,
     indications: VecDeque<Indication>,
     random: Random,
     next_serial: u64,
@@ -111,13 +113,14 @@ impl Sessions {
     pub fn new(config: Config, seed: u64) -> Self {
         let mut random = Random::new(seed);
         Self {
+            limits: config.server_limits(),
             config,
             sessions: Slab::new(),
             methods: Slab::new(),
             by_peer: HashMap::with_hasher(random.hasher()),
             by_id: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
-            idle: Timers::new(),
+            idle: Wakeups::new(),
             indications: VecDeque::new(),
             random,
             next_serial: 0,
@@ -142,7 +145,11 @@ impl Sessions {
                 report,
             } => self.aborted(now, handle, reason, report, wtp),
             // Indications of transactions a server begins, and it begins only Disconnects (class 0).
-            wtp::Indication::InvokeConfirmed { .. } | wtp::Indication::Result { .. } => {}
+            wtp::Indication::InvokeConfirmed { .. }
+            | wtp::Indication::Result { .. }
+            | wtp::Indication::ResultData { .. } => {}
+            // Extended SAR in several data units needs Large Data Transfer, which is not agreed to.
+            wtp::Indication::InvokeData { handle, .. } => wtp.abort(now, handle, AbortReason::PROTOERR.0),
         }
     }
 
@@ -211,11 +218,11 @@ impl Sessions {
         let (transaction, peer) = (*transaction, session.peer);
         let mut capabilities = Vec::new();
         if let Ok(offer) = Offer::decode(offer) {
-            capability::encode_reply(&offer, &session.agreed, &mut capabilities);
+            capability::encode_reply(&offer, &session.agreed, &self.limits, &mut capabilities);
         }
         let mut headers = Vec::new();
         if let Some(version) = session.encoding {
-            header::encode_field(version, "Encoding-Version", version.as_str().as_bytes(), &mut headers);
+            Encoder::new(version).encoding_version(&mut headers);
         }
         session.state = State::Connecting2 {
             transaction,
@@ -289,32 +296,22 @@ impl Sessions {
             (Class::Two, Pdu::Connect(connect)) => self.connect(now, transaction, peer, &sdu, &connect, wtp),
             (Class::Two, Pdu::Resume(resume)) => self.resume(now, transaction, peer, &sdu, &resume, wtp),
             (Class::Two, Pdu::Get(get)) => {
-                let invocation = |session: &Session, key| Invocation {
-                    peer,
-                    session: key,
+                let parts = Parts {
                     method: get.method,
                     uri: sdu.slice_ref(get.uri),
-                    session_headers: session.headers.clone(),
                     headers: sdu.slice_ref(get.headers),
                     body: None,
-                    encoding: session.encoding.unwrap_or_default(),
-                    max_reply: max_reply(&session.agreed),
                 };
-                self.method(now, transaction, peer, sdu.len(), invocation, wtp);
+                self.method(now, transaction, peer, sdu.len(), parts, wtp);
             }
             (Class::Two, Pdu::Post(post)) => {
-                let invocation = |session: &Session, key| Invocation {
-                    peer,
-                    session: key,
+                let parts = Parts {
                     method: post.method,
                     uri: sdu.slice_ref(post.uri),
-                    session_headers: session.headers.clone(),
                     headers: sdu.slice_ref(post.headers),
                     body: Some(sdu.slice_ref(post.data)),
-                    encoding: session.encoding.unwrap_or_default(),
-                    max_reply: max_reply(&session.agreed),
                 };
-                self.method(now, transaction, peer, sdu.len(), invocation, wtp);
+                self.method(now, transaction, peer, sdu.len(), parts, wtp);
             }
             (Class::Zero, Pdu::Disconnect { session_id }) => self.disconnect(now, peer, session_id, wtp),
             (Class::Zero, Pdu::Suspend { session_id }) => self.suspend(now, peer, session_id, wtp),
@@ -356,7 +353,7 @@ impl Sessions {
                 transaction,
                 offer: sdu.slice_ref(connect.capabilities),
             },
-            agreed: capability::negotiate(&offer, &self.limits()),
+            agreed: capability::negotiate(&offer, &self.limits),
             // Copied, so that an idle session keeps its headers alive and not the whole datagram.
             headers: Bytes::copy_from_slice(connect.headers),
             encoding: encoding_version(connect.headers),
@@ -381,7 +378,7 @@ impl Sessions {
     ) {
         let found = self.key_of(resume.session_id).filter(|key| {
             self.session(*key).is_some_and(|session| {
-                session.agreed.options.contains(ProtocolOptions::SESSION_RESUME)
+                session.agreed.options.has(ProtocolOptions::SESSION_RESUME)
                     && !matches!(session.state, State::Connecting { .. })
             })
         });
@@ -423,7 +420,7 @@ impl Sessions {
         transaction: Handle,
         peer: Peer,
         size: usize,
-        invocation: impl FnOnce(&Session, SessionKey) -> Invocation,
+        parts: Parts,
         wtp: &mut Endpoint,
     ) {
         let Some(key) = self.by_peer.get(&peer).and_then(|slot| self.key_at(*slot)) else {
@@ -467,7 +464,7 @@ impl Sessions {
         }
         session.methods.push(id);
         self.stats.methods += 1;
-        let invocation = invocation(session, key);
+        let invocation = parts.of_session(session, key);
         self.indications.push_back(Indication::Method(id, invocation));
         wtp.accept(now, transaction, &[]);
     }
@@ -498,7 +495,7 @@ impl Sessions {
         };
         let may_resume = self
             .session(key)
-            .is_some_and(|session| session.agreed.options.contains(ProtocolOptions::SESSION_RESUME));
+            .is_some_and(|session| session.agreed.options.has(ProtocolOptions::SESSION_RESUME));
         if may_resume {
             self.stats.suspended += 1;
             self.abort_transactions(now, key, AbortReason::SUSPEND, wtp);
@@ -697,9 +694,37 @@ impl Sessions {
     }
 }
 
+/// What a method PDU says, cut out of its SDU.
+struct Parts {
+    method: pdu::Method,
+    uri: Bytes,
+    headers: Bytes,
+    body: Option<Bytes>,
+}
+
+impl Parts {
+    /// The same with what the session adds.
+    fn of_session(self, session: &Session, key: SessionKey) -> Invocation {
+        let agreed = &session.agreed;
+        Invocation {
+            peer: session.peer,
+            session: key,
+            method: self.method,
+            uri: self.uri,
+            session_headers: session.headers.clone(),
+            headers: self.headers,
+            body: self.body,
+            encoding: session.encoding.unwrap_or_default(),
+            pages: agreed.code_pages().into(),
+            extended: agreed.extended_method(self.method.0).map(Into::into),
+            max_reply: max_reply(agreed),
+        }
+    }
+}
+
 /// The largest request SDU the session may send.
 fn max_request(agreed: &Capabilities) -> Option<usize> {
-    usize::try_from(agreed.server_sdu).ok().filter(|max| *max != 0)
+    agreed.server_mru().and_then(|max| usize::try_from(max).ok())
 }
 
 /// The largest reply SDU the session may be sent.
@@ -709,10 +734,11 @@ fn max_reply(agreed: &Capabilities) -> Option<usize> {
 
 /// The newest header encoding a client says it understands, if it says so (WSP 8.4.2.70).
 fn encoding_version(headers: &[u8]) -> Option<EncodingVersion> {
-    header::fields(headers)
-        .map_while(Result::ok)
-        .find(|field| field.name.eq_ignore_ascii_case("Encoding-Version"))
-        .and_then(|field| EncodingVersion::from_text(&field.value))
+    header::fields(headers, &[])
+        .filter_map(Result::ok)
+        .find(|field| field.name.eq_ignore_ascii_case("encoding-version"))
+        .and_then(|field| EncodingVersion::parse(&field.value))
+        .map(|version| EncodingVersion::agreed(Some(version)))
 }
 
 /// `*/*`: a Reply without a body still has a content type (WSP 8.2.3.3).

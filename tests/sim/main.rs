@@ -7,6 +7,7 @@ mod scenarios;
 mod storm;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wapbridge::gateway::{self, Limits};
@@ -21,7 +22,9 @@ pub fn gateway_config() -> gateway::Config {
         wtp: wtp::Config::default(),
         wsp: wsp::session::Config::default(),
         limits: Limits::default(),
-        routes: Routes::compile(&[RouteSettings::new("http://sync.example/", "https://origin.example/")]).unwrap(),
+        routes: Arc::new(Routes::new(vec![
+            RouteSettings::new("http://sync.example/", "https://origin.example/").unwrap(),
+        ])),
     }
 }
 
@@ -31,8 +34,7 @@ pub fn phone_config() -> handset::Config {
         wtp: wtp::Config::default(),
         capabilities: Some(Capabilities {
             client_sdu: 0,
-            server_sdu: 0,
-            ..Capabilities::default()
+            ..Capabilities::default().with_server_sdu(0)
         }),
         headers: vec![
             ("Accept".into(), "application/vnd.syncml+wbxml".into()),

@@ -22,7 +22,7 @@ use crate::cli::demo::sessions::Exchange;
 use crate::cli::relay::{self, Counts};
 use crate::gateway::{self, Limits};
 use crate::handset::{self, Request};
-use crate::route::{Address, Condition, RouteSettings, Routes};
+use crate::route::{RouteSettings, Routes};
 use crate::server::clock::Clock;
 use crate::server::{self, Server};
 use crate::sim::Network;
@@ -161,8 +161,7 @@ async fn converse(
         wtp: timers(),
         capabilities: Some(Capabilities {
             client_sdu: 0,
-            server_sdu: 0,
-            ..Capabilities::default()
+            ..Capabilities::default().with_server_sdu(0)
         }),
         headers: vec![("Accept".into(), "application/vnd.syncml+wbxml, application/vnd.syncml+xml".into())],
     };
@@ -205,10 +204,7 @@ fn start_gateway(authority: &Authority, origin: SocketAddr, broken: Option<Break
         ca_files: vec![ca_file],
     })?;
     let upstream = format!("https://localhost:{}/", origin.port());
-    let route = RouteSettings::new(
-        Condition::prefix(Address::parse("http://sync.example.com/")?),
-        Address::parse(&upstream)?,
-    );
+    let route = RouteSettings::new("http://sync.example.com/", &upstream)?;
     let config = gateway::Config {
         wtp: wtp::Config {
             duplicate_recognition: broken != Some(Break::Duplicate),
@@ -229,7 +225,21 @@ fn start_gateway(authority: &Authority, origin: SocketAddr, broken: Option<Break
 
 /// The specification's timers for IP, run faster, so that lost datagrams cost a demo no minutes.
 fn timers() -> wtp::Config {
-    wtp::Config::ip().faster(SPEED)
+    let ip = wtp::Config::ip();
+    wtp::Config {
+        base_ack: ip.base_ack / SPEED,
+        short_ack: ip.short_ack / SPEED,
+        long_ack: ip.long_ack / SPEED,
+        base_retry: ip.base_retry / SPEED,
+        short_retry: ip.short_retry / SPEED,
+        long_retry: ip.long_retry / SPEED,
+        group_retry: ip.group_retry / SPEED,
+        wait_timeout: ip.wait_timeout / SPEED,
+        round_trip_per_kbyte: ip.round_trip_per_kbyte / SPEED,
+        min_group_retry: ip.min_group_retry / SPEED,
+        nack_delay: ip.nack_delay / SPEED,
+        ..ip
+    }
 }
 
 fn progress(done: usize, messages: usize, clock: &Clock) {
@@ -280,7 +290,7 @@ impl Verdict {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let handsets = |field: fn(&PhoneReport) -> u64| reports.iter().map(field).sum::<u64>();
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_BORDERS_ONLY);
+        table.load_style(presets::UTF8_BORDERS_ONLY);
         for (what, value) in [
             ("messages synced", format!("{} of {}", self.latencies.len(), self.messages)),
             ("reached the origin exactly once", format!("{} of {}", self.exactly_once, self.messages)),
