@@ -4,3 +4,4 @@ pub mod codec;
 pub mod gateway;
 pub mod time;
 pub mod wdp;
+pub mod wtp;
