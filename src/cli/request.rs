@@ -95,10 +95,7 @@ impl Get {
 fn run(common: &Common, method: Method, headers: &[(String, String)], body: &[u8]) -> anyhow::Result<()> {
     let gateway = resolve(&common.gateway, 9201)?;
     let config = Config {
-        capabilities: (!common.bare).then(|| Capabilities {
-            client_sdu: common.client_sdu,
-            ..Capabilities::default().with_server_sdu(0)
-        }),
+        capabilities: (!common.bare).then(|| Capabilities::default().with_client_sdu(common.client_sdu).with_server_sdu(0)),
         headers: vec![("User-Agent".into(), concat!("wapbridge/", env!("CARGO_PKG_VERSION")).into())],
         ..Config::default()
     };

@@ -159,10 +159,7 @@ async fn converse(
 ) -> anyhow::Result<()> {
     let config = handset::Config {
         wtp: timers(),
-        capabilities: Some(Capabilities {
-            client_sdu: 0,
-            ..Capabilities::default().with_server_sdu(0)
-        }),
+        capabilities: Some(Capabilities::default().with_client_sdu(0).with_server_sdu(0)),
         headers: vec![("Accept".into(), "application/vnd.syncml+wbxml, application/vnd.syncml+xml".into())],
     };
     let clock = Clock::start();
