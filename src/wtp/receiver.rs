@@ -81,12 +81,13 @@ impl Receiver {
     ) -> Reception {
         let (psn, marks) = place(low, packet);
         let before = self.assembler.trailer();
+        // A repeated trailer says as well as a new packet that the sender is still at it.
+        self.forget_at = self.forget_at.max(now + config.wait_timeout);
         match self.assembler.hear(psn, marks, packet.data) {
             Heard::Impossible => return Reception::Impossible,
             Heard::Duplicate => return self.hear_again(now, packet, config),
             Heard::Stored => {}
         }
-        self.forget_at = now + config.wait_timeout;
         self.note_gap(now, packet);
         match self.assembler.groups(self.defect) {
             Groups::Open => Reception::Stored,

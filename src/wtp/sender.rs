@@ -639,7 +639,9 @@ impl Sender {
         match self.expected(self.pace.octets as usize) {
             Some(expected) => {
                 let measured = expected + expected / 2 + config.nack_delay * 2;
-                measured.max(config.min_group_retry) * backoff
+                let base = measured.max(config.min_group_retry);
+                // A receiver forgets an unfinished message after its W, so the pauses must not grow to it.
+                (base * backoff).min(base.max(config.group_retry * 2))
             }
             None => {
                 let kbytes = self.pace.octets.div_ceil(1024);

@@ -107,7 +107,7 @@ fn variable(name: &str, default: u64) -> u64 {
 fn every_request_reaches_the_origin_at_most_once() {
     let seeds = variable("WAPBRIDGE_SEEDS", 1_000);
     let first = variable("WAPBRIDGE_FIRST_SEED", 1);
-    let rates = [(0.0, 0.0), (0.05, 0.002), (0.1, 0.005), (0.2, 0.03), (0.3, 0.1)];
+    let rates = [(0.0, 0.0), (0.05, 0.005), (0.1, 0.01), (0.2, 0.02), (0.3, 0.06)];
     let started = Instant::now();
     for (index, (loss, bound)) in rates.into_iter().enumerate() {
         let mut total = Tally::default();
