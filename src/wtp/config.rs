@@ -87,6 +87,11 @@ pub struct Config {
     /// counted. Default: 1024.
     pub max_unowned: usize,
 
+    /// Transactions we aborted after the user had seen their Invoke, remembered to answer a repeated Invoke
+    /// with the same Abort; beyond, the oldest is forgotten, and if that Abort was lost the user may see the
+    /// Invoke twice. Default: 4096.
+    pub max_aborted: usize,
+
     /// Peers whose last TID is remembered; beyond, the one unused longest is forgotten, after which new
     /// peers are verified for `tid_lifetime`. Some 100 octets each. Default: 200,000.
     pub tid_cache_capacity: usize,
@@ -156,6 +161,7 @@ impl Config {
             max_transactions: 200_000,
             max_transactions_per_peer: 64,
             max_unowned: 1024,
+            max_aborted: 4096,
             tid_cache_capacity: 200_000,
             tid_lifetime: Duration::from_secs(240),
             verify_new_peers: false,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::abort::{AbortReason, ProviderAbort};
+use super::aborted::Aborted;
 use super::capabilities::Capabilities;
 use super::concat::{self, Joiner};
 use super::config::Config;
@@ -38,6 +39,7 @@ pub struct Endpoint {
     by_tid: HashMap<Key, Handle, Keyed>,
     peers: Peers,
     pool: Pool,
+    aborted: Aborted<Key>,
     timers: Timers<Handle>,
     /// Transactions with something to say, in the order they came to have it.
     ready: VecDeque<Handle>,
@@ -84,6 +86,7 @@ impl Endpoint {
             by_tid: HashMap::with_hasher(Keyed::new(seed)),
             peers: Peers::new(seed, now, &config),
             pool: Pool::new(seed),
+            aborted: Aborted::new(seed),
             timers: Timers::new(),
             ready: VecDeque::new(),
             unowned: UnownedRing::default(),
@@ -424,7 +427,8 @@ impl Endpoint {
             Pdu::Ack(Ack {
                 verify: true, tid, ..
             }) if tid & FROM_RESPONDER != 0 => {
-                self.answer_unowned(peer, tid ^ FROM_RESPONDER, ProviderAbort::INVALIDTID);
+                let reason = AbortReason::Provider(ProviderAbort::INVALIDTID);
+                self.answer_unowned(peer, tid ^ FROM_RESPONDER, reason);
             }
             Pdu::Invoke(_)
             | Pdu::Result(_)
@@ -450,6 +454,12 @@ impl Endpoint {
             return;
         }
         let tid = invoke.packet.tid;
+        if !invoke.tid_new
+            && let Some(reason) = self.aborted.reason(self.now, Key { peer, tid })
+        {
+            self.stats.duplicates += 1;
+            return self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+        }
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
         let verdict = self
             .peers
@@ -528,16 +538,13 @@ impl Endpoint {
             } else {
                 ProviderAbort::PROTOERR
             };
-            self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+            self.answer_unowned(peer, tid | FROM_RESPONDER, AbortReason::Provider(reason));
         }
     }
 
-    fn answer_unowned(&mut self, peer: Peer, tid: u16, reason: ProviderAbort) {
+    fn answer_unowned(&mut self, peer: Peer, tid: u16, reason: AbortReason) {
         self.stats.aborts_out += 1;
-        let abort = Unowned::Abort {
-            tid,
-            reason: AbortReason::Provider(reason),
-        };
+        let abort = Unowned::Abort { tid, reason };
         self.unowned
             .push(peer, abort, &self.config, &mut self.stats);
     }
@@ -676,7 +683,8 @@ impl Endpoint {
         };
         match step(transaction, &mut turn) {
             Fate::Lives => self.settle(handle),
-            Fate::Over => self.remove(handle),
+            Fate::Over => self.remove(handle, None),
+            Fate::Aborted(reason) => self.remove(handle, Some(reason)),
         }
         self.release_held();
         true
@@ -705,7 +713,7 @@ impl Endpoint {
         }
     }
 
-    fn remove(&mut self, handle: Handle) {
+    fn remove(&mut self, handle: Handle, aborted: Option<AbortReason>) {
         let Some(transaction) = self.slots.remove(handle) else {
             return;
         };
@@ -715,6 +723,9 @@ impl Endpoint {
             tid: shared.send_tid ^ FROM_RESPONDER,
         };
         self.by_tid.remove(&key);
+        if let (Side::Responder(_), Some(reason)) = (&transaction.side, aborted) {
+            self.aborted.remember(self.now, key, reason, &self.config);
+        }
         self.pool
             .charge(key.peer.remote.ip(), transaction.charge, Charge::default());
         self.peers.end(self.now, key.peer, &self.config);

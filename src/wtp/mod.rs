@@ -9,6 +9,7 @@
 //! one or many; `endpoint` finds the transaction and keeps timers and limits.
 
 mod abort;
+mod aborted;
 mod assembler;
 mod capabilities;
 pub mod concat;

@@ -120,7 +120,7 @@ impl Responder {
         if let Err(reason) = shared.check_room(0, packet, turn) {
             return (
                 responder,
-                shared.abort_quietly(AbortReason::Provider(reason), turn),
+                shared.refuse(AbortReason::Provider(reason), turn),
             );
         }
         let fate = if !packet.trailer.ends_message() {
@@ -193,7 +193,7 @@ impl Responder {
                 if *indicated {
                     shared.abort(ProviderAbort::PROTOERR, turn)
                 } else {
-                    shared.abort_quietly(PROTOERR, turn)
+                    shared.refuse(PROTOERR, turn)
                 }
             }
             (State::Receiving { .. }, Event::AbortRequest(reason)) => {
@@ -224,7 +224,7 @@ impl Responder {
             // RcvErrorPDU.
             (State::TidokWait { .. }, Event::ErrorPdu) => {
                 turn.stats.unverified += 1;
-                shared.abort_quietly(PROTOERR, turn)
+                shared.refuse(PROTOERR, turn)
             }
             // RcvAbort.
             (State::TidokWait { .. }, Event::Abort(_)) => {
@@ -624,7 +624,7 @@ impl Responder {
             return if *indicated {
                 shared.abort(reason, turn)
             } else {
-                shared.abort_quietly(AbortReason::Provider(reason), turn)
+                shared.refuse(AbortReason::Provider(reason), turn)
             };
         }
         let address = shared.peer.remote.ip();

@@ -79,14 +79,12 @@ impl Peers {
     ) -> Verdict {
         let covered = now >= self.covered_from && !config.verify_new_peers;
         let entry = self.entry(now, peer, config, stats);
-        if tid_new {
-            entry.last_tid = Some(0);
-            return Verdict::Verify;
-        }
+        // Table 6 forgets the last TID at once. We wait until the initiator has vouched for the Invoke: a
+        // late copy of one with TIDnew would otherwise let every other late copy in.
         let new = match entry.last_tid {
             Some(last) => is_newer(tid, last),
             None => covered,
-        };
+        } && !tid_new;
         if new || !config.duplicate_recognition {
             entry.last_tid = Some(tid);
             Verdict::New
@@ -108,7 +106,9 @@ impl Peers {
         let entry = self.entry(now, peer, config, stats);
         // Moving back to an old TID would let copies of everything after it in again (10.5.3).
         let moves_back = config.defect == Some(Defect::LastTidMovesBack);
-        if tid_new || entry.last_tid.is_none() || moves_back {
+        // Forward it may well have to move: two Invokes may have waited for their verification together.
+        let forward = entry.last_tid.is_none_or(|last| is_newer(tid, last));
+        if tid_new || forward || moves_back {
             entry.last_tid = Some(tid);
         }
     }

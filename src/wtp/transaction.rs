@@ -80,6 +80,8 @@ pub(super) struct Turn<'a> {
 pub(super) enum Fate {
     Lives,
     Over,
+    /// Over, by an Abort of ours.
+    Aborted(AbortReason),
 }
 
 /// An acknowledgement that waits to be sent; a newer one replaces it.
@@ -208,14 +210,20 @@ impl Shared {
             reason,
         };
         turn.unowned.push(self.peer, abort, turn.config, turn.stats);
+        Fate::Aborted(reason)
+    }
+
+    /// Tells the peer that a transaction is over of which the user never knew.
+    pub(super) fn refuse(&self, reason: AbortReason, turn: &mut Turn<'_>) -> Fate {
+        let _ = self.abort_quietly(reason, turn);
         Fate::Over
     }
 
     /// Tells the peer and the user that the provider aborts the transaction.
     pub(super) fn abort(&self, reason: ProviderAbort, turn: &mut Turn<'_>) -> Fate {
         let reason = AbortReason::Provider(reason);
-        let _ = self.abort_quietly(reason, turn);
-        self.indicate_abort(reason, turn)
+        let _ = self.indicate_abort(reason, turn);
+        self.abort_quietly(reason, turn)
     }
 
     /// Tells the user that the transaction is over.
