@@ -17,6 +17,7 @@ pub(crate) struct Table<const N: usize> {
 
 impl<const N: usize> Table<N> {
     /// Makes the table of rows that stand in the order of their numbers.
+    #[expect(clippy::indexing_slicing, reason = "evaluated when compiling")]
     pub(crate) const fn new(rows: [(u16, &'static str); N]) -> Self {
         let mut assigned = [Assigned {
             number: 0,
@@ -74,6 +75,7 @@ pub(crate) fn find<const N: usize>(
 }
 
 /// The positions of `names` in the order of the names, without regard to case.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiling")]
 pub(crate) const fn order<const N: usize>(names: &[&'static str; N]) -> [u16; N] {
     let mut index = [0u16; N];
     let mut sorted = 0;
