@@ -5,6 +5,7 @@
 
 pub mod capability;
 pub mod header;
+pub mod multipart;
 
 pub mod pdu;
 pub mod status;
