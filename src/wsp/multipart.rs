@@ -3,7 +3,7 @@
 //! `multipart/X` and `application/vnd.wap.multipart.X` are the same thing in two codings. A part that is itself
 //! a multipart is turned, too.
 
-use crate::codec::{DecodeError, Parsed, located, octets, put_uintvar, uint8, uintvar, uintvar_of};
+use crate::codec::{DecodeError, Parsed, located, octets, put_uintvar, uintvar, uintvar_of};
 use crate::wsp::header::{
     Encoder, EncodingVersion, decode_content_type, encode_content_type, fields,
 };
@@ -398,10 +398,9 @@ fn for_each_field(lines: &[u8], mut each: impl FnMut(&str, &[u8])) {
         let Some((name, value)) = colon.and_then(|colon| line.split_at_checked(colon)) else {
             return;
         };
-        if let Ok((value, _)) = located(value, uint8) {
-            if let Ok(name) = std::str::from_utf8(name) {
-                each(name.trim(), value.trim_ascii());
-            }
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        if let Ok(name) = std::str::from_utf8(name) {
+            each(name.trim(), value.trim_ascii());
         }
     };
     let mut field: Vec<u8> = Vec::new();
