@@ -68,7 +68,7 @@ fn meaning(name: &str, value: &str) -> Vec<String> {
         .split([',', ';'])
         .map(|part| part.split_whitespace().collect::<String>())
         .map(|part| match part.split_once("q=") {
-            Some(("", factor)) => format!("q={}", factor.parse::<f32>().unwrap()),
+            Some(("", factor)) => format!("q={}", factor.parse::<f32>().unwrap_or(-1.0)),
             _ => part,
         })
         .filter(|part| part != "q=1" && !part.is_empty())
