@@ -385,8 +385,8 @@ pub fn negotiate(offer: &Offer<'_>, limits: &ServerLimits) -> Capabilities {
     let asked = offer.integers();
     let methods: Vec<_> = assignments(offer.methods.unwrap_or_default())
         .filter_map(|(code, name)| {
-            let wanted = |known: &&Box<str>| known.as_bytes() == name;
-            let known = limits.extended_methods.iter().find(wanted)?;
+            let mut known = limits.extended_methods.iter();
+            let known = known.find(|known| known.as_bytes() == name)?;
             super::pdu::Method(code)
                 .is_extended()
                 .then(|| ExtendedMethod {

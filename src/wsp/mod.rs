@@ -6,6 +6,7 @@
 pub mod capability;
 pub mod header;
 pub mod method;
+pub mod multipart;
 pub mod pdu;
 pub mod session;
 pub mod sessions;

@@ -60,7 +60,9 @@ impl Demo {
     /// Runs the demo. An error unless everything held.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(tokio::time::timeout(WHOLE, self.play())).context("the demo took too long")?
+        runtime
+            .block_on(async { tokio::time::timeout(WHOLE, self.play()).await })
+            .context("the demo took too long")?
     }
 
     async fn play(self) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ pub(crate) struct Table<const N: usize> {
 
 impl<const N: usize> Table<N> {
     /// Makes the table of rows that stand in the order of their numbers.
+    #[expect(clippy::indexing_slicing, reason = "evaluated when compiling")]
     pub(crate) const fn new(rows: [(u16, &'static str); N]) -> Self {
         let mut assigned = [Assigned {
             number: 0,
@@ -61,19 +62,22 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// Finds a name in an index made by [`order`]; where rows share a name, any of them.
+/// Finds a name in an index made by [`order`]; where rows share a name, the first of them.
 pub(crate) fn find<const N: usize>(
     index: &[u16; N],
     name: &[u8],
     row_name: impl Fn(u16) -> &'static str,
 ) -> Option<u16> {
-    let found = index
-        .binary_search_by(|&row| compare(row_name(row).as_bytes(), name))
-        .ok()?;
-    index.get(found).copied()
+    // Stable sorting keeps rows that share a name in their order.
+    let at = index.partition_point(|&row| compare(row_name(row).as_bytes(), name).is_lt());
+    let row = *index.get(at)?;
+    compare(row_name(row).as_bytes(), name)
+        .is_eq()
+        .then_some(row)
 }
 
 /// The positions of `names` in the order of the names, without regard to case.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiling")]
 pub(crate) const fn order<const N: usize>(names: &[&'static str; N]) -> [u16; N] {
     let mut index = [0u16; N];
     let mut sorted = 0;

@@ -14,6 +14,8 @@ mod cache;
 mod charset;
 mod cookie;
 mod date;
+#[cfg(test)]
+mod fixtures;
 mod language;
 mod media;
 mod parameter;

@@ -149,6 +149,8 @@ fn typed_value<'a>(input: &'a [u8], kind: Kind, scope: Scope, out: &mut Vec<u8>)
             out.extend_from_slice(b"=\"\"");
             return Ok((input.get(1..).unwrap_or_default(), ()));
         }
+        // Nothing but text can stand here, so an octet above 127 is one even if Quote was forgotten.
+        Kind::TextString | Kind::TextValue => return text_value(input, scope, out),
         _ if wire::is_text(input) || input.first() == Some(&0) => {
             return text_value(input, scope, out);
         }
@@ -208,7 +210,7 @@ fn is_bare(text: &[u8]) -> bool {
     let special = |octet: &u8| {
         octet.is_ascii_whitespace() || octet.is_ascii_control() || b"\",;\\".contains(octet)
     };
-    !text.is_empty() && !text.iter().any(|octet| special(octet))
+    !text.is_empty() && !text.iter().any(special)
 }
 
 /// Appends a parameter given as in HTTP: in its newest form that the peer knows, else by name. `None` if its

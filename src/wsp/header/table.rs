@@ -106,6 +106,7 @@ impl Page {
 pub static X_UP_1: Page = Page { name: "x-up-1" };
 
 /// The numbers of every field, in the order of their names.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiling")]
 static BY_NAME: [u16; ROWS.len()] = {
     let mut names = [""; ROWS.len()];
     let mut row = 0;

@@ -29,11 +29,11 @@ pub(crate) fn split(text: &[u8], separator: u8, comments: bool) -> impl Iterator
 }
 
 /// Splits at the octets where `ends` says so of the rest of the text; the octet itself is dropped.
-pub(crate) fn split_where<'a>(
-    text: &'a [u8],
+pub(crate) fn split_where(
+    text: &[u8],
     comments: bool,
     ends: impl Fn(&[u8]) -> bool,
-) -> impl Iterator<Item = &'a [u8]> {
+) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         loop {
