@@ -50,7 +50,12 @@ fn assert_same_octets(sample: &Sample, back: &[u8]) {
         let part = &octets[at.saturating_sub(60)..(at + 30).min(octets.len())];
         part.escape_ascii().to_string()
     };
-    assert_eq!(around(back), around(&sample.octets), "{} at {at}", sample.name());
+    assert_eq!(
+        around(back),
+        around(&sample.octets),
+        "{} at {at}",
+        sample.name()
+    );
     assert_eq!(back.len(), sample.octets.len(), "{}", sample.name());
 }
 
@@ -135,3 +140,56 @@ fn every_message_of_the_corpus_goes_both_ways_and_back() {
 
 /// Counted with `find`.
 const SESSION_MESSAGES: usize = 604;
+
+/// libwbxml's own test documents: what it encoded says the same to us, and survives our translation.
+#[test]
+fn every_document_of_libwbxml_goes_both_ways_and_back() {
+    let samples = corpus::shared("libwbxml-tests");
+    for sample in &samples {
+        let name = sample.name();
+        let options = WbxmlOptions::default();
+        if sample.is("xml") {
+            let wbxml = wbxml_of(&name, &sample.octets);
+            let decoded = Sample {
+                octets: wbxml,
+                path: sample.path.clone(),
+            };
+            let xml = xml_of(&decoded, &XmlOptions::default());
+            let mut again = Vec::new();
+            from_xml(&xml, &options, &mut again).unwrap();
+            assert_eq!(again, decoded.octets, "{name}: to WBXML, back, and again");
+            assert_eq!(
+                without_namespaces(&xml),
+                without_namespaces(&sample.octets),
+                "{name}"
+            );
+        } else {
+            let back = wbxml_of(&name, &xml_of(sample, &XmlOptions::default()));
+            assert_eq!(
+                infoset::of_wbxml(&back, &Options::default()),
+                infoset::of_wbxml(&sample.octets, &Options::default()),
+                "{name}"
+            );
+        }
+    }
+    println!("{} documents of corpus/libwbxml-tests read", samples.len());
+    if !samples.is_empty() {
+        assert_eq!(samples.len(), LIBWBXML_DOCUMENTS);
+    }
+}
+
+/// Code pages imply namespaces, so ours are there where the original left them out; and the type of device
+/// information names the notation.
+fn without_namespaces(xml: &[u8]) -> Vec<String> {
+    infoset::of_xml(xml, false)
+        .into_iter()
+        .filter(|line| {
+            !["@xmlns=SYNCML:", "@xmlns=syncml:"]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+        })
+        .map(|line| line.replace("syncml-devinf+wbxml", "syncml-devinf+xml"))
+        .collect()
+}
+
+const LIBWBXML_DOCUMENTS: usize = 130;

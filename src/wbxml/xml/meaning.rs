@@ -188,7 +188,10 @@ impl Meaning {
     /// Whether the innermost Data is that of an Item in a Status or an Alert: words for people, which peers send
     /// as strings.
     pub(super) fn is_remark(&self) -> bool {
-        matches!(self.open.iter().rev().nth(2), Some(&(SYNCML, STATUS | ALERT)))
+        matches!(
+            self.open.iter().rev().nth(2),
+            Some(&(SYNCML, STATUS | ALERT))
+        )
     }
 
     /// Whether the Meta being read belongs to an MD5 credential in base64.

@@ -1,13 +1,12 @@
 //! XML text to WBXML.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::escape::{self, Forbidden};
-use super::meaning::{Format, Kind, Meaning, Role};
+use super::meaning::{Kind, Meaning, Role};
 use super::source::{self, Prolog};
 use super::{
     UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, WbxmlOptions, base64, datetime, is_name, untranslatable,
@@ -79,8 +78,8 @@ struct Document<'o> {
     encoder: Encoder<'o>,
     config: EncoderConfig,
     meaning: Option<Meaning>,
-    /// A Format written for a credential, which SyncML 1.0 leaves out.
-    format: Option<Range<usize>>,
+    /// The credential at hand has to be a raw digest.
+    raw_digest: bool,
     limit: usize,
 }
 
@@ -433,10 +432,7 @@ impl<'i, 'p> Session<'i, 'p> {
                 .octets(characters)
                 .ok_or_else(|| self.unencodable())?;
             document.encoder.opaque(&octets);
-        } else if meta.kind == Kind::Md5
-            && document.is_syncml_1_0()
-            && meta.format == Format::Base64
-        {
+        } else if document.raw_digest {
             let digest = base64::decode(characters.as_bytes()).filter(|digest| digest.len() == 16);
             let digest =
                 digest.ok_or_else(|| untranslatable(self.offset(), "an MD5 digest in base64"))?;
@@ -541,7 +537,7 @@ impl<'o> Document<'o> {
             encoder: Encoder::new(out, &config),
             config,
             meaning: vocabulary.is_syncml().then(Meaning::default),
-            format: None,
+            raw_digest: false,
         }
     }
 
@@ -700,20 +696,16 @@ impl<'o> Document<'o> {
         let Some(meaning) = &mut self.meaning else {
             return;
         };
+        let digest = role == Role::Format && meaning.is_digest();
         meaning.leave();
-        match role {
-            Role::Meta => self.format = None,
-            Role::Format => self.format = Some(tag_at..self.encoder.position()),
-            Role::Type => {}
-            _ => return,
+        // SyncML 1.0 clients send a digest raw and without a Format until they are asked for base64. Its Format
+        // was then added after the Type by the translation, and is taken back; one before it was there.
+        if digest && self.is_syncml_1_0() {
+            self.encoder.take_back(tag_at..self.encoder.position());
+            self.raw_digest = true;
         }
-        // SyncML 1.0 sends the digest itself and no Format.
-        if self.format.is_some()
-            && self.config.vocabulary.number == tables::SYNCML_1_0.number
-            && self.meaning.as_ref().is_some_and(Meaning::is_digest)
-            && let Some(format) = self.format.take()
-        {
-            self.encoder.take_back(format);
+        if role == Role::Credential {
+            self.raw_digest = false;
         }
     }
 

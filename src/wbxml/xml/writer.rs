@@ -147,8 +147,9 @@ struct Started {
 /// Where the Meta read last stands in the output, for a Format that has to be added.
 #[derive(Clone, Debug, Default)]
 struct MetaPlaces {
-    /// Where its content begins; 0 if it has none.
+    /// Where its content begins and ends; 0 if it has none.
     content_at: usize,
+    end_at: usize,
     /// Where the text of its Format is.
     format: Option<Range<usize>>,
 }
@@ -264,6 +265,7 @@ impl Writer<'_, '_> {
                 if open.role == Role::Meta {
                     self.meta = MetaPlaces {
                         content_at: at,
+                        end_at: at,
                         format: None,
                     };
                 }
@@ -285,6 +287,9 @@ impl Writer<'_, '_> {
         };
         if open.role.is_examined() {
             self.examine(&open);
+        }
+        if open.role == Role::Meta {
+            self.meta.end_at = self.out.len();
         }
         if open.children {
             self.put_indent(self.open.len());
@@ -534,7 +539,8 @@ impl Writer<'_, '_> {
             match self.meta.format.take() {
                 Some(format) => drop(self.out.splice(format, *b"b64")),
                 None => {
-                    let at = self.meta.content_at;
+                    // At the end: the way back tells a digest that was raw by this order.
+                    let at = self.meta.end_at;
                     drop(self.out.splice(at..at, FORMAT_BASE64.bytes()));
                 }
             }
