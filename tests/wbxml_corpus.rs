@@ -7,7 +7,7 @@ mod infoset;
 
 use corpus::Sample;
 use wapbridge::wbxml::xml::{WbxmlOptions, XmlOptions, from_xml, to_xml};
-use wapbridge::wbxml::{Decoder, Encoder, EncoderConfig, Options};
+use wapbridge::wbxml::{Decoder, Encoder, EncoderConfig, Fault, Options};
 
 fn xml_of(sample: &Sample, options: &XmlOptions) -> Vec<u8> {
     let mut xml = Vec::new();
@@ -147,6 +147,15 @@ fn every_document_of_libwbxml_goes_both_ways_and_back() {
     let samples = corpus::shared("libwbxml-tests");
     for sample in &samples {
         let name = sample.name();
+        if let Some((_, why)) = UNTRANSLATABLE
+            .iter()
+            .find(|(begin, _)| name.starts_with(begin) && sample.is("wbxml"))
+        {
+            let error =
+                to_xml(&sample.octets, &XmlOptions::default(), &mut Vec::new()).unwrap_err();
+            assert_eq!(error.fault, Fault::Untranslatable, "{name}: {why}");
+            continue;
+        }
         let options = WbxmlOptions::default();
         if sample.is("xml") {
             let wbxml = wbxml_of(&name, &sample.octets);
@@ -191,5 +200,17 @@ fn without_namespaces(xml: &[u8]) -> Vec<String> {
         .map(|line| line.replace("syncml-devinf+wbxml", "syncml-devinf+xml"))
         .collect()
 }
+
+/// What XML cannot hold, so that it is refused and not mangled.
+const UNTRANSLATABLE: [(&str, &str); 2] = [
+    (
+        "ddf/",
+        "embeds WBXML of a type without a table, and white space after it: binary data in two pieces",
+    ),
+    (
+        "ota/ota-003",
+        "opaque data that is no text, in a type without a table",
+    ),
+];
 
 const LIBWBXML_DOCUMENTS: usize = 130;
