@@ -66,12 +66,6 @@ impl Charset {
         }
     }
 
-    /// Whether octets below 80 mean what they mean in US-ASCII and nothing else does, so that names in the
-    /// string table need no conversion when they are ASCII.
-    pub(super) fn is_utf8(self) -> bool {
-        matches!(self.form(), Some(Form::Utf8))
-    }
-
     /// The text of `octets`; `None` when they are not text in this charset.
     #[must_use]
     pub fn decode(self, octets: &[u8]) -> Option<Cow<'_, str>> {

@@ -555,14 +555,20 @@ mod tests {
         while let Some(event) = decoder.next()? {
             words.push(match event {
                 Event::Start { tag, content, .. } => {
-                    format!("<{}{}", name(tag.name, tag.token), if content { "" } else { "/" })
+                    format!(
+                        "<{}{}",
+                        name(tag.name, tag.token),
+                        if content { "" } else { "/" }
+                    )
                 }
                 Event::End(tag) => format!("/{}>", name(tag.name, tag.token)),
                 Event::Attribute(a) => format!("@{}={}", name(a.name, a.token), a.prefix),
                 Event::EndAttributes => ">".to_owned(),
                 Event::Pi(a) => format!("<?{}", name(a.name, a.token)),
                 Event::EndPi => "?>".to_owned(),
-                Event::Value(token, text) => text.map_or_else(|| format!("?{token:02x}"), ToOwned::to_owned),
+                Event::Value(token, text) => {
+                    text.map_or_else(|| format!("?{token:02x}"), ToOwned::to_owned)
+                }
                 Event::Text(text) => format!("'{}'", String::from_utf8_lossy(text)),
                 Event::Entity(c) => format!("&{:x};", u32::from(c)),
                 Event::Opaque(octets) => format!("[{}]", octets.len()),
@@ -608,7 +614,10 @@ mod tests {
 
     #[test]
     fn each_state_has_its_own_code_page() {
-        let wire = [2, 0x0B, 0x6A, 0, 0xC5, 0x00, 0x01, 0x55, 0x01, 0x00, 0x01, 0x86, 0x36, 0x00, 0x00, 0x46, 0x01, 0x01];
+        let wire = [
+            2, 0x0B, 0x6A, 0, 0xC5, 0x00, 0x01, 0x55, 0x01, 0x00, 0x01, 0x86, 0x36, 0x00, 0x00,
+            0x46, 0x01, 0x01,
+        ];
         assert_eq!(
             transcript(&wire, &Options::default()).unwrap(),
             "<wap-provisioningdoc @type=APPLICATION > <characteristic/ @name=APPID @version=1.0 > /wap-provisioningdoc>"
@@ -617,14 +626,24 @@ mod tests {
 
     #[test]
     fn processing_instructions_stand_around_and_inside_the_root() {
-        let wire = b"\x03\x01\x6A\x04abc\0\x43\x04\x00\x03v\0\x01\x45\x43\x04\x01\x01\x01\x43\x04\x02\x01";
-        assert_eq!(transcript(wire, &Options::default()).unwrap(), "<?abc 'v' ?> <?05 <?bc ?> /?05> <?c ?>");
+        let wire =
+            b"\x03\x01\x6A\x04abc\0\x43\x04\x00\x03v\0\x01\x45\x43\x04\x01\x01\x01\x43\x04\x02\x01";
+        assert_eq!(
+            transcript(wire, &Options::default()).unwrap(),
+            "<?abc 'v' ?> <?05 <?bc ?> /?05> <?c ?>"
+        );
     }
 
     #[test]
     fn a_media_type_helps_where_the_public_id_is_unknown() {
-        let options = Options { vocabulary: Some(&SI), ..Options::default() };
-        assert_eq!(transcript(&[3, 1, 0x6A, 0, 0x05], &options).unwrap(), "<si/");
+        let options = Options {
+            vocabulary: Some(&SI),
+            ..Options::default()
+        };
+        assert_eq!(
+            transcript(&[3, 1, 0x6A, 0, 0x05], &options).unwrap(),
+            "<si/"
+        );
     }
 
     #[test]
@@ -634,17 +653,41 @@ mod tests {
             (error.offset, error.token, error.expected)
         };
         assert_eq!(at(&[]), (0, None, "an octet"));
-        assert_eq!(at(&[4, 1, 0x6A, 0, 5]), (0, Some(4), "a WBXML version from 1.0 to 1.3"));
-        assert_eq!(at(&[3, 1, 0x6A, 9, 5]), (4, Some(5), "as many octets as the length says"));
+        assert_eq!(
+            at(&[4, 1, 0x6A, 0, 5]),
+            (0, Some(4), "a WBXML version from 1.0 to 1.3")
+        );
+        assert_eq!(
+            at(&[3, 1, 0x6A, 9, 5]),
+            (4, Some(5), "as many octets as the length says")
+        );
         assert_eq!(at(&[3, 1, 0x6A, 0]), (4, None, "an element"));
         assert_eq!(at(&[3, 1, 0x6A, 0, 0x45]), (5, None, "END"));
-        assert_eq!(at(&[3, 1, 0x6A, 0, 0x05, 0x05]), (5, Some(5), "the end of the document"));
+        assert_eq!(
+            at(&[3, 1, 0x6A, 0, 0x05, 0x05]),
+            (5, Some(5), "the end of the document")
+        );
         assert_eq!(at(&[3, 1, 0x6A, 0, 0x01]), (4, Some(1), "an element"));
-        assert_eq!(at(&[3, 1, 0x6A, 0, 0x45, 0x04, 0x00]), (7, None, "an index into the string table"));
-        assert_eq!(at(&[3, 1, 0x6A, 0, 0x45, 0x03, 0x41]), (6, Some(0x41), "a string that ends with NUL"));
-        assert_eq!(at(&[3, 1, 0x6A, 0, 0x45, 0xC3, 0x05, 0x41]), (7, Some(0x41), "as many octets as the length says"));
-        assert_eq!(at(&[3, 1, 0x6A, 0, 0x45, 0x02, 0x83, 0xB0, 0x00]), (5, Some(2), "the number of a character"));
-        assert_eq!(at(&[3, 1, 0x6A, 0, 0x85, 0x85, 0x01]), (5, Some(0x85), "an attribute start"));
+        assert_eq!(
+            at(&[3, 1, 0x6A, 0, 0x45, 0x04, 0x00]),
+            (7, None, "an index into the string table")
+        );
+        assert_eq!(
+            at(&[3, 1, 0x6A, 0, 0x45, 0x03, 0x41]),
+            (6, Some(0x41), "a string that ends with NUL")
+        );
+        assert_eq!(
+            at(&[3, 1, 0x6A, 0, 0x45, 0xC3, 0x05, 0x41]),
+            (7, Some(0x41), "as many octets as the length says")
+        );
+        assert_eq!(
+            at(&[3, 1, 0x6A, 0, 0x45, 0x02, 0x83, 0xB0, 0x00]),
+            (5, Some(2), "the number of a character")
+        );
+        assert_eq!(
+            at(&[3, 1, 0x6A, 0, 0x85, 0x85, 0x01]),
+            (5, Some(0x85), "an attribute start")
+        );
         assert_eq!(error(&[3, 1, 0x87, 0x67, 0, 5]).fault, Fault::Charset);
         assert_eq!(
             error(&[3, 1, 0x6A, 0, 0x45]).to_string(),
@@ -654,7 +697,9 @@ mod tests {
 
     #[test]
     fn a_multi_byte_integer_has_five_octets_at_most() {
-        let wire = [3, 1, 0x6A, 0, 0x45, 0x02, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+        let wire = [
+            3, 1, 0x6A, 0, 0x45, 0x02, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20,
+        ];
         assert_eq!(error(&wire).expected, "a uintvar of at most five octets");
         assert_eq!(error(&[3, 0x81]).expected, "a uintvar");
     }
@@ -684,7 +729,10 @@ mod tests {
     fn reencoded(wire: &[u8]) -> Result<Vec<u8>, Error> {
         let mut decoder = Decoder::new(wire, &Options::default())?;
         let mut out = Vec::new();
-        let config = EncoderConfig { version: decoder.header().version, ..EncoderConfig::new(decoder.vocabulary()) };
+        let config = EncoderConfig {
+            version: decoder.header().version,
+            ..EncoderConfig::new(decoder.vocabulary())
+        };
         let charset = decoder.charset();
         let mut encoder = Encoder::new(&mut out, &config);
         while let Some(event) = decoder.next()? {

@@ -118,6 +118,22 @@ impl<'o> Encoder<'o> {
         self.attribute_page
     }
 
+    /// Where the tag octet of the innermost element stands in the buffer.
+    pub(super) fn tag_at(&self) -> usize {
+        self.open.last().copied().unwrap_or(0)
+    }
+
+    /// Where the next octet will stand.
+    pub(super) fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back an element that has ended, by where its tag octet and what follows it stand. Nothing that began
+    /// after it may be open.
+    pub(super) fn take_back(&mut self, element: std::ops::Range<usize>) {
+        drop(self.out.drain(element));
+    }
+
     /// Begins an element by its token.
     #[inline]
     pub fn start(&mut self, page: u8, token: u8) {
@@ -222,6 +238,13 @@ impl<'o> Encoder<'o> {
         }
     }
 
+    /// A string without characters, which only the value of an attribute may need (WBXML 5.8.4.1).
+    pub fn empty_string(&mut self) {
+        self.begin_data();
+        self.out.push(STR_I);
+        self.push_nul();
+    }
+
     /// Text from the string table: cheaper where it repeats.
     pub fn shared_text(&mut self, text: &str) -> Result<(), Error> {
         let index = self.intern(text)?;
@@ -281,6 +304,13 @@ impl<'o> Encoder<'o> {
             }
             Extension::Single(number) => self.out.push(EXT_0 + number),
         }
+    }
+
+    /// A document type's own token with a string, of characters that every charset has.
+    pub fn extension_text(&mut self, number: u8, text: &str) {
+        let mut octets = Vec::with_capacity(text.len());
+        self.charset.encode(text, &mut octets);
+        self.extension(Extension::Text(number, &octets));
     }
 
     /// What a decoder said of a document in `charset`: the way from WBXML to WBXML.
@@ -456,38 +486,62 @@ mod tests {
             e.start(0, 0x12);
             e.end();
         });
-        assert_eq!(wire, b"\x02\xA4\x01\x6A\x00\x5A\x00\x01\x47\x03b64\0\x01\x12\x01\x00\x00\x12");
+        assert_eq!(
+            wire,
+            b"\x02\xA4\x01\x6A\x00\x5A\x00\x01\x47\x03b64\0\x01\x12\x01\x00\x00\x12"
+        );
     }
 
     #[test]
     fn an_old_public_id_is_written_as_old_clients_do() {
         let wire = encode(&EncoderConfig::new(&SYNCML_1_0), |e| e.start(0, 0x2D));
-        assert_eq!(wire, b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.0//EN\x2D");
-        let wire = encode(&EncoderConfig::new(&SYNCML_1_0), |e| e.start_literal("X").unwrap());
-        assert_eq!(wire, b"\x02\x00\x00\x6A\x20-//SYNCML//DTD SyncML 1.0//EN\0X\0\x04\x1E");
+        assert_eq!(
+            wire,
+            b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.0//EN\x2D"
+        );
+        let wire = encode(&EncoderConfig::new(&SYNCML_1_0), |e| {
+            e.start_literal("X").unwrap()
+        });
+        assert_eq!(
+            wire,
+            b"\x02\x00\x00\x6A\x20-//SYNCML//DTD SyncML 1.0//EN\0X\0\x04\x1E"
+        );
     }
 
     #[test]
     fn what_the_charset_lacks_becomes_an_entity() {
         // WBXML 8.1
-        let config = EncoderConfig { version: 3, charset: Charset::US_ASCII, ..EncoderConfig::new(&UNKNOWN) };
+        let config = EncoderConfig {
+            version: 3,
+            charset: Charset::US_ASCII,
+            ..EncoderConfig::new(&UNKNOWN)
+        };
         let wire = encode(&config, |e| {
             e.start(0, 0x06);
             e.text("\u{A0}X\u{A0}=\u{A0}1 ");
             e.end();
         });
-        assert_eq!(wire, b"\x03\x01\x03\x00\x46\x02\x81\x20\x03X\0\x02\x81\x20\x03=\0\x02\x81\x20\x031 \0\x01");
+        assert_eq!(
+            wire,
+            b"\x03\x01\x03\x00\x46\x02\x81\x20\x03X\0\x02\x81\x20\x03=\0\x02\x81\x20\x031 \0\x01"
+        );
     }
 
     #[test]
     fn strings_end_with_the_nul_of_the_charset() {
-        let config = EncoderConfig { charset: Charset::UCS_2, ..EncoderConfig::new(&UNKNOWN) };
+        let config = EncoderConfig {
+            charset: Charset::UCS_2,
+            ..EncoderConfig::new(&UNKNOWN)
+        };
         let wire = encode(&config, |e| {
             e.start_literal("X").unwrap();
             e.text("é\0");
             e.end();
         });
-        assert_eq!(wire, b"\x02\x01\x87\x68\x04\0X\0\0\x44\x00\x03\0\xE9\0\0\x02\x00\x01");
+        assert_eq!(
+            wire,
+            b"\x02\x01\x87\x68\x04\0X\0\0\x44\x00\x03\0\xE9\0\0\x02\x00\x01"
+        );
     }
 
     #[test]
@@ -503,6 +557,9 @@ mod tests {
             e.shared_text("b").unwrap();
             e.end();
         });
-        assert_eq!(wire, b"\x02\x01\x6A\x04a\0b\0\xC5\x04\x00\x031\0\x04\x02\x01\x04\x00\x83\x02\x01");
+        assert_eq!(
+            wire,
+            b"\x02\x01\x6A\x04a\0b\0\xC5\x04\x00\x031\0\x04\x02\x01\x04\x00\x83\x02\x01"
+        );
     }
 }

@@ -4,6 +4,8 @@
 //! - [`Encoder`] appends a document to a `Vec<u8>`.
 //! - [`Vocabulary`] names the tokens of a document type; [`tables`] has those this gateway may meet.
 //!
+//! - [`xml`] translates both ways, keeping every octet of meaning of a SyncML message.
+//!
 //! Every input is untrusted: time, memory and output are bounded by [`Limits`] and linear in the input, and
 //! the answer to anything else is an [`Error`] that says where and what.
 
@@ -15,6 +17,7 @@ mod header;
 pub mod tables;
 pub mod token;
 mod vocabulary;
+pub mod xml;
 
 pub use charset::Charset;
 pub use decoder::{AttributeName, Decoder, Event, Extension, Name, Options, Tag};
