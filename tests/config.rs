@@ -486,3 +486,48 @@ fn a_ca_file_is_relative_to_the_file_that_names_it() {
         text(&none.stderr)
     );
 }
+
+#[test]
+fn route_tells_where_a_request_goes_and_why() {
+    let scratch = Scratch::new("route");
+    scratch.write(
+        "wapbridge.toml",
+        "[[route]]\nname = \"cards\"\nmatch = \"http://a.example/\"\nmedia_type = \"text/x-vcard\"\n\
+         upstream = \"https://irmc.example/\"\n\
+         [[route]]\nname = \"ds\"\nmatch = \"http://a.example/\"\nupstream = \"https://ds.example/app\"\n",
+    );
+    let route = |arguments: &[&str]| {
+        let arguments = [&["route"], arguments].concat();
+        let output = wapbridge(&scratch.0, &arguments, &[]);
+        (
+            output.status.code(),
+            text(&output.stdout) + &text(&output.stderr),
+        )
+    };
+    assert_eq!(
+        route(&["http://a.example/x?y=1"]),
+        (
+            Some(0),
+            "route cards: no, another media type (http://a.example/, media type text/x-vcard)\n\
+             route ds: yes (http://a.example/)\n\
+             GET https://ds.example/app/x?y=1\n"
+                .to_owned()
+        )
+    );
+    let (status, said) = route(&[
+        "--type",
+        "text/x-vcard; charset=utf-8",
+        "http://a.example/x",
+    ]);
+    assert_eq!(status, Some(0));
+    assert!(said.ends_with("POST https://irmc.example/x\n"), "{said}");
+    let (status, said) = route(&["http://b.example/"]);
+    assert_eq!(status, Some(1));
+    assert!(
+        said.contains("route ds: no, another URI") && said.contains("refused: no route"),
+        "{said}"
+    );
+    let (status, said) = route(&["http://a.example@b.example/"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("user name before the host"), "{said}");
+}

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod log;
+mod route;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Route(route::Route),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -30,6 +32,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(check) => check.run(),
+        Command::Route(route) => route.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,5 +72,6 @@ fn complain(error: &anyhow::Error) {
 
 const EXAMPLES: &str = "\
 Examples:
-  wapbridge check                      check ./wapbridge.toml
-  wapbridge check /etc/wapbridge.toml  check another file";
+  wapbridge check                            check ./wapbridge.toml
+  wapbridge check /etc/wapbridge.toml        check another file
+  wapbridge route http://sync.example.com/   tell where a request would go";

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Method, Uri};
 
 pub use address::{Address, AddressError, MAX_URI};
-pub use condition::{Condition, Pattern};
+pub use condition::{Condition, Mismatch, Pattern};
 
 /// What a route looks at, borrowed from the request.
 #[derive(Clone, Copy, Debug)]
@@ -131,20 +131,46 @@ impl Routes {
         let (route, rest) = self
             .routes
             .iter()
-            .find_map(|route| Some((route, route.condition.admit(&asked, request)?)))
+            .find_map(|route| Some((route, route.condition.admit(&asked, request).ok()?)))
             .ok_or(Refusal::NoRoute)?;
-        let joined = Bytes::from(route.upstream.join(rest, &asked));
-        let uri = Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?;
-        Ok(Target {
-            uri,
-            route: Arc::clone(&route.name),
-            limits: route.limits,
-        })
+        route.target(&asked, rest)
+    }
+
+    /// Each route down to the one that takes a request, and what kept the others from it.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if the URI is not one to trust, so that no route was tried.
+    pub fn explain(
+        &self,
+        request: &RequestView<'_>,
+    ) -> Result<Vec<(&RouteSettings, Option<Mismatch>)>, Refusal> {
+        let asked = Address::parse(request.uri)?;
+        let mut tried = Vec::new();
+        for route in &self.routes {
+            let mismatch = route.condition.admit(&asked, request).err();
+            tried.push((route, mismatch));
+            if mismatch.is_none() {
+                break;
+            }
+        }
+        Ok(tried)
     }
 
     /// The routes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &RouteSettings> {
         self.routes.iter()
+    }
+}
+
+impl RouteSettings {
+    fn target(&self, asked: &Address, rest: &str) -> Result<Target, Refusal> {
+        let joined = Bytes::from(self.upstream.join(rest, asked));
+        Ok(Target {
+            uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
+            route: Arc::clone(&self.name),
+            limits: self.limits,
+        })
     }
 }
 
