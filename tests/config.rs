@@ -92,7 +92,7 @@ fn a_routes_settings_arrive() {
     let settings = parse(
         "[listen]\nconnection_mode = [\"0.0.0.0:9201\", \"0.0.0.0:9211\"]\n\
          [[route]]\nname = \"irmc\"\nmatch = [\"http://a.example/\", \"http://b.example/\"]\nport = 9211\n\
-         media_type = [\"text/x-vcard\"]\nmethod = [\"PUT\", \"POST\"]\nupstream = \"http://irmc.example/\"\n\
+         media_type = [\"text/x-vcard\"]\nmethod = [\"PUT\", \"POST\"]\nupstream = [\"http://irmc.example/\", \"http://irmc2.example:81/\"]\n\
          allow_plaintext = true\nmax_reply = \"64KiB\"\nconnect_timeout = \"500ms\"\ntimeout = \"2m\"\n\
          [[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://ds.example/\"\n",
     )
@@ -106,6 +106,7 @@ fn a_routes_settings_arrive() {
         Some("https://ds.example/x")
     );
     let route = settings.routes.iter().next().unwrap();
+    assert_eq!(route.fallbacks[0].to_string(), "http://irmc2.example:81/");
     assert_eq!(&*route.name, "irmc");
     assert_eq!(route.limits.max_reply, 65_536);
     assert_eq!(route.limits.connect_timeout, Duration::from_millis(500));
@@ -230,6 +231,18 @@ fn remedies_fit_the_mistake() {
         ("[log]\nlevel = \"Info\"", "did you mean \"info\"?"),
         ("[log]\nformat = \"jsno\"", "did you mean \"json\"?"),
         ("[log]\ncolour = true", "known here: format, level"),
+        (
+            "[[route]]\nmatch = []\nupstream = \"https://o.example/\"",
+            "at least one",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = []",
+            "at least one",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = [\"https://o.example/\", \"https://p.example/x\"]",
+            "give them its scheme and path",
+        ),
         (
             "[[route]]\nmatch = \"http://a.example/?x\"\nupstream = \"https://o.example/\"",
             "has a query or a fragment",

@@ -63,12 +63,12 @@ fn read_one(
     let has_condition = CONDITIONS.iter().any(|key| section.has(key));
 
     let name = section.get::<String>("name");
-    let prefixes = section.spanned::<Vec<Address>>("match");
-    let ports = section.spanned::<Vec<u16>>("port");
-    let methods = section.spanned::<Vec<Method>>("method");
-    let media_types = section.spanned::<Vec<Pattern>>("media_type");
-    let user_agents = section.spanned::<Vec<Pattern>>("user_agent");
-    let upstream = section.spanned::<Address>("upstream");
+    let prefixes = section.list::<Address>("match");
+    let ports = section.list::<u16>("port");
+    let methods = section.list::<Method>("method");
+    let media_types = section.list::<Pattern>("media_type");
+    let user_agents = section.list::<Pattern>("user_agent");
+    let upstream = section.list::<Address>("upstream");
     let allow_plaintext = section.or("allow_plaintext", false);
     let limits = read_limits(section);
 
@@ -85,7 +85,7 @@ fn read_one(
         );
     }
     if let Some(upstream) = &upstream
-        && !upstream.get_ref().is_secure()
+        && !upstream.get_ref().iter().all(Address::is_secure)
         && !allow_plaintext
     {
         section.invalid(
@@ -94,6 +94,19 @@ fn read_one(
             Wrong::new(
                 "this is not encrypted: anyone on the way can read and change what is synchronized",
                 "use https://, or add `allow_plaintext = true` to this route if that is all right",
+            ),
+        );
+    }
+    if let Some(upstream) = &upstream
+        && let Some((first, others)) = upstream.get_ref().split_first()
+        && !others.iter().all(|other| other.is_twin_of(first))
+    {
+        section.invalid(
+            "upstream",
+            upstream.span(),
+            Wrong::new(
+                "these differ in more than host and port",
+                "the second and further ones stand in for the first: give them its scheme and path",
             ),
         );
     }
@@ -129,10 +142,12 @@ fn read_one(
         media_types: listed(media_types),
         user_agents: listed(user_agents),
     };
+    let mut upstreams = upstream?.into_inner().into_iter();
     let route = RouteSettings {
         name: name.unwrap_or_else(|| nth.to_string()).into(),
         condition,
-        upstream: upstream?.into_inner(),
+        upstream: upstreams.next()?,
+        fallbacks: upstreams.collect(),
         allow_plaintext,
         limits,
     };

@@ -24,6 +24,15 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Everything under `prefix`.
+    #[must_use]
+    pub fn prefix(prefix: Address) -> Self {
+        Self {
+            prefixes: vec![prefix],
+            ..Self::default()
+        }
+    }
+
     /// What follows the matched prefix, if the route takes the request for `asked`.
     ///
     /// # Errors

@@ -39,6 +39,10 @@ pub struct RouteSettings {
     pub condition: Condition,
     /// Takes the place of the matched prefix.
     pub upstream: Address,
+    /// Hosts that serve the same as `upstream`, tried in turn when it cannot be connected to. They differ
+    /// from it in host and port only. A request that may have been sent is never sent to another one.
+    /// Default: none.
+    pub fallbacks: Vec<Address>,
     /// Lets `upstream` be `http://`: anyone between here and there can then read and change what is
     /// synchronized. Default: false.
     pub allow_plaintext: bool,
@@ -164,6 +168,19 @@ impl Routes {
 }
 
 impl RouteSettings {
+    /// A route for what fits `condition`, with every other setting at its default.
+    #[must_use]
+    pub fn new(condition: Condition, upstream: Address) -> Self {
+        Self {
+            name: Arc::from("1"),
+            condition,
+            upstream,
+            fallbacks: Vec::new(),
+            allow_plaintext: false,
+            limits: Limits::default(),
+        }
+    }
+
     fn target(&self, asked: &Address, rest: &str) -> Result<Target, Refusal> {
         let joined = Bytes::from(self.upstream.join(rest, asked));
         Ok(Target {
@@ -194,16 +211,10 @@ mod tests {
     use super::*;
 
     fn route(prefix: &str, upstream: &str) -> RouteSettings {
-        RouteSettings {
-            name: prefix.into(),
-            condition: Condition {
-                prefixes: vec![Address::parse_prefix(prefix).unwrap()],
-                ..Condition::default()
-            },
-            upstream: Address::parse_prefix(upstream).unwrap(),
-            allow_plaintext: false,
-            limits: Limits::default(),
-        }
+        RouteSettings::new(
+            Condition::prefix(Address::parse_prefix(prefix).unwrap()),
+            Address::parse_prefix(upstream).unwrap(),
+        )
     }
 
     fn get(uri: &str) -> RequestView<'_> {

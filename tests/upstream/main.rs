@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod failover;
 mod http2;
 mod origin;
 
