@@ -364,7 +364,12 @@ fn the_examples_comments_are_settings() {
                             .split_once(" = ")
                             .is_some_and(|(key, _)| !key.trim().contains(' '))
                 })
-                .filter(|rest| !rest.starts_with("ca_file"));
+                // These name files, or digests of what only an operator has.
+                .filter(|rest| {
+                    !["ca_file", "client_", "pin"]
+                        .iter()
+                        .any(|key| rest.starts_with(key))
+                });
             format!("{}\n", setting.unwrap_or(line))
         })
         .collect();
@@ -543,4 +548,65 @@ fn route_tells_where_a_request_goes_and_why() {
     let (status, said) = route(&["http://a.example@b.example/"]);
     assert_eq!(status, Some(1));
     assert!(said.contains("user name before the host"), "{said}");
+}
+
+#[test]
+fn what_a_route_says_about_tls_is_checked() {
+    let scratch = Scratch::new("tls");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    let other_key = rcgen::KeyPair::generate().unwrap();
+    scratch.write("client.pem", &certificate.pem());
+    scratch.write("client.key", &key.serialize_pem());
+    scratch.write("other.key", &other_key.serialize_pem());
+    scratch.write("both.pem", &(certificate.pem() + &key.serialize_pem()));
+    let check =
+        |keys: &str| Settings::parse(&format!("{ROUTE}{keys}\n"), "wapbridge.toml", &scratch.0);
+    for keys in [
+        "tls_min_version = \"1.3\"",
+        "client_certificate = \"both.pem\"",
+        "client_certificate = \"client.pem\"\nclient_key = \"client.key\"",
+        &format!("pin = [\"{}\"]", "0aF9".repeat(16)),
+    ] {
+        if let Err(report) = check(keys) {
+            panic!("{report}");
+        }
+    }
+    for (keys, told) in [
+        ("tls_min_version = \"1.1\"", "expected \"1.2\" or \"1.3\""),
+        ("tls_min_version = 1.3", "found a number with a fraction"),
+        (
+            "client_certificate = \"client.pem\"",
+            "client.pem: no private key in it",
+        ),
+        (
+            "client_certificate = \"none.pem\"",
+            "none.pem: No such file",
+        ),
+        (
+            "client_certificate = \"client.pem\"\nclient_key = \"other.key\"",
+            "other.key: keys may not be consistent",
+        ),
+        (
+            "client_key = \"client.key\"",
+            "a key without its certificate",
+        ),
+        ("pin = \"abc\"", "openssl dgst -sha256"),
+        ("pin = []", "at least one"),
+        (
+            "allow_plaintext = true\n[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"http://o.example/\"\nallow_plaintext = true\ntls_min_version = \"1.3\"",
+            "there is no TLS with this",
+        ),
+        (
+            "[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"https://sync.internal.example:8443/x\"\ntls_min_version = \"1.3\"",
+            "two routes want to speak to sync.internal.example:8443 in different ways",
+        ),
+    ] {
+        let report = check(keys).expect_err(keys).to_string();
+        assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
 }

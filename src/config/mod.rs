@@ -6,6 +6,7 @@
 
 mod listen;
 mod log;
+mod origin;
 mod report;
 mod routes;
 mod section;
@@ -98,7 +99,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"));
         let log = LogSettings::read(&file.section("log"));
-        let tls = read_tls(&file.section("tls"), directory);
+        let mut tls = read_tls(&file.section("tls"), directory);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -112,7 +113,7 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let routes = Arc::new(routes::read(&routes, &listen));
+        let routes = Arc::new(routes::read(&routes, &listen, directory, &mut tls));
         Some(Self {
             listen,
             admin,
@@ -135,7 +136,7 @@ fn read_tls(section: &Section<'_, '_>, directory: &Path) -> Option<Tls> {
         Err(error) => error,
     };
     let help = match error {
-        TlsError::CaFile { .. } => {
+        TlsError::File { .. } => {
             "ca_file names PEM certificates, relative to the directory of this file"
         }
         TlsError::NoRoots => {

@@ -1,6 +1,7 @@
 //! The `[[route]]` tables: read, and checked against each other.
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use http::Method;
@@ -8,16 +9,32 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::listen::ListenSettings;
+use super::origin::Origins;
 use super::report::Problem;
 use super::section::Section;
 use super::value::{Size, Value, Wrong, text};
 use crate::route::{Address, Condition, Limits, Pattern, RouteSettings, Routes};
+use crate::upstream::Tls;
 
 /// Reads the routes in their order and tells which of them could never be reached.
-pub(super) fn read(sections: &[Section<'_, '_>], listen: &ListenSettings) -> Routes {
+pub(super) fn read(
+    sections: &[Section<'_, '_>],
+    listen: &ListenSettings,
+    directory: &Path,
+    tls: &mut Option<Tls>,
+) -> Routes {
+    let mut origins = Origins::default();
     let mut routes: Vec<(RouteSettings, Range<usize>)> = Vec::new();
     for (nth, section) in sections.iter().enumerate() {
-        let Some((route, at)) = read_one(section, nth + 1, listen) else {
+        if !section.has("upstream") {
+            section.missing(
+                "`upstream`",
+                "say where that is, as in `upstream = \"https://sync.internal.example/\"`",
+            );
+        }
+        let upstreams = section.list::<Address>("upstream");
+        origins.read(section, upstreams.as_ref(), directory, tls.as_mut());
+        let Some((route, at)) = read_one(section, nth + 1, listen, upstreams) else {
             continue;
         };
         let earlier = routes
@@ -58,8 +75,8 @@ fn read_one(
     section: &Section<'_, '_>,
     nth: usize,
     listen: &ListenSettings,
+    upstream: Option<Spanned<Vec<Address>>>,
 ) -> Option<(RouteSettings, Range<usize>)> {
-    let has_upstream = section.has("upstream");
     let has_condition = CONDITIONS.iter().any(|key| section.has(key));
 
     let name = section.get::<String>("name");
@@ -68,7 +85,6 @@ fn read_one(
     let methods = section.list::<Method>("method");
     let media_types = section.list::<Pattern>("media_type");
     let user_agents = section.list::<Pattern>("user_agent");
-    let upstream = section.list::<Address>("upstream");
     let allow_plaintext = section.or("allow_plaintext", false);
     let limits = read_limits(section);
 
@@ -76,12 +92,6 @@ fn read_one(
         section.missing(
             "`match`",
             "say what handsets ask for, as in `match = \"http://sync.example.com/\"`",
-        );
-    }
-    if !has_upstream {
-        section.missing(
-            "`upstream`",
-            "say where that is, as in `upstream = \"https://sync.internal.example/\"`",
         );
     }
     if let Some(upstream) = &upstream

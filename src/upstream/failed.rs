@@ -5,8 +5,9 @@ use std::io;
 
 use http::uri::Authority;
 
+use super::MAX_HEAD;
 use super::connect::{causes, root_cause, tls_error};
-use super::{MAX_HEAD, tls};
+use super::explain::explain;
 use crate::gateway::fetch::{Failure, FetchError};
 
 /// A request that failed.
@@ -47,7 +48,7 @@ impl Failed {
 fn classify(error: &(dyn Error + 'static)) -> (Failure, String) {
     // With TLS 1.3 an origin refuses our lack of a certificate only after the handshake.
     if let Some(error) = tls_error(error) {
-        return (Failure::Tls, tls::explain(error));
+        return (Failure::Tls, explain(error));
     }
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
         if error.is_parse_too_large() {

@@ -1,8 +1,10 @@
 //! The HTTPS side: one request, one bounded reply or one reason why not.
 
 mod connect;
+mod explain;
 mod failed;
 mod failover;
+mod pin;
 mod tls;
 
 use std::pin::Pin;
@@ -15,7 +17,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 use tokio::time::{Instant, Sleep};
 use tracing::warn;
 
@@ -24,15 +25,17 @@ use crate::route::{Address, Routes};
 use connect::Connector;
 use failed::Failed;
 use failover::{Failover, at_host};
+use tls::Configs;
 
-pub use tls::{Tls, TlsError, TlsSettings};
+pub use pin::{KeyPin, NotAPin};
+pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};
 
 /// The connections of one shard to its origins, kept alive between requests.
 ///
 /// A request is never repeated here. hyper resends one only if it got it back unsent from a connection that
 /// the origin had closed meanwhile; that is no second POST.
 pub struct Upstream {
-    tls: Arc<ClientConfig>,
+    tls: Arc<Configs>,
     /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
     pools: Mutex<Vec<(Duration, Pool)>>,
     failover: Failover,
@@ -45,7 +48,7 @@ impl Upstream {
     #[must_use]
     pub fn new(tls: &Tls) -> Self {
         Self {
-            tls: tls.client_config(),
+            tls: Arc::new(tls.configs()),
             pools: Mutex::default(),
             failover: Failover::default(),
         }
@@ -138,6 +141,10 @@ impl Upstream {
             }
         };
         let (head, body) = response.into_parts();
+        if head.status.is_informational() {
+            let cause = format!("it answered {} to a request for no such thing", head.status);
+            return Err(failed(Failure::Malformed, cause));
+        }
         let mut received = BytesMut::new();
         tokio::select! {
             read = read_body(body, max_reply, &mut received) => match read {
@@ -184,7 +191,6 @@ fn new_pool(connector: Connector) -> Pool {
         .pool_max_idle_per_host(POOL_MAX_IDLE)
         .http1_max_buf_size(MAX_HEAD)
         .http2_max_header_list_size(MAX_HEAD_H2)
-        .http2_adaptive_window(true)
         .http2_keep_alive_interval(HTTP2_PING)
         .http2_keep_alive_timeout(HTTP2_PONG)
         .http2_keep_alive_while_idle(true)
