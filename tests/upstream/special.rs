@@ -65,8 +65,8 @@ async fn a_minimum_version_refuses_older_ones() {
 
 #[tokio::test]
 async fn a_pinned_origin_needs_one_of_the_keys_and_a_certificate_that_verifies() {
-    let (acceptor, certificate) = old_acceptor();
-    let (address, _) = origin_with(acceptor, OK, Then::Listen).await;
+    let (old, certificate) = old_acceptor();
+    let (address, _) = origin_with(old, OK, Then::Listen).await;
     let other = pin(identity("localhost").0.der());
     let pinned_to = |pins| OriginTls {
         pins,
