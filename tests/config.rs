@@ -92,7 +92,7 @@ fn a_routes_settings_arrive() {
     let settings = parse(
         "[listen]\nconnection_mode = [\"0.0.0.0:9201\", \"0.0.0.0:9211\"]\n\
          [[route]]\nname = \"irmc\"\nmatch = [\"http://a.example/\", \"http://b.example/\"]\nport = 9211\n\
-         media_type = [\"text/x-vcard\"]\nmethod = [\"PUT\", \"POST\"]\nupstream = \"http://irmc.example/\"\n\
+         media_type = [\"text/x-vcard\"]\nmethod = [\"PUT\", \"POST\"]\nupstream = [\"http://irmc.example/\", \"http://irmc2.example:81/\"]\n\
          allow_plaintext = true\nmax_reply = \"64KiB\"\nconnect_timeout = \"500ms\"\ntimeout = \"2m\"\n\
          [[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://ds.example/\"\n",
     )
@@ -106,6 +106,7 @@ fn a_routes_settings_arrive() {
         Some("https://ds.example/x")
     );
     let route = settings.routes.iter().next().unwrap();
+    assert_eq!(route.fallbacks[0].to_string(), "http://irmc2.example:81/");
     assert_eq!(&*route.name, "irmc");
     assert_eq!(route.limits.max_reply, 65_536);
     assert_eq!(route.limits.connect_timeout, Duration::from_millis(500));
@@ -231,6 +232,18 @@ fn remedies_fit_the_mistake() {
         ("[log]\nformat = \"jsno\"", "did you mean \"json\"?"),
         ("[log]\ncolour = true", "known here: format, level"),
         (
+            "[[route]]\nmatch = []\nupstream = \"https://o.example/\"",
+            "at least one",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = []",
+            "at least one",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = [\"https://o.example/\", \"https://p.example/x\"]",
+            "give them its scheme and path",
+        ),
+        (
             "[[route]]\nmatch = \"http://a.example/?x\"\nupstream = \"https://o.example/\"",
             "has a query or a fragment",
         ),
@@ -351,7 +364,12 @@ fn the_examples_comments_are_settings() {
                             .split_once(" = ")
                             .is_some_and(|(key, _)| !key.trim().contains(' '))
                 })
-                .filter(|rest| !rest.starts_with("ca_file"));
+                // These name files, or digests of what only an operator has.
+                .filter(|rest| {
+                    !["ca_file", "client_", "pin"]
+                        .iter()
+                        .any(|key| rest.starts_with(key))
+                });
             format!("{}\n", setting.unwrap_or(line))
         })
         .collect();
@@ -485,4 +503,110 @@ fn a_ca_file_is_relative_to_the_file_that_names_it() {
         "{}",
         text(&none.stderr)
     );
+}
+
+#[test]
+fn route_tells_where_a_request_goes_and_why() {
+    let scratch = Scratch::new("route");
+    scratch.write(
+        "wapbridge.toml",
+        "[[route]]\nname = \"cards\"\nmatch = \"http://a.example/\"\nmedia_type = \"text/x-vcard\"\n\
+         upstream = \"https://irmc.example/\"\n\
+         [[route]]\nname = \"ds\"\nmatch = \"http://a.example/\"\nupstream = \"https://ds.example/app\"\n",
+    );
+    let route = |arguments: &[&str]| {
+        let arguments = [&["route"], arguments].concat();
+        let output = wapbridge(&scratch.0, &arguments, &[]);
+        (
+            output.status.code(),
+            text(&output.stdout) + &text(&output.stderr),
+        )
+    };
+    assert_eq!(
+        route(&["http://a.example/x?y=1"]),
+        (
+            Some(0),
+            "route cards: no, another media type (http://a.example/, media type text/x-vcard)\n\
+             route ds: yes (http://a.example/)\n\
+             GET https://ds.example/app/x?y=1\n"
+                .to_owned()
+        )
+    );
+    let (status, said) = route(&[
+        "--type",
+        "text/x-vcard; charset=utf-8",
+        "http://a.example/x",
+    ]);
+    assert_eq!(status, Some(0));
+    assert!(said.ends_with("POST https://irmc.example/x\n"), "{said}");
+    let (status, said) = route(&["http://b.example/"]);
+    assert_eq!(status, Some(1));
+    assert!(
+        said.contains("route ds: no, another URI") && said.contains("refused: no route"),
+        "{said}"
+    );
+    let (status, said) = route(&["http://a.example@b.example/"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("user name before the host"), "{said}");
+}
+
+#[test]
+fn what_a_route_says_about_tls_is_checked() {
+    let scratch = Scratch::new("tls");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    let other_key = rcgen::KeyPair::generate().unwrap();
+    scratch.write("client.pem", &certificate.pem());
+    scratch.write("client.key", &key.serialize_pem());
+    scratch.write("other.key", &other_key.serialize_pem());
+    scratch.write("both.pem", &(certificate.pem() + &key.serialize_pem()));
+    let check =
+        |keys: &str| Settings::parse(&format!("{ROUTE}{keys}\n"), "wapbridge.toml", &scratch.0);
+    for keys in [
+        "tls_min_version = \"1.3\"",
+        "client_certificate = \"both.pem\"",
+        "client_certificate = \"client.pem\"\nclient_key = \"client.key\"",
+        &format!("pin = [\"{}\"]", "0aF9".repeat(16)),
+    ] {
+        if let Err(report) = check(keys) {
+            panic!("{report}");
+        }
+    }
+    for (keys, told) in [
+        ("tls_min_version = \"1.1\"", "expected \"1.2\" or \"1.3\""),
+        ("tls_min_version = 1.3", "found a number with a fraction"),
+        (
+            "client_certificate = \"client.pem\"",
+            "client.pem: no private key in it",
+        ),
+        (
+            "client_certificate = \"none.pem\"",
+            "none.pem: No such file",
+        ),
+        (
+            "client_certificate = \"client.pem\"\nclient_key = \"other.key\"",
+            "other.key: keys may not be consistent",
+        ),
+        (
+            "client_key = \"client.key\"",
+            "a key without its certificate",
+        ),
+        ("pin = \"abc\"", "openssl dgst -sha256"),
+        ("pin = []", "at least one"),
+        (
+            "allow_plaintext = true\n[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"http://o.example/\"\nallow_plaintext = true\ntls_min_version = \"1.3\"",
+            "there is no TLS with this",
+        ),
+        (
+            "[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"https://sync.internal.example:8443/x\"\ntls_min_version = \"1.3\"",
+            "two routes want to speak to sync.internal.example:8443 in different ways",
+        ),
+    ] {
+        let report = check(keys).expect_err(keys).to_string();
+        assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
 }

@@ -8,6 +8,7 @@ mod packet;
 mod relay;
 mod request;
 mod serve;
+mod route;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ enum Command {
     Post(request::Post),
     Get(request::Get),
     Demo(demo::Demo),
+    Route(route::Route),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -44,6 +46,7 @@ pub fn run() -> ExitCode {
         Command::Post(post) => post.run(),
         Command::Get(get) => get.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Route(route) => route.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,4 +89,5 @@ Examples:
   wapbridge demo                                 see the whole chain work, on this machine alone
   wapbridge check /etc/wapbridge.toml            check a configuration
   wapbridge serve --config /etc/wapbridge.toml   run the gateway
-  wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/";
+  wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
+  wapbridge route http://sync.example.com/       tell where a request would go";

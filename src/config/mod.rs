@@ -7,6 +7,7 @@
 mod core;
 mod listen;
 mod log;
+mod origin;
 mod report;
 mod routes;
 mod section;
@@ -119,7 +120,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"));
         let log = LogSettings::read(&file.section("log"));
-        let tls = read_tls(&file.section("tls"), directory);
+        let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
         let wsp = core::read_wsp(&file.section("wsp"));
         let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
@@ -136,7 +137,7 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let routes = Arc::new(routes::read(&routes, &listen));
+        let routes = Arc::new(routes::read(&routes, &listen, directory, &mut tls));
         Some(Self {
             listen,
             admin,
@@ -162,7 +163,7 @@ fn read_tls(section: &Section<'_, '_>, directory: &Path) -> Option<Tls> {
         Err(error) => error,
     };
     let help = match error {
-        TlsError::CaFile { .. } => {
+        TlsError::File { .. } => {
             "ca_file names PEM certificates, relative to the directory of this file"
         }
         TlsError::NoRoots => {

@@ -1,6 +1,7 @@
 //! The `[[route]]` tables: read, and checked against each other.
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use http::Method;
@@ -8,16 +9,32 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::listen::ListenSettings;
+use super::origin::Origins;
 use super::report::Problem;
 use super::section::Section;
 use super::value::{Size, Value, Wrong, text};
 use crate::route::{Address, Condition, Limits, Pattern, RouteSettings, Routes};
+use crate::upstream::Tls;
 
 /// Reads the routes in their order and tells which of them could never be reached.
-pub(super) fn read(sections: &[Section<'_, '_>], listen: &ListenSettings) -> Routes {
+pub(super) fn read(
+    sections: &[Section<'_, '_>],
+    listen: &ListenSettings,
+    directory: &Path,
+    tls: &mut Option<Tls>,
+) -> Routes {
+    let mut origins = Origins::default();
     let mut routes: Vec<(RouteSettings, Range<usize>)> = Vec::new();
     for (nth, section) in sections.iter().enumerate() {
-        let Some((route, at)) = read_one(section, nth + 1, listen) else {
+        if !section.has("upstream") {
+            section.missing(
+                "`upstream`",
+                "say where that is, as in `upstream = \"https://sync.internal.example/\"`",
+            );
+        }
+        let upstreams = section.list::<Address>("upstream");
+        origins.read(section, upstreams.as_ref(), directory, tls.as_mut());
+        let Some((route, at)) = read_one(section, nth + 1, listen, upstreams) else {
             continue;
         };
         let earlier = routes
@@ -58,17 +75,16 @@ fn read_one(
     section: &Section<'_, '_>,
     nth: usize,
     listen: &ListenSettings,
+    upstream: Option<Spanned<Vec<Address>>>,
 ) -> Option<(RouteSettings, Range<usize>)> {
-    let has_upstream = section.has("upstream");
     let has_condition = CONDITIONS.iter().any(|key| section.has(key));
 
     let name = section.get::<String>("name");
-    let prefixes = section.spanned::<Vec<Address>>("match");
-    let ports = section.spanned::<Vec<u16>>("port");
-    let methods = section.spanned::<Vec<Method>>("method");
-    let media_types = section.spanned::<Vec<Pattern>>("media_type");
-    let user_agents = section.spanned::<Vec<Pattern>>("user_agent");
-    let upstream = section.spanned::<Address>("upstream");
+    let prefixes = section.list::<Address>("match");
+    let ports = section.list::<u16>("port");
+    let methods = section.list::<Method>("method");
+    let media_types = section.list::<Pattern>("media_type");
+    let user_agents = section.list::<Pattern>("user_agent");
     let allow_plaintext = section.or("allow_plaintext", false);
     let limits = read_limits(section);
 
@@ -78,14 +94,8 @@ fn read_one(
             "say what handsets ask for, as in `match = \"http://sync.example.com/\"`",
         );
     }
-    if !has_upstream {
-        section.missing(
-            "`upstream`",
-            "say where that is, as in `upstream = \"https://sync.internal.example/\"`",
-        );
-    }
     if let Some(upstream) = &upstream
-        && !upstream.get_ref().is_secure()
+        && !upstream.get_ref().iter().all(Address::is_secure)
         && !allow_plaintext
     {
         section.invalid(
@@ -94,6 +104,19 @@ fn read_one(
             Wrong::new(
                 "this is not encrypted: anyone on the way can read and change what is synchronized",
                 "use https://, or add `allow_plaintext = true` to this route if that is all right",
+            ),
+        );
+    }
+    if let Some(upstream) = &upstream
+        && let Some((first, others)) = upstream.get_ref().split_first()
+        && !others.iter().all(|other| other.is_twin_of(first))
+    {
+        section.invalid(
+            "upstream",
+            upstream.span(),
+            Wrong::new(
+                "these differ in more than host and port",
+                "the second and further ones stand in for the first: give them its scheme and path",
             ),
         );
     }
@@ -129,10 +152,12 @@ fn read_one(
         media_types: listed(media_types),
         user_agents: listed(user_agents),
     };
+    let mut upstreams = upstream?.into_inner().into_iter();
     let route = RouteSettings {
         name: name.unwrap_or_else(|| nth.to_string()).into(),
         condition,
-        upstream: upstream?.into_inner(),
+        upstream: upstreams.next()?,
+        fallbacks: upstreams.collect(),
         allow_plaintext,
         limits,
     };

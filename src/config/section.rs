@@ -130,6 +130,17 @@ impl<'p, 'i> Section<'p, 'i> {
         read.map(|read| Spanned::new(value.span(), read))
     }
 
+    /// The values of `key`, of which there must be one at least, and where they are.
+    pub(super) fn list<T: Value>(&self, key: &'static str) -> Option<Spanned<Vec<T>>> {
+        let values = self.spanned::<Vec<T>>(key)?;
+        if values.get_ref().is_empty() {
+            let expected = format!("expected at least one: {}", T::EXPECTED);
+            self.invalid(key, values.span(), Wrong::new("this is empty", expected));
+            return None;
+        }
+        Some(values)
+    }
+
     /// Whether the file sets `key`, be it well or wrongly.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.borrow().contains_key(key)

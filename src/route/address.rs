@@ -104,6 +104,18 @@ impl Address {
         self.url.scheme() == "https"
     }
 
+    /// Host and port, as a URI has them.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
+
+    /// Whether the two differ in host and port only.
+    #[must_use]
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        self.url.scheme() == other.url.scheme() && self.url.path() == other.url.path()
+    }
+
     /// What follows `prefix` in this address's path, if scheme, host and port are the same and the prefix
     /// ends where a path segment ends: nothing, or a path that starts with a slash.
     #[must_use]

@@ -24,21 +24,47 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// What follows the matched prefix, if the route takes the request for `asked`.
+    /// Everything under `prefix`.
     #[must_use]
-    pub fn admit<'a>(&self, asked: &'a Address, request: &RequestView<'_>) -> Option<&'a str> {
-        let admitted = (self.local_ports.is_empty()
-            || self.local_ports.contains(&request.local_port))
-            && (self.methods.is_empty() || self.methods.contains(request.method))
-            && any(&self.media_types, request.content_type.map(essence))
-            && any(&self.user_agents, request.user_agent);
-        if !admitted {
-            return None;
+    pub fn prefix(prefix: Address) -> Self {
+        Self {
+            prefixes: vec![prefix],
+            ..Self::default()
         }
-        if self.prefixes.is_empty() {
-            return Some(asked.under_any());
+    }
+
+    /// What follows the matched prefix, if the route takes the request for `asked`.
+    ///
+    /// # Errors
+    ///
+    /// The first [`Mismatch`] if it does not.
+    pub fn admit<'a>(
+        &self,
+        asked: &'a Address,
+        request: &RequestView<'_>,
+    ) -> Result<&'a str, Mismatch> {
+        let rest = if self.prefixes.is_empty() {
+            asked.under_any()
+        } else {
+            let mut matches = self
+                .prefixes
+                .iter()
+                .filter_map(|prefix| asked.under(prefix));
+            matches.next().ok_or(Mismatch::Uri)?
+        };
+        if !self.local_ports.is_empty() && !self.local_ports.contains(&request.local_port) {
+            return Err(Mismatch::LocalPort);
         }
-        self.prefixes.iter().find_map(|prefix| asked.under(prefix))
+        if !self.methods.is_empty() && !self.methods.contains(request.method) {
+            return Err(Mismatch::Method);
+        }
+        if !any(&self.media_types, request.content_type.map(essence)) {
+            return Err(Mismatch::MediaType);
+        }
+        if !any(&self.user_agents, request.user_agent) {
+            return Err(Mismatch::UserAgent);
+        }
+        Ok(rest)
     }
 
     /// Whether every request that `other` takes is taken by this condition too, so that a route with
@@ -51,6 +77,26 @@ impl Condition {
             && covers(&self.media_types, &other.media_types, Pattern::covers)
             && covers(&self.user_agents, &other.user_agents, Pattern::covers)
     }
+}
+
+/// What keeps a route from taking a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// None of the prefixes fits.
+    #[error("another URI")]
+    Uri,
+    /// It came to another of our ports.
+    #[error("another port")]
+    LocalPort,
+    /// None of the methods.
+    #[error("another method")]
+    Method,
+    /// The body has none of the media types, or there is no body.
+    #[error("another media type")]
+    MediaType,
+    /// The handset names itself otherwise, or not at all.
+    #[error("another user agent")]
+    UserAgent,
 }
 
 fn any(patterns: &[Pattern], value: Option<&str>) -> bool {
@@ -217,7 +263,7 @@ mod tests {
             media_types: vec![Pattern::new("text/x-vcard"), Pattern::new("text/x-irmc")],
             ..Condition::default()
         };
-        let admits = |request| condition.admit(&asked, &request).is_some();
+        let admits = |request| condition.admit(&asked, &request).is_ok();
         assert!(admits(request(
             &Method::POST,
             Some("text/x-vcard; charset=utf-8")
@@ -230,7 +276,10 @@ mod tests {
             user_agents: vec![Pattern::new("SonyEricsson*")],
             ..Condition::default()
         };
-        assert_eq!(agents.admit(&asked, &request(&Method::GET, None)), None);
+        assert_eq!(
+            agents.admit(&asked, &request(&Method::GET, None)),
+            Err(Mismatch::UserAgent)
+        );
     }
 
     #[test]

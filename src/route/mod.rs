@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Method, Uri};
 
 pub use address::{Address, AddressError, MAX_URI};
-pub use condition::{Condition, Pattern};
+pub use condition::{Condition, Mismatch, Pattern};
 
 /// What a route looks at, borrowed from the request.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,10 @@ pub struct RouteSettings {
     pub condition: Condition,
     /// Takes the place of the matched prefix.
     pub upstream: Address,
+    /// Hosts that serve the same as `upstream`, tried in turn when it cannot be connected to. They differ
+    /// from it in host and port only. A request that may have been sent is never sent to another one.
+    /// Default: none.
+    pub fallbacks: Vec<Address>,
     /// Lets `upstream` be `http://`: anyone between here and there can then read and change what is
     /// synchronized. Default: false.
     pub allow_plaintext: bool,
@@ -151,20 +155,59 @@ impl Routes {
         let (route, rest) = self
             .routes
             .iter()
-            .find_map(|route| Some((route, route.condition.admit(&asked, request)?)))
+            .find_map(|route| Some((route, route.condition.admit(&asked, request).ok()?)))
             .ok_or(Refusal::NoRoute)?;
-        let joined = Bytes::from(route.upstream.join(rest, &asked));
-        let uri = Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?;
-        Ok(Target {
-            uri,
-            route: Arc::clone(&route.name),
-            limits: route.limits,
-        })
+        route.target(&asked, rest)
+    }
+
+    /// Each route down to the one that takes a request, and what kept the others from it.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if the URI is not one to trust, so that no route was tried.
+    pub fn explain(
+        &self,
+        request: &RequestView<'_>,
+    ) -> Result<Vec<(&RouteSettings, Option<Mismatch>)>, Refusal> {
+        let asked = Address::parse(request.uri)?;
+        let mut tried = Vec::new();
+        for route in &self.routes {
+            let mismatch = route.condition.admit(&asked, request).err();
+            tried.push((route, mismatch));
+            if mismatch.is_none() {
+                break;
+            }
+        }
+        Ok(tried)
     }
 
     /// The routes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &RouteSettings> {
         self.routes.iter()
+    }
+}
+
+impl RouteSettings {
+    /// A route for what fits `condition`, with every other setting at its default.
+    #[must_use]
+    pub fn new(condition: Condition, upstream: Address) -> Self {
+        Self {
+            name: Arc::from("1"),
+            condition,
+            upstream,
+            fallbacks: Vec::new(),
+            allow_plaintext: false,
+            limits: Limits::default(),
+        }
+    }
+
+    fn target(&self, asked: &Address, rest: &str) -> Result<Target, Refusal> {
+        let joined = Bytes::from(self.upstream.join(rest, asked));
+        Ok(Target {
+            uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
+            route: Arc::clone(&self.name),
+            limits: self.limits,
+        })
     }
 }
 
@@ -188,16 +231,10 @@ mod tests {
     use super::*;
 
     fn route(prefix: &str, upstream: &str) -> RouteSettings {
-        RouteSettings {
-            name: prefix.into(),
-            condition: Condition {
-                prefixes: vec![Address::parse_prefix(prefix).unwrap()],
-                ..Condition::default()
-            },
-            upstream: Address::parse_prefix(upstream).unwrap(),
-            allow_plaintext: false,
-            limits: Limits::default(),
-        }
+        RouteSettings::new(
+            Condition::prefix(Address::parse_prefix(prefix).unwrap()),
+            Address::parse_prefix(upstream).unwrap(),
+        )
     }
 
     fn get(uri: &str) -> RequestView<'_> {

@@ -12,26 +12,26 @@ use http::Uri;
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::tls;
+use super::explain::explain;
+use super::tls::Configs;
 use crate::gateway::fetch::{Failure, FetchError};
 
 /// Connects to origins, for hyper's pool.
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Configs>,
     /// For name, TCP and TLS together.
     timeout: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
+    pub(super) fn new(tls: Arc<Configs>, timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -55,7 +55,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, origin: Uri) -> Self::Future {
         let tcp = self.tcp.call(origin.clone());
-        let tls = Arc::clone(&self.tls);
+        let tls = self.tls.of(origin.authority());
         let timeout = self.timeout;
         Box::pin(async move {
             let deadline = tokio::time::sleep(timeout);
@@ -106,7 +106,7 @@ fn tcp_failed(origin: &Uri, error: &(dyn Error + 'static)) -> FetchError {
 
 fn tls_failed(origin: &Uri, error: &io::Error) -> FetchError {
     if let Some(error) = tls_error(error) {
-        return failed(Failure::Tls, origin, &tls::explain(error));
+        return failed(Failure::Tls, origin, &explain(error));
     }
     let cause = match error.kind() {
         io::ErrorKind::UnexpectedEof => "it closed the connection during the TLS handshake".into(),

@@ -1,32 +1,44 @@
 //! The HTTPS side: one request, one bounded reply or one reason why not.
 
 mod connect;
+mod explain;
+mod failed;
+mod failover;
+mod pin;
 mod tls;
 
-use std::error::Error;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::uri::Authority;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
+use tokio::time::{Instant, Sleep};
+use tracing::warn;
 
 use crate::gateway::fetch::{Failure, FetchError, Reply, Request};
-use connect::{Connector, causes, root_cause, tls_error};
+use crate::route::{Address, Routes};
+use connect::Connector;
+use failed::Failed;
+use failover::{Failover, at_host};
+use tls::Configs;
 
-pub use tls::{Tls, TlsError, TlsSettings};
+pub use pin::{KeyPin, NotAPin};
+pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};
 
 /// The connections of one shard to its origins, kept alive between requests.
 ///
 /// A request is never repeated here. hyper resends one only if it got it back unsent from a connection that
 /// the origin had closed meanwhile; that is no second POST.
 pub struct Upstream {
-    tls: Arc<ClientConfig>,
+    tls: Arc<Configs>,
     /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
     pools: Mutex<Vec<(Duration, Pool)>>,
+    failover: Failover,
 }
 
 type Pool = Client<Connector, Full<Bytes>>;
@@ -36,53 +48,114 @@ impl Upstream {
     #[must_use]
     pub fn new(tls: &Tls) -> Self {
         Self {
-            tls: tls.client_config(),
+            tls: Arc::new(tls.configs()),
             pools: Mutex::default(),
+            failover: Failover::default(),
         }
+    }
+
+    /// The same with the fallbacks of these routes.
+    #[must_use]
+    pub fn with_fallbacks(mut self, routes: &Routes) -> Self {
+        let host = |address: &Address| address.authority().parse().ok();
+        for route in routes.iter() {
+            if let Some(first) = host(&route.upstream)
+                && !route.fallbacks.is_empty()
+            {
+                self.failover
+                    .add(first, route.fallbacks.iter().filter_map(host));
+            }
+        }
+        self
     }
 
     /// Sends a request and reads the whole reply. Needs a tokio runtime, of either flavour.
     ///
-    /// Dropping the future cancels the request: the HTTP/1 connection is closed, the HTTP/2 stream reset.
+    /// A request that could not be sent because its host cannot be connected to is sent to a fallback of
+    /// its route, if there is one. Dropping the future cancels the request: the HTTP/1 connection is closed,
+    /// the HTTP/2 stream reset.
     ///
     /// # Errors
     ///
     /// A [`FetchError`] with its class and, for the operator's log, the cause in words.
     pub async fn fetch(&self, request: Request) -> Result<Reply, FetchError> {
+        let deadline = tokio::time::sleep(request.timeout);
+        tokio::pin!(deadline);
+        match self.failover.candidates(&request.uri, Instant::now()) {
+            None => self
+                .attempt(request, deadline)
+                .await
+                .map_err(|failed| failed.error),
+            Some(hosts) => self.fetch_from_any(request, hosts, deadline).await,
+        }
+    }
+
+    async fn fetch_from_any(
+        &self,
+        request: Request,
+        hosts: Vec<Authority>,
+        mut deadline: Pin<&mut Sleep>,
+    ) -> Result<Reply, FetchError> {
+        let mut last = None;
+        for host in hosts {
+            let request = Request {
+                uri: at_host(&request.uri, host.clone()),
+                ..request.clone()
+            };
+            match self.attempt(request, deadline.as_mut()).await {
+                Err(Failed {
+                    error,
+                    unsent: true,
+                }) => {
+                    warn!(%host, %error, "origin cannot be connected to; trying the next");
+                    self.failover.failed(&host, Instant::now());
+                    last = Some(error);
+                }
+                Err(failed) => return Err(failed.error),
+                Ok(reply) => {
+                    self.failover.worked(&host);
+                    return Ok(reply);
+                }
+            }
+        }
+        Err(last.expect("a group of hosts has at least one"))
+    }
+
+    /// Sends a request to the host that its URI names.
+    async fn attempt(
+        &self,
+        request: Request,
+        mut deadline: Pin<&mut Sleep>,
+    ) -> Result<Reply, Failed> {
         let timeout = request.timeout;
         let max_reply = request.max_reply;
-        let origin = request.uri.authority().cloned();
-        let at_origin = |mut error: FetchError| {
-            if let Some(origin) = &origin
-                && !error.detail.starts_with(origin.as_str())
-            {
-                error.detail.insert_str(0, &format!("{origin}: "));
-            }
-            error
-        };
-        let sent = self.send(request);
+        let host = request.uri.authority().cloned();
+        let failed = |failure, cause: String| Failed::sent(host.as_ref(), failure, &cause);
 
-        let deadline = tokio::time::sleep(timeout);
-        tokio::pin!(deadline);
         let response = tokio::select! {
-            response = sent => response.map_err(|error| at_origin(classify(&error)))?,
+            response = self.send(request) => {
+                response.map_err(|error| Failed::from_http(host.as_ref(), &error))?
+            }
             () = &mut deadline => {
-                return Err(at_origin(failed(
-                    Failure::Timeout,
-                    format!("no reply within {timeout:?}"),
-                )));
+                return Err(failed(Failure::Timeout, format!("no reply within {timeout:?}")));
             }
         };
         let (head, body) = response.into_parts();
+        if head.status.is_informational() {
+            let cause = format!("it answered {} to a request for no such thing", head.status);
+            return Err(failed(Failure::Malformed, cause));
+        }
         let mut received = BytesMut::new();
         tokio::select! {
-            read = read_body(body, max_reply, &mut received) => read.map_err(at_origin)?,
+            read = read_body(body, max_reply, &mut received) => match read {
+                Ok(()) => {}
+                Err(Unread::TooLarge(cause)) => return Err(failed(Failure::TooLarge, cause)),
+                Err(Unread::Http(error)) => return Err(Failed::from_http(host.as_ref(), &error)),
+            },
             () = &mut deadline => {
                 let octets = received.len();
-                return Err(at_origin(failed(
-                    Failure::Timeout,
-                    format!("the reply was not whole within {timeout:?}; {octets} octets had come"),
-                )));
+                let cause = format!("no whole reply within {timeout:?}; {octets} octets had come");
+                return Err(failed(Failure::Timeout, cause));
             }
         }
         Ok(Reply {
@@ -118,7 +191,6 @@ fn new_pool(connector: Connector) -> Pool {
         .pool_max_idle_per_host(POOL_MAX_IDLE)
         .http1_max_buf_size(MAX_HEAD)
         .http2_max_header_list_size(MAX_HEAD_H2)
-        .http2_adaptive_window(true)
         .http2_keep_alive_interval(HTTP2_PING)
         .http2_keep_alive_timeout(HTTP2_PONG)
         .http2_keep_alive_while_idle(true)
@@ -133,82 +205,33 @@ fn into_http(request: Request) -> http::Request<Full<Bytes>> {
     http
 }
 
+/// Why a body could not be read.
+enum Unread {
+    TooLarge(String),
+    Http(hyper::Error),
+}
+
 /// Reads a body that may have at most `max` octets, and not one buffer more.
-async fn read_body(
-    mut body: Incoming,
-    max: usize,
-    received: &mut BytesMut,
-) -> Result<(), FetchError> {
+async fn read_body(mut body: Incoming, max: usize, received: &mut BytesMut) -> Result<(), Unread> {
     // For a reply to HEAD, a 204 or a 304 this is zero, whatever its Content-Length says.
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max {
-        return Err(failed(
-            Failure::TooLarge,
-            format!("the reply has {announced} octets, {max} are allowed"),
-        ));
+        let cause = format!("the reply has {announced} octets, {max} are allowed");
+        return Err(Unread::TooLarge(cause));
     }
     received.reserve(announced.min(TRUSTED_LENGTH));
     while let Some(frame) = body.frame().await {
         // What is no data is trailers, which WSP has no place for.
-        let Ok(data) = frame.map_err(|error| classify(&error))?.into_data() else {
+        let Ok(data) = frame.map_err(Unread::Http)?.into_data() else {
             continue;
         };
         if data.len() > max - received.len() {
-            return Err(failed(
-                Failure::TooLarge,
-                format!("the reply has more than the {max} octets allowed"),
-            ));
+            let cause = format!("the reply has more than the {max} octets allowed");
+            return Err(Unread::TooLarge(cause));
         }
         received.extend_from_slice(&data);
     }
     Ok(())
-}
-
-/// Whose fault a failed request is.
-fn classify(error: &(dyn Error + 'static)) -> FetchError {
-    let connecting = causes(error).find_map(|cause| cause.downcast_ref::<FetchError>());
-    if let Some(error) = connecting {
-        return error.clone();
-    }
-    // With TLS 1.3 an origin refuses our lack of a certificate only after the handshake.
-    if let Some(error) = tls_error(error) {
-        return failed(Failure::Tls, tls::explain(error));
-    }
-    let protocol = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
-    let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    if protocol.is_some_and(hyper::Error::is_parse_too_large) {
-        return failed(
-            Failure::Malformed,
-            format!("the reply's header fields exceed {MAX_HEAD} octets"),
-        );
-    }
-    if protocol.is_some_and(hyper::Error::is_parse) {
-        return failed(
-            Failure::Malformed,
-            format!("the reply is not HTTP: {}", root_cause(error)),
-        );
-    }
-    let broken_framing = io.is_some_and(|io| {
-        use std::io::ErrorKind::{InvalidData, InvalidInput};
-        matches!(io.kind(), InvalidData | InvalidInput)
-    });
-    let http2 = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>());
-    if broken_framing || http2.is_some_and(h2::Error::is_library) {
-        return failed(
-            Failure::Malformed,
-            format!("the reply breaks off HTTP: {}", root_cause(error)),
-        );
-    }
-    let cause = if protocol.is_some_and(hyper::Error::is_incomplete_message) {
-        "it closed the connection before the reply was whole".to_owned()
-    } else {
-        root_cause(error)
-    };
-    failed(Failure::Reset, cause)
-}
-
-fn failed(failure: Failure, detail: String) -> FetchError {
-    FetchError { failure, detail }
 }
 
 /// Idle connections are closed after this, before most origins and load balancers close them (60 s), so

@@ -1,15 +1,19 @@
-//! How we know that an origin is who it says: trusted roots, and which check failed when it is not.
+//! How we know that an origin is who it says, and how it knows us.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use http::uri::Authority;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, SupportedProtocolVersion, version};
 use rustls_platform_verifier::Verifier;
+
+use super::pin::{KeyPin, Pinned};
 
 /// Whom to trust.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +22,42 @@ pub struct TlsSettings {
     pub ca_files: Vec<PathBuf>,
 }
 
-/// Why there is nothing to verify origins with.
+/// What one origin asks for besides being verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginTls {
+    /// The oldest version spoken with it. Default: TLS 1.2.
+    pub min_version: TlsVersion,
+    /// Who we are to it. Default: nobody.
+    pub client: Option<ClientIdentity>,
+    /// Keys of which it must have one. Default: any key whose certificate verifies.
+    pub pins: Vec<KeyPin>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+/// The PEM files of a client certificate; they may be one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate and what leads from it to an authority the origin trusts.
+    pub certificate: PathBuf,
+    /// Its private key, without a passphrase.
+    pub key: PathBuf,
+}
+
+/// Why TLS cannot be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// A file of authorities cannot be used.
+    /// A file cannot be used.
     #[error("{path}: {why}", path = path.display())]
-    CaFile {
+    File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -39,7 +73,15 @@ pub enum TlsError {
 /// Verification of chain, name and time cannot be switched off.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    config: Arc<ClientConfig>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    configs: Configs,
+}
+
+/// The client configuration for each origin.
+#[derive(Clone, Debug)]
+pub(super) struct Configs {
+    usual: Arc<ClientConfig>,
+    special: HashMap<Authority, Arc<ClientConfig>>,
 }
 
 impl Tls {
@@ -53,127 +95,124 @@ impl Tls {
         for path in &settings.ca_files {
             own_roots.extend(read_authorities(path)?);
         }
-        let provider = Arc::new(ring::default_provider());
         // A root that does not parse was refused above, so what fails here is the lack of any.
-        let verifier = Verifier::new_with_extra_roots(own_roots, Arc::clone(&provider))
-            .map_err(|_| TlsError::NoRoots)?;
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring supports TLS 1.2 and 1.3")
-            .dangerous() // rustls calls every verifier of one's own so; this one is the platform's
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let verifier =
+            Verifier::new_with_extra_roots(own_roots, provider()).map_err(|_| TlsError::NoRoots)?;
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+        let usual = client_config(Arc::clone(&verifier), &OriginTls::default())?;
         Ok(Self {
-            config: Arc::new(config),
+            verifier,
+            configs: Configs {
+                usual,
+                special: HashMap::new(),
+            },
         })
     }
 
-    /// A client configuration with a session store of its own, so that shards share no lock.
-    pub(super) fn client_config(&self) -> Arc<ClientConfig> {
-        let mut config = ClientConfig::clone(&self.config);
-        config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
-        Arc::new(config)
+    /// Gives the origin at `host` what it asks for. Reads from disk.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if a file cannot be used.
+    pub fn set_origin(&mut self, host: Authority, origin: &OriginTls) -> Result<(), TlsError> {
+        let mut verifier = Arc::clone(&self.verifier);
+        if !origin.pins.is_empty() {
+            verifier = Arc::new(Pinned {
+                inner: verifier,
+                pins: origin.pins.clone(),
+            });
+        }
+        let config = client_config(verifier, origin)?;
+        self.configs.special.insert(host, config);
+        Ok(())
     }
+
+    /// The configurations with session stores of their own, so that shards share no lock.
+    pub(super) fn configs(&self) -> Configs {
+        let own = |config: &Arc<ClientConfig>| {
+            let mut config = ClientConfig::clone(config);
+            config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
+            Arc::new(config)
+        };
+        let special = &self.configs.special;
+        Configs {
+            usual: own(&self.configs.usual),
+            special: special
+                .iter()
+                .map(|(host, config)| (host.clone(), own(config)))
+                .collect(),
+        }
+    }
+}
+
+impl Configs {
+    /// The configuration for the origin at `host`.
+    pub(super) fn of(&self, host: Option<&Authority>) -> Arc<ClientConfig> {
+        let special = host.and_then(|host| self.special.get(host));
+        Arc::clone(special.unwrap_or(&self.usual))
+    }
+}
+
+fn client_config(
+    verifier: Arc<dyn ServerCertVerifier>,
+    origin: &OriginTls,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let versions: &[&SupportedProtocolVersion] = match origin.min_version {
+        TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::V1_3 => &[&version::TLS13],
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .expect("ring supports TLS 1.2 and 1.3")
+        .dangerous() // rustls calls every verifier of one's own so; this one is the platform's
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &origin.client {
+        None => builder.with_no_client_auth(),
+        Some(client) => {
+            let certificates = read_certificates(&client.certificate)?;
+            let key = PrivateKeyDer::from_pem_file(&client.key)
+                .map_err(|error| unusable(&client.key, format!("no private key in it: {error}")))?;
+            builder
+                .with_client_auth_cert(certificates, key)
+                .map_err(|error| unusable(&client.key, error.to_string()))?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
 }
 
 /// The certificates in a PEM file, each of them fit to be a root.
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unusable = |why: String| TlsError::CaFile {
-        path: path.to_owned(),
-        why,
-    };
-    let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let mut authorities = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| unusable(format!("not PEM: {error}")))?;
+    let authorities = read_certificates(path)?;
+    for authority in &authorities {
         RootCertStore::empty()
-            .add(certificate.clone())
-            .map_err(|error| unusable(format!("not a usable certificate: {error}")))?;
-        authorities.push(certificate);
-    }
-    if authorities.is_empty() {
-        return Err(unusable(
-            "no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")".to_owned(),
-        ));
+            .add(authority.clone())
+            .map_err(|error| unusable(path, format!("not a usable certificate: {error}")))?;
     }
     Ok(authorities)
 }
 
-/// Which check of a handshake failed, in words for the operator.
-pub(super) fn explain(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(error) => explain_certificate(error),
-        rustls::Error::AlertReceived(alert) => explain_alert(*alert),
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "what answers there does not speak TLS".to_owned()
-        }
-        other => other.to_string(),
+/// The certificates in a PEM file, one at least.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = std::fs::read(path).map_err(|error| unusable(path, error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(path, format!("not PEM: {error}")))?;
+    if certificates.is_empty() {
+        let why = "no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")";
+        return Err(unusable(path, why.to_owned()));
     }
+    Ok(certificates)
 }
 
-fn explain_certificate(error: &CertificateError) -> String {
-    match error {
-        CertificateError::Expired => "the certificate has expired".to_owned(),
-        CertificateError::ExpiredContext { time, not_after } => format!(
-            "the certificate has expired, {} ago",
-            rough(time.as_secs().saturating_sub(not_after.as_secs()))
-        ),
-        CertificateError::NotValidYet => "the certificate is not valid yet".to_owned(),
-        CertificateError::NotValidYetContext { time, not_before } => format!(
-            "the certificate will only be valid in {}; is this host's clock right?",
-            rough(not_before.as_secs().saturating_sub(time.as_secs()))
-        ),
-        CertificateError::NotValidForName => "the certificate is for another name".to_owned(),
-        CertificateError::NotValidForNameContext {
-            expected,
-            presented,
-        } => format!(
-            "the certificate is for another name: asked for {}, it names {}",
-            expected.to_str(),
-            names(presented)
-        ),
-        CertificateError::UnknownIssuer => {
-            "the certificate's issuer is not trusted; if it is your own authority, name its \
-             certificate in ca_file"
-                .to_owned()
-        }
-        CertificateError::Revoked => "the certificate is revoked".to_owned(),
-        CertificateError::BadSignature => "the certificate's signature is wrong".to_owned(),
-        other => format!("the certificate is invalid: {other}"),
-    }
-}
-
-/// The names a certificate is for, which rustls gives as `DnsName("...")`.
-fn names(presented: &[String]) -> String {
-    if presented.is_empty() {
-        return "none".to_owned();
-    }
-    let bare = presented
-        .iter()
-        .map(|name| name.split('"').nth(1).unwrap_or(name));
-    bare.collect::<Vec<_>>().join(", ")
-}
-
-fn explain_alert(alert: AlertDescription) -> String {
-    let meaning = match alert {
-        AlertDescription::HandshakeFailure => "it shares no version or cipher suite with us",
-        AlertDescription::ProtocolVersion => "it speaks neither TLS 1.2 nor TLS 1.3",
-        AlertDescription::CertificateRequired => "it wants a client certificate",
-        AlertDescription::UnrecognisedName => "it does not serve that name",
-        AlertDescription::NoApplicationProtocol => "it speaks neither HTTP/1.1 nor HTTP/2",
-        _ => return format!("the origin refused with alert {alert:?}"),
-    };
-    format!("the origin refused with alert {alert:?}: {meaning}")
-}
-
-fn rough(seconds: u64) -> String {
-    let duration = Duration::from_secs(seconds);
-    match duration.as_secs() / 60 {
-        0 => format!("{seconds} s"),
-        minutes @ 1..120 => format!("{minutes} min"),
-        minutes @ 120..2880 => format!("{} h", minutes / 60),
-        minutes => format!("{} days", minutes / 1440),
+fn unusable(path: &Path, why: String) -> TlsError {
+    TlsError::File {
+        path: path.to_owned(),
+        why,
     }
 }
 

@@ -6,8 +6,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod failover;
 mod http2;
 mod origin;
+mod special;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -286,6 +288,7 @@ async fn what_is_not_http_is_malformed() {
         "SSH-2.0-OpenSSH_9.2p1 Debian\r\n",
         "HTTP/3.7 200 OK\r\n\r\n",
         "HTTP/1.1 abc OK\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
         "HTTP/1.1 200 OK\r\nbad header\r\n\r\n",

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -134,12 +135,11 @@ pub(crate) fn acceptor(certificate: Certificate, protocols: &[&[u8]]) -> TlsAcce
     TlsAcceptor::from(server_config(certificate, protocols))
 }
 
-/// An acceptor that asks clients for a certificate of an authority nobody has.
+/// An acceptor that asks clients for a certificate of the tests' authority.
 pub(crate) fn picky_acceptor() -> TlsAcceptor {
     let mut roots = rustls::RootCertStore::empty();
-    let key = KeyPair::generate().unwrap();
-    let root = CertificateParams::default().self_signed(&key).unwrap();
-    roots.add(root.der().clone()).unwrap();
+    let pem = std::fs::read(&authority().file).unwrap();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).map(Result::unwrap));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
         Arc::new(roots),
@@ -147,29 +147,54 @@ pub(crate) fn picky_acceptor() -> TlsAcceptor {
     )
     .build()
     .unwrap();
-    let key = KeyPair::generate().unwrap();
-    let signed = CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority().issuer)
-        .unwrap();
+    let (chain, key) = identity("localhost");
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_client_cert_verifier(verifier)
         .with_single_cert(
-            vec![signed.der().clone()],
+            vec![chain.der().clone()],
             PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         )
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
 }
 
+/// An acceptor that speaks TLS 1.2 only, and its certificate.
+pub(crate) fn old_acceptor() -> (TlsAcceptor, CertificateDer<'static>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (chain, key) = identity("localhost");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![chain.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), chain.der().clone())
+}
+
+/// A certificate of the tests' authority, and its key.
+pub(crate) fn identity(name: &str) -> (rcgen::Certificate, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority().issuer).unwrap();
+    (certificate, key)
+}
+
+/// TLS that trusts the tests' authority.
+pub(crate) fn tls() -> Tls {
+    Tls::load(&TlsSettings {
+        ca_files: vec![authority().file.clone()],
+    })
+    .unwrap()
+}
+
 /// An upstream side that trusts the tests' authority.
 pub(crate) fn upstream() -> Upstream {
-    let settings = TlsSettings {
-        ca_files: vec![authority().file.clone()],
-    };
-    Upstream::new(&Tls::load(&settings).unwrap())
+    Upstream::new(&tls())
 }
 
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
