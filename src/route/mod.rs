@@ -50,26 +50,6 @@ pub struct RouteSettings {
     pub limits: Limits,
 }
 
-impl RouteSettings {
-    /// A route named `1` from one prefix to one upstream, with every default.
-    ///
-    /// # Errors
-    ///
-    /// When one of the two is no address.
-    pub fn new(prefix: &str, upstream: &str) -> Result<Self, AddressError> {
-        Ok(Self {
-            name: "1".into(),
-            condition: Condition {
-                prefixes: vec![Address::parse_prefix(prefix)?],
-                ..Condition::default()
-            },
-            upstream: Address::parse_prefix(upstream)?,
-            allow_plaintext: false,
-            limits: Limits::default(),
-        })
-    }
-}
-
 /// What one upstream request may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -188,6 +168,19 @@ impl Routes {
 }
 
 impl RouteSettings {
+    /// A route from one prefix to one upstream, with every other setting at its default.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two is no address.
+    pub fn from_prefix(prefix: &str, upstream: &str) -> Result<Self, AddressError> {
+        let condition = Condition {
+            prefixes: vec![Address::parse_prefix(prefix)?],
+            ..Condition::default()
+        };
+        Ok(Self::new(condition, Address::parse_prefix(upstream)?))
+    }
+
     /// A route for what fits `condition`, with every other setting at its default.
     #[must_use]
     pub fn new(condition: Condition, upstream: Address) -> Self {

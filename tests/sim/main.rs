@@ -23,7 +23,7 @@ pub fn gateway_config() -> gateway::Config {
         wsp: wsp::session::Config::default(),
         limits: Limits::default(),
         routes: Arc::new(Routes::new(vec![
-            RouteSettings::new("http://sync.example/", "https://origin.example/").unwrap(),
+            RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
         ])),
     }
 }

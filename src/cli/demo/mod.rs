@@ -203,7 +203,7 @@ fn start_gateway(authority: &Authority, origin: SocketAddr, broken: Option<Break
         ca_files: vec![ca_file],
     })?;
     let upstream = format!("https://localhost:{}/", origin.port());
-    let route = RouteSettings::new("http://sync.example.com/", &upstream)?;
+    let route = RouteSettings::from_prefix("http://sync.example.com/", &upstream)?;
     let config = gateway::Config {
         wtp: wtp::Config {
             duplicate_recognition: broken != Some(Break::Duplicate),
