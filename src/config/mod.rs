@@ -4,6 +4,7 @@
 //! and its default are documented. To add a key, add the field there and one line where its section is
 //! read; to add a section, one line in [`Settings::read`]. Unknown keys, wrong types and the report follow.
 
+mod destination;
 mod listen;
 mod log;
 mod origin;
