@@ -106,7 +106,8 @@ fn a_routes_settings_arrive() {
         Some("https://ds.example/x")
     );
     let route = settings.routes.iter().next().unwrap();
-    assert_eq!(route.fallbacks[0].to_string(), "http://irmc2.example:81/");
+    let hosts: Vec<_> = route.hosts().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["http://irmc.example/", "http://irmc2.example:81/"]);
     assert_eq!(&*route.name, "irmc");
     assert_eq!(route.limits.max_reply, 65_536);
     assert_eq!(route.limits.connect_timeout, Duration::from_millis(500));
@@ -380,7 +381,7 @@ fn the_examples_comments_are_settings() {
     assert_eq!(all.log, plain.log);
     let (first, default) = (all.routes.iter().next(), plain.routes.iter().next());
     assert_eq!(first.unwrap().limits, default.unwrap().limits);
-    assert_eq!(all.routes.iter().count(), 2);
+    assert_eq!(all.routes.iter().count(), 3);
 }
 
 fn wapbridge(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -607,6 +608,48 @@ fn what_a_route_says_about_tls_is_checked() {
         ),
     ] {
         let report = check(keys).expect_err(keys).to_string();
+        assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
+}
+
+#[test]
+fn a_pass_through_route_names_its_hosts() {
+    let route = |keys: &str| parse(&format!("[[route]]\nupstream = \"as-requested\"\n{keys}\n"));
+    let settings = route("match = \"https://a.example/x\"\nallow_addresses = [\"10.0.0.0/8\"]");
+    let settings = settings.unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(
+        target(&settings, "https://a.example/x/y?z", 9201).as_deref(),
+        Some("https://a.example/x/y?z")
+    );
+    assert_eq!(target(&settings, "https://b.example/", 9201), None);
+    for (keys, told) in [
+        ("port = 9201", "name the hosts in `match`"),
+        ("match = \"http://a.example/\"", "allow_plaintext = true"),
+        (
+            "match = \"https://a.example/\"\nallow_addresses = \"10.0.0.1/8\"",
+            "has address bits",
+        ),
+        (
+            "match = \"https://a.example/\"\nallow_addresses = \"local\"",
+            "\"fd00::/8\"",
+        ),
+        (
+            "match = \"https://a.example/\"\n[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"https://a.example/\"",
+            "two routes want to speak to a.example in different ways",
+        ),
+        (
+            "match = \"https://a.example/\"\n[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"https://b.example/\"\nallow_addresses = \"10.0.0.0/8\"",
+            "may lead anywhere",
+        ),
+        (
+            "match = \"https://a.example/\"\n[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = [\"https://b.example/\", \"as-requested\"]",
+            "choose one of them",
+        ),
+    ] {
+        let report = route(keys).expect_err(keys).to_string();
         assert!(report.contains(told), "{keys}\n---\n{report}");
     }
 }

@@ -18,7 +18,8 @@ pub fn init(settings: &LogSettings) {
         Ok(quiet) => filter.add_directive(quiet),
         Err(_) => filter,
     };
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let colours = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_ansi(colours)
         .with_env_filter(filter)

@@ -7,8 +7,8 @@ pub mod log;
 mod packet;
 mod relay;
 mod request;
-mod serve;
 mod route;
+mod serve;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -20,10 +20,18 @@ pub(super) fn read_wtp(section: &Section<'_, '_>) -> wtp::Config {
         long_retry: section.or("long_retry", base.long_retry),
         group_retry: section.or("group_retry", base.group_retry),
         wait_timeout: section.or("wait_timeout", base.wait_timeout),
-        max_retransmissions: section.within("max_retransmissions", 0..=32, base.max_retransmissions),
+        max_retransmissions: section.within(
+            "max_retransmissions",
+            0..=32,
+            base.max_retransmissions,
+        ),
         segment_size: section.within("segment_size", 64..=8_192, base.segment_size),
         send_group: section.within("send_group", 64..=1 << 20, base.send_group),
-        unannounced_group: section.within("unannounced_group", 64..=1 << 20, base.unannounced_group),
+        unannounced_group: section.within(
+            "unannounced_group",
+            64..=1 << 20,
+            base.unannounced_group,
+        ),
         tid_lifetime: section.or("tid_lifetime", base.tid_lifetime),
         verify_new_peers: section.or("verify_new_peers", base.verify_new_peers),
         ..base

@@ -5,6 +5,7 @@
 //! read; to add a section, one line in [`Settings::read`]. Unknown keys, wrong types and the report follow.
 
 mod core;
+mod destination;
 mod listen;
 mod log;
 mod origin;

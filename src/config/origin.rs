@@ -1,30 +1,35 @@
-//! What a `[[route]]` says about TLS with its origin.
+//! What a `[[route]]` says about TLS with the hosts it leads to.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::uri::Authority;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::destination::Leads;
 use super::report::Problem;
 use super::section::Section;
 use super::value::{Value, Wrong, one_of, text};
-use crate::route::Address;
+use crate::route::{Address, Destination, Network};
 use crate::upstream::{ClientIdentity, KeyPin, OriginTls, Tls, TlsError, TlsVersion};
+
+/// How an origin is spoken to: what it asks for, and where it must be if it is not the operator's choice.
+type Manner = (OriginTls, Option<Arc<[Network]>>);
 
 /// The origins named so far and what they ask for: connections are shared between routes, so each origin
 /// can be spoken to in one way only.
 #[derive(Default)]
 pub(super) struct Origins {
-    seen: Vec<(String, OriginTls)>,
+    seen: Vec<(String, Manner)>,
 }
 
 impl Origins {
-    /// Reads what a route says about TLS, and sets it for its `upstreams`.
+    /// Reads what a route says about TLS, and sets it for the hosts it leads to.
     pub(super) fn read(
         &mut self,
         section: &Section<'_, '_>,
-        upstreams: Option<&Spanned<Vec<Address>>>,
+        leads: Option<&Leads>,
         directory: &Path,
         tls: Option<&mut Tls>,
     ) {
@@ -55,9 +60,10 @@ impl Origins {
                 ),
             );
         }
-        let Some(upstreams) = upstreams else {
+        let Some(leads) = leads else {
             return;
         };
+        let upstreams = &leads.hosts;
         if let Some(key) = first_key
             && !upstreams.get_ref().iter().all(Address::is_secure)
         {
@@ -71,11 +77,15 @@ impl Origins {
             );
             return;
         }
-        if let Err(other) = self.agree(upstreams.get_ref(), &origin) {
+        let networks = match &leads.destination {
+            Destination::Fixed { .. } => None,
+            Destination::AsRequested { allow_addresses } => Some(Arc::clone(allow_addresses)),
+        };
+        if let Err(other) = self.agree(upstreams.get_ref(), &(origin.clone(), networks)) {
             section.problem(Problem {
                 title: format!("two routes want to speak to {other} in different ways"),
                 at: upstreams.span(),
-                label: "an earlier route says otherwise about TLS with it".to_owned(),
+                label: "an earlier route leads there otherwise".to_owned(),
                 related: None,
                 help: format!(
                     "connections are shared: give both the same {}",
@@ -104,7 +114,7 @@ impl Origins {
     }
 
     /// Remembers what is wanted of these origins, unless one of them was wanted otherwise before.
-    fn agree<'a>(&mut self, upstreams: &'a [Address], wanted: &OriginTls) -> Result<(), &'a str> {
+    fn agree<'a>(&mut self, upstreams: &'a [Address], wanted: &Manner) -> Result<(), &'a str> {
         for host in upstreams.iter().map(Address::authority) {
             match self.seen.iter().find(|(seen, _)| seen == host) {
                 Some((_, before)) if before != wanted => return Err(host),

@@ -8,6 +8,7 @@ use http::Method;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::destination::{self, Leads};
 use super::listen::ListenSettings;
 use super::origin::Origins;
 use super::report::Problem;
@@ -26,15 +27,16 @@ pub(super) fn read(
     let mut origins = Origins::default();
     let mut routes: Vec<(RouteSettings, Range<usize>)> = Vec::new();
     for (nth, section) in sections.iter().enumerate() {
-        if !section.has("upstream") {
+        if !CONDITIONS.iter().any(|key| section.has(key)) {
             section.missing(
-                "`upstream`",
-                "say where that is, as in `upstream = \"https://sync.internal.example/\"`",
+                "`match`",
+                "say what handsets ask for, as in `match = \"http://sync.example.com/\"`",
             );
         }
-        let upstreams = section.list::<Address>("upstream");
-        origins.read(section, upstreams.as_ref(), directory, tls.as_mut());
-        let Some((route, at)) = read_one(section, nth + 1, listen, upstreams) else {
+        let prefixes = section.list::<Address>("match");
+        let leads = destination::read(section, prefixes.as_ref());
+        origins.read(section, leads.as_ref(), directory, tls.as_mut());
+        let Some((route, at)) = read_one(section, nth + 1, listen, prefixes, leads) else {
             continue;
         };
         let earlier = routes
@@ -75,51 +77,16 @@ fn read_one(
     section: &Section<'_, '_>,
     nth: usize,
     listen: &ListenSettings,
-    upstream: Option<Spanned<Vec<Address>>>,
+    prefixes: Option<Spanned<Vec<Address>>>,
+    leads: Option<Leads>,
 ) -> Option<(RouteSettings, Range<usize>)> {
-    let has_condition = CONDITIONS.iter().any(|key| section.has(key));
-
     let name = section.get::<String>("name");
-    let prefixes = section.list::<Address>("match");
     let ports = section.list::<u16>("port");
     let methods = section.list::<Method>("method");
     let media_types = section.list::<Pattern>("media_type");
     let user_agents = section.list::<Pattern>("user_agent");
-    let allow_plaintext = section.or("allow_plaintext", false);
     let limits = read_limits(section);
 
-    if !has_condition {
-        section.missing(
-            "`match`",
-            "say what handsets ask for, as in `match = \"http://sync.example.com/\"`",
-        );
-    }
-    if let Some(upstream) = &upstream
-        && !upstream.get_ref().iter().all(Address::is_secure)
-        && !allow_plaintext
-    {
-        section.invalid(
-            "upstream",
-            upstream.span(),
-            Wrong::new(
-                "this is not encrypted: anyone on the way can read and change what is synchronized",
-                "use https://, or add `allow_plaintext = true` to this route if that is all right",
-            ),
-        );
-    }
-    if let Some(upstream) = &upstream
-        && let Some((first, others)) = upstream.get_ref().split_first()
-        && !others.iter().all(|other| other.is_twin_of(first))
-    {
-        section.invalid(
-            "upstream",
-            upstream.span(),
-            Wrong::new(
-                "these differ in more than host and port",
-                "the second and further ones stand in for the first: give them its scheme and path",
-            ),
-        );
-    }
     for port in ports.iter().flat_map(Spanned::get_ref) {
         if !listen.may_have_port(*port) {
             let at = ports.as_ref().map_or(0..0, Spanned::span);
@@ -152,13 +119,12 @@ fn read_one(
         media_types: listed(media_types),
         user_agents: listed(user_agents),
     };
-    let mut upstreams = upstream?.into_inner().into_iter();
+    let leads = leads?;
     let route = RouteSettings {
         name: name.unwrap_or_else(|| nth.to_string()).into(),
         condition,
-        upstream: upstreams.next()?,
-        fallbacks: upstreams.collect(),
-        allow_plaintext,
+        destination: leads.destination,
+        allow_plaintext: leads.allow_plaintext,
         limits,
     };
     Some((route, at))

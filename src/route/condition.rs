@@ -33,7 +33,8 @@ impl Condition {
         }
     }
 
-    /// What follows the matched prefix, if the route takes the request for `asked`.
+    /// The matched prefix, if the condition has any, and what follows it, if the route takes the request for
+    /// `asked`.
     ///
     /// # Errors
     ///
@@ -42,14 +43,14 @@ impl Condition {
         &self,
         asked: &'a Address,
         request: &RequestView<'_>,
-    ) -> Result<&'a str, Mismatch> {
-        let rest = if self.prefixes.is_empty() {
-            asked.under_any()
+    ) -> Result<(Option<&Address>, &'a str), Mismatch> {
+        let found = if self.prefixes.is_empty() {
+            (None, asked.under_any())
         } else {
             let mut matches = self
                 .prefixes
                 .iter()
-                .filter_map(|prefix| asked.under(prefix));
+                .filter_map(|prefix| Some((Some(prefix), asked.under(prefix)?)));
             matches.next().ok_or(Mismatch::Uri)?
         };
         if !self.local_ports.is_empty() && !self.local_ports.contains(&request.local_port) {
@@ -64,7 +65,7 @@ impl Condition {
         if !any(&self.user_agents, request.user_agent) {
             return Err(Mismatch::UserAgent);
         }
-        Ok(rest)
+        Ok(found)
     }
 
     /// Whether every request that `other` takes is taken by this condition too, so that a route with

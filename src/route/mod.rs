@@ -4,6 +4,7 @@
 
 mod address;
 mod condition;
+mod network;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use http::{Method, Uri};
 
 pub use address::{Address, AddressError, MAX_URI};
 pub use condition::{Condition, Mismatch, Pattern};
+pub use network::{Network, NotANetwork, special_purpose};
 
 /// What a route looks at, borrowed from the request.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +39,32 @@ pub struct RouteSettings {
     pub name: Arc<str>,
     /// Which requests the route takes.
     pub condition: Condition,
-    /// Takes the place of the matched prefix.
-    pub upstream: Address,
-    /// Hosts that serve the same as `upstream`, tried in turn when it cannot be connected to. They differ
-    /// from it in host and port only. A request that may have been sent is never sent to another one.
-    /// Default: none.
-    pub fallbacks: Vec<Address>,
+    /// Where they go.
+    pub destination: Destination,
     /// Lets `upstream` be `http://`: anyone between here and there can then read and change what is
     /// synchronized. Default: false.
     pub allow_plaintext: bool,
     /// What one request may cost.
     pub limits: Limits,
+}
+
+/// Where a route sends what it takes.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// To hosts of the operator's choice, wherever they are.
+    Fixed {
+        /// Takes the place of the matched prefix.
+        upstream: Address,
+        /// Hosts that serve the same as `upstream`, tried in turn when it cannot be connected to. They
+        /// differ from it in host and port only. A request that may have been sent is never sent to
+        /// another one. Default: none.
+        fallbacks: Vec<Address>,
+    },
+    /// To where the handset asks, which the condition's prefixes bound.
+    AsRequested {
+        /// Networks where the hosts may be besides the public Internet. Default: none.
+        allow_addresses: Arc<[Network]>,
+    },
 }
 
 /// What one upstream request may cost.
@@ -132,12 +149,12 @@ impl Routes {
     /// A [`Refusal`] if the URI is not one to trust or if no route takes the request.
     pub fn lookup(&self, request: &RequestView<'_>) -> Result<Target, Refusal> {
         let asked = Address::parse(request.uri)?;
-        let (route, rest) = self
-            .routes
-            .iter()
-            .find_map(|route| Some((route, route.condition.admit(&asked, request).ok()?)))
-            .ok_or(Refusal::NoRoute)?;
-        route.target(&asked, rest)
+        for route in &self.routes {
+            if let Ok((prefix, rest)) = route.condition.admit(&asked, request) {
+                return route.target(&asked, prefix, rest);
+            }
+        }
+        Err(Refusal::NoRoute)
     }
 
     /// Each route down to the one that takes a request, and what kept the others from it.
@@ -187,15 +204,39 @@ impl RouteSettings {
         Self {
             name: Arc::from("1"),
             condition,
-            upstream,
-            fallbacks: Vec::new(),
+            destination: Destination::Fixed {
+                upstream,
+                fallbacks: Vec::new(),
+            },
             allow_plaintext: false,
             limits: Limits::default(),
         }
     }
 
-    fn target(&self, asked: &Address, rest: &str) -> Result<Target, Refusal> {
-        let joined = Bytes::from(self.upstream.join(rest, asked));
+    /// The hosts that requests may go to, in the order they are tried.
+    pub fn hosts(&self) -> impl Iterator<Item = &Address> {
+        let (first, others) = match &self.destination {
+            Destination::Fixed {
+                upstream,
+                fallbacks,
+            } => (Some(upstream), fallbacks),
+            Destination::AsRequested { .. } => (None, &self.condition.prefixes),
+        };
+        first.into_iter().chain(others)
+    }
+
+    fn target(
+        &self,
+        asked: &Address,
+        prefix: Option<&Address>,
+        rest: &str,
+    ) -> Result<Target, Refusal> {
+        let base = match &self.destination {
+            Destination::Fixed { upstream, .. } => upstream,
+            // The prefix and not what the handset wrote: `host.` is the same host by another name.
+            Destination::AsRequested { .. } => prefix.ok_or(Refusal::NoRoute)?,
+        };
+        let joined = Bytes::from(base.join(rest, asked));
         Ok(Target {
             uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
             route: Arc::clone(&self.name),
@@ -215,7 +256,19 @@ impl From<AddressError> for Refusal {
 
 impl fmt::Display for RouteSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {}", self.condition, self.upstream)
+        write!(f, "{} -> ", self.condition)?;
+        match &self.destination {
+            Destination::Fixed {
+                upstream,
+                fallbacks,
+            } => {
+                write!(f, "{upstream}")?;
+                fallbacks
+                    .iter()
+                    .try_for_each(|other| write!(f, " or {other}"))
+            }
+            Destination::AsRequested { .. } => f.write_str("as requested"),
+        }
     }
 }
 
@@ -348,6 +401,29 @@ mod tests {
             request.local_port = port;
             let target = routes.lookup(&request).ok().map(|t| t.uri.to_string());
             assert_eq!(target.as_deref(), upstream, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_pass_through_route_goes_where_the_handset_asks_and_its_prefixes_allow() {
+        let mut through = route("http://unused.example/", "https://unused.example/");
+        through.condition.prefixes = ["http://a.example:8080/x/", "https://b.example/"]
+            .map(|prefix| Address::parse_prefix(prefix).unwrap())
+            .into();
+        through.destination = Destination::AsRequested {
+            allow_addresses: Arc::default(),
+        };
+        let routes = Routes::new(vec![through]);
+        for (asked, target) in [
+            (
+                "http://A.example.:8080/x/y/../z?q#f",
+                Some("http://a.example:8080/x/z?q"),
+            ),
+            ("https://b.example:443", Some("https://b.example/")),
+            ("http://a.example:8080/y", None),
+            ("http://b.example/", None),
+        ] {
+            assert_eq!(uri(&routes, asked).ok().as_deref(), target, "{asked}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! A connection to an origin: name, TCP, TLS, each failure told apart from the others.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
 use std::io;
@@ -9,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use http::uri::Authority;
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -18,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::explain::explain;
+use super::guard::{Forbidden, Guard, GuardedResolver};
 use super::tls::Configs;
 use crate::gateway::fetch::{Failure, FetchError};
 
@@ -26,42 +29,77 @@ use crate::gateway::fetch::{Failure, FetchError};
 pub(super) struct Connector {
     tcp: HttpConnector,
     tls: Arc<Configs>,
+    /// What addresses some hosts may have.
+    guards: Arc<HashMap<Authority, Guard>>,
     /// For name, TCP and TLS together.
     timeout: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<Configs>, timeout: Duration) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        // Several addresses share this; the timeout around the whole still holds.
-        tcp.set_connect_timeout(Some(timeout));
-        Self { tcp, tls, timeout }
+    pub(super) fn new(
+        tls: Arc<Configs>,
+        guards: Arc<HashMap<Authority, Guard>>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            tcp: tuned(HttpConnector::new(), timeout),
+            tls,
+            guards,
+            timeout,
+        }
+    }
+
+    fn connect(&mut self, origin: &Uri) -> BoxFuture<Result<TokioIo<TcpStream>, FetchError>> {
+        let origin = origin.clone();
+        let guard = origin.authority().and_then(|host| self.guards.get(host));
+        let Some(guard) = guard else {
+            let tcp = self.tcp.call(origin.clone());
+            return Box::pin(async move { tcp.await.map_err(|error| tcp_failed(&origin, &error)) });
+        };
+        // An address in the URI is not resolved, so the resolver would not see it.
+        if let Ok(address) = bare_host(&origin).parse()
+            && let Err(error) = guard.check(address)
+        {
+            return Box::pin(async move { Err(tcp_failed(&origin, &error)) });
+        }
+        let resolver = GuardedResolver(guard.clone());
+        let mut tcp = tuned(HttpConnector::new_with_resolver(resolver), self.timeout);
+        let tcp = tcp.call(origin.clone());
+        Box::pin(async move { tcp.await.map_err(|error| tcp_failed(&origin, &error)) })
     }
 }
+
+fn tuned<R>(mut tcp: HttpConnector<R>, timeout: Duration) -> HttpConnector<R> {
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    // Several addresses share this; the timeout around the whole still holds.
+    tcp.set_connect_timeout(Some(timeout));
+    tcp
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 impl Service<Uri> for Connector {
     type Response = Stream;
     type Error = FetchError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, FetchError>> + Send>>;
+    type Future = BoxFuture<Result<Stream, FetchError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FetchError>> {
         Poll::Ready(Ok(())) // as HttpConnector always is
     }
 
     fn call(&mut self, origin: Uri) -> Self::Future {
-        let tcp = self.tcp.call(origin.clone());
+        let tcp = self.connect(&origin);
         let tls = self.tls.of(origin.authority());
         let timeout = self.timeout;
         Box::pin(async move {
             let deadline = tokio::time::sleep(timeout);
             tokio::pin!(deadline);
             let tcp = tokio::select! {
-                connected = tcp => connected.map_err(|error| tcp_failed(&origin, &error))?,
+                connected = tcp => connected?,
                 () = &mut deadline => return Err(too_slow(&origin, timeout, "TCP")),
             };
             if origin.scheme() != Some(&http::uri::Scheme::HTTPS) {
@@ -81,9 +119,7 @@ impl Service<Uri> for Connector {
 
 /// The name the origin must prove to have: the URI's host, whatever address it resolved to.
 fn server_name(origin: &Uri) -> Result<ServerName<'static>, FetchError> {
-    let host = origin.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    ServerName::try_from(host)
+    ServerName::try_from(bare_host(origin))
         .map(|name| name.to_owned())
         .map_err(|_| {
             failed(
@@ -94,14 +130,21 @@ fn server_name(origin: &Uri) -> Result<ServerName<'static>, FetchError> {
         })
 }
 
+/// The host without the brackets of an IPv6 address.
+fn bare_host(origin: &Uri) -> &str {
+    let host = origin.host().unwrap_or_default();
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 fn tcp_failed(origin: &Uri, error: &(dyn Error + 'static)) -> FetchError {
     // hyper-util tells its steps apart by these words only; a test holds it to them.
-    let failure = if error.to_string() == "dns error" {
+    let forbidden = root_cause(error).is::<Forbidden>();
+    let failure = if error.to_string() == "dns error" && !forbidden {
         Failure::Resolve
     } else {
         Failure::Connect
     };
-    failed(failure, origin, &root_cause(error))
+    failed(failure, origin, &root_cause(error).to_string())
 }
 
 fn tls_failed(origin: &Uri, error: &io::Error) -> FetchError {
@@ -162,8 +205,16 @@ pub(super) fn causes<'a>(
 }
 
 /// What an error comes down to.
-pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().unwrap_or(error).to_string()
+pub(super) fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let last = causes(error).last().unwrap_or(error);
+    // An io::Error's source() skips the error it was made from.
+    match last
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(inner) => inner,
+        None => last,
+    }
 }
 
 /// Idle time after which the kernel asks whether the origin is still there, so that a firewall that

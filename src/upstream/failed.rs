@@ -68,7 +68,7 @@ fn classify(error: &(dyn Error + 'static)) -> (Failure, String) {
         let cause = format!("the reply breaks off HTTP: {}", root_cause(error));
         return (Failure::Malformed, cause);
     }
-    (Failure::Reset, root_cause(error))
+    (Failure::Reset, root_cause(error).to_string())
 }
 
 /// Whether chunks or frames are not what HTTP/1 or HTTP/2 says.

@@ -4,9 +4,11 @@ mod connect;
 mod explain;
 mod failed;
 mod failover;
+mod guard;
 mod pin;
 mod tls;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,10 +23,11 @@ use tokio::time::{Instant, Sleep};
 use tracing::warn;
 
 use crate::gateway::fetch::{Failure, FetchError, Reply, Request};
-use crate::route::{Address, Routes};
+use crate::route::{Destination, Routes};
 use connect::Connector;
 use failed::Failed;
 use failover::{Failover, at_host};
+use guard::Guard;
 use tls::Configs;
 
 pub use pin::{KeyPin, NotAPin};
@@ -39,6 +42,7 @@ pub struct Upstream {
     /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
     pools: Mutex<Vec<(Duration, Pool)>>,
     failover: Failover,
+    guards: Arc<HashMap<Authority, Guard>>,
 }
 
 type Pool = Client<Connector, Full<Bytes>>;
@@ -51,22 +55,35 @@ impl Upstream {
             tls: Arc::new(tls.configs()),
             pools: Mutex::default(),
             failover: Failover::default(),
+            guards: Arc::default(),
         }
     }
 
-    /// The same with the fallbacks of these routes.
+    /// The same, with what these routes say about their hosts: which can stand in for which, and which must
+    /// be on the public Internet.
     #[must_use]
-    pub fn with_fallbacks(mut self, routes: &Routes) -> Self {
-        let host = |address: &Address| address.authority().parse().ok();
+    pub fn for_routes(tls: &Tls, routes: &Routes) -> Self {
+        let mut upstream = Self::new(tls);
+        let mut guards = HashMap::new();
         for route in routes.iter() {
-            if let Some(first) = host(&route.upstream)
-                && !route.fallbacks.is_empty()
-            {
-                self.failover
-                    .add(first, route.fallbacks.iter().filter_map(host));
+            let mut hosts = route
+                .hosts()
+                .filter_map(|address| address.authority().parse::<Authority>().ok());
+            match &route.destination {
+                Destination::Fixed { fallbacks, .. } if fallbacks.is_empty() => {}
+                Destination::Fixed { .. } => {
+                    if let Some(first) = hosts.next() {
+                        upstream.failover.add(first, hosts);
+                    }
+                }
+                Destination::AsRequested { allow_addresses } => {
+                    let guard = Guard(Arc::clone(allow_addresses));
+                    guards.extend(hosts.map(|host| (host, guard.clone())));
+                }
             }
         }
-        self
+        upstream.guards = Arc::new(guards);
+        upstream
     }
 
     /// Sends a request and reads the whole reply. Needs a tokio runtime, of either flavour.
@@ -176,7 +193,11 @@ impl Upstream {
         {
             return pool.request(request);
         }
-        let pool = new_pool(Connector::new(Arc::clone(&self.tls), connect_timeout));
+        let pool = new_pool(Connector::new(
+            Arc::clone(&self.tls),
+            Arc::clone(&self.guards),
+            connect_timeout,
+        ));
         let response = pool.request(request);
         pools.push((connect_timeout, pool));
         response

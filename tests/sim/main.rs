@@ -32,7 +32,11 @@ pub fn gateway_config() -> gateway::Config {
 pub fn phone_config() -> handset::Config {
     handset::Config {
         wtp: wtp::Config::default(),
-        capabilities: Some(Capabilities::default().with_client_sdu(0).with_server_sdu(0)),
+        capabilities: Some(
+            Capabilities::default()
+                .with_client_sdu(0)
+                .with_server_sdu(0),
+        ),
         headers: vec![
             ("Accept".into(), "application/vnd.syncml+wbxml".into()),
             ("User-Agent".into(), "Simulated/1.0".into()),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::Method;
 use wapbridge::gateway::fetch::Failure;
-use wapbridge::route::{Address, Condition, RouteSettings, Routes};
+use wapbridge::route::{Address, Condition, Destination, RouteSettings, Routes};
 use wapbridge::upstream::Upstream;
 
-use super::origin::{Certificate, Then, acceptor, listen, origin, origin_with, request, upstream};
+use super::origin::{Certificate, Then, acceptor, listen, origin, origin_with, request, tls};
 use super::{OK, assert_fails};
 
 fn address(origin: SocketAddr) -> Address {
@@ -18,8 +18,11 @@ fn address(origin: SocketAddr) -> Address {
 /// An upstream side with one route to `first`, for which `others` stand in.
 fn failing_over(first: SocketAddr, others: &[SocketAddr]) -> Upstream {
     let mut route = RouteSettings::new(Condition::default(), address(first));
-    route.fallbacks = others.iter().copied().map(address).collect();
-    upstream().with_fallbacks(&Routes::new(vec![route]))
+    route.destination = Destination::Fixed {
+        upstream: address(first),
+        fallbacks: others.iter().copied().map(address).collect(),
+    };
+    Upstream::for_routes(&tls(), &Routes::new(vec![route]))
 }
 
 /// A port that refuses connections.

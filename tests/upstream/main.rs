@@ -7,6 +7,7 @@
 )]
 
 mod failover;
+mod guard;
 mod http2;
 mod origin;
 mod special;
