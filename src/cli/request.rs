@@ -167,7 +167,7 @@ fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
     }
     match &common.output {
         Some(path) => {
-            std::fs::write(path, &reply.body).with_context(|| path.display().to_string())?
+            std::fs::write(path, &reply.body).with_context(|| path.display().to_string())?;
         }
         None => std::io::stdout().write_all(&reply.body)?,
     }

@@ -65,6 +65,10 @@ impl Default for Limits {
 
 /// What the core wants done.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every exchange has one Fetch; boxing it would cost each an allocation"
+)]
 pub enum Event {
     /// Start an upstream request; owed exactly one [`Gateway::handle_reply`], unless cancelled.
     Fetch(RequestId, Request),

@@ -132,7 +132,10 @@ impl Socket {
             .zip(&batch.buffers)
             .take(batch.received)
             .flat_map(move |(meta, buffer)| {
-                let to = SocketAddr::new(meta.dst_ip.map_or(local.ip(), canonical), local.port());
+                let to = SocketAddr::new(
+                    meta.dst_ip.map_or_else(|| local.ip(), canonical),
+                    local.port(),
+                );
                 let peer = Peer::new(meta.addr, to);
                 let octets = buffer.get(..meta.len).unwrap_or_default();
                 // The kernel may have joined datagrams of one sender (GRO); `stride` says where to cut. An

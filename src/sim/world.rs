@@ -332,10 +332,10 @@ impl World {
             while let Some(event) = phone.handset.poll_event() {
                 match event {
                     handset::Event::Replied(ticket, reply) => {
-                        phone.outcomes.push((ticket, Ok(reply)))
+                        phone.outcomes.push((ticket, Ok(reply)));
                     }
                     handset::Event::Failed(ticket, failure) => {
-                        phone.outcomes.push((ticket, Err(failure)))
+                        phone.outcomes.push((ticket, Err(failure)));
                     }
                     session => phone.connected.push(session),
                 }

@@ -144,7 +144,7 @@ impl Sessions {
                 ..
             } => self.invoked(now, handle, peer, class, data, wtp),
             wtp::Indication::ResultConfirmed { handle, report, .. } => {
-                self.confirmed(handle, report)
+                self.confirmed(handle, report);
             }
             wtp::Indication::Abort {
                 handle,
@@ -157,7 +157,7 @@ impl Sessions {
             | wtp::Indication::ResultData { .. } => {}
             // Extended SAR in several data units needs Large Data Transfer, which is not agreed to.
             wtp::Indication::InvokeData { handle, .. } => {
-                wtp.abort(now, handle, AbortReason::PROTOERR.0)
+                wtp.abort(now, handle, AbortReason::PROTOERR.0);
             }
         }
     }
@@ -300,16 +300,15 @@ impl Sessions {
         sdu: Bytes,
         wtp: &mut Endpoint,
     ) {
-        let pdu = match Pdu::decode(&sdu) {
-            Ok(pdu) => pdu,
-            Err(_) => return self.protocol_error(now, transaction, class, wtp),
+        let Ok(pdu) = Pdu::decode(&sdu) else {
+            return self.protocol_error(now, transaction, class, wtp);
         };
         match (class, pdu) {
             (Class::Two, Pdu::Connect(connect)) => {
-                self.connect(now, transaction, peer, &sdu, &connect, wtp)
+                self.connect(now, transaction, peer, &sdu, &connect, wtp);
             }
             (Class::Two, Pdu::Resume(resume)) => {
-                self.resume(now, transaction, peer, &sdu, &resume, wtp)
+                self.resume(now, transaction, peer, &sdu, &resume, wtp);
             }
             (Class::Two, Pdu::Get(get)) => {
                 let parts = Parts {
@@ -330,7 +329,7 @@ impl Sessions {
                 self.method(now, transaction, peer, sdu.len(), parts, wtp);
             }
             (Class::Zero, Pdu::Disconnect { session_id }) => {
-                self.disconnect(now, peer, session_id, wtp)
+                self.disconnect(now, peer, session_id, wtp);
             }
             (Class::Zero, Pdu::Suspend { session_id }) => self.suspend(now, peer, session_id, wtp),
             _ => self.protocol_error(now, transaction, class, wtp),

@@ -3,10 +3,15 @@
 //! `cargo test` walks 1,000 seeds. `WAPBRIDGE_SEEDS=100000 cargo test --release --test sim` walks more, and
 //! `WAPBRIDGE_FIRST_SEED` says where to begin, to repeat one that failed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
 mod scenarios;
 mod storm;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +22,7 @@ use wapbridge::wsp::capability::Capabilities;
 use wapbridge::{wsp, wtp};
 
 /// A gateway that forwards `http://sync.example/` and nothing else.
-pub fn gateway_config() -> gateway::Config {
+pub(crate) fn gateway_config() -> gateway::Config {
     gateway::Config {
         wtp: wtp::Config::default(),
         wsp: wsp::session::Config::default(),
@@ -29,7 +34,7 @@ pub fn gateway_config() -> gateway::Config {
 }
 
 /// A handset that asks for large SDUs, as every SyncML phone does.
-pub fn phone_config() -> handset::Config {
+pub(crate) fn phone_config() -> handset::Config {
     handset::Config {
         wtp: wtp::Config::default(),
         capabilities: Some(
@@ -44,15 +49,10 @@ pub fn phone_config() -> handset::Config {
     }
 }
 
-pub fn ms(millis: u64) -> Duration {
+pub(crate) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-pub fn content_type() -> Vec<(String, String)> {
+pub(crate) fn content_type() -> Vec<(String, String)> {
     vec![("Content-Type".into(), "application/vnd.syncml+wbxml".into())]
-}
-
-#[allow(dead_code)]
-pub fn address(text: &str) -> SocketAddr {
-    text.parse().unwrap()
 }

@@ -1,11 +1,11 @@
 //! Random walks: handsets that sync through loss, duplication, reordering and delay.
 
-use std::time::Instant;
-
 use wapbridge::handset::{self, Request, Ticket};
 use wapbridge::random::Random;
+use wapbridge::server::clock::Clock;
 use wapbridge::sim::origin::answer_to;
 use wapbridge::sim::{Network, Phone, World};
+use wapbridge::time::Instant;
 use wapbridge::wsp::pdu::Method;
 
 use crate::{content_type, gateway_config, ms, phone_config};
@@ -171,7 +171,7 @@ fn every_request_reaches_the_origin_at_most_once() {
         (0.2, 0.02),
         (0.3, 0.06),
     ];
-    let started = Instant::now();
+    let started = Clock::start();
     for (index, (loss, bound)) in rates.into_iter().enumerate() {
         let mut total = Tally::default();
         let share = seeds / rates.len() as u64;
@@ -193,7 +193,7 @@ fn every_request_reaches_the_origin_at_most_once() {
         );
         assert!(gave_up <= bound, "{gave_up} gave up at loss {loss}");
     }
-    println!("{seeds} seeds in {:.1?}", started.elapsed());
+    println!("{seeds} seeds in {:.1?}", started.now() - Instant::ZERO);
 }
 
 /// One seed is one history: two runs agree in everything that can be seen.

@@ -341,7 +341,7 @@ mod tests {
             let token = token as u8;
             match row[4] {
                 "attribute-start" => {
-                    assert_eq!(attributes.start(token), Some((row[6], row[7])), "{row:?}")
+                    assert_eq!(attributes.start(token), Some((row[6], row[7])), "{row:?}");
                 }
                 _ => assert_eq!(attributes.value(token), Some(row[7]), "{row:?}"),
             }
