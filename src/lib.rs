@@ -5,3 +5,4 @@ pub mod gateway;
 pub mod time;
 pub mod wdp;
 pub mod wsp;
+pub mod wtp;

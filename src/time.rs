@@ -71,7 +71,7 @@ impl fmt::Debug for Instant {
 /// for a key that is gone, or whose deadline has moved later, is answered with "not yet" by its owner
 /// (who then schedules the new moment). Nothing is ever removed before its time, so cancelling is free
 /// and an idle key costs nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Timers<K> {
     heap: BinaryHeap<Reverse<(Instant, K)>>,
 }
@@ -108,6 +108,11 @@ impl<K: Ord + Copy> Timers<K> {
             self.heap.shrink_to(self.heap.capacity() / 4);
         }
         Some(key)
+    }
+
+    /// Drops the wake-ups of keys that `keep` disowns, for owners whose keys tend to go before their time.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
+        self.heap.retain(|Reverse((_, key))| keep(key));
     }
 
     /// Wake-ups held, stale ones included.
