@@ -110,6 +110,7 @@ pub mod admin;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod explain;
 pub mod gateway;
 pub mod handset;
 pub mod random;
