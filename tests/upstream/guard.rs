@@ -38,7 +38,7 @@ async fn a_name_or_an_address_inside_is_not_connected_to() {
         "[::ffff:127.0.0.1]",
         "[::1]",
         "127.1",
-        "LOCALHOST.",
+        "LOCALHOST",
     ] {
         let result = fetch(&format!("https://{host}:{port}/"), &["10.0.0.0/8"]).await;
         assert_fails(result, Failure::Connect, "a loopback address");
