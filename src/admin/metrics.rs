@@ -47,6 +47,18 @@ impl Sample {
         }
     }
 
+    /// The name and the label, which together are unique.
+    #[must_use]
+    pub const fn identity(&self) -> (&'static str, Option<(&'static str, &'static str)>) {
+        (self.name, self.label)
+    }
+
+    /// Whether it only grows.
+    #[must_use]
+    pub const fn is_counter(&self) -> bool {
+        matches!(self.kind, Kind::Counter)
+    }
+
     /// The same with a label, whose value must come from a closed set.
     #[must_use]
     pub const fn label(self, name: &'static str, value: &'static str) -> Self {

@@ -1,6 +1,9 @@
 //! What operators and monitoring see over HTTP: `/livez`, `/readyz` and `/metrics`.
 
 pub mod metrics;
+mod samples;
+
+pub use samples::samples;
 
 use std::future::Future;
 use std::io;

@@ -1,8 +1,14 @@
 //! The command line.
 
+mod air;
 mod check;
+mod demo;
 pub mod log;
+mod packet;
+mod relay;
+mod request;
 mod route;
+mod serve;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -22,7 +28,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Check(check::Check),
+    Post(request::Post),
+    Get(request::Get),
+    Demo(demo::Demo),
     Route(route::Route),
 }
 
@@ -31,7 +41,11 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Post(post) => post.run(),
+        Command::Get(get) => get.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Route(route) => route.run(),
     };
     match done {
@@ -72,6 +86,8 @@ fn complain(error: &anyhow::Error) {
 
 const EXAMPLES: &str = "\
 Examples:
-  wapbridge check                            check ./wapbridge.toml
-  wapbridge check /etc/wapbridge.toml        check another file
-  wapbridge route http://sync.example.com/   tell where a request would go";
+  wapbridge demo                                 see the whole chain work, on this machine alone
+  wapbridge check /etc/wapbridge.toml            check a configuration
+  wapbridge serve --config /etc/wapbridge.toml   run the gateway
+  wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
+  wapbridge route http://sync.example.com/       tell where a request would go";

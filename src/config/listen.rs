@@ -15,6 +15,9 @@ pub struct ListenSettings {
     pub connection_mode: Vec<SocketAddr>,
     /// Bare WSP. Default: port 9200, likewise.
     pub connectionless: Vec<SocketAddr>,
+    /// Shards: threads that each serve their share of the handsets. A session that resumes on another
+    /// shard is connected anew. Default: 1.
+    pub shards: usize,
 }
 
 impl Default for ListenSettings {
@@ -23,6 +26,7 @@ impl Default for ListenSettings {
         Self {
             connection_mode: any(9201),
             connectionless: any(9200),
+            shards: 1,
         }
     }
 }
@@ -66,6 +70,7 @@ impl ListenSettings {
         Self {
             connection_mode: addresses(connection_mode),
             connectionless: addresses(connectionless),
+            shards: section.within("shards", 1..=256, 1),
         }
     }
 

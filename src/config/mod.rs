@@ -4,6 +4,7 @@
 //! and its default are documented. To add a key, add the field there and one line where its section is
 //! read; to add a section, one line in [`Settings::read`]. Unknown keys, wrong types and the report follow.
 
+mod core;
 mod destination;
 mod listen;
 mod log;
@@ -24,8 +25,11 @@ pub use listen::{AdminSettings, ListenSettings};
 pub use log::{LogFormat, LogSettings};
 pub use report::{Problem, Report};
 
+use crate::gateway::{self, Limits};
 use crate::route::Routes;
 use crate::upstream::{Tls, TlsError, TlsSettings};
+use crate::wsp::session;
+use crate::wtp;
 use report::Problems;
 use section::Section;
 use value::Wrong;
@@ -46,6 +50,12 @@ pub struct Settings {
     pub tls: Tls,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
+    /// `[wtp]`: timers and sizes of transactions.
+    pub wtp: wtp::Config,
+    /// `[wsp]`: what sessions may agree on.
+    pub wsp: session::Config,
+    /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -94,6 +104,17 @@ impl Settings {
         }
     }
 
+    /// The part of the settings that the core is built with.
+    #[must_use]
+    pub fn core(&self) -> gateway::Config {
+        gateway::Config {
+            wtp: self.wtp.clone(),
+            wsp: self.wsp.clone(),
+            limits: self.limits,
+            routes: Arc::clone(&self.routes),
+        }
+    }
+
     /// Reads every section. Mistakes go to the section's problems; `None` means there was one that leaves
     /// nothing to go on with.
     fn read(file: Section<'_, '_>, directory: &Path) -> Option<Self> {
@@ -101,6 +122,9 @@ impl Settings {
         let admin = AdminSettings::read(&file.section("admin"));
         let log = LogSettings::read(&file.section("log"));
         let mut tls = read_tls(&file.section("tls"), directory);
+        let wtp = core::read_wtp(&file.section("wtp"));
+        let wsp = core::read_wsp(&file.section("wsp"));
+        let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -121,6 +145,9 @@ impl Settings {
             routes,
             tls: tls?,
             log,
+            wtp,
+            wsp,
+            limits,
         })
     }
 }

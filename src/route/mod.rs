@@ -185,9 +185,20 @@ impl Routes {
 }
 
 impl RouteSettings {
-    /// A route for what fits `condition`, with every other setting at its default.
+    /// A route named `1` from one prefix to one upstream, with every default.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two is no address.
+    pub fn new(prefix: &str, upstream: &str) -> Result<Self, AddressError> {
+        let prefix = Address::parse_prefix(prefix)?;
+        let upstream = Address::parse_prefix(upstream)?;
+        Ok(Self::to(Condition::prefix(prefix), upstream))
+    }
+
+    /// The same for what fits `condition`.
     #[must_use]
-    pub fn new(condition: Condition, upstream: Address) -> Self {
+    pub fn to(condition: Condition, upstream: Address) -> Self {
         Self {
             name: Arc::from("1"),
             condition,
@@ -264,10 +275,7 @@ mod tests {
     use super::*;
 
     fn route(prefix: &str, upstream: &str) -> RouteSettings {
-        RouteSettings::new(
-            Condition::prefix(Address::parse_prefix(prefix).unwrap()),
-            Address::parse_prefix(upstream).unwrap(),
-        )
+        RouteSettings::new(prefix, upstream).unwrap()
     }
 
     fn get(uri: &str) -> RequestView<'_> {

@@ -1,0 +1,134 @@
+//! Ranges of a body, and when to come again (WSP 8.4.2.23, 8.4.2.42, 8.4.2.44).
+
+use std::borrow::Cow;
+
+use super::value::{Decoded, Value};
+use super::wire::{self, ASSIGNED, Raw};
+use super::{date, text};
+use crate::codec::{put_uintvar, uint8, uintvar};
+
+const BYTE_RANGE: u8 = 0x80;
+const SUFFIX_BYTE_RANGE: u8 = 0x81;
+const UNKNOWN_LENGTH: u8 = 0x80;
+const ABSOLUTE_TIME: u8 = 0x80;
+const RELATIVE_TIME: u8 = 0x81;
+
+/// Reads Range.
+pub(crate) fn range(value: Value<'_>) -> Decoded<'_> {
+    let Raw::Data(data) = value.raw else {
+        return value.refuse("a range");
+    };
+    let (rest, kind) = uint8(data)?;
+    let (rest, first) = uintvar(rest)?;
+    let text = match kind {
+        BYTE_RANGE if rest.is_empty() => format!("bytes={first}-"),
+        BYTE_RANGE => {
+            let (_, last) = uintvar(rest)?;
+            format!("bytes={first}-{last}")
+        }
+        SUFFIX_BYTE_RANGE => format!("bytes=-{first}"),
+        _ => return value.refuse(ASSIGNED),
+    };
+    Ok(Cow::Owned(text.into_bytes()))
+}
+
+/// Appends Range; `None` if it is more than one range, or not of octets.
+pub(crate) fn put_range(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
+    let (unit, ranges) = text::cut(value, b'=');
+    unit.eq_ignore_ascii_case(b"bytes").then_some(())?;
+    let (first, last) = text::cut(ranges?, b'-');
+    let last = last?;
+    wire::put_with_length(out, |out| {
+        match (first, last) {
+            (b"", suffix) => {
+                out.push(SUFFIX_BYTE_RANGE);
+                put_uintvar(out, position(suffix)?);
+            }
+            (first, b"") => {
+                out.push(BYTE_RANGE);
+                put_uintvar(out, position(first)?);
+            }
+            (first, last) => {
+                out.push(BYTE_RANGE);
+                put_uintvar(out, position(first)?);
+                put_uintvar(out, position(last)?);
+            }
+        }
+        Some(())
+    })
+}
+
+/// Reads Content-Range. The wire leaves the last position out: it follows from the body's length. Where that
+/// is not known, the text says only how long the whole is.
+pub(crate) fn content_range(value: Value<'_>, body: Option<u64>) -> Decoded<'_> {
+    let Raw::Data(data) = value.raw else {
+        return value.refuse("a content range");
+    };
+    let (rest, first) = uintvar(data)?;
+    let length = match rest {
+        [UNKNOWN_LENGTH] => "*".to_owned(),
+        _ => uintvar(rest)?.1.to_string(),
+    };
+    let text = match body.filter(|body| *body > 0) {
+        Some(body) => format!("bytes {first}-{}/{length}", u64::from(first) + body - 1),
+        None => format!("bytes */{length}"),
+    };
+    Ok(Cow::Owned(text.into_bytes()))
+}
+
+/// Appends Content-Range; `None` if the whole's length is open and the peer's form has no place for that.
+pub(crate) fn put_content_range(out: &mut Vec<u8>, unknown: bool, value: &[u8]) -> Option<()> {
+    let (unit, rest) = text::cut(value, b' ');
+    unit.eq_ignore_ascii_case(b"bytes").then_some(())?;
+    let (range, length) = text::cut(rest?, b'/');
+    let length = length?;
+    // A range that cannot be had (416) is sent as if it began at zero (WSP 8.4.2.23).
+    let first = match range {
+        b"*" => 0,
+        range => position(text::cut(range, b'-').0)?,
+    };
+    wire::put_with_length(out, |out| {
+        put_uintvar(out, first);
+        match length {
+            b"*" if unknown => out.push(UNKNOWN_LENGTH),
+            length => put_uintvar(out, position(length)?),
+        }
+        Some(())
+    })
+}
+
+fn position(text: &[u8]) -> Option<u32> {
+    u32::try_from(text::decimal(text)?).ok()
+}
+
+/// Reads Retry-After.
+pub(crate) fn retry_after(value: Value<'_>) -> Decoded<'_> {
+    let Raw::Data(data) = value.raw else {
+        return value.refuse("a date or seconds");
+    };
+    let (rest, kind) = uint8(data)?;
+    let (_, number) = wire::integer(rest)?;
+    let text = match kind {
+        ABSOLUTE_TIME => date::text(number),
+        RELATIVE_TIME => Some(number.to_string()),
+        _ => return value.refuse(ASSIGNED),
+    };
+    match text {
+        Some(text) => Ok(Cow::Owned(text.into_bytes())),
+        None => value.refuse("a date"),
+    }
+}
+
+/// Appends Retry-After; `None` if it is neither a date nor seconds.
+pub(crate) fn put_retry_after(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
+    wire::put_with_length(out, |out| {
+        if let Some(seconds) = text::decimal(value) {
+            out.push(RELATIVE_TIME);
+            wire::put_integer(out, seconds);
+        } else {
+            out.push(ABSOLUTE_TIME);
+            wire::put_long(out, date::parse(value)?);
+        }
+        Some(())
+    })
+}

@@ -1,0 +1,16 @@
+//! The Wireless Session Protocol (WAP-230, OMA-WAP-TS-WSP 2002): what a session's octets mean.
+//!
+//! A datagram's payload (connectionless) or a WTP message (connection mode) is one [`pdu::Pdu`]; its blocks
+//! are read by [`capability`] and [`header`], a multipart body by [`multipart`].
+
+pub mod capability;
+pub mod header;
+pub mod method;
+pub mod multipart;
+pub mod pdu;
+pub mod session;
+pub mod sessions;
+pub mod status;
+
+pub use capability::Capabilities;
+pub use pdu::{AbortReason, Pdu};

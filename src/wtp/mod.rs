@@ -1,0 +1,43 @@
+//! Wireless Transaction Protocol (WAP-224 with SIN 002): reliable requests over datagrams.
+//!
+//! [`Endpoint`] is the whole of it: both sides, classes 0 to 2, segmentation and re-assembly with selective
+//! retransmission, extended or not, and TID verification. It does no I/O; see its documentation for how to
+//! drive it.
+//!
+//! Where to look: [`pdu`], [`tpi`] and [`concat`] are the wire; `tid` decides what is new; `responder` and
+//! `initiator` are the state tables; `sender` and `receiver` get a message across in packets, whether it has
+//! one or many; `endpoint` finds the transaction and keeps timers and limits.
+
+mod abort;
+mod aborted;
+mod assembler;
+mod capabilities;
+pub mod concat;
+mod config;
+mod endpoint;
+mod indication;
+mod initiator;
+mod keyed;
+pub mod pdu;
+mod pool;
+mod receiver;
+mod report;
+mod responder;
+mod sender;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod tid;
+pub mod tpi;
+mod transaction;
+mod unowned;
+
+pub use abort::{AbortReason, ProviderAbort};
+pub use config::Config;
+#[doc(hidden)]
+pub use config::Defect;
+pub use endpoint::{Endpoint, Refused};
+pub use indication::{Fragment, Handle, Indication};
+pub use pdu::{Class, Pdu};
+pub use report::{Report, Stats};
+pub use tid::is_newer;

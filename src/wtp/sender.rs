@@ -1,0 +1,960 @@
+//! Getting a message across: packets, groups, and sending again until acknowledged (WTP 7.2, 7.14, 7.15).
+//!
+//! A message in one packet is the simplest case of the same thing: one group of one packet.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::abort::ProviderAbort;
+use super::capabilities::Capabilities;
+use super::config::Config;
+use super::indication::Fragment;
+use super::pdu::Trailer;
+use super::tpi::{MAX_PSN, Psn};
+use crate::time::Instant;
+
+/// One message on its way out.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Sender {
+    first: Unit,
+    /// Further data units, with extended SAR only.
+    later: Vec<Unit>,
+    /// Where packets begin to have another size or unit; the first is at packet 0.
+    cut: Cut,
+    recuts: Vec<Cut>,
+    /// The first packet not acknowledged.
+    acked: Psn,
+    /// The first packet that belongs to no group yet. The one before it ends the newest group.
+    next: Psn,
+    /// The first packet of the groups never handed out.
+    unsent: Psn,
+    /// Ends of the groups under way before the newest one (extended SAR).
+    older: VecDeque<Psn>,
+    /// Packets asked for and not yet handed out again.
+    resend: VecDeque<Psn>,
+    /// Packets handed out again, and until when they are not to be asked for (WTP B.3.2).
+    held_off: Vec<(Psn, Instant)>,
+    /// The last packet of the newest group is to be handed out again.
+    again: bool,
+    /// The closed window is to be probed.
+    probe: bool,
+    resend_at: Option<Instant>,
+    /// When the next group may start, if the peer wants a pause.
+    not_before: Option<Instant>,
+    retries: u8,
+    /// Nacks and closed windows since the last progress, so that a peer cannot keep us at it for ever.
+    patience: u8,
+    /// Retry interval of a message in one packet.
+    lone_retry: Duration,
+    pace: Pace,
+    /// The peer has acknowledged with a packet number, so an Ack without one is not for a group.
+    numbers: bool,
+}
+
+/// What one service primitive gave us to send.
+#[derive(Clone, Debug, Hash)]
+struct Unit {
+    data: Bytes,
+    fragment: Fragment,
+}
+
+/// From packet `psn` on, packets hold `size` octets each of data unit `unit` from `offset` on.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Cut {
+    psn: Psn,
+    unit: usize,
+    offset: usize,
+    size: usize,
+}
+
+/// How long groups take to be answered, as far as measured.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+struct Pace {
+    sent_at: Instant,
+    octets: u32,
+    /// Whether an answer now would tell a round trip: nothing was sent again since.
+    clean: bool,
+    measured: Option<Measured>,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Measured {
+    took: Duration,
+    octets: u32,
+    fastest: Duration,
+}
+
+/// A packet to encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outgoing<'a> {
+    pub(super) psn: Psn,
+    pub(super) repeated: bool,
+    pub(super) trailer: Trailer,
+    /// SDU Boundary TPI.
+    pub(super) unit_ends: bool,
+    /// Frame Boundary TPI.
+    pub(super) frame_starts: bool,
+    pub(super) data: &'a [u8],
+}
+
+/// What an acknowledgement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing: it is old, or not for us.
+    None,
+    /// It moved us on.
+    Some,
+    /// All of the message has arrived.
+    Done,
+}
+
+/// What the passing of time did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// Nothing was due.
+    NotYet,
+    /// A pause is over and the next group is ready.
+    Resumed,
+    /// Something is due to be sent again: call [`Sender::repeat`].
+    Again,
+    /// It was sent again often enough.
+    GaveUp,
+}
+
+impl Sender {
+    /// Prepares a message and its first groups. Says why not if the peer cannot take it.
+    pub(super) fn new(
+        now: Instant,
+        unit: (Bytes, Fragment),
+        lone_retry: Duration,
+        peer: &Capabilities,
+        config: &Config,
+    ) -> Result<Self, ProviderAbort> {
+        let (data, fragment) = unit;
+        let segment = usize::from(config.segment_size.max(1));
+        let size = if data.len() <= segment && !fragment.more {
+            data.len()
+        } else if !peer.sar {
+            if data.len() > LARGEST_LONE_PACKET {
+                return Err(ProviderAbort::MESSAGETOOLARGE);
+            }
+            data.len()
+        } else {
+            segment.min(peer.group(config))
+        };
+        let size = size.max(1);
+        if peer.window(config).is_none() && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
+            return Err(ProviderAbort::NOTIMPLEMENTEDESAR);
+        }
+        let mut sender = Self {
+            first: Unit { data, fragment },
+            later: Vec::new(),
+            cut: Cut {
+                psn: 0,
+                unit: 0,
+                offset: 0,
+                size,
+            },
+            recuts: Vec::new(),
+            acked: 0,
+            next: 0,
+            unsent: 0,
+            older: VecDeque::new(),
+            resend: VecDeque::new(),
+            held_off: Vec::new(),
+            again: false,
+            probe: false,
+            resend_at: None,
+            not_before: None,
+            retries: 0,
+            patience: 0,
+            lone_retry,
+            pace: Pace::default(),
+            numbers: false,
+        };
+        // The first group goes out whatever the peer's window: it has nothing to acknowledge yet.
+        sender.form_group(now, peer, config);
+        sender.form_groups(now, peer, config);
+        Ok(sender)
+    }
+
+    /// Adds a data unit to a message that has more to come. Says whether there was room for it.
+    pub(super) fn push(
+        &mut self,
+        now: Instant,
+        unit: (Bytes, Fragment),
+        peer: &Capabilities,
+        config: &Config,
+    ) -> bool {
+        if !self
+            .unit(self.later.len())
+            .is_some_and(|unit| unit.fragment.more)
+        {
+            return false;
+        }
+        let (data, fragment) = unit;
+        self.later.push(Unit { data, fragment });
+        self.form_groups(now, peer, config);
+        true
+    }
+
+    /// The next packet to hand out, if any.
+    pub(super) fn next_packet(&mut self) -> Option<Outgoing<'_>> {
+        while let Some(psn) = self.resend.pop_front() {
+            if psn >= self.acked && psn < self.unsent {
+                return Some(self.outgoing(psn, true));
+            }
+        }
+        if std::mem::take(&mut self.probe) && self.acked > 0 {
+            return Some(Outgoing {
+                psn: self.acked - 1,
+                repeated: true,
+                trailer: Trailer::Group,
+                unit_ends: false,
+                frame_starts: false,
+                data: &[],
+            });
+        }
+        if self.unsent < self.next {
+            self.unsent += 1;
+            return Some(self.outgoing(self.unsent - 1, false));
+        }
+        if std::mem::take(&mut self.again) && self.acked < self.next {
+            return Some(self.outgoing(self.next - 1, true));
+        }
+        None
+    }
+
+    /// Whether [`next_packet`](Self::next_packet) has something.
+    pub(super) fn has_packets(&self) -> bool {
+        !self.resend.is_empty() || self.probe || self.unsent < self.next || self.again
+    }
+
+    /// Octets of data a packet may have.
+    pub(super) fn packet_len(&self) -> usize {
+        let later = self.recuts.iter().map(|cut| cut.size);
+        let size = later.fold(self.cut.size, usize::max);
+        if self.later.is_empty() {
+            size.min(self.first.data.len())
+        } else {
+            size
+        }
+    }
+
+    /// Whether the message went out as more than one packet or unit.
+    pub(super) fn is_segmented(&self) -> bool {
+        self.next > 1 || !self.is_formed()
+    }
+
+    /// Whether an Ack for the groups under way would be one for the whole message.
+    pub(super) fn is_formed(&self) -> bool {
+        let at = self.cut_at(self.next);
+        match self.unit(at.unit) {
+            Some(unit) => {
+                !unit.fragment.more
+                    && self.offset(at, self.next) >= unit.data.len()
+                    && self.next > 0
+            }
+            None => false,
+        }
+    }
+
+    /// The last packet formed so far.
+    pub(super) const fn last_psn(&self) -> Psn {
+        self.next.saturating_sub(1)
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match (self.resend_at, self.not_before) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// No answer is awaited by timer any more: the peer holds on.
+    pub(super) const fn stop(&mut self) {
+        self.resend_at = None;
+    }
+
+    /// Counts a repetition and starts the interval anew, if there are repetitions left.
+    pub(super) fn count_retry(&mut self, now: Instant, config: &Config) -> bool {
+        if self.retries >= config.max_retransmissions {
+            return false;
+        }
+        self.retries += 1;
+        self.pace.clean = false;
+        self.resend_at = Some(now + self.interval(config));
+        true
+    }
+
+    /// Looks at the time.
+    pub(super) fn expire(&mut self, now: Instant, peer: &Capabilities, config: &Config) -> Expiry {
+        let mut expiry = Expiry::NotYet;
+        if self.not_before.is_some_and(|at| at <= now) {
+            self.not_before = None;
+            self.form_groups(now, peer, config);
+            expiry = Expiry::Resumed;
+        }
+        if self.resend_at.is_some_and(|at| at <= now) {
+            return if self.count_retry(now, config) {
+                Expiry::Again
+            } else {
+                Expiry::GaveUp
+            };
+        }
+        expiry
+    }
+
+    /// Has the last packet of the newest group handed out again, or the closed window probed.
+    pub(super) fn repeat(&mut self) {
+        if self.acked < self.next {
+            self.again = true;
+        } else {
+            self.probe = true;
+        }
+    }
+
+    /// The peer acknowledged up to `psn`, or said no number. `delay` is the pause it wants, in tenths of a
+    /// second.
+    pub(super) fn ack(
+        &mut self,
+        now: Instant,
+        psn: Option<Psn>,
+        delay: Option<u32>,
+        peer: &Capabilities,
+        config: &Config,
+    ) -> Progress {
+        self.numbers |= psn.is_some();
+        let formed = self.is_formed();
+        let newest = self.next.saturating_sub(1);
+        let end = match psn {
+            Some(psn) => psn,
+            // Without a number it stands for all that is under way, but not if the peer knows better:
+            // then it could only be a late copy.
+            None if formed || !self.numbers => newest,
+            None => return Progress::None,
+        };
+        let reopens = end.checked_add(1) == Some(self.acked) && self.acked == self.next;
+        let ends_group = end == newest || self.older.contains(&end);
+        let sent = end < self.unsent;
+        let advances = ends_group && sent && end >= self.acked;
+        if !reopens && !advances {
+            return Progress::None;
+        }
+        if reopens {
+            return self.window_update(now, peer, config);
+        }
+        self.measure(now);
+        self.advance(end + 1);
+        if formed && self.acked == self.next {
+            self.resend_at = None;
+            return Progress::Done;
+        }
+        if let Some(tenths) = delay.filter(|&tenths| tenths > 0) {
+            let pause = Duration::from_millis(100) * tenths;
+            self.not_before = Some(now + pause.min(config.wait_timeout));
+        }
+        if self.acked == self.next {
+            self.resend_at = None;
+        } else {
+            self.resend_at = Some(now + self.interval(config));
+        }
+        self.form_groups(now, peer, config);
+        self.watch_closed_window(now, peer, config);
+        Progress::Some
+    }
+
+    /// The peer misses packets: their low octets, and the highest packet it has heard if it says so. An
+    /// empty list asks for everything under way.
+    pub(super) fn nack(
+        &mut self,
+        now: Instant,
+        missing: &[u8],
+        heard: Option<Psn>,
+        peer: &Capabilities,
+        config: &Config,
+    ) -> Progress {
+        if self.acked == self.next || self.patience == u8::MAX {
+            return Progress::None;
+        }
+        self.patience += 1;
+        self.measure(now);
+        let wanted: Vec<Psn> = if missing.is_empty() {
+            (self.acked..self.unsent).collect()
+        } else {
+            missing
+                .iter()
+                .map(|&low| self.full_psn(low, heard))
+                .collect()
+        };
+        self.ack_implied(&wanted, heard);
+        let mut octets = 0;
+        for psn in wanted {
+            if psn < self.acked || psn >= self.unsent || self.resend.contains(&psn) {
+                continue;
+            }
+            let held = self
+                .held_off
+                .iter()
+                .any(|&(other, until)| other == psn && now < until);
+            if !held {
+                self.resend.push_back(psn);
+                octets += self.outgoing(psn, true).data.len();
+            }
+        }
+        if octets > 0 || !self.resend.is_empty() {
+            let pause = self.expected(octets).unwrap_or(config.group_retry / 2);
+            self.held_off
+                .retain(|(psn, until)| now < *until && !self.resend.contains(psn));
+            let held = self.resend.iter().map(|&psn| (psn, now + pause));
+            self.held_off.extend(held);
+            self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
+            self.pace.sent_at = now;
+            self.pace.clean = false;
+            self.resend_at = Some(now + self.interval(config));
+            self.retries = 0;
+        }
+        self.form_groups(now, peer, config);
+        Progress::Some
+    }
+
+    /// The window may have opened, closed, or stayed closed.
+    fn window_update(&mut self, now: Instant, peer: &Capabilities, config: &Config) -> Progress {
+        self.form_groups(now, peer, config);
+        self.watch_closed_window(now, peer, config);
+        Progress::Some
+    }
+
+    /// While the window is closed and nothing is under way, the timer makes us probe (WTP 7.15.3).
+    fn watch_closed_window(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
+        let closed = peer.window(config) == Some(0);
+        if closed && self.acked == self.next && self.not_before.is_none() && self.has_more() {
+            if self.patience < u8::MAX {
+                self.patience += 1;
+                self.retries = 0;
+            }
+            self.resend_at = Some(now + self.interval(config));
+        }
+    }
+
+    fn form_groups(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
+        while self.may_form(peer, config) {
+            self.form_group(now, peer, config);
+        }
+    }
+
+    fn may_form(&self, peer: &Capabilities, config: &Config) -> bool {
+        let under_way = self.older.len() + usize::from(self.acked < self.next);
+        let room = match peer.window(config) {
+            None => under_way == 0,
+            Some(groups) => {
+                under_way < groups as usize
+                    && self.next - self.acked < MOST_UNDER_WAY
+                    && self.next < MAX_PSN
+            }
+        };
+        room && self.not_before.is_none() && self.has_more()
+    }
+
+    /// Whether there is data for another packet.
+    fn has_more(&self) -> bool {
+        let at = self.cut_at(self.next);
+        match self.unit(at.unit) {
+            _ if self.next == 0 => true,
+            Some(unit) if self.offset(at, self.next) < unit.data.len() => true,
+            Some(_) => self.unit(at.unit + 1).is_some(),
+            None => false,
+        }
+    }
+
+    /// Puts the next packets of a data unit into a group.
+    fn form_group(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
+        let window = peer.window(config);
+        let limit = peer.group(config);
+        let mut at = self.cut_at(self.next);
+        at.offset = self.offset(at, self.next);
+        let len = self.unit(at.unit).map_or(0, |unit| unit.data.len());
+        if at.offset >= len && self.next > 0 {
+            at = Cut {
+                unit: at.unit + 1,
+                offset: 0,
+                ..at
+            };
+        }
+        let rest = self
+            .unit(at.unit)
+            .map_or(0, |unit| unit.data.len().saturating_sub(at.offset));
+        let size = self.packet_size(rest, limit, window.is_some(), config);
+        self.recut(Cut {
+            psn: self.next,
+            size,
+            ..at
+        });
+        let whole = rest.div_ceil(size).max(1);
+        let fit = if rest <= limit {
+            whole
+        } else {
+            (limit / size).clamp(1, whole)
+        };
+        let fit = if window.is_some() {
+            // Under extended SAR no group crosses a change of the high octets (WTP 7.15.3).
+            let to_boundary = 256 - (self.next & 0xFF);
+            let room = MOST_UNDER_WAY.saturating_sub(self.next - self.acked);
+            fit.min(to_boundary.min(room).max(1) as usize)
+        } else {
+            fit
+        };
+        let packets = Psn::try_from(fit).unwrap_or(MOST_UNDER_WAY);
+        if self.acked < self.next {
+            self.older.push_back(self.next - 1);
+        }
+        let octets = rest.min(fit.saturating_mul(size));
+        self.next += packets;
+        self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
+        self.pace.sent_at = now;
+        self.pace.clean = true;
+        self.retries = 0;
+        self.patience = 0;
+        self.resend_at = Some(now + self.interval(config));
+    }
+
+    /// Octets in the packets of the next group.
+    fn packet_size(&self, rest: usize, limit: usize, extended: bool, config: &Config) -> usize {
+        if self.next == 0 {
+            return self.cut.size;
+        }
+        let size = usize::from(config.segment_size.max(1)).min(limit);
+        if extended {
+            return size;
+        }
+        // Numbers must not run out: then packets stay as large as they must be.
+        let numbers = PLAIN_PACKETS.saturating_sub(self.next).max(1) as usize;
+        size.max(rest.div_ceil(numbers)).max(1)
+    }
+
+    fn recut(&mut self, cut: Cut) {
+        let at = self.cut_at(self.next);
+        let same = at.unit == cut.unit && at.size == cut.size;
+        if cut.psn > 0 && !same {
+            self.recuts.push(cut);
+        }
+    }
+
+    fn cut_at(&self, psn: Psn) -> Cut {
+        let later = self.recuts.iter().rev().find(|cut| cut.psn <= psn);
+        *later.unwrap_or(&self.cut)
+    }
+
+    /// Where packet `psn` of the cut begins in its data unit.
+    fn offset(&self, at: Cut, psn: Psn) -> usize {
+        let packets = (psn - at.psn) as usize;
+        at.offset.saturating_add(packets.saturating_mul(at.size))
+    }
+
+    fn unit(&self, index: usize) -> Option<&Unit> {
+        match index.checked_sub(1) {
+            None => Some(&self.first),
+            Some(later) => self.later.get(later),
+        }
+    }
+
+    fn outgoing(&self, psn: Psn, repeated: bool) -> Outgoing<'_> {
+        let at = self.cut_at(psn);
+        let from = self.offset(at, psn);
+        let unit = self.unit(at.unit).unwrap_or(&self.first);
+        let to = from.saturating_add(at.size).min(unit.data.len());
+        let ends = to == unit.data.len();
+        let trailer = if ends && !unit.fragment.more {
+            Trailer::Message
+        } else if psn + 1 == self.next || self.older.contains(&psn) {
+            Trailer::Group
+        } else {
+            Trailer::Inside
+        };
+        Outgoing {
+            psn,
+            repeated,
+            trailer,
+            unit_ends: ends && unit.fragment.more,
+            frame_starts: from == 0 && unit.fragment.frame_boundary,
+            data: unit.data.get(from..to).unwrap_or(&[]),
+        }
+    }
+
+    /// Everything before `psn` has arrived.
+    fn advance(&mut self, psn: Psn) {
+        self.acked = psn;
+        while self.older.front().is_some_and(|&end| end < psn) {
+            self.older.pop_front();
+        }
+        self.resend.retain(|&other| other >= psn);
+        self.held_off.retain(|&(other, _)| other >= psn);
+        self.again = false;
+        self.probe = false;
+        self.retries = 0;
+        self.patience = 0;
+    }
+
+    /// A Nack acknowledges the groups before the first packet it misses, as far as it has heard
+    /// (WTP 7.15.4).
+    fn ack_implied(&mut self, wanted: &[Psn], heard: Option<Psn>) {
+        let Some(heard) = heard else { return };
+        let first = wanted
+            .iter()
+            .copied()
+            .filter(|&psn| psn >= self.acked)
+            .min();
+        let end = self
+            .older
+            .iter()
+            .copied()
+            .filter(|&end| end <= heard && first.is_some_and(|first| end < first))
+            .max();
+        if let Some(end) = end {
+            self.advance(end + 1);
+        }
+    }
+
+    /// The number whose low octet a Nack gives (WTP 7.15.4).
+    fn full_psn(&self, low: u8, heard: Option<Psn>) -> Psn {
+        let low = Psn::from(low);
+        match heard {
+            Some(heard) if low <= heard & 0xFF => heard & !0xFF | low,
+            Some(heard) => (heard & !0xFF).saturating_sub(0x100) | low,
+            None => self.acked + (low.wrapping_sub(self.acked) & 0xFF),
+        }
+    }
+
+    /// The retry interval for what is under way now (WTP appendix A, B.1).
+    fn interval(&self, config: &Config) -> Duration {
+        if !self.is_segmented() {
+            let kbytes = self.first.data.len() / 1024;
+            let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
+            return self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes);
+        }
+        let backoff = 1 << self.retries.min(4);
+        match self.expected(self.pace.octets as usize) {
+            Some(expected) => {
+                let measured = expected + expected / 2 + config.nack_delay * 2;
+                let base = measured.max(config.min_group_retry);
+                // A receiver forgets an unfinished message after its W, so the pauses must not grow to it.
+                (base * backoff).min(base.max(config.group_retry * 2))
+            }
+            None => {
+                let kbytes = self.pace.octets.div_ceil(1024);
+                config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes)
+            }
+        }
+    }
+
+    /// Notes how long the group under way took, if the answer just heard tells.
+    fn measure(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.pace.clean) || self.pace.octets == 0 {
+            return;
+        }
+        let took = now - self.pace.sent_at;
+        let fastest = self
+            .pace
+            .measured
+            .map_or(took, |measured| measured.fastest.min(took));
+        self.pace.measured = Some(Measured {
+            took,
+            octets: self.pace.octets,
+            fastest,
+        });
+    }
+
+    /// How long it should take to get `octets` across and answered: as much as at the last measured speed,
+    /// and a round trip.
+    fn expected(&self, octets: usize) -> Option<Duration> {
+        let Measured {
+            took,
+            octets: of,
+            fastest,
+        } = self.pace.measured?;
+        let micros = took.as_micros().saturating_mul(octets as u128) / u128::from(of.max(1));
+        let transfer = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        Some(transfer.min(took) + fastest.min(LONGEST_ROUND_TRIP))
+    }
+}
+
+/// Packets of plain SAR (WTP 7.14.2).
+const PLAIN_PACKETS: Psn = 256;
+
+/// Packets under way at a time under extended SAR (WTP 7.15.4).
+const MOST_UNDER_WAY: Psn = 255;
+
+/// A UDP datagram over IPv4, less the longest header of ours.
+pub(super) const LARGEST_LONE_PACKET: usize = 65_507 - 64;
+
+/// What part of a measured time is taken for the round trip when packets are sent again.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1000)
+    }
+
+    fn peer(max_group: Option<u32>, num_groups: Option<u32>) -> Capabilities {
+        Capabilities {
+            sar: true,
+            max_group,
+            num_groups,
+            ..Capabilities::default()
+        }
+    }
+
+    fn config() -> Config {
+        Config {
+            segment_size: 10,
+            ..Config::ip()
+        }
+    }
+
+    fn sender(len: usize, peer: &Capabilities, config: &Config) -> Sender {
+        let data: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let unit = (Bytes::from(data), Fragment::WHOLE);
+        Sender::new(ms(0), unit, config.long_retry, peer, config).unwrap()
+    }
+
+    fn packets(sender: &mut Sender) -> Vec<(Psn, Trailer, usize)> {
+        let mut out = Vec::new();
+        while let Some(packet) = sender.next_packet() {
+            out.push((packet.psn, packet.trailer, packet.data.len()));
+        }
+        out
+    }
+
+    #[test]
+    fn a_message_in_one_packet_is_repeated_until_acknowledged() {
+        let (config, peer) = (config(), peer(None, None));
+        let mut sender = sender(10, &peer, &config);
+        assert_eq!(packets(&mut sender), [(0, Trailer::Message, 10)]);
+        assert!(!sender.is_segmented());
+        assert_eq!(sender.deadline(), Some(ms(7000)));
+        assert_eq!(sender.expire(ms(6999), &peer, &config), Expiry::NotYet);
+        for retry in 1..=8 {
+            assert_eq!(
+                sender.expire(ms(7000 * retry), &peer, &config),
+                Expiry::Again
+            );
+            sender.repeat();
+            assert!(sender.next_packet().unwrap().repeated);
+        }
+        assert_eq!(sender.expire(ms(63_000), &peer, &config), Expiry::GaveUp);
+        assert_eq!(
+            sender.ack(ms(1), None, None, &peer, &config),
+            Progress::Done
+        );
+    }
+
+    #[test]
+    fn groups_go_one_at_a_time_and_shrink_with_maximum_group() {
+        // WTP 10.6.4 in small: groups of 30 octets in packets of 10, then of 8, then of 30 again.
+        let config = config();
+        let mut known = peer(Some(30), None);
+        let mut sender = sender(100, &known, &config);
+        let group = [
+            (0, Trailer::Inside, 10),
+            (1, Trailer::Inside, 10),
+            (2, Trailer::Group, 10),
+        ];
+        assert_eq!(packets(&mut sender), group);
+        known.max_group = Some(8);
+        assert_eq!(
+            sender.ack(ms(1), Some(1), None, &known, &config),
+            Progress::None
+        );
+        assert_eq!(
+            sender.ack(ms(1), Some(2), None, &known, &config),
+            Progress::Some
+        );
+        assert_eq!(packets(&mut sender), [(3, Trailer::Group, 8)]);
+        known.max_group = Some(90);
+        assert_eq!(
+            sender.ack(ms(2), Some(3), None, &known, &config),
+            Progress::Some
+        );
+        let rest = packets(&mut sender);
+        assert_eq!(rest.len(), 7);
+        assert_eq!(rest.last(), Some(&(10, Trailer::Message, 2)));
+        assert_eq!(
+            sender.ack(ms(2), Some(3), None, &known, &config),
+            Progress::None
+        );
+        assert_eq!(
+            sender.ack(ms(3), Some(10), None, &known, &config),
+            Progress::Done
+        );
+    }
+
+    #[test]
+    fn only_the_trailer_is_repeated_by_the_timer_and_only_what_is_missing_by_a_nack() {
+        let (config, peer) = (config(), peer(Some(50), None));
+        let mut sender = sender(50, &peer, &config);
+        assert_eq!(packets(&mut sender).len(), 5);
+        assert_eq!(sender.deadline(), Some(ms(3200)));
+        assert_eq!(sender.expire(ms(3200), &peer, &config), Expiry::Again);
+        sender.repeat();
+        assert_eq!(packets(&mut sender), [(4, Trailer::Message, 10)]);
+        sender.nack(ms(4000), &[1, 3, 9], None, &peer, &config);
+        assert_eq!(
+            packets(&mut sender),
+            [(1, Trailer::Inside, 10), (3, Trailer::Inside, 10)]
+        );
+        // At once again: held off, but what is newly missing is sent.
+        sender.nack(ms(4001), &[1, 2], None, &peer, &config);
+        assert_eq!(packets(&mut sender), [(2, Trailer::Inside, 10)]);
+        sender.nack(ms(60_000), &[], None, &peer, &config);
+        assert_eq!(packets(&mut sender).len(), 5);
+    }
+
+    #[test]
+    fn an_ack_without_a_number_stands_for_the_group_unless_the_peer_knows_better() {
+        let (config, peer) = (config(), peer(Some(20), None));
+        let mut simple = sender(50, &peer, &config);
+        packets(&mut simple);
+        assert_eq!(
+            simple.ack(ms(1), None, None, &peer, &config),
+            Progress::Some
+        );
+        let mut numbering = sender(50, &peer, &config);
+        packets(&mut numbering);
+        assert_eq!(
+            numbering.ack(ms(1), Some(1), None, &peer, &config),
+            Progress::Some
+        );
+        packets(&mut numbering);
+        assert_eq!(
+            numbering.ack(ms(1), None, None, &peer, &config),
+            Progress::None
+        );
+        assert_eq!(
+            numbering.ack(ms(2), Some(3), None, &peer, &config),
+            Progress::Some
+        );
+        packets(&mut numbering);
+        assert_eq!(
+            numbering.ack(ms(3), None, None, &peer, &config),
+            Progress::Done
+        );
+    }
+
+    #[test]
+    fn the_peer_can_ask_for_a_pause() {
+        let (config, peer) = (config(), peer(Some(20), None));
+        let mut sender = sender(50, &peer, &config);
+        packets(&mut sender);
+        assert_eq!(
+            sender.ack(ms(1), Some(1), Some(5), &peer, &config),
+            Progress::Some
+        );
+        assert_eq!(packets(&mut sender), []);
+        assert_eq!(sender.deadline(), Some(ms(501)));
+        assert_eq!(sender.expire(ms(501), &peer, &config), Expiry::Resumed);
+        assert_eq!(packets(&mut sender).len(), 2);
+    }
+
+    #[test]
+    fn more_than_256_packets_need_extended_sar() {
+        let config = config();
+        let unit = || (Bytes::from(vec![7; 2561]), Fragment::WHOLE);
+        let plain = Sender::new(
+            ms(0),
+            unit(),
+            config.long_retry,
+            &peer(Some(500), None),
+            &config,
+        );
+        assert_eq!(plain.unwrap_err(), ProviderAbort::NOTIMPLEMENTEDESAR);
+        let extended = peer(Some(1000), Some(3));
+        let mut sender = Sender::new(ms(0), unit(), config.long_retry, &extended, &config).unwrap();
+        let under_way = packets(&mut sender);
+        // 255 packets at most, and a group may end before number 256 only.
+        assert_eq!(under_way.len(), 255);
+        let ends: Vec<_> = under_way
+            .iter()
+            .filter(|(_, trailer, _)| *trailer == Trailer::Group)
+            .collect();
+        assert_eq!(
+            ends.iter().map(|(psn, ..)| *psn).collect::<Vec<_>>(),
+            [99, 199, 254]
+        );
+        sender.ack(ms(1), Some(199), None, &extended, &config);
+        let rest = [(255, Trailer::Group, 10), (256, Trailer::Message, 1)];
+        assert_eq!(packets(&mut sender), rest);
+        // Low octet 255 is higher than that of 256, so it is of the high octets before.
+        sender.nack(ms(3), &[255], Some(256), &extended, &config);
+        assert_eq!(packets(&mut sender), [(255, Trailer::Group, 10)]);
+        assert_eq!(
+            sender.ack(ms(4), Some(256), None, &extended, &config),
+            Progress::Done
+        );
+    }
+
+    #[test]
+    fn a_closed_window_is_probed_with_the_last_acknowledged_number() {
+        let config = config();
+        let mut known = peer(Some(10), Some(2));
+        let mut sender = sender(50, &known, &config);
+        assert_eq!(packets(&mut sender).len(), 2);
+        known.num_groups = Some(0);
+        assert_eq!(
+            sender.ack(ms(1), Some(1), None, &known, &config),
+            Progress::Some
+        );
+        assert_eq!(packets(&mut sender), []);
+        let due = sender.deadline().unwrap();
+        assert_eq!(sender.expire(due, &known, &config), Expiry::Again);
+        sender.repeat();
+        assert_eq!(packets(&mut sender), [(1, Trailer::Group, 0)]);
+        known.num_groups = Some(2);
+        assert_eq!(
+            sender.ack(due, Some(1), None, &known, &config),
+            Progress::Some
+        );
+        assert_eq!(packets(&mut sender).len(), 2);
+    }
+
+    #[test]
+    fn data_units_end_with_their_group() {
+        let config = config();
+        let known = peer(Some(100), Some(4));
+        let open = Fragment {
+            more: true,
+            frame_boundary: true,
+        };
+        let unit = (Bytes::from_static(b"0123456789abc"), open);
+        let mut sender = Sender::new(ms(0), unit, config.long_retry, &known, &config).unwrap();
+        let first = sender.next_packet().unwrap();
+        assert!(first.frame_starts && !first.unit_ends);
+        let second = sender.next_packet().unwrap();
+        assert!(second.unit_ends && second.trailer == Trailer::Group);
+        assert_eq!(
+            sender.ack(ms(1), Some(1), None, &known, &config),
+            Progress::Some
+        );
+        assert!(sender.push(
+            ms(2),
+            (Bytes::from_static(b"xyz"), Fragment::WHOLE),
+            &known,
+            &config
+        ));
+        let third = sender.next_packet().unwrap();
+        assert_eq!(
+            (third.psn, third.data, third.trailer),
+            (2, &b"xyz"[..], Trailer::Message)
+        );
+        assert!(!sender.push(ms(2), (Bytes::new(), Fragment::WHOLE), &known, &config));
+        assert_eq!(
+            sender.ack(ms(3), Some(2), None, &known, &config),
+            Progress::Done
+        );
+    }
+}

@@ -1,0 +1,396 @@
+//! Transcripts: what an endpoint says to what it hears, in time.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::time::Instant;
+use crate::wdp::Peer;
+
+fn ms(millis: u64) -> Instant {
+    // Transcripts begin when the cache of TIDs covers the packet lifetime.
+    Instant::ZERO + Duration::from_secs(1000) + Duration::from_millis(millis)
+}
+
+fn peer(port: u16) -> Peer {
+    let remote = SocketAddr::from(([192, 0, 2, 7], port));
+    Peer::new(remote, SocketAddr::from(([198, 51, 100, 1], 9201)))
+}
+
+/// One endpoint and the moment it is at.
+struct Transcript {
+    endpoint: Endpoint,
+    now: Instant,
+}
+
+impl Transcript {
+    fn new(config: Config) -> Self {
+        Self {
+            endpoint: Endpoint::new(config, 7, Instant::ZERO),
+            now: ms(0),
+        }
+    }
+
+    /// Time passes up to `millis`, timers going off on the way.
+    fn at(&mut self, millis: u64) -> &mut Self {
+        while let Some(due) = self
+            .endpoint
+            .poll_timeout()
+            .filter(|&due| due <= ms(millis))
+        {
+            self.endpoint.handle_timeout(due);
+        }
+        self.now = ms(millis);
+        self
+    }
+
+    fn hears(&mut self, octets: &[u8]) -> &mut Self {
+        self.endpoint
+            .handle_datagram(self.now, peer(49_152), octets);
+        self
+    }
+
+    fn said(&mut self) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        let mut buf = Vec::new();
+        while let Some(transmit) = self.endpoint.poll_transmit(&mut buf) {
+            assert_eq!(transmit.len, buf.len());
+            all.push(std::mem::take(&mut buf));
+        }
+        all
+    }
+
+    fn says(&mut self, octets: &[u8]) -> &mut Self {
+        assert_eq!(self.said(), [octets]);
+        self
+    }
+
+    fn says_nothing(&mut self) -> &mut Self {
+        assert_eq!(self.said(), [&[] as &[u8]; 0]);
+        self
+    }
+
+    fn indication(&mut self) -> Indication {
+        self.endpoint.poll_indication().expect("an indication")
+    }
+
+    fn indicates_nothing(&mut self) -> &mut Self {
+        assert_eq!(self.endpoint.poll_indication(), None);
+        self
+    }
+
+    fn invoked(&mut self, expected: &[u8]) -> Handle {
+        match self.indication() {
+            Indication::Invoke { handle, data, .. } => {
+                assert_eq!(data, expected);
+                handle
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Invoke of class 2 with TID 5 and user data "q"; SAR can be done.
+const INVOKE: [u8; 5] = [0x0A, 0x00, 0x05, 0x02, b'q'];
+const INVOKE_AGAIN: [u8; 5] = [0x0B, 0x00, 0x05, 0x02, b'q'];
+
+#[test]
+fn a_class_2_transaction_of_10_4_1() {
+    let mut t = Transcript::new(Config::ip());
+    let handle = t.hears(&INVOKE).invoked(b"q");
+    t.endpoint.result(ms(0), handle, Bytes::from_static(b"r"));
+    t.says(&[0x12, 0x80, 0x05, b'r']);
+    t.at(7000).says(&[0x13, 0x80, 0x05, b'r']);
+    t.at(7100).hears(&[0x18, 0x00, 0x05]).says_nothing();
+    let Indication::ResultConfirmed { report, .. } = t.indication() else {
+        panic!()
+    };
+    assert_eq!(
+        (report.retransmissions, report.pdus_in, report.pdus_out),
+        (1, 2, 2)
+    );
+    assert_eq!(t.endpoint.transactions(), 0);
+}
+
+#[test]
+fn a_slow_user_is_covered_by_one_hold_on_ack_of_10_4_2() {
+    let mut t = Transcript::new(Config::ip());
+    let handle = t.hears(&INVOKE).invoked(b"q");
+    t.at(1000).hears(&INVOKE_AGAIN).says_nothing();
+    t.at(2000).says(&[0x18, 0x80, 0x05]);
+    t.hears(&INVOKE).says_nothing();
+    t.hears(&INVOKE_AGAIN).says(&[0x19, 0x80, 0x05]);
+    t.at(3_600_000).says_nothing();
+    t.endpoint.result(t.now, handle, Bytes::from_static(b"r"));
+    t.says(&[0x12, 0x80, 0x05, b'r']).indicates_nothing();
+}
+
+#[test]
+fn a_result_never_acknowledged_is_given_up_without_an_abort() {
+    let mut t = Transcript::new(Config::ip());
+    let handle = t.hears(&INVOKE).invoked(b"q");
+    t.endpoint.result(ms(0), handle, Bytes::new());
+    t.at(7_000 * 9 - 1);
+    assert_eq!(t.endpoint.transactions(), 1);
+    t.at(7_000 * 9);
+    let Indication::Abort { reason, .. } = t.indication() else {
+        panic!()
+    };
+    assert_eq!(reason, AbortReason::Unanswered);
+    assert_eq!(t.endpoint.transactions(), 0);
+}
+
+#[test]
+fn an_old_copy_is_verified_and_the_initiator_that_denies_it_is_believed() {
+    let mut t = Transcript::new(Config::ip());
+    let handle = t.hears(&INVOKE).invoked(b"q");
+    t.endpoint.result(ms(0), handle, Bytes::new());
+    t.said();
+    t.hears(&[0x18, 0x00, 0x05]).indication();
+    t.hears(&INVOKE)
+        .indicates_nothing()
+        .says(&[0x1C, 0x80, 0x05]);
+    t.hears(&[0x20, 0x00, 0x05, 0x02])
+        .says_nothing()
+        .indicates_nothing();
+    assert_eq!(t.endpoint.transactions(), 0);
+}
+
+#[test]
+fn a_peer_that_started_anew_is_verified_and_then_served() {
+    let mut t = Transcript::new(Config::ip());
+    t.hears(&[0x0A, 0x00, 0x05, 0x02]).invoked(b"");
+    t.hears(&[0x0A, 0x00, 0x03, 0x02, b'q'])
+        .says(&[0x1C, 0x80, 0x03]);
+    t.hears(&[0x0B, 0x00, 0x03, 0x02, b'q'])
+        .says(&[0x1D, 0x80, 0x03]);
+    t.indicates_nothing();
+    t.hears(&[0x1C, 0x00, 0x03]).invoked(b"q");
+    // LastTID stays 5: 4 is suspect, 6 is not.
+    t.hears(&[0x0A, 0x00, 0x04, 0x02, b'q'])
+        .says(&[0x1C, 0x80, 0x04])
+        .indicates_nothing();
+    t.hears(&[0x0A, 0x00, 0x06, 0x02, b'q'])
+        .says_nothing()
+        .invoked(b"q");
+}
+
+#[test]
+fn class_0_leaves_no_trace() {
+    let mut t = Transcript::new(Config::ip());
+    t.hears(&[0x0E, 0x00, 0x09, 0x00, b'u']);
+    assert_eq!(t.invoked(b"u"), Handle::OVER);
+    assert_eq!(
+        (t.endpoint.transactions(), t.endpoint.poll_timeout()),
+        (0, None)
+    );
+    t.says_nothing()
+        .hears(&[0x0E, 0x00, 0x09, 0x00, b'u'])
+        .invoked(b"u");
+    t.hears(&INVOKE).invoked(b"q");
+}
+
+#[test]
+fn class_1_is_acknowledged_at_once_or_by_the_user() {
+    let mut t = Transcript::new(Config::ip());
+    t.hears(&[0x0A, 0x00, 0x05, 0x01, b'p']).invoked(b"p");
+    t.says(&[0x18, 0x80, 0x05]);
+    t.hears(&[0x0B, 0x00, 0x05, 0x01, b'p'])
+        .says(&[0x19, 0x80, 0x05]);
+    t.hears(&[0x0A, 0x00, 0x05, 0x01, b'p']).says_nothing();
+    let handle = t.hears(&[0x0A, 0x00, 0x06, 0x11, b'p']).invoked(b"p");
+    t.says_nothing();
+    t.endpoint.accept(t.now, handle, b"ok");
+    t.says(&[0x98, 0x80, 0x06, 0x0A, b'o', b'k']);
+    t.at(40_000);
+    assert_eq!(t.endpoint.transactions(), 0);
+    // Nobody accepts: seven times A, then NORESPONSE.
+    t.hears(&[0x0A, 0x00, 0x07, 0x11, b'p']).invoked(b"p");
+    t.at(46_999).says_nothing().indicates_nothing();
+    t.at(47_000).says(&[0x20, 0x80, 0x07, 0x08]);
+    assert!(matches!(t.indication(), Indication::Abort { .. }));
+}
+
+#[test]
+fn errors_are_answered_as_in_table_37() {
+    let mut t = Transcript::new(Config::ip());
+    t.hears(&[0x0A, 0x00, 0x05, 0x42])
+        .says(&[0x20, 0x80, 0x05, 0x06]);
+    t.hears(&[0x0A, 0x00, 0x05, 0x03])
+        .says(&[0x20, 0x80, 0x05, 0x01]);
+    t.hears(&[0x1C, 0x80, 0x05]).says(&[0x20, 0x00, 0x05, 0x02]);
+    for ignored in [
+        &[0x18, 0x00, 0x05][..],
+        &[0x12, 0x80, 0x05],
+        &[0x38, 0x00, 0x05, 0x00],
+        &[0x20, 0x00, 0x05, 0x01],
+        &[0x23, 0x00, 0x05, 0x01],
+        &[0x18, 0x00],
+        &[],
+    ] {
+        t.hears(ignored).says_nothing().indicates_nothing();
+    }
+    t.hears(&INVOKE).invoked(b"q");
+    t.hears(&[0x98, 0x00, 0x05, 0x1A])
+        .says(&[0x20, 0x80, 0x05, 0x01]);
+    let Indication::Abort { reason, .. } = t.indication() else {
+        panic!()
+    };
+    assert_eq!(reason, AbortReason::Provider(ProviderAbort::PROTOERR));
+}
+
+#[test]
+fn a_peer_without_sar_gets_one_datagram_whatever_its_size() {
+    let mut t = Transcript::new(Config::ip());
+    let handle = t.hears(&[0x0E, 0x00, 0x05, 0x02]).invoked(b"");
+    assert!(!t.endpoint.can_segment(handle));
+    t.endpoint
+        .result(t.now, handle, Bytes::from(vec![7; 20_000]));
+    let said = t.said();
+    assert_eq!((said.len(), said[0].len(), said[0][0]), (1, 20_003, 0x12));
+}
+
+#[test]
+fn what_waits_for_one_peer_shares_a_datagram() {
+    let mut t = Transcript::new(Config::ip());
+    let first = t.hears(&[0x0A, 0x00, 0x05, 0x02]).invoked(b"");
+    let second = t.hears(&[0x0A, 0x00, 0x06, 0x02]).invoked(b"");
+    t.endpoint.result(t.now, first, Bytes::from_static(b"1"));
+    t.endpoint.result(t.now, second, Bytes::from_static(b"2"));
+    t.says(&[0x00, 4, 0x12, 0x80, 0x05, b'1', 4, 0x12, 0x80, 0x06, b'2']);
+    t.hears(&[0x00, 3, 0x18, 0x00, 0x05, 3, 0x18, 0x00, 0x06]);
+    assert_eq!(t.endpoint.transactions(), 0);
+}
+
+#[test]
+fn a_segmented_invoke_of_10_6_is_put_together() {
+    let mut t = Transcript::new(Config {
+        receive_group: None,
+        ..Config::ip()
+    });
+    t.hears(&[0x08, 0x00, 0x05, 0x02, b'a']).says_nothing();
+    t.hears(&[0x28, 0x00, 0x05, 1, b'b']).says_nothing();
+    t.hears(&[0x2C, 0x00, 0x05, 2, b'c'])
+        .says(&[0x98, 0x80, 0x05, 0x19, 2]);
+    // Packet 3 is lost, asked for, and comes.
+    t.hears(&[0x2A, 0x00, 0x05, 4, b'e']).says_nothing();
+    t.at(300).says(&[0x38, 0x80, 0x05, 1, 3]);
+    let handle = t.hears(&[0x29, 0x00, 0x05, 3, b'd']).invoked(b"abcde");
+    t.says_nothing();
+    t.endpoint.result(t.now, handle, Bytes::from_static(b"r"));
+    t.says(&[0x12, 0x80, 0x05, b'r']);
+    assert_eq!(t.endpoint.held_octets(), 0);
+}
+
+#[test]
+fn a_push_is_confirmed_verified_or_repeated() {
+    let mut t = Transcript::new(Config::ip());
+    let data = Bytes::from_static(b"p");
+    let handle = t
+        .endpoint
+        .invoke(t.now, peer(49_152), Class::One, false, data)
+        .unwrap();
+    let said = t.said().remove(0);
+    let [tid @ .., 0x01, b'p'] = &said[1..] else {
+        panic!("{said:?}")
+    };
+    let (high, low) = (tid[0], tid[1]);
+    assert_eq!((said[0], high & 0x80), (0x0A, 0));
+    t.at(3000).says(&[0x0B, high, low, 0x01, b'p']);
+    t.hears(&[0x1C, high | 0x80, low]).says(&[0x1C, high, low]);
+    // From then on it is the answer that is repeated.
+    t.at(6000).says(&[0x1D, high, low]);
+    t.hears(&[0x98, high | 0x80, low, 0x09, b'i']);
+    match t.indication() {
+        Indication::InvokeConfirmed {
+            handle: confirmed,
+            exit_info,
+            ..
+        } => {
+            assert_eq!((confirmed, &exit_info[..]), (handle, &b"i"[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(t.endpoint.transactions(), 0);
+}
+
+#[test]
+fn two_endpoints_carry_a_large_result_over_a_network_that_loses_every_fifth_datagram() {
+    let config = Config::ip();
+    let mut handset = Endpoint::new(config.clone(), 1, Instant::ZERO);
+    let mut gateway = Endpoint::new(config, 2, Instant::ZERO);
+    let (phone, server) = (
+        SocketAddr::from(([192, 0, 2, 7], 49_152)),
+        SocketAddr::from(([198, 51, 100, 1], 9201)),
+    );
+    let body: Vec<u8> = (0..100_000u32)
+        .map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
+        .collect();
+    let mut now = Instant::ZERO;
+    let request = Bytes::from(body[..20_000].to_vec());
+    let sent = handset.invoke(
+        now,
+        Peer::new(server, phone),
+        Class::Two,
+        true,
+        request.clone(),
+    );
+    let mut count = 0;
+    let mut done = false;
+    for _ in 0..10_000 {
+        let mut buf = Vec::new();
+        while handset.poll_transmit(&mut buf).is_some() {
+            count += 1;
+            if count % 5 != 0 {
+                gateway.handle_datagram(now, Peer::new(phone, server), &buf);
+            }
+            buf.clear();
+        }
+        while gateway.poll_transmit(&mut buf).is_some() {
+            count += 1;
+            if count % 5 != 0 {
+                handset.handle_datagram(now, Peer::new(server, phone), &buf);
+            }
+            buf.clear();
+        }
+        while let Some(indication) = gateway.poll_indication() {
+            match indication {
+                Indication::Invoke { handle, data, .. } => {
+                    assert_eq!(data, request);
+                    gateway.result(now, handle, Bytes::from(body.clone()));
+                }
+                Indication::ResultConfirmed { exit_info, .. } => {
+                    assert_eq!(&exit_info[..], b"bye");
+                    done = true;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        while let Some(indication) = handset.poll_indication() {
+            match indication {
+                Indication::InvokeConfirmed { .. } => {}
+                Indication::Result { handle, data, .. } => {
+                    assert_eq!((Ok(handle), &data[..]), (sent, &body[..]));
+                    handset.acknowledge(now, handle, b"bye");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        now = now.max(
+            handset
+                .poll_timeout()
+                .into_iter()
+                .chain(gateway.poll_timeout())
+                .min()
+                .unwrap_or(now),
+        );
+        handset.handle_timeout(now);
+        gateway.handle_timeout(now);
+        if done && handset.transactions() + gateway.transactions() == 0 {
+            return;
+        }
+    }
+    panic!("not finished by {now:?}");
+}

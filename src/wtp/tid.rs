@@ -1,0 +1,362 @@
+//! Transaction identifiers: the window test and what is remembered of each peer (WTP 7.8, 7.9).
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::config::{Config, Defect};
+use super::keyed::Keyed;
+use super::report::Stats;
+use crate::time::Instant;
+use crate::wdp::Peer;
+
+/// What to do with an Invoke that belongs to no transaction (WTP table 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is new: start the transaction.
+    New,
+    /// It may be an old copy: ask the initiator.
+    Verify,
+}
+
+/// The peers heard of lately: their last TID, and how many transactions they have.
+///
+/// An entry lives `tid_lifetime` after its last use; entries with transactions are never forgotten. The
+/// queue orders peers by the expiry they had when queued: whoever comes out and was used since goes back
+/// to its end, so both forgetting and evicting look at few entries.
+#[derive(Clone, Debug)]
+pub(super) struct Peers {
+    entries: HashMap<Peer, Entry, Keyed>,
+    queue: VecDeque<(Instant, Peer)>,
+    /// Peers without an entry could have been heard of before this.
+    covered_from: Instant,
+}
+
+/// What is remembered of one peer.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Entry {
+    /// The last TID of an accepted Invoke.
+    last_tid: Option<u16>,
+    /// Transactions alive.
+    live: u32,
+    /// Our Invokes that the peer wanted verified, one after the other.
+    doubted: u8,
+    /// When it may be forgotten.
+    expires: Instant,
+}
+
+/// Half the TID space: the window W of the TID test.
+const WINDOW: u16 = 1 << 14;
+
+/// The TID test (WTP tables 7 and 8): whether `tid` is newer than `last`. Both have 15 bits.
+#[must_use]
+pub fn is_newer(tid: u16, last: u16) -> bool {
+    if tid >= last {
+        (1..=WINDOW).contains(&(tid - last))
+    } else {
+        last - tid >= WINDOW
+    }
+}
+
+impl Peers {
+    pub(super) fn new(seed: u64, now: Instant, config: &Config) -> Self {
+        Self {
+            entries: HashMap::with_hasher(Keyed::new(seed)),
+            queue: VecDeque::new(),
+            covered_from: now + config.tid_lifetime,
+        }
+    }
+
+    /// Judges an Invoke of class 1 or 2 and remembers its TID if it is new.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        tid: u16,
+        tid_new: bool,
+        config: &Config,
+        stats: &mut Stats,
+    ) -> Verdict {
+        let covered = now >= self.covered_from && !config.verify_new_peers;
+        let entry = self.entry(now, peer, config, stats);
+        // Table 6 forgets the last TID at once. We wait until the initiator has vouched for the Invoke: a
+        // late copy of one with TIDnew would otherwise let every other late copy in.
+        let new = match entry.last_tid {
+            Some(last) => is_newer(tid, last),
+            None => covered,
+        } && !tid_new;
+        if new || !config.duplicate_recognition {
+            entry.last_tid = Some(tid);
+            Verdict::New
+        } else {
+            Verdict::Verify
+        }
+    }
+
+    /// The initiator vouched for `tid` (WTP table 9).
+    pub(super) fn verified(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        tid: u16,
+        tid_new: bool,
+        config: &Config,
+        stats: &mut Stats,
+    ) {
+        let entry = self.entry(now, peer, config, stats);
+        // Moving back to an old TID would let copies of everything after it in again (10.5.3).
+        let moves_back = config.defect == Some(Defect::LastTidMovesBack);
+        // Forward it may well have to move: two Invokes may have waited for their verification together.
+        let forward = entry.last_tid.is_none_or(|last| is_newer(tid, last));
+        if tid_new || forward || moves_back {
+            entry.last_tid = Some(tid);
+        }
+    }
+
+    /// The last TID of a peer.
+    pub(super) fn last_tid(&self, now: Instant, peer: Peer) -> Option<u16> {
+        let entry = self.entries.get(&peer)?;
+        (entry.is_live(now)).then_some(entry.last_tid)?
+    }
+
+    /// Transactions alive with a peer.
+    pub(super) fn live(&self, peer: Peer) -> usize {
+        self.entries
+            .get(&peer)
+            .map_or(0, |entry| entry.live as usize)
+    }
+
+    /// A transaction with the peer begins.
+    pub(super) fn begin(&mut self, now: Instant, peer: Peer, config: &Config, stats: &mut Stats) {
+        self.entry(now, peer, config, stats).live += 1;
+    }
+
+    /// A transaction with the peer ended.
+    pub(super) fn end(&mut self, now: Instant, peer: Peer, config: &Config) {
+        if let Some(entry) = self.entries.get_mut(&peer) {
+            entry.live = entry.live.saturating_sub(1);
+            entry.expires = now + config.tid_lifetime;
+        }
+    }
+
+    /// The peer wanted one of our Invokes verified; `false` once it took one without.
+    pub(super) fn doubts(&mut self, peer: Peer, doubted: bool) {
+        if let Some(entry) = self.entries.get_mut(&peer) {
+            entry.doubted = if doubted {
+                entry.doubted.saturating_add(1)
+            } else {
+                0
+            };
+        }
+    }
+
+    /// Whether the peer wanted several Invokes verified in a row, so that TIDnew is due (WTP 7.8.3.2).
+    pub(super) fn is_doubting(&self, peer: Peer) -> bool {
+        self.entries
+            .get(&peer)
+            .is_some_and(|entry| entry.doubted >= DOUBTS_BEFORE_TID_NEW)
+    }
+
+    /// Peers remembered.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets a few peers whose time has come; idle peers have no timer of their own.
+    pub(super) fn forget_expired(&mut self, now: Instant) {
+        for _ in 0..EXPIRIES_PER_INPUT {
+            match self.queue.front() {
+                Some(&(at, _)) if at <= now => self.turn(|entry| !entry.is_live(now)),
+                _ => return,
+            };
+        }
+    }
+
+    fn entry(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        config: &Config,
+        stats: &mut Stats,
+    ) -> &mut Entry {
+        self.forget_expired(now);
+        let expires = now + config.tid_lifetime;
+        let known = self.entries.contains_key(&peer);
+        if !known {
+            if self.entries.len() >= config.tid_cache_capacity.max(1) {
+                self.evict(now, config, stats);
+            }
+            self.queue.push_back((expires, peer));
+        }
+        let entry = self.entries.entry(peer).or_insert(Entry {
+            last_tid: None,
+            live: 0,
+            doubted: 0,
+            expires,
+        });
+        if !entry.is_live(now) {
+            entry.last_tid = None;
+        }
+        entry.expires = expires;
+        entry
+    }
+
+    /// Forgets the peer unused longest. If all have transactions the cache grows by what
+    /// `max_transactions` allows.
+    fn evict(&mut self, now: Instant, config: &Config, stats: &mut Stats) {
+        for _ in 0..self.queue.len() {
+            let due = self.queue.front().map(|&(at, _)| at);
+            if self.turn(|entry| entry.live == 0 && Some(entry.expires) == due) {
+                stats.evicted_peers += 1;
+                self.covered_from = now + config.tid_lifetime;
+                return;
+            }
+        }
+    }
+
+    /// Takes the first peer of the queue: forgets it if `forget` says so, else queues it anew.
+    fn turn(&mut self, forget: impl Fn(&Entry) -> bool) -> bool {
+        let Some((_, peer)) = self.queue.pop_front() else {
+            return false;
+        };
+        match self.entries.get(&peer) {
+            Some(entry) if forget(entry) => {
+                self.entries.remove(&peer);
+                true
+            }
+            Some(entry) => {
+                self.queue.push_back((entry.expires, peer));
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+impl Entry {
+    fn is_live(&self, now: Instant) -> bool {
+        self.live > 0 || now < self.expires
+    }
+}
+
+const EXPIRIES_PER_INPUT: usize = 4;
+
+const DOUBTS_BEFORE_TID_NEW: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn peer(number: u16) -> Peer {
+        let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        Peer::new(at(number), at(9201))
+    }
+
+    struct Setup {
+        peers: Peers,
+        config: Config,
+        stats: Stats,
+    }
+
+    impl Setup {
+        fn new(config: Config) -> Self {
+            Self {
+                peers: Peers::new(1, Instant::ZERO, &config),
+                config,
+                stats: Stats::default(),
+            }
+        }
+
+        fn judge(&mut self, seconds: u64, number: u16, tid: u16) -> Verdict {
+            let now = Instant::ZERO + Duration::from_secs(seconds);
+            let stats = &mut self.stats;
+            self.peers
+                .judge(now, peer(number), tid, false, &self.config, stats)
+        }
+    }
+
+    #[test]
+    fn the_tid_test_of_tables_7_and_8() {
+        let w = WINDOW;
+        for (tid, last, newer) in [
+            (5, 5, false),
+            (6, 5, true),
+            (5 + w, 5, true),
+            (6 + w, 5, false),
+            (4, 5, false),
+            (5, 4 + w, false),
+            (5, 5 + w, true),
+            (0, 0x7FFF, true),
+        ] {
+            assert_eq!(is_newer(tid, last), newer, "{tid} after {last}");
+        }
+    }
+
+    #[test]
+    fn new_peers_are_verified_until_the_cache_covers_the_packet_lifetime() {
+        let mut setup = Setup::new(Config::ip());
+        assert_eq!(setup.judge(239, 1, 5), Verdict::Verify);
+        assert_eq!(setup.judge(240, 2, 5), Verdict::New);
+        assert_eq!(setup.judge(241, 2, 5), Verdict::Verify);
+        assert_eq!(setup.judge(241, 2, 6), Verdict::New);
+    }
+
+    #[test]
+    fn an_entry_is_forgotten_a_lifetime_after_its_last_use() {
+        let mut setup = Setup::new(Config::ip());
+        assert_eq!(setup.judge(300, 1, 50), Verdict::New);
+        assert_eq!(setup.judge(400, 1, 51), Verdict::New);
+        assert_eq!(setup.judge(630, 1, 40), Verdict::Verify);
+        assert_eq!(setup.judge(880, 1, 40), Verdict::New);
+        assert_eq!(setup.peers.len(), 1);
+        assert_eq!(setup.judge(2000, 2, 1), Verdict::New);
+        assert_eq!(setup.peers.len(), 1);
+    }
+
+    #[test]
+    fn an_eviction_makes_new_peers_suspect_again() {
+        let mut setup = Setup::new(Config {
+            tid_cache_capacity: 2,
+            ..Config::ip()
+        });
+        assert_eq!(setup.judge(300, 1, 5), Verdict::New);
+        assert_eq!(setup.judge(301, 2, 5), Verdict::New);
+        assert_eq!(setup.judge(302, 1, 6), Verdict::New);
+        assert_eq!(setup.judge(303, 3, 5), Verdict::New); // peer 2 was unused longest
+        assert_eq!(setup.stats.evicted_peers, 1);
+        assert_eq!(setup.judge(304, 1, 6), Verdict::Verify); // still known
+        assert_eq!(setup.judge(305, 2, 5), Verdict::Verify);
+        assert_eq!(setup.peers.len(), 2);
+    }
+
+    #[test]
+    fn a_verified_old_tid_does_not_become_the_last_one() {
+        let mut setup = Setup::new(Config::ip());
+        let now = Instant::ZERO + Duration::from_secs(300);
+        setup.judge(300, 1, 50);
+        let (config, stats) = (&setup.config, &mut setup.stats);
+        setup.peers.verified(now, peer(1), 40, false, config, stats);
+        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
+        setup.peers.verified(now, peer(1), 40, true, config, stats);
+        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(40));
+    }
+
+    #[test]
+    fn a_peer_with_transactions_is_never_forgotten() {
+        let mut setup = Setup::new(Config {
+            tid_cache_capacity: 1,
+            ..Config::ip()
+        });
+        let now = Instant::ZERO + Duration::from_secs(300);
+        setup.judge(300, 1, 5);
+        setup
+            .peers
+            .begin(now, peer(1), &setup.config, &mut setup.stats);
+        setup.judge(301, 2, 5);
+        assert_eq!(setup.peers.len(), 2);
+        assert_eq!(setup.judge(9000, 1, 5), Verdict::Verify);
+    }
+}
