@@ -138,9 +138,13 @@ impl Handset {
             headers: &headers,
         })
         .encode(&mut sdu);
-        self.connecting = self.wtp.invoke(now, self.peer, Class::Two, true, sdu.into()).ok();
+        self.connecting = self
+            .wtp
+            .invoke(now, self.peer, Class::Two, true, sdu.into())
+            .ok();
         if self.connecting.is_none() {
-            self.events.push_back(Event::ConnectFailed(Failure::NoSession));
+            self.events
+                .push_back(Event::ConnectFailed(Failure::NoSession));
         }
     }
 
@@ -182,18 +186,27 @@ impl Handset {
             })
             .encode(&mut sdu);
         }
-        match self.wtp.invoke(now, self.peer, Class::Two, true, sdu.into()) {
+        match self
+            .wtp
+            .invoke(now, self.peer, Class::Two, true, sdu.into())
+        {
             Ok(handle) => {
                 self.requests.insert(handle, ticket);
             }
-            Err(_) => self.events.push_back(Event::Failed(ticket, Failure::NoSession)),
+            Err(_) => self
+                .events
+                .push_back(Event::Failed(ticket, Failure::NoSession)),
         }
         ticket
     }
 
     /// S-MethodAbort.req: the answer is no longer wanted.
     pub fn abort(&mut self, now: Instant, ticket: Ticket) {
-        let found = self.requests.iter().find(|(_, other)| **other == ticket).map(|(handle, _)| *handle);
+        let found = self
+            .requests
+            .iter()
+            .find(|(_, other)| **other == ticket)
+            .map(|(handle, _)| *handle);
         if let Some(handle) = found {
             self.requests.remove(&handle);
             self.wtp.abort(now, handle, AbortReason::PEERREQ.0);
@@ -218,7 +231,8 @@ impl Handset {
     pub fn resume(&mut self, now: Instant, peer: Peer) {
         self.peer = peer;
         let Some(session_id) = self.session else {
-            self.events.push_back(Event::ConnectFailed(Failure::NoSession));
+            self.events
+                .push_back(Event::ConnectFailed(Failure::NoSession));
             return;
         };
         let mut sdu = Vec::new();
@@ -227,7 +241,10 @@ impl Handset {
             headers: &[],
         })
         .encode(&mut sdu);
-        self.connecting = self.wtp.invoke(now, self.peer, Class::Two, true, sdu.into()).ok();
+        self.connecting = self
+            .wtp
+            .invoke(now, self.peer, Class::Two, true, sdu.into())
+            .ok();
     }
 
     /// A datagram arrived.
@@ -281,7 +298,9 @@ impl Handset {
         let mut sdu = Vec::new();
         pdu.encode(&mut sdu);
         // A refusal means too many transactions; a lost class 0 PDU is nothing new to WSP.
-        let _ = self.wtp.invoke(now, self.peer, Class::Zero, false, sdu.into());
+        let _ = self
+            .wtp
+            .invoke(now, self.peer, Class::Zero, false, sdu.into());
     }
 
     fn run(&mut self, now: Instant) {
@@ -292,7 +311,12 @@ impl Handset {
                     self.result(handle, &data);
                 }
                 wtp::Indication::Abort { handle, reason, .. } => self.aborted(handle, reason),
-                wtp::Indication::Invoke { handle, class, data, .. } => self.invoked(now, handle, class, &data),
+                wtp::Indication::Invoke {
+                    handle,
+                    class,
+                    data,
+                    ..
+                } => self.invoked(now, handle, class, &data),
                 wtp::Indication::InvokeConfirmed { .. }
                 | wtp::Indication::ResultConfirmed { .. }
                 | wtp::Indication::InvokeData { .. }
@@ -308,18 +332,24 @@ impl Handset {
         if self.connecting == Some(handle) {
             self.connecting = None;
             self.events.push_back(match pdu {
-                Ok(Pdu::ConnectReply(reply)) => match capability::decode_reply(&wanted, reply.capabilities) {
-                    Ok(agreed) => {
-                        self.session = Some(reply.session_id);
-                        Event::Connected(agreed)
+                Ok(Pdu::ConnectReply(reply)) => {
+                    match capability::decode_reply(&wanted, reply.capabilities) {
+                        Ok(agreed) => {
+                            self.session = Some(reply.session_id);
+                            Event::Connected(agreed)
+                        }
+                        Err(_) => Event::ConnectFailed(Failure::Malformed),
                     }
-                    Err(_) => Event::ConnectFailed(Failure::Malformed),
-                },
+                }
                 // The answer to a Resume is a Reply.
-                Ok(Pdu::Reply(reply)) if self.session.is_some() && status::to_http(reply.status) == Some(200) => {
+                Ok(Pdu::Reply(reply))
+                    if self.session.is_some() && status::to_http(reply.status) == Some(200) =>
+                {
                     Event::Connected(Capabilities::default())
                 }
-                Ok(Pdu::Reply(reply)) => Event::Refused(status::to_http(reply.status).unwrap_or(500)),
+                Ok(Pdu::Reply(reply)) => {
+                    Event::Refused(status::to_http(reply.status).unwrap_or(500))
+                }
                 _ => Event::ConnectFailed(Failure::Malformed),
             });
         } else if let Some(ticket) = self.requests.remove(&handle) {

@@ -69,7 +69,11 @@ mod tests {
     fn a_seed_gives_the_same_stream_and_another_seed_another() {
         let draw = |seed| {
             let mut random = Random::new(seed);
-            (random.u64(), random.below(10), random.hasher().hash_one(7u32))
+            (
+                random.u64(),
+                random.below(10),
+                random.hasher().hash_one(7u32),
+            )
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

@@ -54,9 +54,16 @@ fn modules_import_downwards_only() {
         let own = rank(&module).unwrap_or_else(|| panic!("{module} has no rank: add it to RANKS"));
         for (number, line) in code(&text) {
             for imported in imports(line) {
-                let Some(theirs) = rank(&imported) else { continue };
-                if theirs > own || theirs == own && imported != module && !same_rank_allowed(&module, &imported) {
-                    faults.push(format!("{}:{number}: {module} (rank {own}) imports {imported} (rank {theirs})", path.display()));
+                let Some(theirs) = rank(&imported) else {
+                    continue;
+                };
+                if theirs > own
+                    || theirs == own && imported != module && !same_rank_allowed(&module, &imported)
+                {
+                    faults.push(format!(
+                        "{}:{number}: {module} (rank {own}) imports {imported} (rank {theirs})",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -73,7 +80,10 @@ fn the_core_does_no_io() {
         }
         for (number, line) in code(&text) {
             for word in IMPURE.iter().filter(|word| line.contains(**word)) {
-                faults.push(format!("{}:{number}: {module} names {word}", path.display()));
+                faults.push(format!(
+                    "{}:{number}: {module} names {word}",
+                    path.display()
+                ));
             }
         }
     }
@@ -84,9 +94,16 @@ fn the_core_does_no_io() {
 fn the_checks_above_can_fail() {
     assert_eq!(imports("use crate::gateway::{Event, Stats};"), ["gateway"]);
     assert_eq!(imports("use crate::{wsp, wtp};"), ["wsp", "wtp"]);
-    assert_eq!(imports("    let x = crate::server::clock::seed();"), ["server"]);
+    assert_eq!(
+        imports("    let x = crate::server::clock::seed();"),
+        ["server"]
+    );
     assert!(rank("server") > rank("wtp"));
-    assert!(IMPURE.iter().any(|word| "use tokio::net::UdpSocket;".contains(word)));
+    assert!(
+        IMPURE
+            .iter()
+            .any(|word| "use tokio::net::UdpSocket;".contains(word))
+    );
 }
 
 /// Rank 5 is the two drivers of the core; the simulator plays the handsets' world.
@@ -95,7 +112,10 @@ fn same_rank_allowed(module: &str, imported: &str) -> bool {
 }
 
 fn rank(module: &str) -> Option<u8> {
-    RANKS.iter().find(|(name, _)| *name == module).map(|(_, rank)| *rank)
+    RANKS
+        .iter()
+        .find(|(name, _)| *name == module)
+        .map(|(_, rank)| *rank)
 }
 
 /// The top-level modules a line names through `crate::`.
@@ -115,7 +135,9 @@ fn imports(line: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// The lines of a file that are code: comments do not count, and unit tests may do what they like.
@@ -137,7 +159,13 @@ fn sources() -> Vec<(PathBuf, String, String)> {
         .into_iter()
         .filter_map(|path| {
             let inner = path.strip_prefix(&root).ok()?;
-            let module = inner.components().next()?.as_os_str().to_str()?.trim_end_matches(".rs").to_owned();
+            let module = inner
+                .components()
+                .next()?
+                .as_os_str()
+                .to_str()?
+                .trim_end_matches(".rs")
+                .to_owned();
             let text = fs::read_to_string(&path).ok()?;
             (module != "lib").then_some((path, module, text))
         })

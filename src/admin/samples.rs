@@ -17,44 +17,124 @@ pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
 
 fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
     let datagrams = |direction, value| {
-        Sample::counter("wapbridge_datagrams_total", "Datagrams on the handsets' side.", value).label("direction", direction)
+        Sample::counter(
+            "wapbridge_datagrams_total",
+            "Datagrams on the handsets' side.",
+            value,
+        )
+        .label("direction", direction)
     };
     let octets = |direction, value| {
-        Sample::counter("wapbridge_datagram_bytes_total", "Octets in datagrams on the handsets' side.", value)
-            .label("direction", direction)
+        Sample::counter(
+            "wapbridge_datagram_bytes_total",
+            "Octets in datagrams on the handsets' side.",
+            value,
+        )
+        .label("direction", direction)
     };
     all.extend([
         datagrams("in", shell.received),
         datagrams("out", shell.sent),
         octets("in", shell.received_octets),
         octets("out", shell.sent_octets),
-        Sample::counter("wapbridge_send_errors_total", "Datagrams the system refused to send.", shell.send_errors),
-        Sample::counter("wapbridge_send_too_large_total", "Datagrams above what the path takes.", shell.too_large),
-        Sample::counter("wapbridge_send_blocked_total", "Times sending waited for a full socket.", shell.blocked),
+        Sample::counter(
+            "wapbridge_send_errors_total",
+            "Datagrams the system refused to send.",
+            shell.send_errors,
+        ),
+        Sample::counter(
+            "wapbridge_send_too_large_total",
+            "Datagrams above what the path takes.",
+            shell.too_large,
+        ),
+        Sample::counter(
+            "wapbridge_send_blocked_total",
+            "Times sending waited for a full socket.",
+            shell.blocked,
+        ),
     ]);
 }
 
 fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
     let wtp = &stats.wtp;
     let refused = |limit, value| {
-        Sample::counter("wapbridge_wtp_refused_total", "Transactions refused because of a limit.", value).label("limit", limit)
+        Sample::counter(
+            "wapbridge_wtp_refused_total",
+            "Transactions refused because of a limit.",
+            value,
+        )
+        .label("limit", limit)
     };
     all.extend([
-        Sample::gauge("wapbridge_wtp_transactions", "Transactions held.", stats.transactions),
-        Sample::counter("wapbridge_wtp_transactions_total", "Transactions begun by handsets.", wtp.responded),
-        Sample::counter("wapbridge_wtp_retransmissions_total", "Packets sent again.", wtp.retransmissions),
-        Sample::counter("wapbridge_wtp_duplicates_total", "Packets heard again, and not obeyed again.", wtp.duplicates),
-        Sample::counter("wapbridge_wtp_reassembled_total", "Messages put together from segments.", wtp.reassembled),
-        Sample::counter("wapbridge_wtp_malformed_total", "PDUs that could not be read.", wtp.malformed),
-        Sample::counter("wapbridge_wtp_strays_total", "PDUs for no transaction.", wtp.strays),
-        Sample::counter("wapbridge_wtp_verifications_total", "TID verifications asked for.", wtp.verifications),
-        Sample::counter("wapbridge_wtp_unverified_total", "TID verifications that failed.", wtp.unverified),
-        Sample::counter("wapbridge_wtp_aborts_total", "Aborts.", wtp.aborts_in).label("direction", "in"),
-        Sample::counter("wapbridge_wtp_aborts_total", "Aborts.", wtp.aborts_out).label("direction", "out"),
-        Sample::counter("wapbridge_wtp_unanswered_total", "Transactions given up: the handset never answered.", wtp.unanswered),
-        Sample::counter("wapbridge_wtp_abandoned_total", "Segmented messages that never became whole.", wtp.abandoned),
-        Sample::counter("wapbridge_wtp_dropped_answers_total", "Answers to strangers dropped: too many waited.", wtp.dropped_unowned),
-        Sample::counter("wapbridge_wtp_evicted_peers_total", "Peers forgotten before their time.", wtp.evicted_peers),
+        Sample::gauge(
+            "wapbridge_wtp_transactions",
+            "Transactions held.",
+            stats.transactions,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_transactions_total",
+            "Transactions begun by handsets.",
+            wtp.responded,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_retransmissions_total",
+            "Packets sent again.",
+            wtp.retransmissions,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_duplicates_total",
+            "Packets heard again, and not obeyed again.",
+            wtp.duplicates,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_reassembled_total",
+            "Messages put together from segments.",
+            wtp.reassembled,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_malformed_total",
+            "PDUs that could not be read.",
+            wtp.malformed,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_strays_total",
+            "PDUs for no transaction.",
+            wtp.strays,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_verifications_total",
+            "TID verifications asked for.",
+            wtp.verifications,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_unverified_total",
+            "TID verifications that failed.",
+            wtp.unverified,
+        ),
+        Sample::counter("wapbridge_wtp_aborts_total", "Aborts.", wtp.aborts_in)
+            .label("direction", "in"),
+        Sample::counter("wapbridge_wtp_aborts_total", "Aborts.", wtp.aborts_out)
+            .label("direction", "out"),
+        Sample::counter(
+            "wapbridge_wtp_unanswered_total",
+            "Transactions given up: the handset never answered.",
+            wtp.unanswered,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_abandoned_total",
+            "Segmented messages that never became whole.",
+            wtp.abandoned,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_dropped_answers_total",
+            "Answers to strangers dropped: too many waited.",
+            wtp.dropped_unowned,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_evicted_peers_total",
+            "Peers forgotten before their time.",
+            wtp.evicted_peers,
+        ),
         refused("transactions", wtp.refused_transactions),
         refused("transactions_per_peer", wtp.refused_peer),
         refused("message", wtp.refused_message),
@@ -66,19 +146,48 @@ fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
 fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
     let wsp = &stats.wsp;
     let ended = |how, value| {
-        Sample::counter("wapbridge_wsp_sessions_ended_total", "Sessions ended.", value).label("how", how)
+        Sample::counter(
+            "wapbridge_wsp_sessions_ended_total",
+            "Sessions ended.",
+            value,
+        )
+        .label("how", how)
     };
     let aborted = |reason, value| {
-        Sample::counter("wapbridge_wsp_refused_total", "Connects and methods refused with an Abort.", value)
-            .label("reason", reason)
+        Sample::counter(
+            "wapbridge_wsp_refused_total",
+            "Connects and methods refused with an Abort.",
+            value,
+        )
+        .label("reason", reason)
     };
     all.extend([
         Sample::gauge("wapbridge_wsp_sessions", "Sessions held.", stats.sessions),
-        Sample::counter("wapbridge_wsp_connects_total", "Sessions set up.", wsp.connected),
-        Sample::counter("wapbridge_wsp_connects_refused_total", "Connects answered with a refusal.", wsp.refused),
-        Sample::counter("wapbridge_wsp_suspends_total", "Sessions suspended.", wsp.suspended),
-        Sample::counter("wapbridge_wsp_resumes_total", "Sessions resumed.", wsp.resumed),
-        Sample::counter("wapbridge_wsp_methods_total", "Methods taken in.", wsp.methods),
+        Sample::counter(
+            "wapbridge_wsp_connects_total",
+            "Sessions set up.",
+            wsp.connected,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_connects_refused_total",
+            "Connects answered with a refusal.",
+            wsp.refused,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_suspends_total",
+            "Sessions suspended.",
+            wsp.suspended,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_resumes_total",
+            "Sessions resumed.",
+            wsp.resumed,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_methods_total",
+            "Methods taken in.",
+            wsp.methods,
+        ),
         ended("disconnected", wsp.disconnected),
         ended("replaced", wsp.replaced),
         ended("expired", wsp.expired),
@@ -92,16 +201,44 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
 
 fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
     let ended = |ending, value| {
-        Sample::counter("wapbridge_exchanges_ended_total", "Exchanges that are over, by how they ended for the handset.", value)
-            .label("ending", ending)
+        Sample::counter(
+            "wapbridge_exchanges_ended_total",
+            "Exchanges that are over, by how they ended for the handset.",
+            value,
+        )
+        .label("ending", ending)
     };
     all.extend([
-        Sample::gauge("wapbridge_exchanges", "Exchanges not over yet.", stats.exchanges),
-        Sample::gauge("wapbridge_upstream_in_flight", "Requests waiting for an origin.", stats.in_flight),
-        Sample::counter("wapbridge_exchanges_total", "Exchanges begun.", stats.exchanges_begun),
-        Sample::counter("wapbridge_upstream_cancelled_total", "Upstream requests cancelled.", stats.cancelled),
-        Sample::counter("wapbridge_upstream_late_replies_total", "Upstream replies nobody waited for any more.", stats.late_replies),
-        Sample::counter("wapbridge_connectionless_ignored_total", "Datagrams on the connectionless port, not served yet.", stats.connectionless_ignored),
+        Sample::gauge(
+            "wapbridge_exchanges",
+            "Exchanges not over yet.",
+            stats.exchanges,
+        ),
+        Sample::gauge(
+            "wapbridge_upstream_in_flight",
+            "Requests waiting for an origin.",
+            stats.in_flight,
+        ),
+        Sample::counter(
+            "wapbridge_exchanges_total",
+            "Exchanges begun.",
+            stats.exchanges_begun,
+        ),
+        Sample::counter(
+            "wapbridge_upstream_cancelled_total",
+            "Upstream requests cancelled.",
+            stats.cancelled,
+        ),
+        Sample::counter(
+            "wapbridge_upstream_late_replies_total",
+            "Upstream replies nobody waited for any more.",
+            stats.late_replies,
+        ),
+        Sample::counter(
+            "wapbridge_connectionless_ignored_total",
+            "Datagrams on the connectionless port, not served yet.",
+            stats.connectionless_ignored,
+        ),
         ended("acknowledged", stats.acknowledged),
         ended("unacknowledged", stats.unacknowledged),
         ended("aborted", stats.aborted),
@@ -122,7 +259,11 @@ mod tests {
         let all = samples(&Stats::default(), &ShellStats::default());
         let mut seen = std::collections::HashSet::new();
         for sample in &all {
-            assert!(seen.insert(sample.identity()), "{:?} twice", sample.identity());
+            assert!(
+                seen.insert(sample.identity()),
+                "{:?} twice",
+                sample.identity()
+            );
             assert_eq!(sample.is_counter(), sample.identity().0.ends_with("_total"));
         }
     }

@@ -42,7 +42,9 @@ pub(super) enum AirError {
     #[error("the socket failed: {0}")]
     Socket(#[from] io::Error),
     /// Nothing came in time.
-    #[error("no answer within {0:?}; is there a gateway at this address, and does a firewall let UDP pass?")]
+    #[error(
+        "no answer within {0:?}; is there a gateway at this address, and does a firewall let UDP pass?"
+    )]
     Silence(Duration),
     /// The session was refused.
     #[error("the gateway refused the session with status {0}")]
@@ -149,7 +151,10 @@ impl Air {
         if self.clock.now() >= until {
             return Ok(false);
         }
-        let wake = self.handset.poll_timeout().map_or(until, |at| at.min(until));
+        let wake = self
+            .handset
+            .poll_timeout()
+            .map_or(until, |at| at.min(until));
         tokio::select! {
             received = self.socket.recv(&mut self.received) => match received {
                 Ok(len) => {

@@ -1,5 +1,7 @@
 //! Where log lines go: to standard error, for the service manager to keep.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
@@ -16,7 +18,10 @@ pub fn init(settings: &LogSettings) {
         Ok(quiet) => filter.add_directive(quiet),
         Err(_) => filter,
     };
+    let colours = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let builder = tracing_subscriber::fmt()
+        .with_ansi(colours)
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     // Whoever has set a subscriber before us, a test for one, keeps it.

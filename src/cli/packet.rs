@@ -10,7 +10,11 @@ pub(super) fn describe(datagram: &[u8]) -> Vec<String> {
     concat::separate(datagram)
         .map(|octets| match Pdu::decode(octets) {
             Ok(pdu) => line(&pdu, octets.len()),
-            Err(malformed) => format!("{} octets that are no PDU: {}", octets.len(), malformed.error),
+            Err(malformed) => format!(
+                "{} octets that are no PDU: {}",
+                octets.len(),
+                malformed.error
+            ),
         })
         .collect()
 }
@@ -19,15 +23,29 @@ fn line(pdu: &Pdu<'_>, len: usize) -> String {
     let mut line = String::new();
     let tid = pdu.tid() & 0x7FFF;
     let written = match pdu {
-        Pdu::Invoke(invoke) => write!(line, "Invoke class {}{}", invoke.class.to_wire(), packet(&invoke.packet, Some(0))),
+        Pdu::Invoke(invoke) => write!(
+            line,
+            "Invoke class {}{}",
+            invoke.class.to_wire(),
+            packet(&invoke.packet, Some(0))
+        ),
         Pdu::Result(result) => write!(line, "Result{}", packet(result, Some(0))),
-        Pdu::SegmentedInvoke(psn, inner) => write!(line, "Segmented Invoke {psn}{}", packet(inner, None)),
-        Pdu::SegmentedResult(psn, inner) => write!(line, "Segmented Result {psn}{}", packet(inner, None)),
+        Pdu::SegmentedInvoke(psn, inner) => {
+            write!(line, "Segmented Invoke {psn}{}", packet(inner, None))
+        }
+        Pdu::SegmentedResult(psn, inner) => {
+            write!(line, "Segmented Result {psn}{}", packet(inner, None))
+        }
         Pdu::Ack(ack) => {
             let verify = if ack.verify { ", verification" } else { "" };
             write!(line, "Ack{verify}{}", again(ack.repeated))
         }
-        Pdu::Nack(nack) => write!(line, "Nack, missing {:?}{}", nack.missing, again(nack.repeated)),
+        Pdu::Nack(nack) => write!(
+            line,
+            "Nack, missing {:?}{}",
+            nack.missing,
+            again(nack.repeated)
+        ),
         Pdu::Abort(abort) => write!(line, "Abort {}", abort.reason),
     };
     // Writing to a String cannot fail.
@@ -41,7 +59,11 @@ fn packet(packet: &Packet<'_>, psn: Option<u8>) -> String {
         (Some(0), Some(octet)) => format!(" · {}", wsp::pdu::Type(*octet)),
         _ => String::new(),
     };
-    let more = if packet.trailer.ends_message() { "" } else { ", more follows" };
+    let more = if packet.trailer.ends_message() {
+        ""
+    } else {
+        ", more follows"
+    };
     format!("{inner}{more}{}", again(packet.repeated))
 }
 

@@ -50,7 +50,12 @@ pub(super) async fn run(
                 senders.insert(sender, Arc::clone(&own));
                 let back_seed = seed.wrapping_add(senders.len() as u64);
                 let back = Way::new(weather.clone(), back_seed, Arc::clone(&counts));
-                tokio::spawn(return_way(Arc::clone(&own), Arc::clone(&socket), sender, back));
+                tokio::spawn(return_way(
+                    Arc::clone(&own),
+                    Arc::clone(&socket),
+                    sender,
+                    back,
+                ));
                 own
             }
         };
@@ -97,8 +102,12 @@ impl Way {
         F: Future<Output = ()> + Send + 'static,
     {
         self.counts.carried.fetch_add(1, Ordering::Relaxed);
-        self.counts.octets.fetch_add(octets.len() as u64, Ordering::Relaxed);
-        let arrivals = self.network.carry(self.clock.now(), octets.len(), &mut self.random);
+        self.counts
+            .octets
+            .fetch_add(octets.len() as u64, Ordering::Relaxed);
+        let arrivals = self
+            .network
+            .carry(self.clock.now(), octets.len(), &mut self.random);
         match arrivals {
             [None, _] => drop(self.counts.lost.fetch_add(1, Ordering::Relaxed)),
             [_, Some(_)] => drop(self.counts.doubled.fetch_add(1, Ordering::Relaxed)),

@@ -73,12 +73,16 @@ impl Post {
             None => Vec::new(),
             Some(path) if path == Path::new("-") => {
                 let mut body = Vec::new();
-                std::io::stdin().read_to_end(&mut body).context("standard input")?;
+                std::io::stdin()
+                    .read_to_end(&mut body)
+                    .context("standard input")?;
                 body
             }
             Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
         };
-        let media_type = self.media_type.unwrap_or_else(|| guess(self.data.as_deref()).to_owned());
+        let media_type = self
+            .media_type
+            .unwrap_or_else(|| guess(self.data.as_deref()).to_owned());
         let mut headers = vec![("Content-Type".to_owned(), media_type)];
         headers.extend(self.common.headers.clone());
         run(&self.common, Method::POST, &headers, &body)
@@ -92,20 +96,38 @@ impl Get {
     }
 }
 
-fn run(common: &Common, method: Method, headers: &[(String, String)], body: &[u8]) -> anyhow::Result<()> {
+fn run(
+    common: &Common,
+    method: Method,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> anyhow::Result<()> {
     let gateway = resolve(&common.gateway, 9201)?;
     let config = Config {
-        capabilities: (!common.bare).then(|| Capabilities::default().with_client_sdu(common.client_sdu).with_server_sdu(0)),
-        headers: vec![("User-Agent".into(), concat!("wapbridge/", env!("CARGO_PKG_VERSION")).into())],
+        capabilities: (!common.bare).then(|| {
+            Capabilities::default()
+                .with_client_sdu(common.client_sdu)
+                .with_server_sdu(0)
+        }),
+        headers: vec![(
+            "User-Agent".into(),
+            concat!("wapbridge/", env!("CARGO_PKG_VERSION")).into(),
+        )],
         ..Config::default()
     };
     let patience = Duration::from_secs(common.timeout.max(1));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let reply = runtime.block_on(async {
         let mut air = Air::open(gateway, config).await?;
         if common.verbose {
             air = air.watched(Box::new(|at, direction, octets| {
-                let arrow = if direction == Direction::Out { "→" } else { "←" };
+                let arrow = if direction == Direction::Out {
+                    "→"
+                } else {
+                    "←"
+                };
                 for line in packet::describe(octets) {
                     eprintln!("{:>9.3} {arrow} {line}", at.as_micros() as f64 / 1e6);
                 }
@@ -123,7 +145,10 @@ fn run(common: &Common, method: Method, headers: &[(String, String)], body: &[u8
         let _ = air.disconnect().await;
         anyhow::Ok(reply?)
     });
-    print(common, &reply.with_context(|| format!("{} over {gateway}", common.uri))?)
+    print(
+        common,
+        &reply.with_context(|| format!("{} over {gateway}", common.uri))?,
+    )
 }
 
 fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
@@ -141,7 +166,9 @@ fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
         eprintln!();
     }
     match &common.output {
-        Some(path) => std::fs::write(path, &reply.body).with_context(|| path.display().to_string())?,
+        Some(path) => {
+            std::fs::write(path, &reply.body).with_context(|| path.display().to_string())?
+        }
         None => std::io::stdout().write_all(&reply.body)?,
     }
     if reply.status >= 400 {
@@ -154,7 +181,9 @@ fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
 pub(super) fn resolve(text: &str, default_port: u16) -> anyhow::Result<SocketAddr> {
     let found = match text.parse::<SocketAddr>() {
         Ok(address) => return Ok(address),
-        Err(_) if text.parse::<std::net::Ipv6Addr>().is_ok() => (text, default_port).to_socket_addrs(),
+        Err(_) if text.parse::<std::net::Ipv6Addr>().is_ok() => {
+            (text, default_port).to_socket_addrs()
+        }
         Err(_) if text.contains(':') => text.to_socket_addrs(),
         Err(_) => (text, default_port).to_socket_addrs(),
     };
@@ -166,13 +195,18 @@ pub(super) fn resolve(text: &str, default_port: u16) -> anyhow::Result<SocketAdd
 
 fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
         _ => Err("write it as `Name: value`".to_owned()),
     }
 }
 
 fn guess(path: Option<&Path>) -> &'static str {
-    match path.and_then(Path::extension).and_then(std::ffi::OsStr::to_str) {
+    match path
+        .and_then(Path::extension)
+        .and_then(std::ffi::OsStr::to_str)
+    {
         Some("xml") => "application/vnd.syncml+xml",
         Some("vcf") => "text/x-vcard",
         Some("vcs") => "text/x-vcalendar",

@@ -32,7 +32,9 @@ impl Serve {
         let (path, settings) = super::load(self.config.as_deref())?;
         super::log::init(&settings.log);
         info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(run(settings))
     }
 }
@@ -47,7 +49,12 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("[admin]: cannot listen on {address}"))?;
         info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
-        tokio::spawn(admin::serve(listener, readiness.clone(), metrics.clone(), std::future::pending()));
+        tokio::spawn(admin::serve(
+            listener,
+            readiness.clone(),
+            metrics.clone(),
+            std::future::pending(),
+        ));
     }
 
     let server = Server::start(Config {

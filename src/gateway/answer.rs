@@ -70,8 +70,12 @@ impl Problem {
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
             Self::Busy | Self::Draining => "The gateway is busy. Try again later.",
-            Self::ReplyTooLarge | Self::Upstream(Failure::TooLarge) => "The answer is too large for this phone.",
-            Self::Deadline | Self::Upstream(Failure::Timeout) => "The server did not answer in time.",
+            Self::ReplyTooLarge | Self::Upstream(Failure::TooLarge) => {
+                "The answer is too large for this phone."
+            }
+            Self::Deadline | Self::Upstream(Failure::Timeout) => {
+                "The server did not answer in time."
+            }
             Self::Upstream(_) => "The server could not be reached.",
         }
     }
@@ -80,11 +84,17 @@ impl Problem {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::UriTooLong | Self::UnknownMethod => "look at what the handset sent with `wapbridge decode`",
-            Self::NoRoute => "add a [[route]] whose match is a prefix of this URI, if it should be forwarded",
+            Self::BadRequest | Self::UriTooLong | Self::UnknownMethod => {
+                "look at what the handset sent with `wapbridge decode`"
+            }
+            Self::NoRoute => {
+                "add a [[route]] whose match is a prefix of this URI, if it should be forwarded"
+            }
             Self::Busy => "raise max_exchanges in [limits], or look why the origin is slow",
             Self::Draining => "none needed: the gateway is stopping",
-            Self::ReplyTooLarge => "lower MaxMsgSize at the origin: the handset's SDU size is smaller",
+            Self::ReplyTooLarge => {
+                "lower MaxMsgSize at the origin: the handset's SDU size is smaller"
+            }
             Self::Deadline => "the origin is slow: look at its load, or raise the route's timeout",
             Self::Upstream(failure) => failure.remedy(),
         }

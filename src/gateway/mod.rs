@@ -115,7 +115,8 @@ impl Gateway {
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         match datagram.service {
             Service::ConnectionMode => {
-                self.wtp.handle_datagram(now, datagram.peer, datagram.payload);
+                self.wtp
+                    .handle_datagram(now, datagram.peer, datagram.payload);
                 self.run(now);
             }
             Service::Connectionless => self.stats.connectionless_ignored += 1,
@@ -126,7 +127,12 @@ impl Gateway {
     pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: Result<Reply, FetchError>) {
         match reply {
             Ok(reply) => self.answer(now, id, &reply),
-            Err(error) => self.fail(now, id, Problem::Upstream(error.failure), Some(error.detail)),
+            Err(error) => self.fail(
+                now,
+                id,
+                Problem::Upstream(error.failure),
+                Some(error.detail),
+            ),
         }
         self.run(now);
     }
@@ -203,7 +209,8 @@ impl Gateway {
             let Some(indication) = self.wtp.poll_indication() else {
                 return;
             };
-            self.sessions.handle_indication(now, indication, &mut self.wtp);
+            self.sessions
+                .handle_indication(now, indication, &mut self.wtp);
         }
     }
 
@@ -312,7 +319,9 @@ impl Gateway {
         exchange.record.route = Some(target.route);
         // What cannot be delivered need not be read.
         let cost = target.limits;
-        let max_reply = exchange.max_reply.map_or(cost.max_reply, |max| max.min(cost.max_reply));
+        let max_reply = exchange
+            .max_reply
+            .map_or(cost.max_reply, |max| max.min(cost.max_reply));
         Ok(Request {
             method: verb,
             uri: target.uri,
@@ -377,6 +386,7 @@ impl Gateway {
         exchange.record.ending = ending;
         exchange.record.air = report;
         exchange.record.finished = now;
-        self.events.push_back(Event::Finished(Box::new(exchange.record)));
+        self.events
+            .push_back(Event::Finished(Box::new(exchange.record)));
     }
 }

@@ -20,9 +20,17 @@ pub(super) fn encode(
     version: EncodingVersion,
     max: Option<usize>,
 ) -> Result<Bytes, Problem> {
-    let body: &[u8] = if method == Method::HEAD { &[] } else { &reply.body };
+    let body: &[u8] = if method == Method::HEAD {
+        &[]
+    } else {
+        &reply.body
+    };
     let mut headers = Vec::with_capacity(128);
-    match reply.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
+    match reply
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    {
         Some(content_type) => header::encode_content_type(version, content_type, &mut headers),
         None if body.is_empty() => header::encode_content_type(version, "*/*", &mut headers),
         // What RFC 9110 8.3 says of a body without a type.

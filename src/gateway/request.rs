@@ -18,7 +18,10 @@ pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Problem> {
         pdu::Method::POST => http::Method::POST,
         pdu::Method::PUT => http::Method::PUT,
         _ => {
-            let name = invocation.extended.as_deref().ok_or(Problem::UnknownMethod)?;
+            let name = invocation
+                .extended
+                .as_deref()
+                .ok_or(Problem::UnknownMethod)?;
             http::Method::from_bytes(name.as_bytes()).map_err(|_| Problem::UnknownMethod)?
         }
     })
@@ -30,9 +33,11 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
     let mut own = HeaderMap::new();
     let mut fields = invocation.headers.as_ref();
     if invocation.body.is_some() && !fields.is_empty() {
-        let (content_type, rest) = header::decode_content_type(fields).map_err(|_| Problem::BadRequest)?;
+        let (content_type, rest) =
+            header::decode_content_type(fields).map_err(|_| Problem::BadRequest)?;
         if !content_type.is_empty() {
-            let content_type = HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
+            let content_type =
+                HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
             own.insert(CONTENT_TYPE, content_type);
         }
         fields = rest;
@@ -40,7 +45,12 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
     collect(fields, &invocation.pages, &mut own, |_| true)?;
 
     let mut all = HeaderMap::new();
-    collect(&invocation.session_headers, &invocation.pages, &mut all, |name| !own.contains_key(name))?;
+    collect(
+        &invocation.session_headers,
+        &invocation.pages,
+        &mut all,
+        |name| !own.contains_key(name),
+    )?;
     let mut name = None;
     for (next, value) in own {
         name = next.or(name);
@@ -72,7 +82,9 @@ fn collect(
         let Field { name, value } = match field {
             Ok(field) => field,
             Err(FieldError::Value(_) | FieldError::Unassigned(_)) => continue,
-            Err(FieldError::Malformed(_) | FieldError::Page { .. }) => return Err(Problem::BadRequest),
+            Err(FieldError::Malformed(_) | FieldError::Page { .. }) => {
+                return Err(Problem::BadRequest);
+            }
         };
         let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

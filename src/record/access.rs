@@ -46,15 +46,30 @@ pub fn log(record: &ExchangeRecord) {
 /// would obey.
 #[must_use]
 pub fn loggable(uri: &[u8]) -> String {
-    let end = uri.iter().position(|octet| matches!(octet, b'?' | b'#')).unwrap_or(uri.len());
+    let end = uri
+        .iter()
+        .position(|octet| matches!(octet, b'?' | b'#'))
+        .unwrap_or(uri.len());
     let shown = uri.get(..end.min(LONGEST_URI)).unwrap_or_default();
     let mut text: String = shown
         .iter()
-        .map(|octet| if octet.is_ascii_graphic() { char::from(*octet) } else { '.' })
+        .map(|octet| {
+            if octet.is_ascii_graphic() {
+                char::from(*octet)
+            } else {
+                '.'
+            }
+        })
         .collect();
     let authority = text.find("://").map_or(0, |at| at + 3);
-    let path = text.get(authority..).and_then(|rest| rest.find('/')).map_or(text.len(), |at| at + authority);
-    if let Some(at) = text.get(authority..path).and_then(|authority| authority.rfind('@')) {
+    let path = text
+        .get(authority..)
+        .and_then(|rest| rest.find('/'))
+        .map_or(text.len(), |at| at + authority);
+    if let Some(at) = text
+        .get(authority..path)
+        .and_then(|authority| authority.rfind('@'))
+    {
         text.replace_range(authority..=authority + at, "");
     }
     if end < uri.len() {

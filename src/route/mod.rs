@@ -185,20 +185,22 @@ impl Routes {
 }
 
 impl RouteSettings {
-    /// A route named `1` from one prefix to one upstream, with every default.
+    /// A route from one prefix to one upstream, with every other setting at its default.
     ///
     /// # Errors
     ///
     /// When one of the two is no address.
-    pub fn new(prefix: &str, upstream: &str) -> Result<Self, AddressError> {
-        let prefix = Address::parse_prefix(prefix)?;
-        let upstream = Address::parse_prefix(upstream)?;
-        Ok(Self::to(Condition::prefix(prefix), upstream))
+    pub fn from_prefix(prefix: &str, upstream: &str) -> Result<Self, AddressError> {
+        let condition = Condition {
+            prefixes: vec![Address::parse_prefix(prefix)?],
+            ..Condition::default()
+        };
+        Ok(Self::new(condition, Address::parse_prefix(upstream)?))
     }
 
-    /// The same for what fits `condition`.
+    /// A route for what fits `condition`, with every other setting at its default.
     #[must_use]
-    pub fn to(condition: Condition, upstream: Address) -> Self {
+    pub fn new(condition: Condition, upstream: Address) -> Self {
         Self {
             name: Arc::from("1"),
             condition,
@@ -275,7 +277,10 @@ mod tests {
     use super::*;
 
     fn route(prefix: &str, upstream: &str) -> RouteSettings {
-        RouteSettings::new(prefix, upstream).unwrap()
+        RouteSettings::new(
+            Condition::prefix(Address::parse_prefix(prefix).unwrap()),
+            Address::parse_prefix(upstream).unwrap(),
+        )
     }
 
     fn get(uri: &str) -> RequestView<'_> {

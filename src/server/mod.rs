@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::gateway;
 use crate::gateway::{Command, Gateway, Stats};
 use crate::server::clock::Clock;
 use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::socket::{Socket, bind_group};
-use crate::gateway;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
@@ -58,8 +58,12 @@ pub enum StartError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => " (another process holds this address; stop it, or choose another port)",
-        io::ErrorKind::AddrNotAvailable => " (this host has no such address; 0.0.0.0 means all of them)",
+        io::ErrorKind::AddrInUse => {
+            " (another process holds this address; stop it, or choose another port)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            " (this host has no such address; 0.0.0.0 means all of them)"
+        }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         _ => "",
     }
@@ -89,10 +93,17 @@ impl Server {
         let shards = config.shards.max(1);
         let mut addresses = Vec::new();
         let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-        let connection_mode = config.connection_mode.iter().map(|a| (Service::ConnectionMode, *a));
-        let connectionless = config.connectionless.iter().map(|a| (Service::Connectionless, *a));
+        let connection_mode = config
+            .connection_mode
+            .iter()
+            .map(|a| (Service::ConnectionMode, *a));
+        let connectionless = config
+            .connectionless
+            .iter()
+            .map(|a| (Service::Connectionless, *a));
         for (service, address) in connection_mode.chain(connectionless) {
-            let group = bind_group(address, shards).map_err(|source| StartError::Bind { address, source })?;
+            let group = bind_group(address, shards)
+                .map_err(|source| StartError::Bind { address, source })?;
             if let Some(first) = group.first() {
                 addresses.push((service, first.local_addr()?));
             }
@@ -104,8 +115,10 @@ impl Server {
             .into_iter()
             .enumerate()
             .map(|(number, sockets)| {
-                let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
-                spawn(number, gateway, clock, sockets, Upstream::new(&config.tls, &config.gateway.routes))
+                let gateway =
+                    Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
+                let upstream = Upstream::new(&config.tls, &config.gateway.routes);
+                spawn(number, gateway, clock, sockets, upstream)
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { addresses, shards })
@@ -120,13 +133,19 @@ impl Server {
     /// What each shard showed last.
     #[must_use]
     pub fn published(&self) -> Vec<Published> {
-        self.shards.iter().map(|shard| *shard.published.borrow()).collect()
+        self.shards
+            .iter()
+            .map(|shard| *shard.published.borrow())
+            .collect()
     }
 
     /// The way to every shard's counters, for who outlives this handle.
     #[must_use]
     pub fn watch(&self) -> Vec<watch::Receiver<Published>> {
-        self.shards.iter().map(|shard| shard.published.clone()).collect()
+        self.shards
+            .iter()
+            .map(|shard| shard.published.clone())
+            .collect()
     }
 
     /// Gives every shard an order.
@@ -182,7 +201,9 @@ fn spawn(
 ) -> io::Result<ShardHandle> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
     let (shown, published) = watch::channel(Published::default());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let thread = std::thread::Builder::new()
         .name(format!("shard-{number}"))
         .spawn(move || {

@@ -109,7 +109,9 @@ impl Shard {
             let now = clock.now();
             match turn {
                 Turn::Readable(index) => {
-                    let Some(socket) = sockets.get(index) else { continue };
+                    let Some(socket) = sockets.get(index) else {
+                        continue;
+                    };
                     match socket.receive(&mut batch) {
                         Ok(()) => {
                             for datagram in socket.datagrams(&batch) {
@@ -160,7 +162,9 @@ struct Fetches {
 impl Fetches {
     fn start(&mut self, id: RequestId, request: crate::gateway::fetch::Request) {
         let upstream = Arc::clone(&self.upstream);
-        let handle = self.running.spawn(async move { (id, upstream.fetch(request).await) });
+        let handle = self
+            .running
+            .spawn(async move { (id, upstream.fetch(request).await) });
         self.handles.insert(id, handle);
     }
 
@@ -188,7 +192,8 @@ impl Outbox {
                 Some(blocked) => blocked,
                 None => {
                     self.buffer.clear();
-                    let Some(Transmit { peer, .. }) = gateway.poll_transmit(&mut self.buffer) else {
+                    let Some(Transmit { peer, .. }) = gateway.poll_transmit(&mut self.buffer)
+                    else {
                         return;
                     };
                     let Some(index) = sockets.iter().position(|socket| socket.serves(peer)) else {
@@ -198,7 +203,9 @@ impl Outbox {
                     (index, peer)
                 }
             };
-            let Some(socket) = sockets.get(index) else { return };
+            let Some(socket) = sockets.get(index) else {
+                return;
+            };
             match socket.send(peer, &self.buffer) {
                 Ok(()) => {
                     self.stats.sent += 1;

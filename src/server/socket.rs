@@ -26,7 +26,10 @@ pub(super) struct Socket {
 /// # Errors
 /// When the address cannot be bound, or another process holds it: SO_REUSEPORT would silently give each half
 /// of the handsets.
-pub(super) fn bind_group(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::UdpSocket>> {
+pub(super) fn bind_group(
+    address: SocketAddr,
+    shards: usize,
+) -> io::Result<Vec<std::net::UdpSocket>> {
     // Without SO_REUSEPORT the kernel refuses an address that anybody else holds.
     let probe = new_socket(address, false)?;
     // Port 0 is decided here, once for all shards.
@@ -36,7 +39,11 @@ pub(super) fn bind_group(address: SocketAddr, shards: usize) -> io::Result<Vec<s
 }
 
 fn new_socket(address: SocketAddr, share: bool) -> io::Result<std::net::UdpSocket> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = socket2::Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     if address.is_ipv6() {
         // 0.0.0.0 and [::] may both be configured; each takes its own family.
         socket.set_only_v6(true)?;
@@ -85,7 +92,8 @@ impl Socket {
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
         batch.received = 0;
         let Batch { buffers, metas, .. } = batch;
-        let mut slices: Vec<IoSliceMut<'_>> = buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let mut slices: Vec<IoSliceMut<'_>> =
+            buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
         batch.received = self.io.try_io(Interest::READABLE, || {
             self.state.recv((&self.io).into(), &mut slices, metas)
         })?;
@@ -129,11 +137,13 @@ impl Socket {
                 let octets = buffer.get(..meta.len).unwrap_or_default();
                 // The kernel may have joined datagrams of one sender (GRO); `stride` says where to cut. An
                 // empty datagram says nothing in any of our protocols.
-                octets.chunks(meta.stride.max(1)).map(move |payload| Datagram {
-                    peer,
-                    service,
-                    payload,
-                })
+                octets
+                    .chunks(meta.stride.max(1))
+                    .map(move |payload| Datagram {
+                        peer,
+                        service,
+                        payload,
+                    })
             })
     }
 }
@@ -182,13 +192,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_leaves_from_the_address_it_was_sent_to() {
-        let bound = bind_group("0.0.0.0:0".parse().unwrap(), 1).unwrap().remove(0);
+        let bound = bind_group("0.0.0.0:0".parse().unwrap(), 1)
+            .unwrap()
+            .remove(0);
         let port = bound.local_addr().unwrap().port();
         let socket = Socket::new(bound, Service::ConnectionMode).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let target: SocketAddr = format!("127.0.0.77:{port}").parse().unwrap();
         client.send_to(b"question", target).await.unwrap();
-        std::future::poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+        std::future::poll_fn(|cx| socket.poll_readable(cx))
+            .await
+            .unwrap();
         let mut batch = Batch::new();
         socket.receive(&mut batch).unwrap();
         let datagram = socket.datagrams(&batch).next().unwrap();
@@ -203,7 +217,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_datagram_above_the_mtu_may_be_cut_by_ip() {
-        let bound = bind_group("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let bound = bind_group("127.0.0.1:0".parse().unwrap(), 1)
+            .unwrap()
+            .remove(0);
         let socket = Socket::new(bound, Service::ConnectionMode).unwrap();
         let mode = sockopt::ip_mtu_discover(&socket.io).unwrap();
         assert_eq!(mode, Ipv4PathMtuDiscovery::DONT);

@@ -145,7 +145,10 @@ mod tests {
     fn a_perfect_network_delivers_once_and_at_once() {
         let mut random = Random::new(1);
         let now = Instant::from_micros(5);
-        assert_eq!(Network::perfect().carry(now, 100, &mut random), [Some(now), None]);
+        assert_eq!(
+            Network::perfect().carry(now, 100, &mut random),
+            [Some(now), None]
+        );
     }
 
     #[test]
@@ -169,8 +172,14 @@ mod tests {
         let mut random = Random::new(1);
         let mut network = Network::perfect().rate(8_000, 1_000);
         let arrive = |n: &mut Network, r: &mut Random| n.carry(Instant::ZERO, 972, r)[0];
-        assert_eq!(arrive(&mut network, &mut random), Some(Instant::from_micros(1_000_000)));
-        assert_eq!(arrive(&mut network, &mut random), Some(Instant::from_micros(2_000_000)));
+        assert_eq!(
+            arrive(&mut network, &mut random),
+            Some(Instant::from_micros(1_000_000))
+        );
+        assert_eq!(
+            arrive(&mut network, &mut random),
+            Some(Instant::from_micros(2_000_000))
+        );
         assert_eq!(arrive(&mut network, &mut random), None);
     }
 }

@@ -59,9 +59,15 @@ impl Origin {
         request: &Request,
         random: &mut Random,
     ) -> (Instant, Result<Reply, FetchError>) {
-        let path = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let path = request
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
         *self.seen.entry(path.to_owned()).or_insert(0) += 1;
-        assert!(self.pending.insert(id, ()).is_none(), "request {id} was named twice");
+        assert!(
+            self.pending.insert(id, ()).is_none(),
+            "request {id} was named twice"
+        );
         let (shortest, longest) = self.think;
         let spread = u64::try_from((longest - shortest).as_micros()).unwrap_or(0);
         let ready = now + shortest + Duration::from_micros(random.below(spread + 1));
@@ -86,7 +92,10 @@ impl Origin {
     /// # Panics
     /// When it was not pending: an invariant of the core.
     pub fn cancel(&mut self, id: RequestId) {
-        assert!(self.pending.remove(&id).is_some(), "request {id} was not there to cancel");
+        assert!(
+            self.pending.remove(&id).is_some(),
+            "request {id} was not there to cancel"
+        );
         self.cancelled += 1;
     }
 }

@@ -173,7 +173,8 @@ impl World {
     pub fn restart_gateway(&mut self) {
         let seed = self.random.u64();
         self.gateway = Gateway::new(Arc::clone(&self.config), seed, self.now);
-        self.queue.retain(|Reverse(arrival)| !matches!(arrival.what, What::Answer(..)));
+        self.queue
+            .retain(|Reverse(arrival)| !matches!(arrival.what, What::Answer(..)));
     }
 
     /// What happened to a handset's sessions.
@@ -220,8 +221,15 @@ impl World {
 
     fn next_moment(&self) -> Option<Instant> {
         let queued = self.queue.peek().map(|Reverse(arrival)| arrival.at);
-        let phones = self.phones.iter().filter_map(|phone| phone.handset.poll_timeout()).min();
-        [queued, self.gateway.poll_timeout(), phones].into_iter().flatten().min()
+        let phones = self
+            .phones
+            .iter()
+            .filter_map(|phone| phone.handset.poll_timeout())
+            .min();
+        [queued, self.gateway.poll_timeout(), phones]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The earliest thing happens.
@@ -229,14 +237,25 @@ impl World {
         let Some(next) = self.next_moment() else {
             return false;
         };
-        assert!(next >= self.now, "a moment in the past: {next:?} at {:?}", self.now);
+        assert!(
+            next >= self.now,
+            "a moment in the past: {next:?} at {:?}",
+            self.now
+        );
         self.now = next;
-        let due = self.queue.peek().is_some_and(|Reverse(arrival)| arrival.at == next);
+        let due = self
+            .queue
+            .peek()
+            .is_some_and(|Reverse(arrival)| arrival.at == next);
         if due && let Some(Reverse(arrival)) = self.queue.pop() {
             self.deliver(arrival.what);
         } else if self.gateway.poll_timeout() == Some(next) {
             self.gateway.handle_timeout(next);
-        } else if let Some(phone) = self.phones.iter_mut().find(|p| p.handset.poll_timeout() == Some(next)) {
+        } else if let Some(phone) = self
+            .phones
+            .iter_mut()
+            .find(|p| p.handset.poll_timeout() == Some(next))
+        {
             phone.handset.handle_timeout(next);
         }
         self.drain();
@@ -276,7 +295,9 @@ impl World {
             let Some(transmit) = self.gateway.poll_transmit(&mut buffer) else {
                 break;
             };
-            let arrivals = self.downlink.carry(self.now, transmit.len, &mut self.random);
+            let arrivals = self
+                .downlink
+                .carry(self.now, transmit.len, &mut self.random);
             let peer = swapped(transmit.peer);
             self.datagrams += 1;
             for at in arrivals.into_iter().flatten() {
@@ -296,7 +317,8 @@ impl World {
         for index in 0..self.phones.len() {
             loop {
                 buffer.clear();
-                let Some(transmit) = self.state(Phone(index)).handset.poll_transmit(&mut buffer) else {
+                let Some(transmit) = self.state(Phone(index)).handset.poll_transmit(&mut buffer)
+                else {
                     break;
                 };
                 let arrivals = self.uplink.carry(self.now, transmit.len, &mut self.random);
@@ -309,15 +331,23 @@ impl World {
             let phone = self.state(Phone(index));
             while let Some(event) = phone.handset.poll_event() {
                 match event {
-                    handset::Event::Replied(ticket, reply) => phone.outcomes.push((ticket, Ok(reply))),
-                    handset::Event::Failed(ticket, failure) => phone.outcomes.push((ticket, Err(failure))),
+                    handset::Event::Replied(ticket, reply) => {
+                        phone.outcomes.push((ticket, Ok(reply)))
+                    }
+                    handset::Event::Failed(ticket, failure) => {
+                        phone.outcomes.push((ticket, Err(failure)))
+                    }
                     session => phone.connected.push(session),
                 }
             }
         }
         self.buffer = buffer;
         let late = self.gateway.poll_timeout().filter(|at| *at < self.now);
-        assert!(late.is_none(), "the gateway has a deadline in the past: {late:?} at {:?}", self.now);
+        assert!(
+            late.is_none(),
+            "the gateway has a deadline in the past: {late:?} at {:?}",
+            self.now
+        );
     }
 
     fn schedule(&mut self, at: Instant, what: What) {
@@ -366,4 +396,5 @@ impl Ord for Arrival {
 }
 
 /// Where the gateway is.
-const GATEWAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9201);
+const GATEWAY: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9201);

@@ -129,7 +129,12 @@ impl Sessions {
     }
 
     /// What the transaction layer says.
-    pub fn handle_indication(&mut self, now: Instant, indication: wtp::Indication, wtp: &mut Endpoint) {
+    pub fn handle_indication(
+        &mut self,
+        now: Instant,
+        indication: wtp::Indication,
+        wtp: &mut Endpoint,
+    ) {
         match indication {
             wtp::Indication::Invoke {
                 handle,
@@ -138,7 +143,9 @@ impl Sessions {
                 data,
                 ..
             } => self.invoked(now, handle, peer, class, data, wtp),
-            wtp::Indication::ResultConfirmed { handle, report, .. } => self.confirmed(handle, report),
+            wtp::Indication::ResultConfirmed { handle, report, .. } => {
+                self.confirmed(handle, report)
+            }
             wtp::Indication::Abort {
                 handle,
                 reason,
@@ -149,7 +156,9 @@ impl Sessions {
             | wtp::Indication::Result { .. }
             | wtp::Indication::ResultData { .. } => {}
             // Extended SAR in several data units needs Large Data Transfer, which is not agreed to.
-            wtp::Indication::InvokeData { handle, .. } => wtp.abort(now, handle, AbortReason::PROTOERR.0),
+            wtp::Indication::InvokeData { handle, .. } => {
+                wtp.abort(now, handle, AbortReason::PROTOERR.0)
+            }
         }
     }
 
@@ -166,7 +175,10 @@ impl Sessions {
                 self.idle.schedule(now + self.config.idle_timeout / 8, slot);
             } else {
                 self.stats.expired += 1;
-                let key = SessionKey { slot, id: session.id };
+                let key = SessionKey {
+                    slot,
+                    id: session.id,
+                };
                 self.end(now, key, AbortReason::DISCONNECT, wtp);
             }
         }
@@ -293,8 +305,12 @@ impl Sessions {
             Err(_) => return self.protocol_error(now, transaction, class, wtp),
         };
         match (class, pdu) {
-            (Class::Two, Pdu::Connect(connect)) => self.connect(now, transaction, peer, &sdu, &connect, wtp),
-            (Class::Two, Pdu::Resume(resume)) => self.resume(now, transaction, peer, &sdu, &resume, wtp),
+            (Class::Two, Pdu::Connect(connect)) => {
+                self.connect(now, transaction, peer, &sdu, &connect, wtp)
+            }
+            (Class::Two, Pdu::Resume(resume)) => {
+                self.resume(now, transaction, peer, &sdu, &resume, wtp)
+            }
             (Class::Two, Pdu::Get(get)) => {
                 let parts = Parts {
                     method: get.method,
@@ -313,14 +329,22 @@ impl Sessions {
                 };
                 self.method(now, transaction, peer, sdu.len(), parts, wtp);
             }
-            (Class::Zero, Pdu::Disconnect { session_id }) => self.disconnect(now, peer, session_id, wtp),
+            (Class::Zero, Pdu::Disconnect { session_id }) => {
+                self.disconnect(now, peer, session_id, wtp)
+            }
             (Class::Zero, Pdu::Suspend { session_id }) => self.suspend(now, peer, session_id, wtp),
             _ => self.protocol_error(now, transaction, class, wtp),
         }
     }
 
     /// What no client may send: ignored in class 0, aborted else (WSP 7.1.5).
-    fn protocol_error(&mut self, now: Instant, transaction: Handle, class: Class, wtp: &mut Endpoint) {
+    fn protocol_error(
+        &mut self,
+        now: Instant,
+        transaction: Handle,
+        class: Class,
+        wtp: &mut Endpoint,
+    ) {
         self.stats.malformed += 1;
         if class != Class::Zero {
             wtp.abort(now, transaction, AbortReason::PROTOERR.0);
@@ -459,13 +483,15 @@ impl Sessions {
             return;
         };
         session.used = now;
-        if let State::Connecting2 { used, .. } | State::Resuming2 { used, .. } = &mut session.state {
+        if let State::Connecting2 { used, .. } | State::Resuming2 { used, .. } = &mut session.state
+        {
             *used = true;
         }
         session.methods.push(id);
         self.stats.methods += 1;
         let invocation = parts.of_session(session, key);
-        self.indications.push_back(Indication::Method(id, invocation));
+        self.indications
+            .push_back(Indication::Method(id, invocation));
         wtp.accept(now, transaction, &[]);
     }
 
@@ -584,7 +610,9 @@ impl Sessions {
             {
                 session.state = State::Connected;
             }
-            State::Resuming2 { .. } if reason != wtp::AbortReason::User(AbortReason::DISCONNECT.0) => {
+            State::Resuming2 { .. }
+                if reason != wtp::AbortReason::User(AbortReason::DISCONNECT.0) =>
+            {
                 self.abort_transactions(now, key, AbortReason::SUSPEND, wtp);
                 if let Some(session) = self.sessions.get_mut(key.slot) {
                     session.state = State::Suspended;
@@ -610,7 +638,13 @@ impl Sessions {
     }
 
     /// Abort of every transaction a session has open; the user hears of each method.
-    fn abort_transactions(&mut self, now: Instant, key: SessionKey, reason: AbortReason, wtp: &mut Endpoint) {
+    fn abort_transactions(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        reason: AbortReason,
+        wtp: &mut Endpoint,
+    ) {
         let Some(session) = self.sessions.get_mut(key.slot).filter(|s| s.id == key.id) else {
             return;
         };
@@ -664,23 +698,33 @@ impl Sessions {
     }
 
     fn method_mut(&mut self, id: MethodId) -> Option<&mut Method> {
-        self.methods.get_mut(id.slot).filter(|method| method.serial == id.serial)
+        self.methods
+            .get_mut(id.slot)
+            .filter(|method| method.serial == id.serial)
     }
 
     fn session(&self, key: SessionKey) -> Option<&Session> {
-        self.sessions.get(key.slot).filter(|session| session.id == key.id)
+        self.sessions
+            .get(key.slot)
+            .filter(|session| session.id == key.id)
     }
 
     fn key_at(&self, slot: usize) -> Option<SessionKey> {
-        self.sessions.get(slot).map(|session| SessionKey { slot, id: session.id })
+        self.sessions.get(slot).map(|session| SessionKey {
+            slot,
+            id: session.id,
+        })
     }
 
     fn key_of(&self, id: u32) -> Option<SessionKey> {
-        self.by_id.get(&id).map(|slot| SessionKey { slot: *slot, id })
+        self.by_id
+            .get(&id)
+            .map(|slot| SessionKey { slot: *slot, id })
     }
 
     fn is_bound(&self, key: SessionKey, peer: Peer) -> bool {
-        self.session(key).is_some_and(|session| session.peer == peer)
+        self.session(key)
+            .is_some_and(|session| session.peer == peer)
     }
 
     /// A session id nobody can guess and no live session has.
@@ -724,12 +768,16 @@ impl Parts {
 
 /// The largest request SDU the session may send.
 fn max_request(agreed: &Capabilities) -> Option<usize> {
-    agreed.server_mru().and_then(|max| usize::try_from(max).ok())
+    agreed
+        .server_mru()
+        .and_then(|max| usize::try_from(max).ok())
 }
 
 /// The largest reply SDU the session may be sent.
 fn max_reply(agreed: &Capabilities) -> Option<usize> {
-    usize::try_from(agreed.client_sdu).ok().filter(|max| *max != 0)
+    usize::try_from(agreed.client_sdu)
+        .ok()
+        .filter(|max| *max != 0)
 }
 
 /// The newest header encoding a client says it understands, if it says so (WSP 8.4.2.70).

@@ -23,7 +23,7 @@ pub fn gateway_config() -> gateway::Config {
         wsp: wsp::session::Config::default(),
         limits: Limits::default(),
         routes: Arc::new(Routes::new(vec![
-            RouteSettings::new("http://sync.example/", "https://origin.example/").unwrap(),
+            RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
         ])),
     }
 }
@@ -32,7 +32,11 @@ pub fn gateway_config() -> gateway::Config {
 pub fn phone_config() -> handset::Config {
     handset::Config {
         wtp: wtp::Config::default(),
-        capabilities: Some(Capabilities::default().with_client_sdu(0).with_server_sdu(0)),
+        capabilities: Some(
+            Capabilities::default()
+                .with_client_sdu(0)
+                .with_server_sdu(0),
+        ),
         headers: vec![
             ("Accept".into(), "application/vnd.syncml+wbxml".into()),
             ("User-Agent".into(), "Simulated/1.0".into()),

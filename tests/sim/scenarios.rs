@@ -42,12 +42,20 @@ fn a_uri_no_route_matches_is_refused_and_never_fetched() {
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_until_idle();
-    for uri in ["http://sync.example.evil/", "http://sync.example@evil/", "http://elsewhere/", "nonsense"] {
+    for uri in [
+        "http://sync.example.evil/",
+        "http://sync.example@evil/",
+        "http://elsewhere/",
+        "nonsense",
+    ] {
         world.request(phone, &get(uri));
         world.run_until_idle();
     }
-    let statuses: Vec<u16> =
-        world.outcomes(phone).iter().map(|(_, outcome)| outcome.as_ref().unwrap().status).collect();
+    let statuses: Vec<u16> = world
+        .outcomes(phone)
+        .iter()
+        .map(|(_, outcome)| outcome.as_ref().unwrap().status)
+        .collect();
     assert_eq!(&statuses[..3], [403, 403, 403]);
     assert!(matches!(statuses[3], 400 | 403));
     assert!(world.records.iter().all(|record| record.fetched.is_none()));
@@ -164,7 +172,10 @@ fn a_session_is_resumed_from_another_address() {
     world.run_for(ms(1_000));
     world.move_to_new_address(phone);
     world.run_for(ms(1_000));
-    assert_eq!(world.origin.cancelled, 1, "what was under way ends with the Resume");
+    assert_eq!(
+        world.origin.cancelled, 1,
+        "what was under way ends with the Resume"
+    );
     world.origin.think = (ms(5), ms(5));
     world.request(phone, &get("http://sync.example/after"));
     world.run_for(ms(5_000));
@@ -208,7 +219,10 @@ fn an_origin_in_trouble_is_a_502_to_the_handset() {
 
 #[test]
 fn sixteen_handsets_on_a_narrow_link_all_get_their_answers() {
-    let network = Network::perfect().rate(40_000, 60_000).delay(ms(150)).loss(0.02);
+    let network = Network::perfect()
+        .rate(40_000, 60_000)
+        .delay(ms(150))
+        .loss(0.02);
     let mut world = World::new(9, gateway_config()).network(network);
     let phones: Vec<_> = (0..16).map(|_| world.handset(phone_config())).collect();
     for phone in &phones {

@@ -30,7 +30,9 @@ fn walk(seed: u64, loss: f64) -> Tally {
         .delay(ms(random.below(400)))
         .jitter(ms(random.below(600)));
     let mut world = World::new(seed, gateway_config()).network(network);
-    let phones: Vec<Phone> = (0..1 + random.below(3)).map(|_| world.handset(phone_config())).collect();
+    let phones: Vec<Phone> = (0..1 + random.below(3))
+        .map(|_| world.handset(phone_config()))
+        .collect();
     let mut tally = Tally::default();
     let mut sent: Vec<(Phone, Ticket, String, Vec<u8>)> = Vec::new();
 
@@ -43,11 +45,16 @@ fn walk(seed: u64, loss: f64) -> Tally {
     for _ in 0..1 + random.below(4) {
         let mut waiting = Vec::new();
         for phone in &phones {
-            if !matches!(world.session_events(*phone).last(), Some(handset::Event::Connected(_))) {
+            if !matches!(
+                world.session_events(*phone).last(),
+                Some(handset::Event::Connected(_))
+            ) {
                 continue;
             }
             let uri = format!("http://sync.example/post?n={}", sent.len());
-            let body: Vec<u8> = (0..random.below(16_000)).map(|_| random.u32().to_le_bytes()[0]).collect();
+            let body: Vec<u8> = (0..random.below(16_000))
+                .map(|_| random.u32().to_le_bytes()[0])
+                .collect();
             let ticket = world.request(
                 *phone,
                 &Request {
@@ -62,7 +69,12 @@ fn walk(seed: u64, loss: f64) -> Tally {
             waiting.push((*phone, ticket));
         }
         for (phone, ticket) in waiting {
-            world.run_until(|world| world.outcomes(phone).iter().any(|(other, _)| *other == ticket));
+            world.run_until(|world| {
+                world
+                    .outcomes(phone)
+                    .iter()
+                    .any(|(other, _)| *other == ticket)
+            });
         }
     }
     world.run_until_idle();
@@ -71,13 +83,38 @@ fn walk(seed: u64, loss: f64) -> Tally {
     for (phone, ticket, uri, body) in &sent {
         let path = uri.trim_start_matches("http://sync.example");
         let seen = world.origin.times_seen(path);
-        let outcomes: Vec<_> = world.outcomes(*phone).iter().filter(|(other, _)| other == ticket).cloned().collect();
-        assert!(seen <= 1, "{}: {uri} reached the origin {seen} times", context());
-        assert_eq!(outcomes.len(), 1, "{}: {uri} ended {} times", context(), outcomes.len());
+        let outcomes: Vec<_> = world
+            .outcomes(*phone)
+            .iter()
+            .filter(|(other, _)| other == ticket)
+            .cloned()
+            .collect();
+        assert!(
+            seen <= 1,
+            "{}: {uri} reached the origin {seen} times",
+            context()
+        );
+        assert_eq!(
+            outcomes.len(),
+            1,
+            "{}: {uri} ended {} times",
+            context(),
+            outcomes.len()
+        );
         match &outcomes[0].1 {
             Ok(reply) if reply.status == 200 => {
-                assert_eq!(seen, 1, "{}: {uri} was answered and not forwarded", context());
-                assert_eq!(reply.body, answer_to(body, world.origin.max_answer), "{}: {uri}", context());
+                assert_eq!(
+                    seen,
+                    1,
+                    "{}: {uri} was answered and not forwarded",
+                    context()
+                );
+                assert_eq!(
+                    reply.body,
+                    answer_to(body, world.origin.max_answer),
+                    "{}: {uri}",
+                    context()
+                );
                 tally.answered += 1;
             }
             Ok(reply) => panic!("{}: {uri} was answered {}", context(), reply.status),
@@ -85,20 +122,40 @@ fn walk(seed: u64, loss: f64) -> Tally {
         }
     }
     for phone in &phones {
-        if !matches!(world.session_events(*phone).first(), Some(handset::Event::Connected(_))) {
+        if !matches!(
+            world.session_events(*phone).first(),
+            Some(handset::Event::Connected(_))
+        ) {
             tally.gave_up += 1;
         }
     }
-    assert_eq!(world.origin.pending(), 0, "{}: a fetch was left over", context());
-    assert!(world.gateway.is_idle(), "{}: the gateway holds something", context());
+    assert_eq!(
+        world.origin.pending(),
+        0,
+        "{}: a fetch was left over",
+        context()
+    );
+    assert!(
+        world.gateway.is_idle(),
+        "{}: the gateway holds something",
+        context()
+    );
     let stats = world.gateway.stats();
-    assert_eq!(stats.exchanges_begun, world.records.len() as u64, "{}", context());
+    assert_eq!(
+        stats.exchanges_begun,
+        world.records.len() as u64,
+        "{}",
+        context()
+    );
     tally.datagrams = world.datagrams();
     tally
 }
 
 fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
 }
 
 /// At most one POST per transaction always, exactly one whenever the handset got a result, exactly one
@@ -107,7 +164,13 @@ fn variable(name: &str, default: u64) -> u64 {
 fn every_request_reaches_the_origin_at_most_once() {
     let seeds = variable("WAPBRIDGE_SEEDS", 1_000);
     let first = variable("WAPBRIDGE_FIRST_SEED", 1);
-    let rates = [(0.0, 0.0), (0.05, 0.005), (0.1, 0.01), (0.2, 0.02), (0.3, 0.06)];
+    let rates = [
+        (0.0, 0.0),
+        (0.05, 0.005),
+        (0.1, 0.01),
+        (0.2, 0.02),
+        (0.3, 0.06),
+    ];
     let started = Instant::now();
     for (index, (loss, bound)) in rates.into_iter().enumerate() {
         let mut total = Tally::default();

@@ -17,7 +17,7 @@ fn address(origin: SocketAddr) -> Address {
 
 /// An upstream side with one route to `first`, for which `others` stand in.
 fn failing_over(first: SocketAddr, others: &[SocketAddr]) -> Upstream {
-    let mut route = RouteSettings::to(Condition::default(), address(first));
+    let mut route = RouteSettings::new(Condition::default(), address(first));
     route.destination = Destination::Fixed {
         upstream: address(first),
         fallbacks: others.iter().copied().map(address).collect(),

@@ -11,7 +11,7 @@ use super::{OK, assert_fails};
 /// Fetches `uri` through a pass-through route to its host that allows these networks.
 async fn fetch(uri: &str, allowed: &[&str]) -> Result<Reply, FetchError> {
     let address = Address::parse_prefix(uri).unwrap();
-    let mut route = RouteSettings::to(Condition::prefix(address.clone()), address);
+    let mut route = RouteSettings::new(Condition::prefix(address.clone()), address);
     route.destination = Destination::AsRequested {
         allow_addresses: allowed.iter().map(|text| text.parse().unwrap()).collect(),
     };

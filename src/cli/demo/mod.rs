@@ -59,7 +59,10 @@ enum Break {
 impl Demo {
     /// Runs the demo. An error unless everything held.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         runtime
             .block_on(async { tokio::time::timeout(WHOLE, self.play()).await })
             .context("the demo took too long")?
@@ -67,21 +70,34 @@ impl Demo {
 
     async fn play(self) -> anyhow::Result<()> {
         let sessions = sessions::all();
-        let phones: Vec<&Vec<Exchange>> = sessions.iter().cycle().take(self.handsets.into()).collect();
+        let phones: Vec<&Vec<Exchange>> =
+            sessions.iter().cycle().take(self.handsets.into()).collect();
         let expected: HashMap<String, Exchange> = phones
             .iter()
             .enumerate()
-            .flat_map(|(phone, session)| session.iter().map(move |exchange| (exchange.path(phone), *exchange)))
+            .flat_map(|(phone, session)| {
+                session
+                    .iter()
+                    .map(move |exchange| (exchange.path(phone), *exchange))
+            })
             .collect();
         let messages = expected.len();
 
-        println!("1. An HTTPS origin that knows {messages} recorded SyncML messages by heart, and a certificate authority of its own.");
+        println!(
+            "1. An HTTPS origin that knows {messages} recorded SyncML messages by heart, and a certificate authority of its own."
+        );
         let authority = Authority::generate()?;
         let ledger = Arc::new(Ledger::new(expected, THINK));
         let origin = origin::start(&authority, Arc::clone(&ledger)).await?;
-        println!("2. The gateway, on loopback UDP, trusting that authority and nobody else's word.");
+        println!(
+            "2. The gateway, on loopback UDP, trusting that authority and nobody else's word."
+        );
         let server = start_gateway(&authority, origin, self.broken)?;
-        let gateway = server.addresses().first().context("the gateway listens nowhere")?.1;
+        let gateway = server
+            .addresses()
+            .first()
+            .context("the gateway listens nowhere")?
+            .1;
         println!(
             "3. A relay between them and the handsets that loses {} %, doubles 10 % and reorders 10 % of all datagrams.",
             self.loss
@@ -95,8 +111,17 @@ impl Demo {
             .reordering(0.1)
             .delay(Duration::from_millis(10))
             .jitter(Duration::from_millis(20));
-        tokio::spawn(relay::run(relay, gateway, weather, self.seed, Arc::clone(&counts)));
-        println!("4. {} handsets, each syncing a whole session. Timers run {SPEED} times as fast as the specification's.\n", phones.len());
+        tokio::spawn(relay::run(
+            relay,
+            gateway,
+            weather,
+            self.seed,
+            Arc::clone(&counts),
+        ));
+        println!(
+            "4. {} handsets, each syncing a whole session. Timers run {SPEED} times as fast as the specification's.\n",
+            phones.len()
+        );
 
         let clock = Clock::start();
         let done = Arc::new(AtomicUsize::new(0));
@@ -126,7 +151,9 @@ impl Demo {
             println!("✗ {fault}");
         }
         if verdict.faults.is_empty() {
-            println!("✓ {messages} messages: each reached the origin exactly once and to the octet, and so did each answer.");
+            println!(
+                "✓ {messages} messages: each reached the origin exactly once and to the octet, and so did each answer."
+            );
             Ok(())
         } else {
             bail!("{} things did not hold", verdict.faults.len())
@@ -144,7 +171,12 @@ struct PhoneReport {
 }
 
 /// One handset: connects, posts its session message by message, checks every answer.
-async fn sync(phone: usize, session: Vec<Exchange>, gateway: SocketAddr, done: Arc<AtomicUsize>) -> PhoneReport {
+async fn sync(
+    phone: usize,
+    session: Vec<Exchange>,
+    gateway: SocketAddr,
+    done: Arc<AtomicUsize>,
+) -> PhoneReport {
     let mut report = PhoneReport::default();
     if let Err(error) = converse(phone, &session, gateway, &done, &mut report).await {
         report.faults.push(format!("handset {phone}: {error}"));
@@ -161,8 +193,15 @@ async fn converse(
 ) -> anyhow::Result<()> {
     let config = handset::Config {
         wtp: timers(),
-        capabilities: Some(Capabilities::default().with_client_sdu(0).with_server_sdu(0)),
-        headers: vec![("Accept".into(), "application/vnd.syncml+wbxml, application/vnd.syncml+xml".into())],
+        capabilities: Some(
+            Capabilities::default()
+                .with_client_sdu(0)
+                .with_server_sdu(0),
+        ),
+        headers: vec![(
+            "Accept".into(),
+            "application/vnd.syncml+wbxml, application/vnd.syncml+xml".into(),
+        )],
     };
     let clock = Clock::start();
     let mut air = Air::open(gateway, config).await?;
@@ -180,11 +219,19 @@ async fn converse(
         let reply = air.request(&request, PATIENCE).await?;
         report.latencies.push(clock.now() - began);
         if reply.status != 200 {
-            report.faults.push(format!("handset {phone}: {uri} was answered {}", reply.status));
+            report.faults.push(format!(
+                "handset {phone}: {uri} was answered {}",
+                reply.status
+            ));
         } else if reply.body != exchange.answer {
-            report.faults.push(format!("handset {phone}: {uri}: the answer is not the recorded one"));
+            report.faults.push(format!(
+                "handset {phone}: {uri}: the answer is not the recorded one"
+            ));
         } else if reply.content_type != exchange.media_type {
-            report.faults.push(format!("handset {phone}: {uri}: the answer is {}", reply.content_type));
+            report.faults.push(format!(
+                "handset {phone}: {uri}: the answer is {}",
+                reply.content_type
+            ));
         }
         done.fetch_add(1, Ordering::Relaxed);
     }
@@ -195,7 +242,11 @@ async fn converse(
     Ok(())
 }
 
-fn start_gateway(authority: &Authority, origin: SocketAddr, broken: Option<Break>) -> anyhow::Result<Server> {
+fn start_gateway(
+    authority: &Authority,
+    origin: SocketAddr,
+    broken: Option<Break>,
+) -> anyhow::Result<Server> {
     let directory = tempfile::tempdir()?;
     let ca_file = directory.path().join("ca.pem");
     std::fs::write(&ca_file, &authority.pem)?;
@@ -203,7 +254,7 @@ fn start_gateway(authority: &Authority, origin: SocketAddr, broken: Option<Break
         ca_files: vec![ca_file],
     })?;
     let upstream = format!("https://localhost:{}/", origin.port());
-    let route = RouteSettings::new("http://sync.example.com/", &upstream)?;
+    let route = RouteSettings::from_prefix("http://sync.example.com/", &upstream)?;
     let config = gateway::Config {
         wtp: wtp::Config {
             duplicate_recognition: broken != Some(Break::Duplicate),
@@ -261,16 +312,26 @@ struct Verdict {
 
 impl Verdict {
     fn new(reports: &[PhoneReport], seen: &origin::Seen, messages: usize) -> Self {
-        let mut faults: Vec<String> = reports.iter().flat_map(|report| report.faults.clone()).collect();
+        let mut faults: Vec<String> = reports
+            .iter()
+            .flat_map(|report| report.faults.clone())
+            .collect();
         faults.extend(seen.wrong.iter().cloned());
         let mut twice: Vec<_> = seen.times.iter().filter(|(_, times)| **times > 1).collect();
         twice.sort();
-        faults.extend(twice.iter().map(|(path, times)| format!("{path} reached the origin {times} times")));
+        faults.extend(
+            twice
+                .iter()
+                .map(|(path, times)| format!("{path} reached the origin {times} times")),
+        );
         let missing = messages.saturating_sub(seen.times.len());
         if missing > 0 {
             faults.push(format!("{missing} messages never reached the origin"));
         }
-        let mut latencies: Vec<Duration> = reports.iter().flat_map(|report| report.latencies.clone()).collect();
+        let mut latencies: Vec<Duration> = reports
+            .iter()
+            .flat_map(|report| report.latencies.clone())
+            .collect();
         latencies.sort();
         Self {
             faults,
@@ -283,7 +344,11 @@ impl Verdict {
     fn table(&self, reports: &[PhoneReport], stats: &gateway::Stats, counts: &Counts) -> Table {
         let percentile = |share: usize| {
             let last = self.latencies.len().saturating_sub(1);
-            let latency = self.latencies.get(last * share / 100).copied().unwrap_or_default();
+            let latency = self
+                .latencies
+                .get(last * share / 100)
+                .copied()
+                .unwrap_or_default();
             format!("{:.0} ms", latency.as_secs_f64() * 1000.0)
         };
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -291,13 +356,28 @@ impl Verdict {
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
         for (what, value) in [
-            ("messages synced", format!("{} of {}", self.latencies.len(), self.messages)),
-            ("reached the origin exactly once", format!("{} of {}", self.exactly_once, self.messages)),
+            (
+                "messages synced",
+                format!("{} of {}", self.latencies.len(), self.messages),
+            ),
+            (
+                "reached the origin exactly once",
+                format!("{} of {}", self.exactly_once, self.messages),
+            ),
             ("datagrams over the air", load(&counts.carried).to_string()),
             ("bytes over the air", load(&counts.octets).to_string()),
-            ("datagrams lost, doubled by the weather", format!("{}, {}", load(&counts.lost), load(&counts.doubled))),
-            ("retransmissions by handsets, gateway", format!("{}, {}", handsets(|r| r.resent), stats.wtp.retransmissions)),
-            ("duplicates suppressed by handsets, gateway", format!("{}, {}", handsets(|r| r.repeats), stats.wtp.duplicates)),
+            (
+                "datagrams lost, doubled by the weather",
+                format!("{}, {}", load(&counts.lost), load(&counts.doubled)),
+            ),
+            (
+                "retransmissions by handsets, gateway",
+                format!("{}, {}", handsets(|r| r.resent), stats.wtp.retransmissions),
+            ),
+            (
+                "duplicates suppressed by handsets, gateway",
+                format!("{}, {}", handsets(|r| r.repeats), stats.wtp.duplicates),
+            ),
             ("latency of a message, median", percentile(50)),
             ("90th percentile", percentile(90)),
             ("99th percentile", percentile(99)),

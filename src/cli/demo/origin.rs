@@ -51,21 +51,38 @@ impl Ledger {
 
     /// What has arrived so far.
     pub(super) fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     async fn answer(&self, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .to_owned();
         let media_type = request.headers().get(CONTENT_TYPE).cloned();
-        let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
         let verdict = match (self.expected.get(&path), body) {
             (None, _) => Err(format!("{path}: nobody was to ask for this")),
             (_, Err(error)) => Err(format!("{path}: {error}")),
-            (Some(exchange), Ok(body)) if body != exchange.request => {
-                Err(format!("{path}: {} octets that are not the recorded ones", body.len()))
-            }
-            (Some(exchange), Ok(_)) if media_type.as_ref().is_none_or(|t| t != exchange.media_type) => {
-                Err(format!("{path}: media type {media_type:?} instead of {}", exchange.media_type))
+            (Some(exchange), Ok(body)) if body != exchange.request => Err(format!(
+                "{path}: {} octets that are not the recorded ones",
+                body.len()
+            )),
+            (Some(exchange), Ok(_))
+                if media_type.as_ref().is_none_or(|t| t != exchange.media_type) =>
+            {
+                Err(format!(
+                    "{path}: media type {media_type:?} instead of {}",
+                    exchange.media_type
+                ))
             }
             (Some(exchange), Ok(_)) => Ok(*exchange),
         };
@@ -104,10 +121,13 @@ impl Authority {
     pub(super) fn generate() -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "wapbridge demo authority");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "wapbridge demo authority");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+        let certificate =
+            CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut server = ServerConfig::builder()
             .with_no_client_auth()
@@ -121,8 +141,13 @@ impl Authority {
 }
 
 /// Serves until the runtime ends; says where.
-pub(super) async fn start(authority: &Authority, ledger: Arc<Ledger>) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the demo's origin")?;
+pub(super) async fn start(
+    authority: &Authority,
+    ledger: Arc<Ledger>,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .context("the demo's origin")?;
     let address = listener.local_addr()?;
     let acceptor = TlsAcceptor::from(Arc::clone(&authority.server));
     tokio::spawn(async move {
@@ -133,7 +158,11 @@ pub(super) async fn start(authority: &Authority, ledger: Arc<Ledger>) -> anyhow:
     Ok(address)
 }
 
-async fn serve(stream: tokio::net::TcpStream, acceptor: TlsAcceptor, ledger: Arc<Ledger>) -> io::Result<()> {
+async fn serve(
+    stream: tokio::net::TcpStream,
+    acceptor: TlsAcceptor,
+    ledger: Arc<Ledger>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
     let service = service_fn(move |request| {

@@ -26,7 +26,11 @@ impl Exchange {
 
 /// The sessions, each in its order.
 pub(super) fn all() -> Vec<Vec<Exchange>> {
-    SESSIONS.iter().map(|(name, dir)| read(name, dir)).filter(|session| !session.is_empty()).collect()
+    SESSIONS
+        .iter()
+        .map(|(name, dir)| read(name, dir))
+        .filter(|session| !session.is_empty())
+        .collect()
 }
 
 fn read(session: &'static str, dir: &'static Dir<'static>) -> Vec<Exchange> {
@@ -40,7 +44,9 @@ fn read(session: &'static str, dir: &'static Dir<'static>) -> Vec<Exchange> {
                 "xml" => "application/vnd.syncml+xml",
                 _ => return None,
             };
-            let answer = dir.files().find(|other| other.path().ends_with(format!("{number}-resp.{kind}")))?;
+            let answer = dir
+                .files()
+                .find(|other| other.path().ends_with(format!("{number}-resp.{kind}")))?;
             Some(Exchange {
                 session,
                 number,
@@ -89,7 +95,11 @@ mod tests {
         for session in &sessions {
             assert!(session.len() >= 3, "{}", session[0].session);
             assert_eq!(session[0].number, "01");
-            assert!(session.iter().all(|exchange| !exchange.request.is_empty() && !exchange.answer.is_empty()));
+            assert!(
+                session
+                    .iter()
+                    .all(|exchange| !exchange.request.is_empty() && !exchange.answer.is_empty())
+            );
         }
     }
 }
