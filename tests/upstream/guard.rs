@@ -25,7 +25,7 @@ async fn fetch(uri: &str, allowed: &[&str]) -> Result<Reply, FetchError> {
     };
     let mut post = request(Method::POST, ([127, 0, 0, 1], 1).into(), b"x");
     post.uri = routes.lookup(&asked).unwrap().uri;
-    Upstream::for_routes(&tls(), &routes).fetch(post).await
+    Upstream::new(&tls(), &routes).fetch(post).await
 }
 
 #[tokio::test]
