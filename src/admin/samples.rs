@@ -243,6 +243,18 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
         ended("unacknowledged", stats.unacknowledged),
         ended("aborted", stats.aborted),
     ]);
+    let translated = |what, value| {
+        Sample::counter("wapbridge_translations_total", "SyncML messages of routes that translate.", value)
+            .label("outcome", what)
+    };
+    all.extend([
+        translated("request", stats.content.requests),
+        translated("reply", stats.content.replies),
+        translated("second_try", stats.content.second_tries),
+        translated("sealed", stats.content.sealed),
+        translated("untranslatable", stats.content.untranslatable),
+        translated("too_large", stats.content.too_large),
+    ]);
     for (problem, value) in stats.problems.iter() {
         let name = "wapbridge_problems_total";
         let help = "Requests the gateway answered by itself, by why.";

@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 use slab::Slab;
 
+use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::random::Hasher;
@@ -20,6 +21,9 @@ pub(super) struct Exchange {
     pub(super) encoding: EncodingVersion,
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
+    pub(super) content: Content,
+    /// Whom the request went to.
+    pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,
 }
 
@@ -76,6 +80,24 @@ impl Exchanges {
     pub(super) fn fetching(&mut self, id: RequestId) -> Option<&mut Exchange> {
         let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
         (*generation == id.generation && exchange.state != State::Replying).then_some(exchange)
+    }
+
+    /// The exchange asks its origin once more: under a new name and until a new deadline.
+    pub(super) fn renew(&mut self, id: RequestId, deadline: Instant) -> Option<RequestId> {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let renewed = RequestId {
+            generation: self.next_generation,
+            ..id
+        };
+        let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
+        if *generation != id.generation {
+            return None;
+        }
+        *generation = renewed.generation;
+        exchange.state = State::Fetching { deadline };
+        self.by_method.insert(exchange.method, renewed);
+        self.deadlines.schedule(deadline, id.slot as usize);
+        Some(renewed)
     }
 
     /// The answer is with the transaction layer; only the handset's acknowledgement is missing.

@@ -7,6 +7,7 @@
 //! octet.
 
 pub mod answer;
+mod content;
 mod exchange;
 pub mod fetch;
 pub mod record;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::content::{Content, Wants};
 use crate::gateway::exchange::{Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::gateway::record::{Ending, ExchangeRecord};
@@ -94,6 +96,7 @@ pub struct Gateway {
     wtp: wtp::Endpoint,
     sessions: Sessions,
     exchanges: Exchanges,
+    wants: Wants,
     events: VecDeque<Event>,
     draining: bool,
     stats: Stats,
@@ -108,6 +111,7 @@ impl Gateway {
             wtp: wtp::Endpoint::new(config.wtp.clone(), random.u64(), now),
             sessions: Sessions::new(config.wsp.clone(), random.u64()),
             exchanges: Exchanges::new(random.hasher()),
+            wants: Wants::new(random.hasher()),
             events: VecDeque::new(),
             draining: false,
             stats: Stats::default(),
@@ -130,7 +134,7 @@ impl Gateway {
     /// An upstream request ended. A reply to one that was cancelled meanwhile finds nobody.
     pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: Result<Reply, FetchError>) {
         match reply {
-            Ok(reply) => self.answer(now, id, &reply),
+            Ok(reply) => self.answer(now, id, reply),
             Err(error) => self.fail(
                 now,
                 id,
@@ -250,6 +254,8 @@ impl Gateway {
             verb: http::Method::GET,
             encoding: invocation.encoding,
             max_reply: invocation.max_reply,
+            content: Content::default(),
+            origin: None,
             record: ExchangeRecord {
                 peer: invocation.peer,
                 session: Some(invocation.session.id),
@@ -293,7 +299,7 @@ impl Gateway {
 
     /// The upstream request of an invocation, or why there is none.
     fn prepare(
-        &self,
+        &mut self,
         config: &Config,
         invocation: &Invocation,
         exchange: &mut Exchange,
@@ -326,7 +332,7 @@ impl Gateway {
         let max_reply = exchange
             .max_reply
             .map_or(cost.max_reply, |max| max.min(cost.max_reply));
-        Ok(Request {
+        let mut request = Request {
             method: verb,
             uri: target.uri,
             headers,
@@ -334,16 +340,34 @@ impl Gateway {
             max_reply,
             connect_timeout: cost.connect_timeout,
             timeout: cost.timeout,
-        })
+        };
+        let stats = &mut self.stats.content;
+        exchange.content = content::outgoing(&target.content, &mut request, &self.wants, stats)?;
+        exchange.origin = request.uri.authority().cloned();
+        Ok(request)
     }
 
     /// The origin answered.
-    fn answer(&mut self, now: Instant, id: RequestId, reply: &Reply) {
+    fn answer(&mut self, now: Instant, id: RequestId, mut reply: Reply) {
         let Some(exchange) = self.exchanges.fetching(id) else {
             self.stats.late_replies += 1;
             return;
         };
-        match reply::encode(reply, &exchange.verb, exchange.encoding, exchange.max_reply) {
+        let stats = &mut self.stats.content;
+        if let Some(request) = exchange.content.second_try(&reply, stats) {
+            let deadline = now + request.timeout + self.config.limits.deadline_grace;
+            if let Some(id) = self.exchanges.renew(id, deadline) {
+                self.events.push_back(Event::Fetch(id, request));
+            }
+            return;
+        }
+        let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
+        let room = exchange.max_reply;
+        let wants = &mut self.wants;
+        if let Err((problem, detail)) = exchange.content.incoming(origin, &mut reply, room, wants, stats) {
+            return self.fail(now, id, problem, detail);
+        }
+        match reply::encode(&reply, &exchange.verb, exchange.encoding, room) {
             Ok(sdu) => {
                 let method = exchange.method;
                 exchange.record.status = Some(reply.status.as_u16());

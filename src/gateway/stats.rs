@@ -3,6 +3,7 @@
 use derive_more::AddAssign;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::content;
 use crate::gateway::fetch::Failure;
 use crate::{wsp, wtp};
 
@@ -35,6 +36,8 @@ pub struct Stats {
     pub late_replies: u64,
     /// Datagrams on the connectionless port.
     pub connectionless_ignored: u64,
+    /// Translation's.
+    pub content: content::Stats,
     /// Requests answered by the gateway itself.
     pub problems: ProblemCounts,
 }
@@ -67,13 +70,15 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 15] = [
+const PROBLEMS: [Problem; 17] = [
     Problem::BadRequest,
     Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,
     Problem::Busy,
     Problem::Draining,
+    Problem::RequestTooLarge,
+    Problem::Untranslatable,
     Problem::ReplyTooLarge,
     Problem::Deadline,
     Problem::Upstream(Failure::Resolve),

@@ -117,7 +117,7 @@ impl Server {
             .map(|(number, sockets)| {
                 let gateway =
                     Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
-                let upstream = Upstream::for_routes(&config.tls, &config.gateway.routes);
+                let upstream = Upstream::new(&config.tls, &config.gateway.routes);
                 spawn(number, gateway, clock, sockets, upstream)
             })
             .collect::<io::Result<_>>()?;

@@ -1,6 +1,6 @@
 //! A pull decoder: octets in, [`Event`]s out, nothing copied (WBXML 5.3, 5.8).
 
-use crate::codec::{self, Parsed, fail, located, uint8, uintvar};
+use crate::codec::{self, Parsed, located, uint8, uintvar};
 use crate::wbxml::charset::Charset;
 use crate::wbxml::error::{Error, Fault, Limits};
 use crate::wbxml::header::{Header, find_nul};
@@ -284,6 +284,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `content = element | string | extension | entity | pi | opaque`
+    #[inline(always)]
     fn content(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match token {
             END => {
@@ -305,10 +306,11 @@ impl<'a> Decoder<'a> {
     }
 
     /// `([switchPage] stag) [ 1*attribute END ] [ *content END ]`, the first part.
+    #[inline(always)]
     fn element(&mut self, at: &'a [u8], token: u8) -> Result<Event<'a>, Error> {
         let identity = token & IDENTITY;
         let name = if identity == LITERAL {
-            let index = self.take(uintvar)?;
+            let index = self.integer()?;
             Name::Literal(self.string(index)?)
         } else {
             self.tags
@@ -342,6 +344,7 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    #[inline]
     fn after_start(&self) -> State {
         if self.open.is_empty() {
             State::Epilog
@@ -351,6 +354,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `attribute = attrStart *attrValue`, and the END of the list or of a processing instruction.
+    #[inline]
     fn attribute(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match (token, self.state) {
             (END, State::Pi) => {
@@ -394,7 +398,7 @@ impl<'a> Decoder<'a> {
     fn attribute_start(&mut self, token: u8) -> Result<AttributeName<'a>, Error> {
         let page = self.attribute_page;
         if token == LITERAL {
-            let index = self.take(uintvar)?;
+            let index = self.integer()?;
             return Ok(AttributeName {
                 page,
                 token,
@@ -442,20 +446,21 @@ impl<'a> Decoder<'a> {
     }
 
     /// What content and attribute values have in common; `None` if `token` is something else.
+    #[inline(always)]
     fn character_data(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         Ok(Some(match token {
             STR_I => Event::Text(self.termstr()?),
             STR_T => {
-                let index = self.take(uintvar)?;
+                let index = self.integer()?;
                 Event::Text(self.string(index)?)
             }
             OPAQUE => {
-                let length = self.take(uintvar)?;
+                let length = self.integer()?;
                 Event::Opaque(
                     self.take(codec::octets(usize::try_from(length).unwrap_or(usize::MAX)))?,
                 )
             }
-            ENTITY => match char::from_u32(self.take(uintvar)?) {
+            ENTITY => match char::from_u32(self.integer()?) {
                 Some(character) => Event::Entity(character),
                 None => return Err(self.error(Fault::Malformed, at, "the number of a character")),
             },
@@ -463,7 +468,7 @@ impl<'a> Decoder<'a> {
                 Event::Extension(Extension::Text(token - EXT_I_0, self.termstr()?))
             }
             EXT_T_0..=EXT_T_2 => {
-                Event::Extension(Extension::Integer(token - EXT_T_0, self.take(uintvar)?))
+                Event::Extension(Extension::Integer(token - EXT_T_0, self.integer()?))
             }
             EXT_0..=EXT_2 => Event::Extension(Extension::Single(token - EXT_0)),
             _ => return Ok(None),
@@ -471,16 +476,33 @@ impl<'a> Decoder<'a> {
     }
 
     /// `termstr`: up to the charset's NUL.
+    #[inline(always)]
     fn termstr(&mut self) -> Result<&'a [u8], Error> {
-        let nul_len = self.nul_len;
-        self.take(|input| {
-            let missing = || fail(input, "a string that ends with NUL");
-            let end = find_nul(input, nul_len).ok_or_else(missing)?;
-            let (text, rest) = input.split_at_checked(end).ok_or_else(missing)?;
-            Ok((rest.get(nul_len..).unwrap_or_default(), text))
-        })
+        let end = match self.nul_len {
+            1 => self.rest.iter().position(|&octet| octet == 0),
+            nul_len => find_nul(self.rest, nul_len),
+        };
+        let split = end.and_then(|end| self.rest.split_at_checked(end));
+        let Some((text, rest)) = split else {
+            return Err(self.error(Fault::Malformed, self.rest, "a string that ends with NUL"));
+        };
+        self.rest = rest.get(self.nul_len..).unwrap_or_default();
+        Ok(text)
     }
 
+    /// `mb_u_int32`, of one octet nearly always.
+    #[inline(always)]
+    fn integer(&mut self) -> Result<u32, Error> {
+        match self.rest.split_first() {
+            Some((&octet, rest)) if octet < 0x80 => {
+                self.rest = rest;
+                Ok(u32::from(octet))
+            }
+            _ => self.take(uintvar),
+        }
+    }
+
+    #[inline]
     fn switch_tag_page(&mut self) -> Result<Option<Event<'a>>, Error> {
         self.tag_page = self.take(uint8)?;
         self.tags = self.vocabulary.tags(self.tag_page);

@@ -3,8 +3,8 @@
 //! - [`Decoder`] pulls [`Event`]s out of a document without building a tree; everything borrows.
 //! - [`Encoder`] appends a document to a `Vec<u8>`.
 //! - [`Vocabulary`] names the tokens of a document type; [`tables`] has those this gateway may meet.
-//!
 //! - [`xml`] translates both ways, keeping every octet of meaning of a SyncML message.
+//! - [`explain`] shows a document to a person.
 //!
 //! Every input is untrusted: time, memory and output are bounded by [`Limits`] and linear in the input, and
 //! the answer to anything else is an [`Error`] that says where and what.
@@ -13,6 +13,7 @@ mod charset;
 mod decoder;
 mod encoder;
 mod error;
+pub mod explain;
 mod header;
 pub mod tables;
 pub mod token;

@@ -276,7 +276,7 @@ mod tests {
             receiver.hear(ms(600), 4, &last, &config),
             Reception::Duplicate
         );
-        assert_eq!(receiver.deadline(), ms(40_200));
+        assert_eq!(receiver.deadline(), ms(40_600));
         assert_eq!(
             receiver.hear(ms(600), 4, &again, &config),
             Reception::Duplicate

@@ -121,6 +121,7 @@ pub static SI: Vocabulary = Vocabulary {
         attributes: &si::SI_ATTRIBUTES,
     }],
     datetimes: &["created", "si-expires"],
+    defaults: &[("indication", "action", "signal-medium")],
     ..STRICT
 };
 
@@ -140,6 +141,7 @@ pub static SL: Vocabulary = Vocabulary {
         number: 0,
         attributes: &sl::SL_ATTRIBUTES,
     }],
+    defaults: &[("sl", "action", "execute-low")],
     ..STRICT
 };
 
@@ -226,6 +228,7 @@ macro_rules! wml {
             pages: &[Page { number: 0, namespace: "", tags: &wml::WML }],
             attribute_pages: &[AttributePage { number: 0, attributes: &wml::WML_ATTRIBUTES }],
             datetimes: &[],
+            defaults: wml::DEFAULTS,
             space: Space::Variables,
         };
     )*};
@@ -253,6 +256,7 @@ const ANY: Vocabulary = Vocabulary {
     pages: &[],
     attribute_pages: &[],
     datetimes: &[],
+    defaults: &[],
     space: Space::Kept,
 };
 

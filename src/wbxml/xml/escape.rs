@@ -1,5 +1,44 @@
 //! Characters to XML: what must be escaped, what must not appear, and everything else as fast as copying.
 
+/// Appends character data that may not even be UTF-8: `None` then, or if XML cannot hold it. Most text is ASCII, of
+/// which this is sure while it looks for markup, so that it need not be checked first.
+#[inline]
+pub(super) fn octets(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = text;
+    loop {
+        let (plain, after) = rest
+            .split_at_checked(ascii_len(rest))
+            .unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        match after {
+            [] => return Some(()),
+            [b'\r', b'\n', next @ ..] => {
+                out.extend_from_slice(b"&#13;\n");
+                rest = next;
+            }
+            [octet, next @ ..] if octet.is_ascii() => {
+                if is_forbidden(after) {
+                    return None;
+                }
+                push_escaped(*octet, out);
+                rest = next;
+            }
+            _ => return self::text(std::str::from_utf8(after).ok()?.as_bytes(), out).ok(),
+        }
+    }
+}
+
+#[inline]
+fn push_escaped(octet: u8, out: &mut Vec<u8>) {
+    match octet {
+        b'<' => out.extend_from_slice(b"&lt;"),
+        b'>' => out.extend_from_slice(b"&gt;"),
+        b'&' => out.extend_from_slice(b"&amp;"),
+        b'\r' => out.extend_from_slice(b"&#13;"),
+        other => out.push(other),
+    }
+}
+
 /// A character that XML 1.0 has no way to hold, at this octet of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Forbidden(pub(super) usize);
@@ -8,13 +47,7 @@ pub(super) struct Forbidden(pub(super) usize);
 ///
 /// CR becomes a reference: an XML reader turns a bare one into LF, and a vCard needs its CR LF.
 pub(super) fn text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Forbidden> {
-    escape(text, out, |octet, out| match octet {
-        b'<' => out.extend_from_slice(b"&lt;"),
-        b'>' => out.extend_from_slice(b"&gt;"),
-        b'&' => out.extend_from_slice(b"&amp;"),
-        b'\r' => out.extend_from_slice(b"&#13;"),
-        other => out.push(other),
-    })
+    escape(text, out, push_escaped)
 }
 
 /// Appends a part of an attribute value that stands between double quotes. `text` is UTF-8.
@@ -104,7 +137,25 @@ fn is_forbidden(rest: &[u8]) -> bool {
 /// How many octets at the beginning need no look: no control, no markup, not the first octet of U+FFFE. Eight at
 /// a time.
 #[inline]
-pub(super) fn plain_len(text: &[u8]) -> usize {
+fn plain_len(text: &[u8]) -> usize {
+    run_len(text, 0, |octet| {
+        matches!(octet, 0x00..=0x1F | b'<' | b'>' | b'&' | 0xEF)
+    })
+}
+
+/// The same for ASCII alone.
+#[inline]
+fn ascii_len(text: &[u8]) -> usize {
+    run_len(
+        text,
+        HIGHS,
+        |octet| matches!(octet, 0x00..=0x1F | b'<' | b'>' | b'&' | 0x80..),
+    )
+}
+
+/// Stops at what both stop at, and at octets with a bit of `high`; `stops` says the same of one octet.
+#[inline(always)]
+fn run_len(text: &[u8], high: u64, stops: impl Fn(u8) -> bool) -> usize {
     let mut rest = text;
     while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
@@ -119,9 +170,7 @@ pub(super) fn plain_len(text: &[u8]) -> usize {
         }
         rest = after;
     }
-    let tail = rest
-        .iter()
-        .position(|octet| matches!(octet, 0x00..=0x1F | b'<' | b'>' | b'&' | 0xEF));
+    let tail = rest.iter().position(|&octet| stops(octet));
     text.len() - rest.len() + tail.unwrap_or(rest.len())
 }
 

@@ -9,6 +9,7 @@ use super::{
     UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, XmlOptions, base64, datetime, is_name, untranslatable,
     variables,
 };
+use crate::wbxml::charset::Charset;
 use crate::wbxml::decoder::{AttributeName, Decoder, Event, Extension, Name, Tag};
 use crate::wbxml::error::{Error, Fault};
 use crate::wbxml::header::Header;
@@ -409,6 +410,18 @@ impl Writer<'_, '_> {
 
     #[inline]
     fn text(&mut self, octets: &[u8], decoder: &Decoder<'_>) -> Result<(), Error> {
+        let data = self
+            .open
+            .last()
+            .is_some_and(|open| matches!(open.role, Role::ItemData | Role::Credential));
+        if self.place == Place::Content
+            && !data
+            && !self.variables
+            && decoder.charset() == Charset::UTF_8
+        {
+            return escape::octets(octets, self.out)
+                .ok_or_else(|| self.cannot(decoder, "text of XML in the charset of the document"));
+        }
         let text = self.decode(octets, decoder)?;
         if self.variables && text.contains('$') {
             return self.characters(text.replace('$', "$$").as_bytes(), decoder);
@@ -465,12 +478,15 @@ impl Writer<'_, '_> {
             role == Role::Credential && meta.kind == Kind::Md5 && octets.len() == 16 && opaque;
         let raw = meta.format == Format::Binary || digest && meta.format != Format::Base64;
         if !raw {
-            let text = match std::str::from_utf8(octets) {
-                Ok(text) => Some(Cow::Borrowed(text)),
-                Err(_) => decoder.charset().decode(octets),
-            };
-            if let Some(text) = text {
-                let begin = self.out.len();
+            let begin = self.out.len();
+            if escape::octets(octets, self.out).is_some() {
+                return Ok(());
+            }
+            self.out.truncate(begin);
+            // In another charset than UTF-8, the data of an item may be so too.
+            if std::str::from_utf8(octets).is_err()
+                && let Some(text) = decoder.charset().decode(octets)
+            {
                 match escape::text(text.as_bytes(), self.out) {
                     Ok(()) => return Ok(()),
                     Err(Forbidden(_)) => self.out.truncate(begin),
