@@ -364,7 +364,10 @@ impl Gateway {
         let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
         let room = exchange.max_reply;
         let wants = &mut self.wants;
-        if let Err((problem, detail)) = exchange.content.incoming(origin, &mut reply, room, wants, stats) {
+        if let Err((problem, detail)) = exchange
+            .content
+            .incoming(origin, &mut reply, room, wants, stats)
+        {
             return self.fail(now, id, problem, detail);
         }
         match reply::encode(&reply, &exchange.verb, exchange.encoding, room) {
