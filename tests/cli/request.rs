@@ -56,7 +56,7 @@ async fn types_and_fields_are_sent_as_asked() {
         "post",
         &option,
         "--type",
-        "text/x-vcard; charset=utf-8",
+        "text/x-vCard; charset=utf-8",
         "-H",
         "Accept-Language: de",
         "--bare",
@@ -69,7 +69,7 @@ async fn types_and_fields_are_sent_as_asked() {
         .unwrap();
     assert_eq!(output.succeeds().text(), "BEGIN:VCARD");
     let heard = origin.heard("/echo").remove(0);
-    assert_eq!(heard.headers["content-type"], "text/x-vcard; charset=utf-8");
+    assert_eq!(heard.headers["content-type"], "text/x-vCard; charset=utf-8");
     assert_eq!(heard.headers["accept-language"], "de");
 }
 

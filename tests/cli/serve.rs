@@ -157,13 +157,12 @@ async fn the_log_keeps_no_secrets_at_any_level() {
     }
     let heard = origin.heard("/cookie?session=secret-query").remove(0);
     assert_eq!(heard.headers["authorization"], "Basic c2VjcmV0LXVzZXI=");
-    gateway.line("route=1 status=200").await;
+    gateway.line("route=\"1\" status=200").await;
     gateway.line("http://sync.example.com/x").await;
     let log = gateway.log();
     for secret in ["c2VjcmV0", "secret", "HttpOnly"] {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} was logged");
     }
-    let more = log.lines().filter(|line| line.contains("TRACE")).count();
-    assert!(more > 0, "the level is what was asked for");
+    assert!(log.contains("/cookie?…"), "that there was a query is told");
 }
