@@ -244,8 +244,12 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
         ended("aborted", stats.aborted),
     ]);
     let translated = |what, value| {
-        Sample::counter("wapbridge_translations_total", "SyncML messages of routes that translate.", value)
-            .label("outcome", what)
+        Sample::counter(
+            "wapbridge_translations_total",
+            "SyncML messages of routes that translate.",
+            value,
+        )
+        .label("outcome", what)
     };
     all.extend([
         translated("request", stats.content.requests),

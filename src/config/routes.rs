@@ -14,9 +14,9 @@ use super::origin::Origins;
 use super::report::Problem;
 use super::section::Section;
 use super::value::{Size, Value, Wrong, one_of, text};
+use crate::route::{Address, Condition, Limits, Pattern, RouteSettings, Routes};
 use crate::syncml::Encoding;
 use crate::syncml::content::{self, Fallback, Policy};
-use crate::route::{Address, Condition, Limits, Pattern, RouteSettings, Routes};
 use crate::upstream::Tls;
 
 /// Reads the routes in their order and tells which of them could never be reached.

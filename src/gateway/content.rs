@@ -12,7 +12,9 @@ use crate::gateway::answer::Problem;
 use crate::gateway::fetch::{Reply, Request};
 use crate::random::Hasher;
 use crate::syncml::Encoding;
-use crate::syncml::content::{self, Config, MediaType, Message, Outcome, Policy, Reason, Translated};
+use crate::syncml::content::{
+    self, Config, MediaType, Message, Outcome, Policy, Reason, Translated,
+};
 
 /// What an exchange remembers of its content until the reply is here.
 #[derive(Debug, Default)]
@@ -86,7 +88,12 @@ pub(super) fn outgoing(
     if config.policy == Policy::AsIs {
         return Ok(Content::default());
     }
-    let text = |name| request.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| {
+        request
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     let content_type = text(CONTENT_TYPE).unwrap_or_default().to_owned();
     let mut content = Content {
         config: *config,
@@ -113,7 +120,12 @@ pub(super) fn outgoing(
         }
         Outcome::Translated(translated) => {
             stats.requests += 1;
-            put(translated, &mut request.headers, &mut request.body, Some(ACCEPT));
+            put(
+                translated,
+                &mut request.headers,
+                &mut request.body,
+                Some(ACCEPT),
+            );
         }
         Outcome::Refuse(reason) => {
             stats.count(reason);
@@ -140,7 +152,12 @@ impl Content {
         };
         let translated = content::after_refusal(&self.config, &message, reply.status.as_u16())?;
         self.trying = Some(translated.media_type.encoding);
-        put(translated, &mut request.headers, &mut request.body, Some(ACCEPT));
+        put(
+            translated,
+            &mut request.headers,
+            &mut request.body,
+            Some(ACCEPT),
+        );
         stats.second_tries += 1;
         stats.requests += 1;
         Some(request)
@@ -166,7 +183,11 @@ impl Content {
         if self.config.policy == Policy::AsIs || self.asked.is_none() {
             return Ok(());
         }
-        let Some(content_type) = reply.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        let Some(content_type) = reply
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+        else {
             return Ok(());
         };
         let content_type = content_type.to_owned();

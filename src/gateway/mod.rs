@@ -23,7 +23,7 @@ use crate::gateway::answer::Problem;
 use crate::gateway::content::{Content, Wants};
 use crate::gateway::exchange::{Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
-use crate::gateway::record::{Ending, ExchangeRecord};
+use crate::gateway::record::{Ending, ExchangeRecord, SyncMl};
 pub use crate::gateway::stats::Stats;
 use crate::random::Random;
 use crate::route::{RequestView, Routes};
@@ -261,6 +261,7 @@ impl Gateway {
                 session: Some(invocation.session.id),
                 method: invocation.method,
                 uri: invocation.uri.clone(),
+                syncml: None,
                 route: None,
                 status: None,
                 problem: None,
@@ -316,6 +317,11 @@ impl Gateway {
         let headers = request::headers(invocation).map_err(plain)?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let (Some(content_type), Some(body)) =
+            (text(http::header::CONTENT_TYPE), &invocation.body)
+        {
+            exchange.record.syncml = SyncMl::of(content_type, body);
+        }
         let target = config
             .routes
             .lookup(&RequestView {
@@ -364,7 +370,10 @@ impl Gateway {
         let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
         let room = exchange.max_reply;
         let wants = &mut self.wants;
-        if let Err((problem, detail)) = exchange.content.incoming(origin, &mut reply, room, wants, stats) {
+        if let Err((problem, detail)) = exchange
+            .content
+            .incoming(origin, &mut reply, room, wants, stats)
+        {
             return self.fail(now, id, problem, detail);
         }
         match reply::encode(&reply, &exchange.verb, exchange.encoding, room) {
