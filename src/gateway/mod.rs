@@ -14,6 +14,7 @@ pub mod record;
 mod reply;
 mod request;
 mod stats;
+pub mod syncml;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use crate::gateway::answer::Problem;
 use crate::gateway::content::{Content, Wants};
 use crate::gateway::exchange::{Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
-use crate::gateway::record::{Ending, ExchangeRecord, SyncMl};
+use crate::gateway::record::{Ending, ExchangeRecord};
 pub use crate::gateway::stats::Stats;
+use crate::gateway::syncml::SyncMl;
 use crate::random::Random;
 use crate::route::{RequestView, Routes};
 use crate::time::Instant;
@@ -321,6 +323,9 @@ impl Gateway {
             (text(http::header::CONTENT_TYPE), &invocation.body)
         {
             exchange.record.syncml = SyncMl::of(content_type, body);
+            if let Some(syncml) = &exchange.record.syncml {
+                self.stats.syncml.count_request(syncml);
+            }
         }
         let target = config
             .routes
@@ -366,6 +371,10 @@ impl Gateway {
                 self.events.push_back(Event::Fetch(id, request));
             }
             return;
+        }
+        if let Some(syncml) = &mut exchange.record.syncml {
+            syncml.answered(&reply.body);
+            self.stats.syncml.count_reply(syncml);
         }
         let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
         let room = exchange.max_reply;

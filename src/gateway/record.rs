@@ -5,8 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
-use crate::syncml::content::MediaType;
-use crate::syncml::{Encoding, header};
+use crate::gateway::syncml::SyncMl;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::pdu::Method;
@@ -22,8 +21,8 @@ pub struct ExchangeRecord {
     pub method: Method,
     /// The URI as the handset sent it. It may carry secrets in its query: mask before logging.
     pub uri: Bytes,
-    /// What the request says of itself, if it is a SyncML message.
-    pub syncml: Option<SyncMl>,
+    /// What the messages say of themselves, if they are SyncML.
+    pub syncml: Option<Box<SyncMl>>,
     /// The name of the route taken, if one was.
     pub route: Option<std::sync::Arc<str>>,
     /// The HTTP status the handset was given, if it was given one.
@@ -49,38 +48,6 @@ pub struct ExchangeRecord {
     /// What the air did to it, once the transaction is over and known.
     pub air: Option<crate::wtp::Report>,
 }
-
-/// A SyncML message, as far as a log has use for it. Nobody's name or number is in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncMl {
-    /// The notation the handset sent.
-    pub encoding: Encoding,
-    /// Protocol and version: `SyncML/1.1`, `DM/1.2`.
-    pub protocol: Box<str>,
-    /// The SyncML session, the same in all its messages.
-    pub session: Box<str>,
-    /// The message's number in it. A resent message has the same.
-    pub message: Box<str>,
-}
-
-impl SyncMl {
-    /// Reads the beginning of a request body; `None` if it is no SyncML message.
-    #[must_use]
-    pub fn of(content_type: &str, body: &[u8]) -> Option<Self> {
-        MediaType::parse(content_type)?;
-        let header = header::peek(body)?;
-        let short = |text: &str| text.chars().take(LONGEST_FIELD).collect();
-        Some(Self {
-            encoding: header.encoding,
-            protocol: short(&header.ver_proto),
-            session: short(&header.session_id),
-            message: short(&header.msg_id),
-        })
-    }
-}
-
-/// Characters of a field that a log line shows; a stranger decides what is in it.
-const LONGEST_FIELD: usize = 24;
 
 /// How an exchange ended, seen from the handset's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
