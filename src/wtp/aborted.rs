@@ -5,7 +5,7 @@
 //! was aborted is remembered, and a repetition gets the same Abort again.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
@@ -44,6 +44,13 @@ impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn reason(&mut self, now: Instant, key: K) -> Option<AbortReason> {
         self.forget_expired(now);
         self.reasons.get(&key).copied()
+    }
+
+    /// Feeds what is remembered to a hasher, oldest first.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        for (_, key) in &self.queue {
+            (key, self.reasons.get(key)).hash(sink);
+        }
     }
 
     fn forget_expired(&mut self, now: Instant) {

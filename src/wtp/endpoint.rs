@@ -1,6 +1,7 @@
 //! One end of WTP: all transactions with all peers over one port, both sides.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -369,6 +370,27 @@ impl Endpoint {
     #[must_use]
     pub fn deadline(&self, handle: Handle) -> Option<Instant> {
         self.slots.get(handle)?.deadline()
+    }
+
+    /// Feeds everything that can change behaviour later to a hasher: two endpoints, drained and of equal
+    /// configuration, that feed the same behave the same. For exhaustive search.
+    #[doc(hidden)]
+    pub fn digest(&self, sink: &mut impl Hasher) {
+        for transaction in self.slots.iter() {
+            let shared = &transaction.shared;
+            (shared.peer, shared.send_tid, shared.class, shared.user_ack).hash(sink);
+            (
+                shared.capabilities,
+                shared.complaint,
+                shared.report.verified,
+            )
+                .hash(sink);
+            transaction.side.hash(sink);
+        }
+        self.peers.digest(sink);
+        self.aborted.digest(sink);
+        self.unowned.hash(sink);
+        self.tids.next.hash(sink);
     }
 
     /// The transactions alive, for tests that look inside.

@@ -1,6 +1,7 @@
 //! Transaction identifiers: the window test and what is remembered of each peer (WTP 7.8, 7.9).
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
@@ -169,6 +170,15 @@ impl Peers {
                 Some(&(at, _)) if at <= now => self.turn(|entry| !entry.is_live(now)),
                 _ => return,
             };
+        }
+    }
+
+    /// Feeds what is remembered to a hasher, in an order of its own.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        let mut peers: Vec<_> = self.entries.iter().collect();
+        peers.sort_unstable_by_key(|(peer, _)| **peer);
+        for (peer, entry) in peers {
+            (peer, entry.last_tid, entry.live, entry.doubted).hash(sink);
         }
     }
 
