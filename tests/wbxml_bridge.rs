@@ -532,6 +532,44 @@ fn forty_four_kilobytes_do_not_become_eighty_megabytes() {
     assert_eq!(fault(&wire).0, Fault::Amplified);
 }
 
+/// Each of these took quadratic time in some translator.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "time is what this is about")]
+fn time_is_linear() {
+    let begin = std::time::Instant::now();
+    let many = |part: &str| part.repeat(1_000_000 / part.len());
+    let names: String = (0..60_000).map(|n| format!(" a{n}=''")).collect();
+    let prefixes: String = (0..60_000).map(|n| format!(" xmlns:a{n}=''")).collect();
+    let literals: String = (0..60_000).map(|n| format!("<a{n}/>")).collect();
+    for xml in [
+        format!("<wml><p>{}</p></wml>", many("$(")),
+        format!("<wml><p>{}</p></wml>", many("$(a:b)")),
+        format!("<x{names}/>"),
+        format!("<SyncML{prefixes}/>"),
+        format!("<x>{literals}</x>"),
+        format!("<x a='{}'/>", many("&lt;")),
+        format!("<wml><p title='{}'/></wml>", many("http:/")),
+        format!("<!DOCTYPE x [{}]><x/>", many("<!ENTITY a 'b'>")),
+        format!("<x>{}</x>", many("]]")),
+        format!("<x>{}", many("<!-- ")),
+        format!("<x>{}", many("<![CDATA[")),
+        add(&many("&#13;")),
+    ] {
+        let mut out = Vec::new();
+        if from_xml(xml.as_bytes(), &WbxmlOptions::default(), &mut out).is_ok() {
+            let _ = to_xml(&out, &XmlOptions::default(), &mut Vec::new());
+        }
+    }
+    let items = b"\x54\x4F\xC3\x01\xFF\x01\x01".repeat(100_000);
+    let _ = to_xml(
+        &tokens(&[&b"\x45"[..], &items, b"\x01"].concat()),
+        &XmlOptions::default(),
+        &mut Vec::new(),
+    );
+    // Seconds would be quadratic; this is unoptimised code on a busy machine.
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+}
+
 #[test]
 fn output_is_bounded() {
     let options = XmlOptions {
