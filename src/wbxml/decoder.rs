@@ -777,7 +777,7 @@ mod tests {
 
         #[test]
         fn decoding_encoding_and_decoding_again_is_stable(body: Vec<u8>, table in "[a-z\0]{0,8}") {
-            let mut wire = vec![3, 5, 0x6A, table.len() as u8];
+            let mut wire = vec![3, 5, 0x6A, u8::try_from(table.len()).unwrap()];
             wire.extend(table.as_bytes());
             wire.push(0x45);
             wire.extend(&body);

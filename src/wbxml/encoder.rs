@@ -500,7 +500,7 @@ mod tests {
             b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.0//EN\x2D"
         );
         let wire = encode(&EncoderConfig::new(&SYNCML_1_0), |e| {
-            e.start_literal("X").unwrap()
+            e.start_literal("X").unwrap();
         });
         assert_eq!(
             wire,

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// A file of the corpus.
-pub struct Sample {
+pub(crate) struct Sample {
     pub path: PathBuf,
     pub octets: Vec<u8>,
 }
 
 impl Sample {
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let parts: Vec<_> = self
             .path
             .iter()
@@ -20,7 +20,7 @@ impl Sample {
         parts.into_iter().rev().collect::<Vec<_>>().join("/")
     }
 
-    pub fn is(&self, extension: &str) -> bool {
+    pub(crate) fn is(&self, extension: &str) -> bool {
         self.path
             .extension()
             .is_some_and(|found| found == extension)
@@ -28,13 +28,13 @@ impl Sample {
 }
 
 /// The sessions in the repository.
-pub fn fixtures() -> Vec<Sample> {
+pub(crate) fn fixtures() -> Vec<Sample> {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/syncml-sessions"))
 }
 
 /// A part of the full corpus, which lies beside the repository (or where `SHARED_DIR` says). Where it is
 /// absent this says so; with `PEERS_REQUIRED=1` that is a failure.
-pub fn shared(part: &str) -> Vec<Sample> {
+pub(crate) fn shared(part: &str) -> Vec<Sample> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let shared = std::env::var_os("SHARED_DIR").map_or(beside, PathBuf::from);
     let found = files(&shared.join("corpus").join(part));

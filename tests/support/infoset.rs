@@ -5,13 +5,13 @@ use wapbridge::wbxml::{Decoder, Event, Extension, Name, Options};
 
 /// One line per element, attribute and run of text. Text is text, whether inline, from the table or opaque;
 /// device information inside is unfolded.
-pub fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
+pub(crate) fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
     let mut decoder = Decoder::new(wbxml, options).unwrap();
     let charset = decoder.charset();
     let decode = |octets: &[u8]| {
         charset
             .decode(octets)
-            .map(|text| text.into_owned())
+            .map(std::borrow::Cow::into_owned)
             .unwrap_or_else(|| format!("{octets:02x?}"))
     };
     let name = |name: Name<'_>, page: u8, token: u8| match name {
@@ -52,7 +52,7 @@ pub fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
                 ),
             },
             Event::Extension(Extension::Text(n, text)) => {
-                lines.push(format!("ext{n}:{}", decode(text)))
+                lines.push(format!("ext{n}:{}", decode(text)));
             }
             Event::Extension(Extension::Integer(n, index)) => {
                 let text = decoder.string(index).map(decode).unwrap();
@@ -65,7 +65,7 @@ pub fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
 }
 
 /// The same for XML, with white space between elements and around text left out unless it is kept.
-pub fn of_xml(xml: &[u8], keep_space: bool) -> Vec<String> {
+pub(crate) fn of_xml(xml: &[u8], keep_space: bool) -> Vec<String> {
     let text = std::str::from_utf8(xml).unwrap();
     let mut reader = quick_xml::Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;

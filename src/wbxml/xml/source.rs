@@ -97,7 +97,7 @@ fn by_root(root: &str, attributes: &str, text: &str) -> Option<&'static Vocabula
                 .iter()
                 .find(|vocabulary| vocabulary.name.ends_with(minor))
         });
-    named.or(candidates.last()).copied()
+    named.or_else(|| candidates.last()).copied()
 }
 
 /// `1.` and a digit in the first VerDTD, near the beginning.

@@ -334,7 +334,7 @@ impl Writer<'_, '_> {
             Name::Assigned(name) => self.put(name),
             Name::Literal(name) => self.put_literal(name, decoder)?,
             Name::Unassigned => {
-                self.put(&format!("{UNASSIGNED_TAG}-{}-{:02X}", tag.page, tag.token))
+                self.put(&format!("{UNASSIGNED_TAG}-{}-{:02X}", tag.page, tag.token));
             }
         }
         Ok(())
