@@ -39,6 +39,9 @@ fn write(
 ) -> Result<(), Error> {
     let mut decoder = Decoder::new(wbxml, &options.decode)?;
     let vocabulary = decoder.vocabulary();
+    if inside.is_some() && vocabulary.root != "DevInf" {
+        return Err(untranslatable(0, "device information"));
+    }
     let mut writer = Writer {
         limit: out.len().saturating_add(options.decode.limits.output),
         out,
