@@ -480,7 +480,11 @@ impl Endpoint {
             && let Some(reason) = self.aborted.reason(self.now, Key { peer, tid })
         {
             self.stats.duplicates += 1;
-            return self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+            // Who never answered a Result may have it all the same: an Abort would tell it otherwise.
+            if reason != AbortReason::Unanswered {
+                self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+            }
+            return;
         }
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
         let verdict = self

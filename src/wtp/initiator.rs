@@ -142,7 +142,7 @@ impl Initiator {
                 Event::Ack(ack),
             ) if ack.verify => {
                 let delay = shared.learn(ack.tpis);
-                if sender.count_retry(now, config) {
+                if sender.count_retry(now, &shared.capabilities, config) {
                     self.answer = Some(Answer::Verify {
                         psn: None,
                         repeated: *vouched,
