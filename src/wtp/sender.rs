@@ -147,7 +147,8 @@ impl Sender {
             segment.min(peer.group(config))
         };
         let size = size.max(1);
-        if peer.window(config).is_none() && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
+        let plain = peer.window(config).is_none() && !peer.offered;
+        if plain && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
             return Err(ProviderAbort::NOTIMPLEMENTEDESAR);
         }
         let mut sender = Self {
@@ -261,6 +262,18 @@ impl Sender {
             }
             None => false,
         }
+    }
+
+    /// Whether the rest of the message needs numbers that plain SAR does not have, which is what it must do
+    /// with a peer that did not take up our offer.
+    pub(super) fn outgrows_plain(&self, peer: &Capabilities, config: &Config) -> bool {
+        let at = self.cut_at(self.next);
+        let rest = self.unit(at.unit).map_or(0, |unit| {
+            unit.data.len().saturating_sub(self.offset(at, self.next))
+        });
+        let packets = rest.div_ceil(at.size.max(1)) + self.next as usize;
+        let more = self.unit(at.unit).is_some_and(|unit| unit.fragment.more);
+        peer.window(config).is_none() && (packets > PLAIN_PACKETS as usize || more)
     }
 
     /// The last packet formed so far.
