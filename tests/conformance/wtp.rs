@@ -721,6 +721,20 @@ fn extended_sar_goes_beyond_256_packets() {
     t.says(&[0x98, 0x80, 0x05, 0x99, 255, 0x12, 0x07, 4]);
     t.says(&[0x98, 0x80, 0x05, 0x9A, 1, 43, 0x12, 0x07, 4])
         .says_nothing();
+    // Our own offer, not taken up: what plain SAR cannot number is given up.
+    let mut t = Transcript::new(Config {
+        segment_size: 10,
+        max_datagram: 0,
+        unannounced_group: 10,
+        offer_extended_sar: true,
+        ..Config::ip()
+    });
+    t.invokes(Class::One, false, &[7; 2561]);
+    let first = t.heard();
+    t.hears(&[0x98, first[1] | 0x80, first[2], 0x19, 0])
+        .says(&[0x20, first[1], first[2], 0x0A]);
+    t.provider_aborted(ProviderAbort::NOTIMPLEMENTEDESAR)
+        .is_over();
     // Whoever does not offer it does not get it.
     let handle = t.hears(&[0x0A, 0x00, 0x06, 0x02]).invoked(b"");
     t.results(handle, &[7; 2561])
