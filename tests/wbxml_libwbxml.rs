@@ -219,7 +219,7 @@ fn wbxml_to_xml_is_what_wbxml2xml_makes() {
         let theirs = scratch.run("wbxml2xml", &["-m", "0", "-k"], &sample.path);
         match (translated, theirs) {
             (Err(error), _) => {
-                report.different(&format!("we refuse it: {}", error.expected), &name)
+                report.different(&format!("we refuse it: {}", error.expected), &name);
             }
             (Ok(()), None) => report.different("libwbxml refuses it", &name),
             (Ok(()), Some(theirs)) => match well_formed(&theirs) {

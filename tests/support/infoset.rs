@@ -1,5 +1,7 @@
 //! What a document says, whichever way it is written down: for comparing two.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use quick_xml::events::Event as Xml;
 use wapbridge::wbxml::{Decoder, Event, Extension, Name, Options};
 

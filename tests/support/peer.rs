@@ -1,5 +1,7 @@
 //! Programs by others, to compare with.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use std::process::Command;
 
 /// Whether a program is installed. Where it is not, this says so; with `PEERS_REQUIRED=1` that is a failure.
