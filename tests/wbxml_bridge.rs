@@ -259,6 +259,10 @@ fn binary_data_becomes_base64_and_says_so() {
         b"\x45\x54\x5A\x00\x01\x47\x03bin\0\x01\x01\x00\x00\x4F\xC3\x01A\x01\x01\x01",
         &format!("<Add><Item>{}<Data>QQ==</Data></Item></Add>", meta(format)),
     );
+    expect(
+        b"\x45\x54\x5A\x00\x01\x47\x03 bin  \0\x01\x01\x00\x00\x4F\xC3\x01A\x01\x01\x01",
+        &format!("<Add><Item>{}<Data>QQ==</Data></Item></Add>", meta(format)),
+    );
     // One item's needs are not another's.
     expect(
         b"\x45\x54\x4F\xC3\x01\xFF\x01\x01\x54\x4F\xC3\x01A\x01\x01\x01",

@@ -161,32 +161,34 @@ impl<'i, 'p> Session<'i, 'p> {
             self.end(true, document)?;
         }
         while self.open.len() > floor {
-            match self.next()? {
-                Event::Text(text) => {
+            // Matched where it stands: copying the event would cost more than reading it.
+            match self.reader.read_event() {
+                Err(_) => return Err(self.not_well_formed()),
+                Ok(Event::Text(text)) => {
                     self.check_character_data(&text)?;
                     self.characters.push_str(&text);
                 }
-                Event::Start(start) => self.child(start, false, document)?,
-                Event::End(_) => self.end(false, document)?,
-                Event::Empty(start) => self.child(start, true, document)?,
-                Event::CData(section) => {
+                Ok(Event::Start(start)) => self.child(start, false, document)?,
+                Ok(Event::End(_)) => self.end(false, document)?,
+                Ok(Event::Empty(start)) => self.child(start, true, document)?,
+                Ok(Event::CData(section)) => {
                     self.check(&section)?;
                     self.characters.push_str(&section);
                 }
-                Event::GeneralRef(reference) => {
+                Ok(Event::GeneralRef(reference)) => {
                     let character = source::reference(&reference).ok_or_else(|| self.entity())?;
                     self.characters.push(character);
                 }
-                Event::Comment(comment) => self.check(&comment)?,
-                Event::PI(pi) => {
+                Ok(Event::Comment(comment)) => self.check(&comment)?,
+                Ok(Event::PI(pi)) => {
                     self.flush(document);
                     let (target, value) = self.instruction(&pi)?;
                     document
                         .instruction(&target, &value)
                         .map_err(|error| self.located(error))?;
                 }
-                Event::Eof => return Err(self.malformed("the end of an element")),
-                Event::Decl(_) | Event::DocType(_) => {
+                Ok(Event::Eof) => return Err(self.malformed("the end of an element")),
+                Ok(Event::Decl(_) | Event::DocType(_)) => {
                     return Err(self.malformed("content of an element"));
                 }
             }
@@ -482,14 +484,18 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok((target.to_owned(), value.to_owned()))
     }
 
-    #[inline]
     fn next(&mut self) -> Result<Event<'i>, Error> {
-        self.reader.read_event().map_err(|_| Error {
+        self.reader.read_event().map_err(|_| self.not_well_formed())
+    }
+
+    #[cold]
+    fn not_well_formed(&self) -> Error {
+        Error {
             fault: Fault::Malformed,
             offset: usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX),
             token: None,
             expected: "well-formed XML",
-        })
+        }
     }
 
     fn offset(&self) -> usize {

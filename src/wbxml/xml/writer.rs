@@ -583,10 +583,11 @@ impl Writer<'_, '_> {
             }
             self.out.splice(data_at..data_at, meta);
         }
-        let grown = self.out.len() - before;
+        // It may have shrunk: `b64` for a longer Format.
+        let after = self.out.len();
         if let Some(open) = self.open.last_mut() {
-            open.tag_at += grown;
-            open.content_at += grown;
+            open.tag_at = open.tag_at + after - before;
+            open.content_at = open.content_at + after - before;
         }
         Ok(())
     }
