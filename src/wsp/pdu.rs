@@ -562,7 +562,8 @@ mod tests {
         #[test]
         fn any_octets_are_read_or_refused_and_what_is_read_is_stable(wire: Vec<u8>) {
             if let Ok(pdu) = Pdu::decode(&wire) {
-                prop_assert_eq!(Pdu::decode(&encoded(pdu)), Ok(pdu));
+                let again = encoded(pdu);
+                prop_assert_eq!(Pdu::decode(&again), Ok(pdu));
             }
         }
     }
