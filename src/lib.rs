@@ -1,9 +1,128 @@
-//! wapbridge: a WAP gateway.
+//! wapbridge: a WAP gateway. Handsets speak WSP over WTP over UDP on one side, origin servers speak HTTPS on
+//! the other, and SyncML passes between them.
+//!
+//! This is the design: how the code is laid out, where state lives and why. Where it and the code disagree,
+//! one of them is wrong.
+//!
+//! # The idea in one paragraph
+//!
+//! Everything a handset can observe is decided by **one plain struct, [`gateway::Gateway`], that does no
+//! I/O**. It is given datagrams, upstream replies, commands and the time; it gives back datagrams, events
+//! ("fetch this", "cancel that", "this exchange is over") and the next moment it wants to be woken. Each
+//! shard runs one such struct behind its own sockets. Around it stands a thin tokio shell that moves bytes
+//! and keeps one timer. The simulator and the tests drive the very same struct with virtual time and a lossy
+//! network; there is no second implementation to keep honest.
+//!
+//! # The contract of the core
+//!
+//! - **Inputs never fail.** `handle_datagram`, `handle_reply`, `handle_command`, `handle_timeout` say when
+//!   they happened; time never runs backwards. A bad datagram is an ordinary event with an ordinary answer,
+//!   or a counter.
+//! - **Outputs are drained**, never pushed through callbacks: after any input `poll_transmit`, `poll_event`,
+//!   `poll_timeout`. Polling decides nothing, so two runs with one seed are the same octet for octet.
+//! - Inner layers use the same verbs plus the primitives of their specification as method names:
+//!   [`wtp::Endpoint`] has `invoke`, `accept`, `result`, `abort` for TR-Invoke.req, TR-Invoke.res,
+//!   TR-Result.req, TR-Abort.req. Between layers there are no traits, channels or threads: one visible loop
+//!   pulls indications from `wtp` and gives them to `wsp`, lending it the layer below for the call.
+//! - The core cannot read a clock, draw from the system's randomness or touch a socket:
+//!   [`time::Instant`] is our own, [`random::Random`] comes from a seed, and `tests/layering.rs` fails when a
+//!   module of ranks 0 to 5 names anything else, or imports upwards.
+//!
+//! # Modules, by rank
+//!
+//! A module imports only from lower ranks and from itself.
+//!
+//! | rank | module | what lives there |
+//! | --- | --- | --- |
+//! | 0 | [`time`], [`random`], [`codec`], [`wdp`] | moments and wake-ups; the seed; shared parsers; peers and datagrams |
+//! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
+//! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
+//! | 2 | [`wsp`] | sessions: PDUs, capabilities, header encoding, [`wsp::sessions::Sessions`] |
+//! | 2 | [`syncml`] | what a gateway has to know of SyncML |
+//! | 3 | [`route`] | from what a handset asks for to where it goes, or a refusal |
+//! | 3 | [`explain`] | octets in words, layer by layer |
+//! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
+//! | 5 | [`handset`], [`sim`] | the client side of the same stack; virtual time, network and origin |
+//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
+//! | 7 | [`config`] | the file: read key by key, every mistake at once |
+//! | 8 | [`server`] | sockets, shards, the clock |
+//! | 9 | [`admin`] | health and metrics |
+//! | 10 | [`cli`] | the commands |
+//!
+//! # One datagram, there and back
+//!
+//! Open these files in this order; each step is a function call, not a message:
+//!
+//! 1. `server/shard.rs`: a batch arrives; each datagram goes to `Gateway::handle_datagram`.
+//! 2. `gateway/mod.rs`: the socket named the [`wdp::Service`]; connection mode goes to `wtp`.
+//! 3. `wtp/endpoint.rs`: decode (`pdu.rs`), find the transaction by peer and TID, or judge a new one
+//!    (`tid.rs`); segments wait in `assembler.rs` until the message is whole.
+//! 4. `wtp/responder.rs`: the state machine steps; an Invoke indication comes out.
+//! 5. `wsp/sessions.rs`: the peer's session takes the method.
+//! 6. `gateway/mod.rs` with `request.rs` and `route/`: headers are decoded, a route is found, the exchange
+//!    is admitted (`exchange.rs`), `Event::Fetch` goes out.
+//! 7. `server/shard.rs` starts `Upstream::fetch`; its result returns through `Gateway::handle_reply`.
+//! 8. Back: `gateway/reply.rs` (status, headers, body) → `wsp/sessions.rs` → `wtp/responder.rs` keeps the
+//!    result as `Bytes` → `poll_transmit` encodes the next PDU straight into the send buffer.
+//!
+//! # State
+//!
+//! | state | owner | key | survives a restart |
+//! | --- | --- | --- | --- |
+//! | transactions, their deadlines and retained messages | [`wtp::Endpoint`] | peer and TID | no; handsets retransmit |
+//! | last TID per peer, bounded, forgotten after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
+//! | sessions and methods | [`wsp::sessions::Sessions`] | peer, session id | no; handsets connect anew |
+//! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
+//! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
+//!
+//! **Decoding borrows from the receive buffer; what must outlive the datagram is copied once into `Bytes`,
+//! at the place that retains it.** Outgoing results are `Bytes`; segments are slices of them. Nothing waits
+//! in an output queue but answers that belong to no transaction, in one bounded ring: a transaction holds
+//! what it would say next, and `poll_transmit` encodes on demand. A blocked socket makes us stop polling.
+//!
+//! **A deadline is a field of the state it belongs to**, so leaving the state disarms it. [`time::Timers`] is
+//! only an index, with one wake-up per slot that counts; each shard sleeps on exactly one tokio timer.
+//!
+//! # Limits
+//!
+//! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
+//! that knows, and each is counted.
+//!
+//! | limit | when reached |
+//! | --- | --- |
+//! | transactions per shard, per peer | Invoke ignored (WTP 7.6) |
+//! | size of one message; octets in reassembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
+//! | complete request above the negotiated server SDU | Abort MRUEXCEEDED |
+//! | unverified peers | TID verification before any work |
+//! | sessions per shard | Abort CONGESTION |
+//! | outstanding methods per session | Abort MOREXCEEDED |
+//! | upstream requests in flight | WSP reply 503 |
+//! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
+//! | time for one exchange | `Cancel`, WSP reply 504 |
+//!
+//! [`gateway::answer`] is the only place that turns a failure into a wire answer. A request is never sent
+//! upstream twice, except that hyper may resend one it got back unsent from a reused connection.
+//!
+//! Abort, Disconnect, Suspend, Resume, a new Connect of the same peer and an expired deadline all end an
+//! exchange the same way: it is removed and `Event::Cancel` is emitted once. A reply that was already under
+//! way carries a stale name and finds nobody.
 
+pub mod admin;
+pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod explain;
 pub mod gateway;
+pub mod handset;
+pub mod random;
+pub mod record;
+pub mod route;
+pub mod server;
+pub mod sim;
+pub mod syncml;
 pub mod time;
+pub mod upstream;
+pub mod wbxml;
 pub mod wdp;
 pub mod wsp;
 pub mod wtp;

@@ -134,6 +134,71 @@ impl<K: Ord + Copy> Default for Timers<K> {
     }
 }
 
+/// An index of wake-ups: which slots of a table want to be looked at, and when.
+///
+/// It is only an index. The deadline itself is a field of the state it belongs to; when a wake-up fires the
+/// owner looks at the slot and, if its deadline has moved later, schedules it again. Nothing is removed
+/// before its time, so disarming is free, and a slot never has more than one wake-up that counts: the index
+/// grows with the size of the table and not with the traffic through it.
+#[derive(Clone, Debug, Default)]
+pub struct Wakeups {
+    heap: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Per slot the earliest wake-up in the heap; later ones are stale.
+    queued: Vec<Option<Instant>>,
+}
+
+impl Wakeups {
+    /// An empty index.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            queued: Vec::new(),
+        }
+    }
+
+    /// Asks for `slot` to come out of [`pop_due`](Self::pop_due) once it is `at`, unless it comes out
+    /// earlier anyway.
+    pub fn schedule(&mut self, at: Instant, slot: usize) {
+        if self.queued.len() <= slot {
+            self.queued.resize(slot + 1, None);
+        }
+        if let Some(queued) = self.queued.get_mut(slot)
+            && queued.is_none_or(|queued| at < queued)
+        {
+            *queued = Some(at);
+            self.heap.push(Reverse((at, slot)));
+        }
+    }
+
+    /// The next moment something may be due.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one slot whose moment has come, earliest first, ties in the order of the slots.
+    ///
+    /// Memory grown by a burst is given back once the index is nearly empty.
+    pub fn pop_due(&mut self, now: Instant) -> Option<usize> {
+        loop {
+            if self.next()? > now {
+                return None;
+            }
+            let Reverse((at, slot)) = self.heap.pop()?;
+            if self.heap.capacity() > 1024 && self.heap.len() < self.heap.capacity() / 8 {
+                self.heap.shrink_to(self.heap.capacity() / 4);
+            }
+            if let Some(queued) = self.queued.get_mut(slot)
+                && *queued == Some(at)
+            {
+                *queued = None;
+                return Some(slot);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +227,52 @@ mod tests {
         let mut timers = Timers::new();
         for key in 0..100_000 {
             timers.schedule(at(1), key);
+        }
+        while timers.pop_due(at(1)).is_some() {}
+        assert!(timers.heap.capacity() < 10_000);
+    }
+
+    #[test]
+    fn slots_come_out_in_order_and_not_before_their_time() {
+        let mut timers = Wakeups::new();
+        timers.schedule(at(3), 2);
+        timers.schedule(at(1), 1);
+        timers.schedule(at(1), 0);
+        assert_eq!(timers.next(), Some(at(1)));
+        assert_eq!(timers.pop_due(Instant::ZERO), None);
+        assert_eq!(timers.pop_due(at(2)), Some(0));
+        assert_eq!(timers.pop_due(at(2)), Some(1));
+        assert_eq!(timers.pop_due(at(2)), None);
+        assert_eq!(timers.pop_due(at(9)), Some(2));
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_slot_comes_out_once_at_its_earliest_moment() {
+        let mut timers = Wakeups::new();
+        timers.schedule(at(5), 7);
+        timers.schedule(at(2), 7);
+        timers.schedule(at(4), 7);
+        assert_eq!(timers.pop_due(at(9)), Some(7));
+        assert_eq!(timers.pop_due(at(9)), None);
+        timers.schedule(at(8), 7);
+        assert_eq!(timers.pop_due(at(9)), Some(7));
+    }
+
+    #[test]
+    fn traffic_through_one_slot_does_not_grow_the_index() {
+        let mut timers = Wakeups::new();
+        for second in 0..10_000 {
+            timers.schedule(at(60 + second), 0);
+        }
+        assert_eq!(timers.heap.len(), 1);
+    }
+
+    #[test]
+    fn memory_of_a_burst_of_slots_is_given_back() {
+        let mut timers = Wakeups::new();
+        for slot in 0..100_000 {
+            timers.schedule(at(1), slot);
         }
         while timers.pop_due(at(1)).is_some() {}
         assert!(timers.heap.capacity() < 10_000);

@@ -1,3 +1,438 @@
-//! The gateway's core.
+//! The gateway's core: everything a handset can observe is decided here, and nothing here does I/O.
+//!
+//! Inputs are `handle_*`, say when they happened and cannot fail. After any of them the outputs are drained:
+//! [`poll_transmit`](Gateway::poll_transmit), then [`poll_event`](Gateway::poll_event), then
+//! [`poll_timeout`](Gateway::poll_timeout) says when to call [`handle_timeout`](Gateway::handle_timeout).
+//! Polling decides nothing, so it may be done at leisure, and two runs with one seed are the same octet for
+//! octet.
 
+pub mod answer;
+mod content;
+mod exchange;
 pub mod fetch;
+pub mod record;
+mod reply;
+mod request;
+mod stats;
+pub mod syncml;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gateway::answer::Problem;
+use crate::gateway::content::{Content, Wants};
+use crate::gateway::exchange::{Exchange, Exchanges, State};
+use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+use crate::gateway::record::{Ending, ExchangeRecord};
+pub use crate::gateway::stats::Stats;
+use crate::gateway::syncml::SyncMl;
+use crate::random::Random;
+use crate::route::{RequestView, Routes};
+use crate::time::Instant;
+use crate::wdp::{Datagram, Service, Transmit};
+use crate::wsp::method::{Invocation, MethodId};
+use crate::wsp::sessions::{self, Indication, Sessions};
+use crate::{wsp, wtp};
+
+/// What the core is built with. Replaced whole on reload; what is under way keeps what it began with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The transaction layer.
+    pub wtp: wtp::Config,
+    /// The session layer.
+    pub wsp: wsp::session::Config,
+    /// Bounds of the gateway itself.
+    pub limits: Limits,
+    /// Where requests may go.
+    pub routes: Arc<Routes>,
+}
+
+/// Bounds of the gateway itself; each layer below has its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Upstream requests in flight at once per shard. Beyond it a handset is answered 503. Default: 4 096.
+    pub max_exchanges: usize,
+    /// The core's own deadline comes this much after the upstream client's, so that its more precise word
+    /// is heard first. Default: 500 ms.
+    pub deadline_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_exchanges: 4_096,
+            deadline_grace: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What the core wants done.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every exchange has one Fetch; boxing it would cost each an allocation"
+)]
+pub enum Event {
+    /// Start an upstream request; owed exactly one [`Gateway::handle_reply`], unless cancelled.
+    Fetch(RequestId, Request),
+    /// Stop it: its answer is no longer wanted. Said at most once, and not after its reply.
+    Cancel(RequestId),
+    /// An exchange is over.
+    Finished(Box<ExchangeRecord>),
+}
+
+/// What the shell may ask.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Use this from now on.
+    Reload(Arc<Config>),
+    /// Refuse new sessions and methods; let what is under way finish.
+    Drain,
+}
+
+/// The core of one shard.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Arc<Config>,
+    wtp: wtp::Endpoint,
+    sessions: Sessions,
+    exchanges: Exchanges,
+    wants: Wants,
+    events: VecDeque<Event>,
+    draining: bool,
+    stats: Stats,
+}
+
+impl Gateway {
+    /// A gateway that has heard nothing yet. `seed` decides everything that is random in it.
+    #[must_use]
+    pub fn new(config: Arc<Config>, seed: u64, now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            wtp: wtp::Endpoint::new(config.wtp.clone(), random.u64(), now),
+            sessions: Sessions::new(config.wsp.clone(), random.u64()),
+            exchanges: Exchanges::new(random.hasher()),
+            wants: Wants::new(random.hasher()),
+            events: VecDeque::new(),
+            draining: false,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// A datagram arrived.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        match datagram.service {
+            Service::ConnectionMode => {
+                self.wtp
+                    .handle_datagram(now, datagram.peer, datagram.payload);
+                self.run(now);
+            }
+            Service::Connectionless => self.stats.connectionless_ignored += 1,
+        }
+    }
+
+    /// An upstream request ended. A reply to one that was cancelled meanwhile finds nobody.
+    pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: Result<Reply, FetchError>) {
+        match reply {
+            Ok(reply) => self.answer(now, id, reply),
+            Err(error) => self.fail(
+                now,
+                id,
+                Problem::Upstream(error.failure),
+                Some(error.detail),
+            ),
+        }
+        self.run(now);
+    }
+
+    /// The shell wants something.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Reload(config) => self.config = config,
+            Command::Drain => self.draining = true,
+        }
+        self.run(now);
+    }
+
+    /// The moment of [`poll_timeout`](Self::poll_timeout) has come. Calling it early does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.wtp.handle_timeout(now);
+        self.sessions.handle_timeout(now, &mut self.wtp);
+        while let Some(id) = self.exchanges.pop_due(now) {
+            self.events.push_back(Event::Cancel(id));
+            self.fail(now, id, Problem::Deadline, None);
+        }
+        self.run(now);
+    }
+
+    /// Appends the next datagram to `buf`.
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.wtp.poll_transmit(buf)
+    }
+
+    /// The next thing to do.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.wtp.poll_timeout(),
+            self.sessions.poll_timeout(),
+            self.exchanges.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Counters and gauges, to be published.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            wtp: *self.wtp.stats(),
+            wsp: *self.sessions.stats(),
+            sessions: self.sessions.len() as u64,
+            transactions: self.wtp.transactions() as u64,
+            exchanges: self.exchanges.len() as u64,
+            in_flight: self.exchanges.in_flight() as u64,
+            ..self.stats
+        }
+    }
+
+    /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.exchanges.len() == 0 && self.wtp.transactions() == 0
+    }
+
+    /// Lets every layer hear what the one below it said, until all is quiet.
+    fn run(&mut self, now: Instant) {
+        loop {
+            while let Some(indication) = self.sessions.poll_indication() {
+                self.handle_session(now, indication);
+            }
+            let Some(indication) = self.wtp.poll_indication() else {
+                return;
+            };
+            self.sessions
+                .handle_indication(now, indication, &mut self.wtp);
+        }
+    }
+
+    fn handle_session(&mut self, now: Instant, indication: Indication) {
+        match indication {
+            Indication::Connect(session) if self.draining => {
+                let status = Problem::Draining.status();
+                self.sessions.refuse(now, session, status, &mut self.wtp);
+            }
+            Indication::Connect(session) => self.sessions.accept(now, session, &mut self.wtp),
+            Indication::Method(method, invocation) => self.begin(now, method, invocation),
+            Indication::Replied(method, report) => {
+                self.end(now, method, Ending::Acknowledged, Some(report));
+            }
+            Indication::Aborted(method, ending, report) => {
+                let ending = match (ending, report) {
+                    (sessions::Ending::Lost(_), _) => Ending::Unacknowledged,
+                    (sessions::Ending::Aborted(_), Some(_)) => Ending::Aborted,
+                    (sessions::Ending::Aborted(_), None) => Ending::SessionEnded,
+                };
+                self.end(now, method, ending, report);
+            }
+        }
+    }
+
+    /// A method begins: admit it, find its route, ask the origin.
+    fn begin(&mut self, now: Instant, method: MethodId, invocation: Invocation) {
+        self.stats.exchanges_begun += 1;
+        let config = Arc::clone(&self.config);
+        let mut exchange = Exchange {
+            method,
+            state: State::Replying,
+            verb: http::Method::GET,
+            encoding: invocation.encoding,
+            max_reply: invocation.max_reply,
+            content: Content::default(),
+            origin: None,
+            record: ExchangeRecord {
+                peer: invocation.peer,
+                session: Some(invocation.session.id),
+                method: invocation.method,
+                uri: invocation.uri.clone(),
+                syncml: None,
+                route: None,
+                status: None,
+                problem: None,
+                detail: None,
+                ending: Ending::Unacknowledged,
+                received: now,
+                fetched: None,
+                replied: None,
+                finished: now,
+                request_octets: invocation.body.as_ref().map_or(0, bytes::Bytes::len),
+                reply_octets: 0,
+                air: None,
+            },
+        };
+        match self.prepare(&config, &invocation, &mut exchange) {
+            Ok(request) => {
+                exchange.state = State::Fetching {
+                    deadline: now + request.timeout + config.limits.deadline_grace,
+                };
+                exchange.record.fetched = Some(now);
+                let id = self.exchanges.insert(exchange);
+                self.events.push_back(Event::Fetch(id, request));
+            }
+            Err((problem, detail)) => {
+                let sdu = reply::problem(problem, exchange.encoding, exchange.max_reply);
+                exchange.record.status = Some(problem.status());
+                exchange.record.problem = Some(problem);
+                exchange.record.detail = detail;
+                exchange.record.replied = Some(now);
+                self.stats.problems.add(problem);
+                self.exchanges.insert(exchange);
+                self.sessions.reply(now, method, sdu, &mut self.wtp);
+            }
+        }
+    }
+
+    /// The upstream request of an invocation, or why there is none.
+    fn prepare(
+        &mut self,
+        config: &Config,
+        invocation: &Invocation,
+        exchange: &mut Exchange,
+    ) -> Result<Request, (Problem, Option<String>)> {
+        let plain = |problem| (problem, None);
+        if self.draining {
+            return Err(plain(Problem::Draining));
+        }
+        if self.exchanges.in_flight() >= config.limits.max_exchanges {
+            return Err(plain(Problem::Busy));
+        }
+        let verb = request::method(invocation).map_err(plain)?;
+        exchange.verb = verb.clone();
+        let headers = request::headers(invocation).map_err(plain)?;
+        let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let (Some(content_type), Some(body)) =
+            (text(http::header::CONTENT_TYPE), &invocation.body)
+        {
+            exchange.record.syncml = SyncMl::of(content_type, body);
+            if let Some(syncml) = &exchange.record.syncml {
+                self.stats.syncml.count_request(syncml);
+            }
+        }
+        let target = config
+            .routes
+            .lookup(&RequestView {
+                uri,
+                method: &verb,
+                local_port: invocation.peer.local.port(),
+                content_type: text(http::header::CONTENT_TYPE),
+                user_agent: text(http::header::USER_AGENT),
+            })
+            .map_err(|refusal| (answer::refused(refusal), Some(refusal.to_string())))?;
+        exchange.record.route = Some(target.route);
+        // What cannot be delivered need not be read.
+        let cost = target.limits;
+        let max_reply = exchange
+            .max_reply
+            .map_or(cost.max_reply, |max| max.min(cost.max_reply));
+        let mut request = Request {
+            method: verb,
+            uri: target.uri,
+            headers,
+            body: invocation.body.clone().unwrap_or_default(),
+            max_reply,
+            connect_timeout: cost.connect_timeout,
+            timeout: cost.timeout,
+        };
+        let stats = &mut self.stats.content;
+        exchange.content = content::outgoing(&target.content, &mut request, &self.wants, stats)?;
+        exchange.origin = request.uri.authority().cloned();
+        Ok(request)
+    }
+
+    /// The origin answered.
+    fn answer(&mut self, now: Instant, id: RequestId, mut reply: Reply) {
+        let Some(exchange) = self.exchanges.fetching(id) else {
+            self.stats.late_replies += 1;
+            return;
+        };
+        let stats = &mut self.stats.content;
+        if let Some(request) = exchange.content.second_try(&reply, stats) {
+            let deadline = now + request.timeout + self.config.limits.deadline_grace;
+            if let Some(id) = self.exchanges.renew(id, deadline) {
+                self.events.push_back(Event::Fetch(id, request));
+            }
+            return;
+        }
+        if let Some(syncml) = &mut exchange.record.syncml {
+            syncml.answered(&reply.body);
+            self.stats.syncml.count_reply(syncml);
+        }
+        let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
+        let room = exchange.max_reply;
+        let wants = &mut self.wants;
+        if let Err((problem, detail)) = exchange
+            .content
+            .incoming(origin, &mut reply, room, wants, stats)
+        {
+            return self.fail(now, id, problem, detail);
+        }
+        match reply::encode(&reply, &exchange.verb, exchange.encoding, room) {
+            Ok(sdu) => {
+                let method = exchange.method;
+                exchange.record.status = Some(reply.status.as_u16());
+                exchange.record.replied = Some(now);
+                exchange.record.reply_octets = reply.body.len();
+                self.exchanges.replying(id);
+                self.sessions.reply(now, method, sdu, &mut self.wtp);
+            }
+            Err(problem) => self.fail(now, id, problem, None),
+        }
+    }
+
+    /// There will be no answer of the origin: the handset is given ours.
+    fn fail(&mut self, now: Instant, id: RequestId, problem: Problem, detail: Option<String>) {
+        let Some(exchange) = self.exchanges.fetching(id) else {
+            self.stats.late_replies += 1;
+            return;
+        };
+        let method = exchange.method;
+        let sdu = reply::problem(problem, exchange.encoding, exchange.max_reply);
+        exchange.record.status = Some(problem.status());
+        exchange.record.problem = Some(problem);
+        exchange.record.detail = detail;
+        exchange.record.replied = Some(now);
+        self.stats.problems.add(problem);
+        self.exchanges.replying(id);
+        self.sessions.reply(now, method, sdu, &mut self.wtp);
+    }
+
+    /// A method is over for the handset: so is the exchange, and the origin is told if it still works.
+    fn end(&mut self, now: Instant, method: MethodId, ending: Ending, report: Option<wtp::Report>) {
+        let Some((id, mut exchange)) = self.exchanges.remove(method) else {
+            return;
+        };
+        if exchange.state != State::Replying {
+            self.stats.cancelled += 1;
+            self.events.push_back(Event::Cancel(id));
+        }
+        match ending {
+            Ending::Acknowledged => self.stats.acknowledged += 1,
+            Ending::Unacknowledged => self.stats.unacknowledged += 1,
+            Ending::Aborted | Ending::SessionEnded => self.stats.aborted += 1,
+        }
+        exchange.record.ending = ending;
+        exchange.record.air = report;
+        exchange.record.finished = now;
+        self.events
+            .push_back(Event::Finished(Box::new(exchange.record)));
+    }
+}

@@ -187,6 +187,13 @@ impl Capabilities {
         self
     }
 
+    /// The same, with a Client-SDU-Size.
+    #[must_use]
+    pub const fn with_client_sdu(mut self, size: u32) -> Self {
+        self.client_sdu = size;
+        self
+    }
+
     /// The same, with a Server-SDU-Size that counts as named.
     #[must_use]
     pub const fn with_server_sdu(mut self, size: u32) -> Self {

@@ -6,10 +6,12 @@
 mod address;
 pub mod capability;
 pub mod header;
+pub mod method;
 pub mod multipart;
-
 pub mod pdu;
+pub mod session;
+pub mod sessions;
 pub mod status;
 
 pub use capability::Capabilities;
-pub use pdu::Pdu;
+pub use pdu::{AbortReason, Pdu};

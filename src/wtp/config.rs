@@ -79,13 +79,18 @@ pub struct Config {
     /// Default: 8 MiB.
     pub max_unverified: usize,
     /// Transactions alive at a time, those waiting for their timeout included; beyond, an Invoke is
-    /// ignored (WTP 7.6) and counted. Some 400 octets each. Default: 200,000.
+    /// ignored (WTP 7.6) and counted. Some 500 octets each. Default: 200,000.
     pub max_transactions: usize,
     /// The same for one peer (address quadruplet). Default: 64.
     pub max_transactions_per_peer: usize,
     /// Answers that belong to no transaction and wait to be sent; beyond, the oldest is dropped and
     /// counted. Default: 1024.
     pub max_unowned: usize,
+
+    /// Transactions we aborted after the user had seen their Invoke, remembered to answer a repeated Invoke
+    /// with the same Abort; beyond, the oldest is forgotten, and if that Abort was lost the user may see the
+    /// Invoke twice. Default: 4096.
+    pub max_aborted: usize,
 
     /// Peers whose last TID is remembered; beyond, the one unused longest is forgotten, after which new
     /// peers are verified for `tid_lifetime`. Some 100 octets each. Default: 200,000.
@@ -156,6 +161,7 @@ impl Config {
             max_transactions: 200_000,
             max_transactions_per_peer: 64,
             max_unowned: 1024,
+            max_aborted: 4096,
             tid_cache_capacity: 200_000,
             tid_lifetime: Duration::from_secs(240),
             verify_new_peers: false,

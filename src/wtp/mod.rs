@@ -9,10 +9,12 @@
 //! one or many; `endpoint` finds the transaction and keeps timers and limits.
 
 mod abort;
+mod aborted;
 mod assembler;
 mod capabilities;
 pub mod concat;
 mod config;
+mod counter;
 mod endpoint;
 mod indication;
 mod initiator;

@@ -80,13 +80,16 @@ impl Receiver {
         config: &Config,
     ) -> Reception {
         let (psn, marks) = place(low, packet);
+        // Even a copy shows that the sender is still at it.
+        self.forget_at = now + config.wait_timeout;
         let before = self.assembler.trailer();
+        // A repeated trailer says as well as a new packet that the sender is still at it.
+        self.forget_at = self.forget_at.max(now + config.wait_timeout);
         match self.assembler.hear(psn, marks, packet.data) {
             Heard::Impossible => return Reception::Impossible,
             Heard::Duplicate => return self.hear_again(now, packet, config),
             Heard::Stored => {}
         }
-        self.forget_at = now + config.wait_timeout;
         self.note_gap(now, packet);
         match self.assembler.groups(self.defect) {
             Groups::Open => Reception::Stored,
@@ -275,7 +278,7 @@ mod tests {
             receiver.hear(ms(600), 4, &last, &config),
             Reception::Duplicate
         );
-        assert_eq!(receiver.deadline(), ms(40_200));
+        assert_eq!(receiver.deadline(), ms(40_600));
         assert_eq!(
             receiver.hear(ms(600), 4, &again, &config),
             Reception::Duplicate

@@ -1,5 +1,7 @@
 //! What is counted: for one transaction, and for an endpoint.
 
+use derive_more::AddAssign;
+
 use crate::time::Instant;
 
 /// What a transaction cost so far: what an access log's line wants.
@@ -26,7 +28,7 @@ pub struct Report {
 }
 
 /// Plain counters of an endpoint since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, AddAssign)]
 pub struct Stats {
     /// Datagrams received.
     pub datagrams_in: u64,

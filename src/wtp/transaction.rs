@@ -80,6 +80,8 @@ pub(super) struct Turn<'a> {
 pub(super) enum Fate {
     Lives,
     Over,
+    /// Over, by an Abort of ours.
+    Aborted(AbortReason),
 }
 
 /// An acknowledgement that waits to be sent; a newer one replaces it.
@@ -208,14 +210,20 @@ impl Shared {
             reason,
         };
         turn.unowned.push(self.peer, abort, turn.config, turn.stats);
+        Fate::Aborted(reason)
+    }
+
+    /// Tells the peer that a transaction is over of which the user never knew.
+    pub(super) fn refuse(&self, reason: AbortReason, turn: &mut Turn<'_>) -> Fate {
+        let _ = self.abort_quietly(reason, turn);
         Fate::Over
     }
 
     /// Tells the peer and the user that the provider aborts the transaction.
     pub(super) fn abort(&self, reason: ProviderAbort, turn: &mut Turn<'_>) -> Fate {
         let reason = AbortReason::Provider(reason);
-        let _ = self.abort_quietly(reason, turn);
-        self.indicate_abort(reason, turn)
+        let _ = self.indicate_abort(reason, turn);
+        self.abort_quietly(reason, turn)
     }
 
     /// Tells the user that the transaction is over.
@@ -231,7 +239,9 @@ impl Shared {
     /// The peer never answered: the user is told, the peer is not (WTP 7.2.4).
     pub(super) fn give_up(&self, turn: &mut Turn<'_>) -> Fate {
         turn.stats.unanswered += 1;
-        self.indicate_abort(AbortReason::Unanswered, turn)
+        let _ = self.indicate_abort(AbortReason::Unanswered, turn);
+        // Should the peer come back with it after all, it must not seem new.
+        Fate::Aborted(AbortReason::Unanswered)
     }
 
     /// Whether one more packet fits into the limits on messages; if not, why.

@@ -1,0 +1,305 @@
+//! The names of what the shards count.
+
+use super::metrics::Sample;
+use crate::gateway::Stats;
+use crate::server::ShellStats;
+use crate::syncml::Encoding;
+
+/// Every number of the server, named.
+#[must_use]
+pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
+    let mut all = Vec::with_capacity(80);
+    sockets(shell, &mut all);
+    transactions(stats, &mut all);
+    sessions(stats, &mut all);
+    exchanges(stats, &mut all);
+    all
+}
+
+fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
+    let datagrams = |direction, value| {
+        Sample::counter(
+            "wapbridge_datagrams_total",
+            "Datagrams on the handsets' side.",
+            value,
+        )
+        .label("direction", direction)
+    };
+    let octets = |direction, value| {
+        Sample::counter(
+            "wapbridge_datagram_bytes_total",
+            "Octets in datagrams on the handsets' side.",
+            value,
+        )
+        .label("direction", direction)
+    };
+    all.extend([
+        datagrams("in", shell.received),
+        datagrams("out", shell.sent),
+        octets("in", shell.received_octets),
+        octets("out", shell.sent_octets),
+        Sample::counter(
+            "wapbridge_send_errors_total",
+            "Datagrams the system refused to send.",
+            shell.send_errors,
+        ),
+        Sample::counter(
+            "wapbridge_send_too_large_total",
+            "Datagrams above what the path takes.",
+            shell.too_large,
+        ),
+        Sample::counter(
+            "wapbridge_send_blocked_total",
+            "Times sending waited for a full socket.",
+            shell.blocked,
+        ),
+    ]);
+}
+
+fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
+    let wtp = &stats.wtp;
+    let refused = |limit, value| {
+        Sample::counter(
+            "wapbridge_wtp_refused_total",
+            "Transactions refused because of a limit.",
+            value,
+        )
+        .label("limit", limit)
+    };
+    all.extend([
+        Sample::gauge(
+            "wapbridge_wtp_transactions",
+            "Transactions held.",
+            stats.transactions,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_transactions_total",
+            "Transactions begun by handsets.",
+            wtp.responded,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_retransmissions_total",
+            "Packets sent again.",
+            wtp.retransmissions,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_duplicates_total",
+            "Packets heard again, and not obeyed again.",
+            wtp.duplicates,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_reassembled_total",
+            "Messages put together from segments.",
+            wtp.reassembled,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_malformed_total",
+            "PDUs that could not be read.",
+            wtp.malformed,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_strays_total",
+            "PDUs for no transaction.",
+            wtp.strays,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_verifications_total",
+            "TID verifications asked for.",
+            wtp.verifications,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_unverified_total",
+            "TID verifications that failed.",
+            wtp.unverified,
+        ),
+        Sample::counter("wapbridge_wtp_aborts_total", "Aborts.", wtp.aborts_in)
+            .label("direction", "in"),
+        Sample::counter("wapbridge_wtp_aborts_total", "Aborts.", wtp.aborts_out)
+            .label("direction", "out"),
+        Sample::counter(
+            "wapbridge_wtp_unanswered_total",
+            "Transactions given up: the handset never answered.",
+            wtp.unanswered,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_abandoned_total",
+            "Segmented messages that never became whole.",
+            wtp.abandoned,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_dropped_answers_total",
+            "Answers to strangers dropped: too many waited.",
+            wtp.dropped_unowned,
+        ),
+        Sample::counter(
+            "wapbridge_wtp_evicted_peers_total",
+            "Peers forgotten before their time.",
+            wtp.evicted_peers,
+        ),
+        refused("transactions", wtp.refused_transactions),
+        refused("transactions_per_peer", wtp.refused_peer),
+        refused("message", wtp.refused_message),
+        refused("reassembly", wtp.refused_reassembly),
+        refused("unverified", wtp.refused_unverified),
+    ]);
+}
+
+fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
+    let wsp = &stats.wsp;
+    let ended = |how, value| {
+        Sample::counter(
+            "wapbridge_wsp_sessions_ended_total",
+            "Sessions ended.",
+            value,
+        )
+        .label("how", how)
+    };
+    let aborted = |reason, value| {
+        Sample::counter(
+            "wapbridge_wsp_refused_total",
+            "Connects and methods refused with an Abort.",
+            value,
+        )
+        .label("reason", reason)
+    };
+    all.extend([
+        Sample::gauge("wapbridge_wsp_sessions", "Sessions held.", stats.sessions),
+        Sample::counter(
+            "wapbridge_wsp_connects_total",
+            "Sessions set up.",
+            wsp.connected,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_connects_refused_total",
+            "Connects answered with a refusal.",
+            wsp.refused,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_suspends_total",
+            "Sessions suspended.",
+            wsp.suspended,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_resumes_total",
+            "Sessions resumed.",
+            wsp.resumed,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_methods_total",
+            "Methods taken in.",
+            wsp.methods,
+        ),
+        ended("disconnected", wsp.disconnected),
+        ended("replaced", wsp.replaced),
+        ended("expired", wsp.expired),
+        aborted("congestion", wsp.congested),
+        aborted("unknown_session", wsp.unknown_session),
+        aborted("too_many_methods", wsp.too_many_methods),
+        aborted("too_large", wsp.too_large),
+        aborted("malformed", wsp.malformed),
+    ]);
+}
+
+fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
+    let ended = |ending, value| {
+        Sample::counter(
+            "wapbridge_exchanges_ended_total",
+            "Exchanges that are over, by how they ended for the handset.",
+            value,
+        )
+        .label("ending", ending)
+    };
+    all.extend([
+        Sample::gauge(
+            "wapbridge_exchanges",
+            "Exchanges not over yet.",
+            stats.exchanges,
+        ),
+        Sample::gauge(
+            "wapbridge_upstream_in_flight",
+            "Requests waiting for an origin.",
+            stats.in_flight,
+        ),
+        Sample::counter(
+            "wapbridge_exchanges_total",
+            "Exchanges begun.",
+            stats.exchanges_begun,
+        ),
+        Sample::counter(
+            "wapbridge_upstream_cancelled_total",
+            "Upstream requests cancelled.",
+            stats.cancelled,
+        ),
+        Sample::counter(
+            "wapbridge_upstream_late_replies_total",
+            "Upstream replies nobody waited for any more.",
+            stats.late_replies,
+        ),
+        Sample::counter(
+            "wapbridge_connectionless_ignored_total",
+            "Datagrams on the connectionless port, not served yet.",
+            stats.connectionless_ignored,
+        ),
+        ended("acknowledged", stats.acknowledged),
+        ended("unacknowledged", stats.unacknowledged),
+        ended("aborted", stats.aborted),
+    ]);
+    for (protocol, encoding, value) in stats.syncml.requests() {
+        let name = match encoding {
+            Encoding::Wbxml => "wapbridge_syncml_wbxml_requests_total",
+            Encoding::Xml => "wapbridge_syncml_xml_requests_total",
+        };
+        let help = "SyncML requests in this notation, by protocol.";
+        all.push(Sample::counter(name, help, value).label("protocol", protocol.label()));
+    }
+    for (code, value) in stats.syncml.alerts() {
+        let help = "SyncML Alert codes in both directions.";
+        all.push(Sample::counter("wapbridge_syncml_alerts_total", help, value).label("code", code));
+    }
+    for (class, value) in stats.syncml.statuses() {
+        let help = "SyncML Status codes in both directions, by class.";
+        all.push(
+            Sample::counter("wapbridge_syncml_statuses_total", help, value).label("class", class),
+        );
+    }
+    let translated = |what, value| {
+        Sample::counter(
+            "wapbridge_translations_total",
+            "SyncML messages of routes that translate.",
+            value,
+        )
+        .label("outcome", what)
+    };
+    all.extend([
+        translated("request", stats.content.requests),
+        translated("reply", stats.content.replies),
+        translated("second_try", stats.content.second_tries),
+        translated("sealed", stats.content.sealed),
+        translated("untranslatable", stats.content.untranslatable),
+        translated("too_large", stats.content.too_large),
+    ]);
+    for (problem, value) in stats.problems.iter() {
+        let name = "wapbridge_problems_total";
+        let help = "Requests the gateway answered by itself, by why.";
+        all.push(Sample::counter(name, help, value).label("problem", problem.label()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_has_one_name_and_label_to_itself() {
+        let all = samples(&Stats::default(), &ShellStats::default());
+        let mut seen = std::collections::HashSet::new();
+        for sample in &all {
+            assert!(
+                seen.insert(sample.identity()),
+                "{:?} twice",
+                sample.identity()
+            );
+            assert_eq!(sample.is_counter(), sample.identity().0.ends_with("_total"));
+        }
+    }
+}

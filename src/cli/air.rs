@@ -1,0 +1,201 @@
+//! A handset on a real socket: what the tools use to talk to a gateway.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+
+use crate::handset::{Config, Event, Handset, Reply, Request};
+use crate::server::clock::{self, Clock};
+use crate::time::Instant;
+use crate::wdp::Peer;
+use crate::wtp;
+
+/// A handset, its socket and its clock.
+pub(super) struct Air {
+    socket: UdpSocket,
+    clock: Clock,
+    handset: Handset,
+    peer: Peer,
+    watcher: Option<Watcher>,
+    received: Vec<u8>,
+    sent: Vec<u8>,
+}
+
+/// Is shown every datagram: when, whether it came in, its octets.
+pub(super) type Watcher = Box<dyn FnMut(Instant, Direction, &[u8]) + Send>;
+
+/// Which way a datagram went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From the gateway.
+    In,
+    /// To the gateway.
+    Out,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AirError {
+    /// The socket failed.
+    #[error("the socket failed: {0}")]
+    Socket(#[from] io::Error),
+    /// Nothing came in time.
+    #[error(
+        "no answer within {0:?}; is there a gateway at this address, and does a firewall let UDP pass?"
+    )]
+    Silence(Duration),
+    /// The session was refused.
+    #[error("the gateway refused the session with status {0}")]
+    Refused(u16),
+    /// The session or the request ended without an answer.
+    #[error("{0}")]
+    Failed(#[from] crate::handset::Failure),
+    /// The gateway ended the session.
+    #[error("the gateway ended the session")]
+    Disconnected,
+}
+
+impl Air {
+    /// A handset that talks to `gateway` from a port of its own.
+    pub(super) async fn open(gateway: SocketAddr, config: Config) -> io::Result<Self> {
+        let any: SocketAddr = if gateway.is_ipv4() {
+            (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
+        } else {
+            (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+        };
+        let socket = UdpSocket::bind(any).await?;
+        socket.connect(gateway).await?;
+        let peer = Peer::new(gateway, socket.local_addr()?);
+        let clock = Clock::start();
+        Ok(Self {
+            handset: Handset::new(config, peer, clock::seed()?, clock.now()),
+            socket,
+            clock,
+            peer,
+            watcher: None,
+            received: vec![0; 64 * 1024],
+            sent: Vec::new(),
+        })
+    }
+
+    /// Shows every datagram to `watcher`.
+    pub(super) fn watched(mut self, watcher: Watcher) -> Self {
+        self.watcher = Some(watcher);
+        self
+    }
+
+    /// Sets up a session.
+    pub(super) async fn connect(&mut self, patience: Duration) -> Result<(), AirError> {
+        self.handset.connect(self.clock.now());
+        match self.event(patience).await? {
+            Event::Connected(_) => Ok(()),
+            Event::Refused(status) => Err(AirError::Refused(status)),
+            Event::ConnectFailed(failure) => Err(failure.into()),
+            _ => Err(AirError::Disconnected),
+        }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub(super) async fn request(
+        &mut self,
+        request: &Request<'_>,
+        patience: Duration,
+    ) -> Result<Reply, AirError> {
+        let ticket = self.handset.request(self.clock.now(), request);
+        loop {
+            match self.event(patience).await? {
+                Event::Replied(answered, reply) if answered == ticket => return Ok(reply),
+                Event::Failed(failed, failure) if failed == ticket => return Err(failure.into()),
+                Event::Disconnected => return Err(AirError::Disconnected),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the session: says what the handset still has to say and does not wait for an answer.
+    pub(super) async fn disconnect(&mut self) -> io::Result<()> {
+        self.handset.disconnect(self.clock.now());
+        self.drain().await
+    }
+
+    /// The transaction layer's counters.
+    pub(super) const fn stats(&self) -> &wtp::Stats {
+        self.handset.stats()
+    }
+
+    /// Stays on the air for a while without wanting anything, to repeat a lost acknowledgement.
+    pub(super) async fn linger(&mut self, time: Duration) -> Result<(), AirError> {
+        let until = self.clock.now() + time;
+        while !self.handset.is_idle() && self.turn(until).await? {}
+        Ok(())
+    }
+
+    /// Runs until something happens.
+    async fn event(&mut self, patience: Duration) -> Result<Event, AirError> {
+        let until = self.clock.now() + patience;
+        loop {
+            self.drain().await?;
+            if let Some(event) = self.handset.poll_event() {
+                return Ok(event);
+            }
+            if !self.turn(until).await? {
+                return Err(AirError::Silence(patience));
+            }
+        }
+    }
+
+    /// Waits for a datagram or a timer and handles it; false when `until` came first.
+    async fn turn(&mut self, until: Instant) -> Result<bool, AirError> {
+        if self.clock.now() >= until {
+            return Ok(false);
+        }
+        let wake = self
+            .handset
+            .poll_timeout()
+            .map_or(until, |at| at.min(until));
+        tokio::select! {
+            received = self.socket.recv(&mut self.received) => match received {
+                Ok(len) => {
+                    let now = self.clock.now();
+                    let octets = self.received.get(..len).unwrap_or_default();
+                    if let Some(watcher) = &mut self.watcher {
+                        watcher(now, Direction::In, octets);
+                    }
+                    self.handset.handle_datagram(now, self.peer, octets);
+                }
+                // Nobody listens there yet, or not any more: retransmission is our answer to that.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            },
+            () = tokio::time::sleep_until(self.clock.system(wake).into()) => {
+                self.handset.handle_timeout(self.clock.now());
+            }
+        }
+        self.drain().await?;
+        Ok(true)
+    }
+
+    async fn drain(&mut self) -> io::Result<()> {
+        loop {
+            self.sent.clear();
+            if self.handset.poll_transmit(&mut self.sent).is_none() {
+                return Ok(());
+            }
+            if let Some(watcher) = &mut self.watcher {
+                watcher(self.clock.now(), Direction::Out, &self.sent);
+            }
+            match self.socket.send(&self.sent).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// How long a refusal by the host is looked at before listening again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,93 @@
+//! The command line.
+
+mod air;
+mod check;
+mod demo;
+pub mod log;
+mod packet;
+mod relay;
+mod request;
+mod route;
+mod serve;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{DEFAULT_FILE, Report, Settings};
+
+/// A WAP gateway: WSP over WTP over UDP from legacy handsets, HTTPS to the sync server.
+#[derive(Debug, Parser)]
+#[command(name = "wapbridge", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Post(request::Post),
+    Get(request::Get),
+    Demo(demo::Demo),
+    Route(route::Route),
+}
+
+/// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
+/// itself was wrong.
+#[must_use]
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Post(post) => post.run(),
+        Command::Get(get) => get.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Route(route) => route.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Loads the configuration the operator named, or the one in the working directory.
+fn load(file: Option<&Path>) -> Result<(PathBuf, Settings), Report> {
+    let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
+    if file.is_none() && !path.exists() {
+        return Err(Report::unreadable(
+            DEFAULT_FILE,
+            "there is none in the working directory",
+            "name the configuration file, or start one with:\n\n\
+             [[route]]\n\
+             match    = \"http://sync.example.com/\"            # what handsets ask for\n\
+             upstream = \"https://sync.internal.example:8443/\" # where that is",
+        ));
+    }
+    Settings::load(path).map(|settings| (path.to_owned(), settings))
+}
+
+fn complain(error: &anyhow::Error) {
+    match error.downcast_ref::<Report>() {
+        Some(report) => {
+            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let colours = std::io::stderr().is_terminal() && !no_colour;
+            eprintln!("{}", report.render(colours));
+        }
+        None => eprintln!("error: {error:#}"),
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wapbridge demo                                 see the whole chain work, on this machine alone
+  wapbridge check /etc/wapbridge.toml            check a configuration
+  wapbridge serve --config /etc/wapbridge.toml   run the gateway
+  wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
+  wapbridge route http://sync.example.com/       tell where a request would go";

@@ -1,0 +1,119 @@
+//! `wapbridge serve`: the gateway itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::admin::metrics::Metrics;
+use crate::admin::{self, Phase, Readiness};
+use crate::config::Settings;
+use crate::server::{self, Config, Published, Server};
+use crate::wdp::Service;
+
+/// Run the gateway.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {
+    /// The configuration. Default: wapbridge.toml in the working directory.
+    #[arg(long, short, value_name = "FILE", env = "WAPBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Serve {
+    /// Runs until SIGTERM or SIGINT, then drains and returns.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let (path, settings) = super::load(self.config.as_deref())?;
+        super::log::init(&settings.log);
+        info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(run(settings))
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let readiness = Readiness::default();
+    let metrics = Metrics::install();
+    for address in &settings.admin.listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("[admin]: cannot listen on {address}"))?;
+        info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
+        tokio::spawn(admin::serve(
+            listener,
+            readiness.clone(),
+            metrics.clone(),
+            std::future::pending(),
+        ));
+    }
+
+    let server = Server::start(Config {
+        connection_mode: settings.listen.connection_mode.clone(),
+        connectionless: settings.listen.connectionless.clone(),
+        shards: settings.listen.shards,
+        gateway: Arc::new(settings.core()),
+        tls: settings.tls.clone(),
+    })?;
+    for (service, address) in server.addresses() {
+        match service {
+            Service::ConnectionMode => info!(%address, "listening for WSP over WTP"),
+            Service::Connectionless => {
+                warn!(%address, "listening for connectionless WSP, which this version does not answer yet");
+            }
+        }
+    }
+    tokio::spawn(publish(server.watch(), metrics));
+    readiness.set(Phase::Ready);
+    info!("ready");
+
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: draining"),
+        _ = interrupt.recv() => info!("SIGINT: draining"),
+    }
+    readiness.set(Phase::Draining);
+    tokio::select! {
+        quiet = server.drain(DRAIN_TIMEOUT) => {
+            if !quiet {
+                warn!("some exchanges were still under way after {DRAIN_TIMEOUT:?}");
+            }
+        }
+        // A second signal means now.
+        _ = terminate.recv() => warn!("SIGTERM again: stopping at once"),
+        _ = interrupt.recv() => warn!("SIGINT again: stopping at once"),
+    }
+    server.stop();
+    info!("stopped");
+    Ok(())
+}
+
+/// Gives the shards' counters their names, once a second.
+async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        let shown: Vec<Published> = shards.iter().map(|shard| *shard.borrow()).collect();
+        let (stats, shell) = server::total(&shown);
+        metrics.publish(&admin::samples(&stats, &shell));
+    }
+}
+
+/// How long exchanges under way may take to finish after SIGTERM.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+const EXAMPLES: &str = "\
+SIGTERM and SIGINT drain: nothing new is taken in, what is under way may finish for 10 s. A second signal stops at once.
+
+Examples:
+  wapbridge serve                              use ./wapbridge.toml
+  wapbridge serve --config /etc/wapbridge.toml
+  RUST_LOG=debug wapbridge serve               one line per transaction event";

@@ -1,0 +1,131 @@
+//! `[wtp]`, `[wsp]` and `[limits]`: the settings of the protocol layers, each documented where it is obeyed.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::section::Section;
+use super::value::{Size, Value, Wrong, one_of};
+use crate::gateway::Limits;
+use crate::wsp::session;
+use crate::wtp;
+
+/// `[wtp]`. A bearer's profile gives the defaults, single keys override it.
+pub(super) fn read_wtp(section: &Section<'_, '_>) -> wtp::Config {
+    let Bearer(profile) = section.or("bearer", Bearer(wtp::Config::ip));
+    let base = profile();
+    let pause = |key, base| section.within(key, SHORTEST_PAUSE..=LONGEST_PAUSE, base);
+    wtp::Config {
+        base_ack: pause("base_ack", base.base_ack),
+        short_ack: pause("short_ack", base.short_ack),
+        long_ack: pause("long_ack", base.long_ack),
+        base_retry: pause("base_retry", base.base_retry),
+        short_retry: pause("short_retry", base.short_retry),
+        long_retry: pause("long_retry", base.long_retry),
+        group_retry: pause("group_retry", base.group_retry),
+        wait_timeout: pause("wait_timeout", base.wait_timeout),
+        max_retransmissions: section.within(
+            "max_retransmissions",
+            0..=32,
+            base.max_retransmissions,
+        ),
+        segment_size: section.within("segment_size", 64..=8_192, base.segment_size),
+        send_group: section.within("send_group", 64..=1 << 20, base.send_group),
+        unannounced_group: section.within(
+            "unannounced_group",
+            64..=1 << 20,
+            base.unannounced_group,
+        ),
+        // Packets may live in the network for minutes; what is forgotten sooner is taken for new.
+        tid_lifetime: section.within(
+            "tid_lifetime",
+            Duration::from_secs(30)..=Duration::from_secs(3600),
+            base.tid_lifetime,
+        ),
+        verify_new_peers: section.or("verify_new_peers", base.verify_new_peers),
+        ..base
+    }
+}
+
+/// `[wsp]`.
+pub(super) fn read_wsp(section: &Section<'_, '_>) -> session::Config {
+    let base = session::Config::default();
+    session::Config {
+        max_methods: section.within("max_methods", 1..=255, base.max_methods),
+        idle_timeout: section.within(
+            "idle_timeout",
+            Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600),
+            base.idle_timeout,
+        ),
+        ..base
+    }
+}
+
+/// `[limits]`: the bounds of all layers, in one place for operators.
+pub(super) fn read_limits(
+    section: &Section<'_, '_>,
+    wtp: wtp::Config,
+    wsp: session::Config,
+) -> (wtp::Config, session::Config, Limits) {
+    let base = Limits::default();
+    let count = |key, base| section.within(key, 1..=100_000_000, base);
+    let Size(max_message) = section.within(
+        "max_message",
+        Size(SMALLEST_MESSAGE)..=Size(64 << 20),
+        Size(wtp.max_message),
+    );
+    let Size(max_reassembly) = section.within(
+        "max_reassembly",
+        Size(max_message)..=Size(2 << 30),
+        Size(wtp.max_reassembly.max(max_message)),
+    );
+    let max_sdu = u32::try_from(max_message).unwrap_or(u32::MAX);
+    let wtp = wtp::Config {
+        max_message,
+        max_reassembly,
+        max_transactions: count("max_transactions", wtp.max_transactions),
+        max_transactions_per_peer: section.within(
+            "max_transactions_per_peer",
+            1..=10_000,
+            wtp.max_transactions_per_peer,
+        ),
+        ..wtp
+    };
+    let wsp = session::Config {
+        max_sessions: count("max_sessions", wsp.max_sessions),
+        max_server_sdu: max_sdu,
+        max_client_sdu: max_sdu,
+        ..wsp
+    };
+    let limits = Limits {
+        max_exchanges: count("max_exchanges", base.max_exchanges),
+        ..base
+    };
+    (wtp, wsp, limits)
+}
+
+/// A profile of timers, by the bearer's name.
+#[derive(Clone, Copy)]
+struct Bearer(fn() -> wtp::Config);
+
+impl Value for Bearer {
+    const EXPECTED: &'static str = "\"ip\", \"circuit-switched\", \"ussd\" or \"sms\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(
+            value,
+            &[
+                ("ip", Self(wtp::Config::ip)),
+                ("circuit-switched", Self(wtp::Config::circuit_switched)),
+                ("ussd", Self(wtp::Config::ussd)),
+                ("sms", Self(wtp::Config::sms)),
+            ],
+        )
+    }
+}
+
+/// A timer of zero would send for ever; one of more than this is a slip of the pen.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Every WSP client takes 1400 octets (the default SDU size of WSP 8.3), so no message can be refused below.
+const SMALLEST_MESSAGE: usize = 1400;

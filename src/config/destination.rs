@@ -1,0 +1,123 @@
+//! Where a `[[route]]` sends what it takes.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::section::Section;
+use super::value::{Value, Wrong, text};
+use crate::route::{Address, Destination, Network, NotANetwork};
+
+/// Where a route leads, and the hosts there with their place in the file.
+pub(super) struct Leads {
+    pub(super) destination: Destination,
+    pub(super) hosts: Spanned<Vec<Address>>,
+    pub(super) allow_plaintext: bool,
+}
+
+/// Reads where a route leads, given what it matches; `None` if there is something wrong with it.
+pub(super) fn read(
+    section: &Section<'_, '_>,
+    prefixes: Option<&Spanned<Vec<Address>>>,
+) -> Option<Leads> {
+    if !section.has("upstream") {
+        section.missing(
+            "`upstream`",
+            "say where that is, as in `upstream = \"https://sync.internal.example/\"`",
+        );
+    }
+    let allow_plaintext = section.or("allow_plaintext", false);
+    let networks = section.list::<Network>("allow_addresses");
+    let upstreams = section.list::<Upstream>("upstream")?;
+    let at = upstreams.span();
+    let invalid = |label: &str, help: &str| {
+        section.invalid("upstream", at.clone(), Wrong::new(label, help));
+    };
+
+    let mut hosts = Vec::new();
+    for upstream in upstreams.get_ref() {
+        match upstream {
+            Upstream::Host(host) => hosts.push(host.clone()),
+            Upstream::AsRequested if upstreams.get_ref().len() == 1 => {}
+            Upstream::AsRequested => {
+                invalid("\"as-requested\" beside a host", "choose one of them");
+                return None;
+            }
+        }
+    }
+    let mut others = hosts.iter().cloned();
+    let destination = match others.next() {
+        Some(upstream) => {
+            if let Some(networks) = &networks {
+                let why = "a route with an `upstream` of its own may lead anywhere";
+                let help = "remove it: it is for `upstream = \"as-requested\"`";
+                section.invalid("allow_addresses", networks.span(), Wrong::new(why, help));
+            }
+            let fallbacks: Vec<_> = others.collect();
+            if !fallbacks.iter().all(|other| other.is_twin_of(&upstream)) {
+                invalid(
+                    "these differ in more than host and port",
+                    "the second and further ones stand in for the first: give them its scheme and path",
+                );
+            }
+            Destination::Fixed {
+                upstream,
+                fallbacks,
+            }
+        }
+        None => {
+            let Some(prefixes) = prefixes else {
+                invalid(
+                    "handsets could ask for anything anywhere",
+                    "name the hosts in `match`, or name an upstream",
+                );
+                return None;
+            };
+            hosts.clone_from(prefixes.get_ref());
+            let allow_addresses = networks.map(Spanned::into_inner).unwrap_or_default();
+            Destination::AsRequested {
+                allow_addresses: allow_addresses.into(),
+            }
+        }
+    };
+    if !allow_plaintext && !hosts.iter().all(Address::is_secure) {
+        invalid(
+            "this is not encrypted: anyone on the way can read and change what is synchronized",
+            "use https://, or add `allow_plaintext = true` to this route if that is all right",
+        );
+    }
+    Some(Leads {
+        destination,
+        hosts: Spanned::new(at, hosts),
+        allow_plaintext,
+    })
+}
+
+/// One value of `upstream`.
+enum Upstream {
+    Host(Address),
+    AsRequested,
+}
+
+impl Value for Upstream {
+    const EXPECTED: &'static str = Address::EXPECTED;
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match text::<Self>(value)? {
+            "as-requested" => Ok(Self::AsRequested),
+            _ => Address::read(value).map(Self::Host),
+        }
+    }
+}
+
+impl Value for Network {
+    const EXPECTED: &'static str = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        text::<Self>(value)?.parse().map_err(|error: NotANetwork| {
+            Wrong::new(
+                format!("this {error}"),
+                format!("expected {}", Self::EXPECTED),
+            )
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! The configuration: one TOML file, read once, checked whole.
+//!
+//! Each setting has one home: the `Config` or `Settings` struct of the layer that obeys it, where its meaning
+//! and its default are documented. To add a key, add the field there and one line where its section is
+//! read; to add a section, one line in `Settings::read`. Unknown keys, wrong types and the report follow.
+
+mod core;
+mod destination;
+mod listen;
+mod log;
+mod origin;
+mod report;
+mod routes;
+mod section;
+mod suggest;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, Error};
+
+pub use listen::{AdminSettings, ListenSettings};
+pub use log::{LogFormat, LogSettings};
+pub use report::{Problem, Report};
+
+use crate::gateway::{self, Limits};
+use crate::route::Routes;
+use crate::upstream::{Tls, TlsError, TlsSettings};
+use crate::wsp::session;
+use crate::wtp;
+use report::Problems;
+use section::Section;
+use value::Wrong;
+
+/// The file looked for in the working directory when none is named.
+pub const DEFAULT_FILE: &str = "wapbridge.toml";
+
+/// A configuration that needs no more checking.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[listen]`: where handsets reach us.
+    pub listen: ListenSettings,
+    /// `[admin]`: where operators and monitoring reach us.
+    pub admin: AdminSettings,
+    /// `[[route]]`: what goes where.
+    pub routes: Arc<Routes>,
+    /// `[tls]`: whom to trust; certificates are loaded.
+    pub tls: Tls,
+    /// `[log]`: what to log, and how.
+    pub log: LogSettings,
+    /// `[wtp]`: timers and sizes of transactions.
+    pub wtp: wtp::Config,
+    /// `[wsp]`: what sessions may agree on.
+    pub wsp: session::Config,
+    /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// Reads and checks the file at `path`, and the files it names.
+    ///
+    /// # Errors
+    ///
+    /// A [`Report`] of everything that is wrong.
+    pub fn load(path: &Path) -> Result<Self, Report> {
+        let name = path.display().to_string();
+        let source = std::fs::read_to_string(path).map_err(|error| {
+            let help = if error.kind() == std::io::ErrorKind::NotFound {
+                "start from deploy/wapbridge.toml, or from the five lines in the README"
+            } else {
+                ""
+            };
+            Report::unreadable(&name, &error.to_string(), help)
+        })?;
+        let directory = path.parent().unwrap_or_else(|| Path::new(""));
+        Self::parse(&source, &name, directory)
+    }
+
+    /// Checks the text of a configuration. `name` is what reports call it; the files it names are looked
+    /// for in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Report`] of everything that is wrong.
+    pub fn parse(source: &str, name: &str, directory: &Path) -> Result<Self, Report> {
+        let (table, syntax) = DeTable::parse_recoverable(source);
+        let problems = Problems::default();
+        let settings = Self::read(Section::root(table.into_inner(), &problems), directory);
+        let mut problems = problems.into_vec();
+        if !syntax.is_empty() {
+            // What the parser made of the rest is guesswork near a syntax error; tell what stands apart.
+            let broken: Vec<usize> = syntax.iter().map(|error| line(source, error)).collect();
+            problems.retain(|problem| {
+                let line = line_at(source, problem.at.start);
+                problem.at.start > 0 && !broken.contains(&line)
+            });
+            problems.extend(syntax.iter().map(syntax_problem));
+        }
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            _ => Err(Report::new(name, source, problems)),
+        }
+    }
+
+    /// The part of the settings that the core is built with.
+    #[must_use]
+    pub fn core(&self) -> gateway::Config {
+        gateway::Config {
+            wtp: self.wtp.clone(),
+            wsp: self.wsp.clone(),
+            limits: self.limits,
+            routes: Arc::clone(&self.routes),
+        }
+    }
+
+    /// Reads every section. Mistakes go to the section's problems; `None` means there was one that leaves
+    /// nothing to go on with.
+    fn read(file: Section<'_, '_>, directory: &Path) -> Option<Self> {
+        let listen = ListenSettings::read(&file.section("listen"));
+        let admin = AdminSettings::read(&file.section("admin"));
+        let log = LogSettings::read(&file.section("log"));
+        let mut tls = read_tls(&file.section("tls"), directory);
+        let wtp = core::read_wtp(&file.section("wtp"));
+        let wsp = core::read_wsp(&file.section("wsp"));
+        let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
+        let has_routes = file.has("route");
+        let routes = file.sections("route");
+        if !has_routes {
+            file.problem(Problem {
+                title: "there is no [[route]]".to_owned(),
+                at: 0..0,
+                label: "handsets could ask for nothing".to_owned(),
+                related: None,
+                help: "add at least:\n[[route]]\nmatch = \"http://sync.example.com/\"\n\
+                       upstream = \"https://sync.internal.example/\""
+                    .to_owned(),
+            });
+        }
+        let routes = Arc::new(routes::read(&routes, &listen, directory, &mut tls));
+        Some(Self {
+            listen,
+            admin,
+            routes,
+            tls: tls?,
+            log,
+            wtp,
+            wsp,
+            limits,
+        })
+    }
+}
+
+fn read_tls(section: &Section<'_, '_>, directory: &Path) -> Option<Tls> {
+    let ca_files = section.spanned::<Vec<PathBuf>>("ca_file");
+    let at = ca_files.as_ref().map(Spanned::span);
+    let ca_files = ca_files.map(Spanned::into_inner).unwrap_or_default();
+    let settings = TlsSettings {
+        ca_files: ca_files.iter().map(|file| directory.join(file)).collect(),
+    };
+    let error = match Tls::load(&settings) {
+        Ok(tls) => return Some(tls),
+        Err(error) => error,
+    };
+    let help = match error {
+        TlsError::File { .. } => {
+            "ca_file names PEM certificates, relative to the directory of this file"
+        }
+        TlsError::NoRoots => {
+            "install the system's certificates (package ca-certificates), or set ca_file in [tls]"
+        }
+    };
+    let at = at.or_else(|| section.at()).unwrap_or(0..0);
+    section.invalid("ca_file", at, Wrong::new(error.to_string(), help));
+    None
+}
+
+fn syntax_problem(error: &Error) -> Problem {
+    Problem {
+        title: "this is not TOML".to_owned(),
+        at: error.span().unwrap_or(0..0),
+        label: error
+            .message()
+            .trim_end_matches(", expected nothing")
+            .to_owned(),
+        related: None,
+        help: String::new(),
+    }
+}
+
+fn line(source: &str, error: &Error) -> usize {
+    line_at(source, error.span().map_or(0, |span| span.start))
+}
+
+fn line_at(source: &str, offset: usize) -> usize {
+    source
+        .bytes()
+        .take(offset)
+        .filter(|octet| *octet == b'\n')
+        .count()
+}

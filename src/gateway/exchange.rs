@@ -1,0 +1,156 @@
+//! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
+
+use hashbrown::HashMap;
+use slab::Slab;
+
+use crate::gateway::content::Content;
+use crate::gateway::fetch::RequestId;
+use crate::gateway::record::ExchangeRecord;
+use crate::random::Hasher;
+use crate::time::{Instant, Wakeups};
+use crate::wsp::header::EncodingVersion;
+use crate::wsp::method::MethodId;
+
+/// One WSP method and what is being done about it.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) method: MethodId,
+    pub(super) state: State,
+    /// The HTTP method, which decides what a reply looks like.
+    pub(super) verb: http::Method,
+    pub(super) encoding: EncodingVersion,
+    /// Octets a reply SDU may have.
+    pub(super) max_reply: Option<usize>,
+    pub(super) content: Content,
+    /// Whom the request went to.
+    pub(super) origin: Option<http::uri::Authority>,
+    pub(super) record: ExchangeRecord,
+}
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The origin's answer, until this moment.
+    Fetching { deadline: Instant },
+    /// The handset's last acknowledgement.
+    Replying,
+}
+
+/// The exchanges of one gateway.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    slots: Slab<(u32, Exchange)>,
+    by_method: HashMap<MethodId, RequestId, Hasher>,
+    deadlines: Wakeups,
+    next_generation: u32,
+    fetching: usize,
+}
+
+impl Exchanges {
+    /// None yet.
+    pub(super) fn new(hasher: Hasher) -> Self {
+        Self {
+            slots: Slab::new(),
+            by_method: HashMap::with_hasher(hasher),
+            deadlines: Wakeups::new(),
+            next_generation: 0,
+            fetching: 0,
+        }
+    }
+
+    /// Takes one in and names it.
+    pub(super) fn insert(&mut self, exchange: Exchange) -> RequestId {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let method = exchange.method;
+        let state = exchange.state;
+        let slot = self.slots.insert((self.next_generation, exchange));
+        let id = RequestId {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            generation: self.next_generation,
+        };
+        self.by_method.insert(method, id);
+        if let State::Fetching { deadline } = state {
+            self.fetching += 1;
+            self.deadlines.schedule(deadline, slot);
+        }
+        id
+    }
+
+    /// The exchange, while its answer is still wanted.
+    pub(super) fn fetching(&mut self, id: RequestId) -> Option<&mut Exchange> {
+        let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
+        (*generation == id.generation && exchange.state != State::Replying).then_some(exchange)
+    }
+
+    /// The exchange asks its origin once more: under a new name and until a new deadline.
+    pub(super) fn renew(&mut self, id: RequestId, deadline: Instant) -> Option<RequestId> {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let renewed = RequestId {
+            generation: self.next_generation,
+            ..id
+        };
+        let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
+        if *generation != id.generation {
+            return None;
+        }
+        *generation = renewed.generation;
+        exchange.state = State::Fetching { deadline };
+        self.by_method.insert(exchange.method, renewed);
+        self.deadlines.schedule(deadline, id.slot as usize);
+        Some(renewed)
+    }
+
+    /// The answer is with the transaction layer; only the handset's acknowledgement is missing.
+    pub(super) fn replying(&mut self, id: RequestId) {
+        if let Some(exchange) = self.fetching(id) {
+            exchange.state = State::Replying;
+            self.fetching -= 1;
+        }
+    }
+
+    /// Takes out the exchange of a method that is over.
+    pub(super) fn remove(&mut self, method: MethodId) -> Option<(RequestId, Exchange)> {
+        let id = self.by_method.remove(&method)?;
+        let (_, exchange) = self.slots.try_remove(id.slot as usize)?;
+        if exchange.state != State::Replying {
+            self.fetching -= 1;
+        }
+        Some((id, exchange))
+    }
+
+    /// An exchange whose deadline has passed while it waits for the origin.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<RequestId> {
+        while let Some(slot) = self.deadlines.pop_due(now) {
+            let Some((generation, exchange)) = self.slots.get(slot) else {
+                continue;
+            };
+            let State::Fetching { deadline } = exchange.state else {
+                continue;
+            };
+            if deadline > now {
+                self.deadlines.schedule(deadline, slot);
+                continue;
+            }
+            return Some(RequestId {
+                slot: u32::try_from(slot).unwrap_or(u32::MAX),
+                generation: *generation,
+            });
+        }
+        None
+    }
+
+    /// The next moment an exchange may be due.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Exchanges that wait for an origin.
+    pub(super) const fn in_flight(&self) -> usize {
+        self.fetching
+    }
+
+    /// Exchanges in all.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+}

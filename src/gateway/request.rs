@@ -1,0 +1,139 @@
+//! WSP to HTTP: what a handset asks for becomes what the origin is asked. Pure functions.
+
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VIA};
+
+use crate::gateway::answer::Problem;
+use crate::wsp::header::{self, CodePage, Field, FieldError};
+use crate::wsp::method::Invocation;
+use crate::wsp::pdu;
+
+/// The HTTP method of a WSP one (WSP 8.2.3, table 34).
+pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Problem> {
+    Ok(match invocation.method {
+        pdu::Method::GET => http::Method::GET,
+        pdu::Method::OPTIONS => http::Method::OPTIONS,
+        pdu::Method::HEAD => http::Method::HEAD,
+        pdu::Method::DELETE => http::Method::DELETE,
+        pdu::Method::TRACE => http::Method::TRACE,
+        pdu::Method::POST => http::Method::POST,
+        pdu::Method::PUT => http::Method::PUT,
+        _ => {
+            let name = invocation
+                .extended
+                .as_deref()
+                .ok_or(Problem::UnknownMethod)?;
+            http::Method::from_bytes(name.as_bytes()).map_err(|_| Problem::UnknownMethod)?
+        }
+    })
+}
+
+/// The HTTP fields of an invocation: the session's, overridden name by name by the method's own, without
+/// what belongs to this hop, with `Via` and, if the handset named no types, an `Accept` of everything.
+pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
+    let mut own = HeaderMap::new();
+    let mut fields = invocation.headers.as_ref();
+    if invocation.body.is_some() && !fields.is_empty() {
+        let (content_type, rest) =
+            header::decode_content_type(fields).map_err(|_| Problem::BadRequest)?;
+        if !content_type.is_empty() {
+            let content_type =
+                HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
+            own.insert(CONTENT_TYPE, content_type);
+        }
+        fields = rest;
+    }
+    collect(fields, &invocation.pages, &mut own, |_| true)?;
+
+    let mut all = HeaderMap::new();
+    collect(
+        &invocation.session_headers,
+        &invocation.pages,
+        &mut all,
+        |name| !own.contains_key(name),
+    )?;
+    let mut name = None;
+    for (next, value) in own {
+        name = next.or(name);
+        if let Some(name) = &name {
+            all.append(name, value);
+        }
+    }
+
+    drop_hop_by_hop(&mut all);
+    if !all.contains_key(ACCEPT) {
+        all.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    all.append(VIA, HeaderValue::from_static(VIA_VALUE));
+    Ok(all)
+}
+
+/// Decodes a block of WSP fields into HTTP ones.
+///
+/// A field whose value makes no sense, or whose number nobody assigned, is left out: handsets have odd
+/// ones, and the request is worth more than the field. A block that cannot be read to its end is an error,
+/// and so is a page that was not agreed on (the client gets a 400).
+fn collect(
+    block: &[u8],
+    pages: &[CodePage],
+    into: &mut HeaderMap,
+    wanted: impl Fn(&HeaderName) -> bool,
+) -> Result<(), Problem> {
+    for field in header::fields(block, pages) {
+        let Field { name, value } = match field {
+            Ok(field) => field,
+            Err(FieldError::Value(_) | FieldError::Unassigned(_)) => continue,
+            Err(FieldError::Malformed(_) | FieldError::Page { .. }) => {
+                return Err(Problem::BadRequest);
+            }
+        };
+        let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(&value),
+        ) else {
+            continue;
+        };
+        if wanted(&name) {
+            into.append(name, value);
+        }
+    }
+    Ok(())
+}
+
+/// Removes what one hop says to the next: the list of HTTP, the fields `Connection` names, WSP's own
+/// (WSP 8.4.4), and the framing, which is the HTTP client's business.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .collect();
+    for name in named.iter().filter(|name| **name != CONTENT_TYPE) {
+        headers.remove(name);
+    }
+    for name in THIS_HOP {
+        headers.remove(*name);
+    }
+}
+
+/// Fields that never leave the gateway towards the origin, in lower case.
+const THIS_HOP: &[&str] = &[
+    "connection",
+    "content-length",
+    "encoding-version",
+    "expect",
+    "host",
+    "keep-alive",
+    "profile",
+    "profile-diff",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-wap-tod",
+];
+
+/// How the gateway names itself to both sides (RFC 9110 7.6.3).
+pub(super) const VIA_VALUE: &str = "WSP/1.0 wapbridge";

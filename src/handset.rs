@@ -1,0 +1,412 @@
+//! The other end: a handset's WSP client, also without I/O.
+//!
+//! The command-line tools, the demo, the load generator and the simulator are all this one struct. It is
+//! driven like the gateway's core: primitives and `handle_*` in, `poll_*` out.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use crate::random::{Hasher, Random};
+use crate::time::Instant;
+use crate::wdp::{Peer, Transmit};
+use crate::wsp::capability::{self, Capabilities};
+use crate::wsp::header::{self, EncodingVersion};
+use crate::wsp::pdu::{self, Method, Pdu};
+use crate::wsp::{AbortReason, status};
+use crate::wtp::{self, Class, Endpoint, Handle};
+
+/// What a handset is like.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Its transaction layer.
+    pub wtp: wtp::Config,
+    /// What it asks for in its Connect; `None` asks for nothing at all, as the simplest handsets do.
+    pub capabilities: Option<Capabilities>,
+    /// Its session headers, as HTTP names and values.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Names one request of one handset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// GET, POST and so on.
+    pub method: Method,
+    /// The absolute URI.
+    pub uri: &'a str,
+    /// Headers besides the session's. A `Content-Type` among them goes where WSP wants it.
+    pub headers: &'a [(String, String)],
+    /// The body of methods that carry one.
+    pub body: &'a [u8],
+}
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status, as HTTP numbers it.
+    pub status: u16,
+    /// The content type.
+    pub content_type: String,
+    /// The other headers, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The session is up.
+    Connected(Capabilities),
+    /// The session was refused with a status.
+    Refused(u16),
+    /// The session could not be set up.
+    ConnectFailed(Failure),
+    /// A request was answered.
+    Replied(Ticket, Reply),
+    /// A request ended without an answer.
+    Failed(Ticket, Failure),
+    /// The gateway ended the session.
+    Disconnected,
+}
+
+/// Why something ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The gateway aborted the transaction with a WSP reason.
+    #[error("the gateway aborted it: {0}")]
+    Aborted(AbortReason),
+    /// The transaction layer gave up, or the gateway's did.
+    #[error("{0}")]
+    Transaction(wtp::AbortReason),
+    /// What came is no answer to this.
+    #[error("the gateway's answer cannot be read")]
+    Malformed,
+    /// There is no session to use.
+    #[error("there is no session")]
+    NoSession,
+}
+
+/// A handset.
+#[derive(Debug)]
+pub struct Handset {
+    config: Config,
+    peer: Peer,
+    wtp: Endpoint,
+    session: Option<u32>,
+    connecting: Option<Handle>,
+    requests: HashMap<Handle, Ticket, Hasher>,
+    events: VecDeque<Event>,
+    next_ticket: u64,
+}
+
+impl Handset {
+    /// A handset that talks over `peer`: `remote` is the gateway.
+    #[must_use]
+    pub fn new(config: Config, peer: Peer, seed: u64, now: Instant) -> Self {
+        Self {
+            wtp: Endpoint::new(config.wtp.clone(), seed, now),
+            config,
+            peer,
+            session: None,
+            connecting: None,
+            requests: HashMap::with_hasher(Random::new(seed).hasher()),
+            events: VecDeque::new(),
+            next_ticket: 0,
+        }
+    }
+
+    /// S-Connect.req.
+    pub fn connect(&mut self, now: Instant) {
+        let mut capabilities = Vec::new();
+        if let Some(wanted) = &self.config.capabilities {
+            capability::encode_request(wanted, &mut capabilities);
+        }
+        let mut headers = Vec::new();
+        for (name, value) in &self.config.headers {
+            header::encode_field(ENCODING, name, value.as_bytes(), &mut headers);
+        }
+        let mut sdu = Vec::new();
+        Pdu::Connect(pdu::Connect {
+            version: pdu::VERSION,
+            capabilities: &capabilities,
+            headers: &headers,
+        })
+        .encode(&mut sdu);
+        self.connecting = self
+            .wtp
+            .invoke(now, self.peer, Class::Two, true, sdu.into())
+            .ok();
+        if self.connecting.is_none() {
+            self.events
+                .push_back(Event::ConnectFailed(Failure::NoSession));
+        }
+    }
+
+    /// S-MethodInvoke.req.
+    pub fn request(&mut self, now: Instant, request: &Request<'_>) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let content_type = request
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map_or("application/octet-stream", |(_, value)| value);
+        let with_body = request.method.has_body();
+        let mut headers = Vec::new();
+        if with_body {
+            header::encode_content_type(ENCODING, content_type, &mut headers);
+        }
+        for (name, value) in request.headers {
+            if !name.eq_ignore_ascii_case("content-type") {
+                header::encode_field(ENCODING, name, value.as_bytes(), &mut headers);
+            }
+        }
+        let uri = request.uri.as_bytes();
+        let method = request.method;
+        let mut sdu = Vec::with_capacity(uri.len() + headers.len() + request.body.len() + 8);
+        if with_body {
+            Pdu::Post(pdu::Post {
+                method,
+                uri,
+                headers: &headers,
+                data: request.body,
+            })
+            .encode(&mut sdu);
+        } else {
+            Pdu::Get(pdu::Get {
+                method,
+                uri,
+                headers: &headers,
+            })
+            .encode(&mut sdu);
+        }
+        match self
+            .wtp
+            .invoke(now, self.peer, Class::Two, true, sdu.into())
+        {
+            Ok(handle) => {
+                self.requests.insert(handle, ticket);
+            }
+            Err(_) => self
+                .events
+                .push_back(Event::Failed(ticket, Failure::NoSession)),
+        }
+        ticket
+    }
+
+    /// S-MethodAbort.req: the answer is no longer wanted.
+    pub fn abort(&mut self, now: Instant, ticket: Ticket) {
+        let found = self
+            .requests
+            .iter()
+            .find(|(_, other)| **other == ticket)
+            .map(|(handle, _)| *handle);
+        if let Some(handle) = found {
+            self.requests.remove(&handle);
+            self.wtp.abort(now, handle, AbortReason::PEERREQ.0);
+        }
+    }
+
+    /// S-Disconnect.req.
+    pub fn disconnect(&mut self, now: Instant) {
+        if let Some(session_id) = self.session.take() {
+            self.say(now, Pdu::Disconnect { session_id });
+        }
+    }
+
+    /// S-Suspend.req.
+    pub fn suspend(&mut self, now: Instant) {
+        if let Some(session_id) = self.session {
+            self.say(now, Pdu::Suspend { session_id });
+        }
+    }
+
+    /// S-Resume.req, from another address of ours.
+    pub fn resume(&mut self, now: Instant, peer: Peer) {
+        self.peer = peer;
+        let Some(session_id) = self.session else {
+            self.events
+                .push_back(Event::ConnectFailed(Failure::NoSession));
+            return;
+        };
+        let mut sdu = Vec::new();
+        Pdu::Resume(pdu::Resume {
+            session_id,
+            headers: &[],
+        })
+        .encode(&mut sdu);
+        self.connecting = self
+            .wtp
+            .invoke(now, self.peer, Class::Two, true, sdu.into())
+            .ok();
+    }
+
+    /// A datagram arrived.
+    pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8]) {
+        self.wtp.handle_datagram(now, peer, payload);
+        self.run(now);
+    }
+
+    /// The moment of [`poll_timeout`](Self::poll_timeout) has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.wtp.handle_timeout(now);
+        self.run(now);
+    }
+
+    /// Appends the next datagram to `buf`.
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.wtp.poll_transmit(buf)
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.wtp.poll_timeout()
+    }
+
+    /// The transaction layer's counters.
+    #[must_use]
+    pub const fn stats(&self) -> &wtp::Stats {
+        self.wtp.stats()
+    }
+
+    /// Whether the session is up.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether no transaction is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.wtp.transactions() == 0
+    }
+
+    /// Sends a class 0 PDU: once, unconfirmed.
+    fn say(&mut self, now: Instant, pdu: Pdu<'_>) {
+        let mut sdu = Vec::new();
+        pdu.encode(&mut sdu);
+        // A refusal means too many transactions; a lost class 0 PDU is nothing new to WSP.
+        let _ = self
+            .wtp
+            .invoke(now, self.peer, Class::Zero, false, sdu.into());
+    }
+
+    fn run(&mut self, now: Instant) {
+        while let Some(indication) = self.wtp.poll_indication() {
+            match indication {
+                wtp::Indication::Result { handle, data, .. } => {
+                    self.wtp.acknowledge(now, handle, &[]);
+                    self.result(handle, &data);
+                }
+                wtp::Indication::Abort { handle, reason, .. } => self.aborted(handle, reason),
+                wtp::Indication::Invoke {
+                    handle,
+                    class,
+                    data,
+                    ..
+                } => self.invoked(now, handle, class, &data),
+                wtp::Indication::InvokeConfirmed { .. }
+                | wtp::Indication::ResultConfirmed { .. }
+                | wtp::Indication::InvokeData { .. }
+                | wtp::Indication::ResultData { .. } => {}
+            }
+        }
+    }
+
+    /// TR-Result.ind.
+    fn result(&mut self, handle: Handle, data: &Bytes) {
+        let pdu = Pdu::decode(data);
+        let wanted = self.config.capabilities.clone().unwrap_or_default();
+        if self.connecting == Some(handle) {
+            self.connecting = None;
+            self.events.push_back(match pdu {
+                Ok(Pdu::ConnectReply(reply)) => {
+                    match capability::decode_reply(&wanted, reply.capabilities) {
+                        Ok(agreed) => {
+                            self.session = Some(reply.session_id);
+                            Event::Connected(agreed)
+                        }
+                        Err(_) => Event::ConnectFailed(Failure::Malformed),
+                    }
+                }
+                // The answer to a Resume is a Reply.
+                Ok(Pdu::Reply(reply))
+                    if self.session.is_some() && status::to_http(reply.status) == Some(200) =>
+                {
+                    Event::Connected(Capabilities::default())
+                }
+                Ok(Pdu::Reply(reply)) => {
+                    Event::Refused(status::to_http(reply.status).unwrap_or(500))
+                }
+                _ => Event::ConnectFailed(Failure::Malformed),
+            });
+        } else if let Some(ticket) = self.requests.remove(&handle) {
+            let reply = match pdu {
+                Ok(Pdu::Reply(reply)) => read_reply(data, &reply),
+                _ => None,
+            };
+            self.events.push_back(match reply {
+                Some(reply) => Event::Replied(ticket, reply),
+                None => Event::Failed(ticket, Failure::Malformed),
+            });
+        }
+    }
+
+    /// TR-Abort.ind.
+    fn aborted(&mut self, handle: Handle, reason: wtp::AbortReason) {
+        let failure = match reason {
+            wtp::AbortReason::User(octet) => Failure::Aborted(AbortReason(octet)),
+            other => Failure::Transaction(other),
+        };
+        if self.connecting == Some(handle) {
+            self.connecting = None;
+            self.events.push_back(Event::ConnectFailed(failure));
+        } else if let Some(ticket) = self.requests.remove(&handle) {
+            if failure == Failure::Aborted(AbortReason::DISCONNECT) {
+                self.session = None;
+            }
+            self.events.push_back(Event::Failed(ticket, failure));
+        }
+    }
+
+    /// TR-Invoke.ind: the gateway may end the session; a push is not wanted by this handset.
+    fn invoked(&mut self, now: Instant, handle: Handle, class: Class, data: &[u8]) {
+        match Pdu::decode(data) {
+            Ok(Pdu::Disconnect { session_id }) if self.session == Some(session_id) => {
+                self.session = None;
+                self.events.push_back(Event::Disconnected);
+            }
+            _ if class != Class::Zero => self.wtp.abort(now, handle, AbortReason::USERRFS.0),
+            _ => {}
+        }
+    }
+}
+
+fn read_reply(data: &Bytes, reply: &pdu::Reply<'_>) -> Option<Reply> {
+    let (content_type, rest) = header::decode_content_type(reply.headers).ok()?;
+    let headers = header::fields(rest, &[])
+        .filter_map(Result::ok)
+        .map(|field| (field.name.into_owned(), field.value.into_owned()))
+        .collect();
+    Some(Reply {
+        status: status::to_http(reply.status)?,
+        content_type: content_type.to_string(),
+        headers,
+        body: data.slice_ref(reply.data),
+    })
+}
+
+/// What a handset that says nothing of its encoding is taken for.
+const ENCODING: EncodingVersion = EncodingVersion::V1_2;

@@ -1,0 +1,117 @@
+//! The access log: one line per exchange, at `info`, target `access`.
+//!
+//! Query strings may carry credentials and identities, so they are cut; bodies, cookies and credentials are
+//! never looked at. What went wrong is named with its remedy.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::gateway::record::ExchangeRecord;
+use crate::syncml::summary::Codes;
+
+/// Writes the line of one exchange.
+pub fn log(record: &ExchangeRecord) {
+    let uri = loggable(&record.uri);
+    let route = record.route.as_deref().unwrap_or("-");
+    let status = record.status.unwrap_or(0);
+    let total = millis(record.finished.since(record.received));
+    let upstream = record.upstream_time().map(millis);
+    let (resent, repeats) = record
+        .air
+        .as_ref()
+        .map_or((0, 0), |air| (air.retransmissions, air.duplicates));
+    let syncml = record.syncml.as_deref();
+    info!(
+        target: "access",
+        peer = %record.peer,
+        session = record.session.map(tracing::field::display),
+        method = %record.method,
+        uri,
+        route,
+        status,
+        ending = record.ending.label(),
+        syncml = syncml.map(|syncml| syncml.protocol.label()),
+        syncml_encoding = syncml.map(|syncml| syncml.encoding.label()),
+        syncml_session = syncml.map(|syncml| &*syncml.session),
+        syncml_message = syncml.map(|syncml| &*syncml.message),
+        syncml_alerts = syncml.and_then(|syncml| codes(&syncml.request.alerts)),
+        syncml_statuses = syncml.and_then(|syncml| codes(&syncml.reply.as_ref()?.statuses)),
+        problem = record.problem.map(super::super::gateway::answer::Problem::label),
+        detail = record.detail.as_deref(),
+        remedy = record.problem.map(super::super::gateway::answer::Problem::remedy),
+        request_octets = record.request_octets,
+        reply_octets = record.reply_octets,
+        upstream_ms = upstream,
+        total_ms = total,
+        resent,
+        repeats,
+        "exchange"
+    );
+}
+
+/// The part of a URI that may be logged: no query, no fragment, no user information, nothing a terminal
+/// would obey.
+#[must_use]
+pub fn loggable(uri: &[u8]) -> String {
+    let end = uri
+        .iter()
+        .position(|octet| matches!(octet, b'?' | b'#'))
+        .unwrap_or(uri.len());
+    let shown = uri.get(..end.min(LONGEST_URI)).unwrap_or_default();
+    let mut text: String = shown
+        .iter()
+        .map(|octet| {
+            if octet.is_ascii_graphic() {
+                char::from(*octet)
+            } else {
+                '.'
+            }
+        })
+        .collect();
+    let authority = text.find("://").map_or(0, |at| at + 3);
+    let path = text
+        .get(authority..)
+        .and_then(|rest| rest.find('/'))
+        .map_or(text.len(), |at| at + authority);
+    if let Some(at) = text
+        .get(authority..path)
+        .and_then(|authority| authority.rfind('@'))
+    {
+        text.replace_range(authority..=authority + at, "");
+    }
+    if end < uri.len() {
+        text.push_str("?…");
+    }
+    text
+}
+
+/// Codes and how often each was there: `200:11 201:3`. `None` if there was none.
+fn codes(codes: &Codes) -> Option<String> {
+    let mut text = String::new();
+    for (code, times) in &codes.counts {
+        let separator = if text.is_empty() { "" } else { " " };
+        text.push_str(&format!("{separator}{code}:{times}"));
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn millis(time: Duration) -> f64 {
+    // Three decimals, so that lines stay readable.
+    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+const LONGEST_URI: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_a_uri_are_not_logged() {
+        assert_eq!(loggable(b"http://h/p?session=secret"), "http://h/p?…");
+        assert_eq!(loggable(b"http://user:pass@h/p"), "http://h/p");
+        assert_eq!(loggable(b"http://h/p\x1b[31m"), "http://h/p.[31m");
+        assert_eq!(loggable(b"http://h/a@b"), "http://h/a@b");
+    }
+}

@@ -1,0 +1,3 @@
+//! Records of what was done: the access log.
+
+pub mod access;

@@ -1,0 +1,455 @@
+//! Routes: from what a handset asks for to where it goes, or to a refusal.
+//!
+//! There is no open proxy here: what no route matches is never fetched.
+
+mod address;
+mod condition;
+mod network;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Uri};
+
+use crate::syncml::content;
+
+pub use address::{Address, AddressError, MAX_URI};
+pub use condition::{Condition, Mismatch, Pattern};
+pub use network::{Network, NotANetwork, special_purpose};
+
+/// What a route looks at, borrowed from the request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// The URI as the handset sent it.
+    pub uri: &'a str,
+    /// GET, POST and so on.
+    pub method: &'a Method,
+    /// Our UDP port that the request came to.
+    pub local_port: u16,
+    /// The body's media type, parameters and all.
+    pub content_type: Option<&'a str>,
+    /// How the handset names itself.
+    pub user_agent: Option<&'a str>,
+}
+
+/// One route: which requests it takes, where they go and what they may cost there.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// The name in logs, metrics and `wapbridge route`. Default: the place in the file, `1` being the first.
+    pub name: Arc<str>,
+    /// Which requests the route takes.
+    pub condition: Condition,
+    /// Where they go.
+    pub destination: Destination,
+    /// Lets `upstream` be `http://`: anyone between here and there can then read and change what is
+    /// synchronized. Default: false.
+    pub allow_plaintext: bool,
+    /// What one request may cost.
+    pub limits: Limits,
+    /// What becomes of SyncML messages on their way. Default: every octet passes.
+    pub content: content::Config,
+}
+
+/// Where a route sends what it takes.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// To hosts of the operator's choice, wherever they are.
+    Fixed {
+        /// Takes the place of the matched prefix.
+        upstream: Address,
+        /// Hosts that serve the same as `upstream`, tried in turn when it cannot be connected to. They
+        /// differ from it in host and port only. A request that may have been sent is never sent to
+        /// another one. Default: none.
+        fallbacks: Vec<Address>,
+    },
+    /// To where the handset asks, which the condition's prefixes bound.
+    AsRequested {
+        /// Networks where the hosts may be besides the public Internet. Default: none.
+        allow_addresses: Arc<[Network]>,
+    },
+}
+
+/// What one upstream request may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of reply body to accept. A larger reply is answered 502 without reading the rest, so this
+    /// bounds the memory of one exchange. Default: 1 MiB.
+    pub max_reply: usize,
+    /// Time for finding the origin's address, connecting and the TLS handshake. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// Time for the whole request, connecting included; then the handset gets 504. Hold-on
+    /// acknowledgements keep it patient meanwhile. Default: 120 s.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_reply: 1024 * 1024,
+            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The origin's URI; `https` unless the route allows plaintext.
+    pub uri: Uri,
+    /// The name of the route that took the request.
+    pub route: Arc<str>,
+    /// What the request may cost.
+    pub limits: Limits,
+    /// What becomes of SyncML messages on their way.
+    pub content: content::Config,
+}
+
+/// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Longer than [`MAX_URI`].
+    #[error("the URI is longer than {MAX_URI} octets")]
+    TooLong,
+    /// Not a URI that a route could be compared with.
+    #[error("the URI {0}")]
+    Address(AddressError),
+    /// No route takes it.
+    #[error("no route matches")]
+    NoRoute,
+}
+
+impl Refusal {
+    /// The stable name used in logs and as a metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Address(_) => "address",
+            Self::NoRoute => "no_route",
+        }
+    }
+}
+
+/// The routes in the order they are tried.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    routes: Box<[RouteSettings]>,
+}
+
+impl Routes {
+    /// Routes tried in the order given; the first match wins.
+    #[must_use]
+    pub fn new(routes: Vec<RouteSettings>) -> Self {
+        Self {
+            routes: routes.into_boxed_slice(),
+        }
+    }
+
+    /// Finds where a request goes.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if the URI is not one to trust or if no route takes the request.
+    pub fn lookup(&self, request: &RequestView<'_>) -> Result<Target, Refusal> {
+        let asked = Address::parse(request.uri)?;
+        for route in &self.routes {
+            if let Ok((prefix, rest)) = route.condition.admit(&asked, request) {
+                return route.target(&asked, prefix, rest);
+            }
+        }
+        Err(Refusal::NoRoute)
+    }
+
+    /// Each route down to the one that takes a request, and what kept the others from it.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if the URI is not one to trust, so that no route was tried.
+    pub fn explain(
+        &self,
+        request: &RequestView<'_>,
+    ) -> Result<Vec<(&RouteSettings, Option<Mismatch>)>, Refusal> {
+        let asked = Address::parse(request.uri)?;
+        let mut tried = Vec::new();
+        for route in &self.routes {
+            let mismatch = route.condition.admit(&asked, request).err();
+            tried.push((route, mismatch));
+            if mismatch.is_none() {
+                break;
+            }
+        }
+        Ok(tried)
+    }
+
+    /// The routes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &RouteSettings> {
+        self.routes.iter()
+    }
+}
+
+impl RouteSettings {
+    /// A route from one prefix to one upstream, with every other setting at its default.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two is no address.
+    pub fn from_prefix(prefix: &str, upstream: &str) -> Result<Self, AddressError> {
+        let condition = Condition {
+            prefixes: vec![Address::parse_prefix(prefix)?],
+            ..Condition::default()
+        };
+        Ok(Self::new(condition, Address::parse_prefix(upstream)?))
+    }
+
+    /// A route for what fits `condition`, with every other setting at its default.
+    #[must_use]
+    pub fn new(condition: Condition, upstream: Address) -> Self {
+        Self {
+            name: Arc::from("1"),
+            condition,
+            destination: Destination::Fixed {
+                upstream,
+                fallbacks: Vec::new(),
+            },
+            allow_plaintext: false,
+            limits: Limits::default(),
+            content: content::Config::default(),
+        }
+    }
+
+    /// The hosts that requests may go to, in the order they are tried.
+    pub fn hosts(&self) -> impl Iterator<Item = &Address> {
+        let (first, others) = match &self.destination {
+            Destination::Fixed {
+                upstream,
+                fallbacks,
+            } => (Some(upstream), fallbacks),
+            Destination::AsRequested { .. } => (None, &self.condition.prefixes),
+        };
+        first.into_iter().chain(others)
+    }
+
+    fn target(
+        &self,
+        asked: &Address,
+        prefix: Option<&Address>,
+        rest: &str,
+    ) -> Result<Target, Refusal> {
+        let base = match &self.destination {
+            Destination::Fixed { upstream, .. } => upstream,
+            // The prefix and not what the handset wrote: `host.` is the same host by another name.
+            Destination::AsRequested { .. } => prefix.ok_or(Refusal::NoRoute)?,
+        };
+        let joined = Bytes::from(base.join(rest, asked));
+        Ok(Target {
+            uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
+            route: Arc::clone(&self.name),
+            limits: self.limits,
+            content: self.content,
+        })
+    }
+}
+
+impl From<AddressError> for Refusal {
+    fn from(error: AddressError) -> Self {
+        match error {
+            AddressError::TooLong => Self::TooLong,
+            other => Self::Address(other),
+        }
+    }
+}
+
+impl fmt::Display for RouteSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> ", self.condition)?;
+        match &self.destination {
+            Destination::Fixed {
+                upstream,
+                fallbacks,
+            } => {
+                write!(f, "{upstream}")?;
+                fallbacks
+                    .iter()
+                    .try_for_each(|other| write!(f, " or {other}"))
+            }
+            Destination::AsRequested { .. } => f.write_str("as requested"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(prefix: &str, upstream: &str) -> RouteSettings {
+        RouteSettings::new(
+            Condition::prefix(Address::parse_prefix(prefix).unwrap()),
+            Address::parse_prefix(upstream).unwrap(),
+        )
+    }
+
+    fn get(uri: &str) -> RequestView<'_> {
+        RequestView {
+            uri,
+            method: &Method::GET,
+            local_port: 9201,
+            content_type: None,
+            user_agent: None,
+        }
+    }
+
+    fn uri(routes: &Routes, asked: &str) -> Result<String, Refusal> {
+        routes.lookup(&get(asked)).map(|t| t.uri.to_string())
+    }
+
+    #[test]
+    fn the_prefix_is_replaced_and_the_query_kept() {
+        let routes = Routes::new(vec![route(
+            "http://sync.example.com/",
+            "https://sync.internal.example:8443/",
+        )]);
+        for (asked, upstream) in [
+            (
+                "http://sync.example.com/",
+                "https://sync.internal.example:8443/",
+            ),
+            (
+                "http://sync.example.com",
+                "https://sync.internal.example:8443/",
+            ),
+            (
+                "HTTP://SYNC.example.com:80/ds?sid=1&x=%20#frag",
+                "https://sync.internal.example:8443/ds?sid=1&x=%20",
+            ),
+            (
+                "http://sync.example.com/a/../b",
+                "https://sync.internal.example:8443/b",
+            ),
+            (
+                "http://sync.example.com/{x}|^[y]?\"<z>'`",
+                "https://sync.internal.example:8443/%7Bx%7D|^[y]?%22%3Cz%3E%27`",
+            ),
+        ] {
+            assert_eq!(uri(&routes, asked).as_deref(), Ok(upstream), "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_no_route_matches_is_refused() {
+        let routes = Routes::new(vec![route(
+            "http://sync.example.com/",
+            "https://o.example/",
+        )]);
+        for asked in [
+            "http://sync.example.com.evil/",
+            "http://evil/sync.example.com/",
+            "http://evil/?http://sync.example.com/",
+            "https://sync.example.com/",
+            "http://sync.example.com:8080/",
+            "http://127.0.0.1/",
+            "http://[::1]/",
+            "http://169.254.169.254/latest/meta-data",
+        ] {
+            assert_eq!(uri(&routes, asked), Err(Refusal::NoRoute), "{asked}");
+        }
+        assert_eq!(
+            uri(&routes, "http://sync.example.com@evil/"),
+            Err(Refusal::Address(AddressError::UserInfo))
+        );
+        assert_eq!(
+            uri(&routes, &format!("http://a/{}", "a".repeat(100_000))),
+            Err(Refusal::TooLong)
+        );
+        assert_eq!(
+            uri(&Routes::default(), "http://sync.example.com/"),
+            Err(Refusal::NoRoute)
+        );
+    }
+
+    #[test]
+    fn the_first_match_wins() {
+        let routes = Routes::new(vec![
+            route("http://a.example/dm/", "https://dm.example/"),
+            route("http://a.example/", "https://ds.example/"),
+        ]);
+        assert_eq!(
+            uri(&routes, "http://a.example/dm/x").as_deref(),
+            Ok("https://dm.example/x")
+        );
+        assert_eq!(
+            uri(&routes, "http://a.example/%64m/x").as_deref(),
+            Ok("https://dm.example/x")
+        );
+        assert_eq!(
+            uri(&routes, "http://a.example/x/../dm/").as_deref(),
+            Ok("https://dm.example/")
+        );
+        assert_eq!(
+            uri(&routes, "http://a.example/dmx").as_deref(),
+            Ok("https://ds.example/dmx")
+        );
+    }
+
+    #[test]
+    fn one_uri_goes_to_two_origins_by_port() {
+        let mut a = route("http://a.example/", "https://ds.example/");
+        a.condition.local_ports = vec![9201];
+        let mut b = route("http://a.example/", "https://irmc.example/");
+        b.condition.local_ports = vec![9211];
+        let routes = Routes::new(vec![a, b]);
+        let mut request = get("http://a.example/x");
+        for (port, upstream) in [
+            (9201, Some("https://ds.example/x")),
+            (9211, Some("https://irmc.example/x")),
+            (9200, None),
+        ] {
+            request.local_port = port;
+            let target = routes.lookup(&request).ok().map(|t| t.uri.to_string());
+            assert_eq!(target.as_deref(), upstream, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_pass_through_route_goes_where_the_handset_asks_and_its_prefixes_allow() {
+        let mut through = route("http://unused.example/", "https://unused.example/");
+        through.condition.prefixes = ["http://a.example:8080/x/", "https://b.example/"]
+            .map(|prefix| Address::parse_prefix(prefix).unwrap())
+            .into();
+        through.destination = Destination::AsRequested {
+            allow_addresses: Arc::default(),
+        };
+        let routes = Routes::new(vec![through]);
+        for (asked, target) in [
+            (
+                "http://A.example.:8080/x/y/../z?q#f",
+                Some("http://a.example:8080/x/z?q"),
+            ),
+            ("https://b.example:443", Some("https://b.example/")),
+            ("http://a.example:8080/y", None),
+            ("http://b.example/", None),
+        ] {
+            assert_eq!(uri(&routes, asked).ok().as_deref(), target, "{asked}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_asked_the_target_lies_under_an_upstream(
+            text in "http://sync\\.example\\.com[ -~é]{0,60}"
+        ) {
+            let routes = Routes::new(vec![route("http://sync.example.com/", "https://o.example/app/")]);
+            match routes.lookup(&get(&text)) {
+                Ok(target) => {
+                    proptest::prop_assert_eq!(target.uri.scheme_str(), Some("https"));
+                    proptest::prop_assert_eq!(target.uri.host(), Some("o.example"));
+                    proptest::prop_assert!(target.uri.path().starts_with("/app/"));
+                }
+                // A target that http refuses would show as TooLong: none may.
+                Err(refusal) => proptest::prop_assert_ne!(refusal, Refusal::TooLong),
+            }
+        }
+    }
+}

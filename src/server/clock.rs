@@ -1,0 +1,44 @@
+//! The one place that reads the system's clock and its randomness, for the core that may not.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// A clock that starts at zero when it is made and never runs backwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: std::time::Instant,
+}
+
+impl Clock {
+    /// Starts the clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn start() -> Self {
+        Self {
+            start: std::time::Instant::now(),
+        }
+    }
+
+    /// The time on this clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::ZERO + self.start.elapsed()
+    }
+
+    /// The system's moment for one of ours, for its timers.
+    #[must_use]
+    pub fn system(&self, at: Instant) -> std::time::Instant {
+        self.start + Duration::from_micros(at.as_micros())
+    }
+}
+
+/// A seed nobody can guess.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn seed() -> std::io::Result<u64> {
+    let mut octets = [0; 8];
+    getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
+    Ok(u64::from_ne_bytes(octets))
+}

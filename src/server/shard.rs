@@ -1,0 +1,263 @@
+//! One shard: its sockets, its core, its upstream requests and one timer, on one thread.
+
+use std::collections::HashMap;
+use std::future::{pending, poll_fn};
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use derive_more::AddAssign;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{debug, warn};
+
+use crate::gateway::fetch::{FetchError, Reply, RequestId};
+use crate::gateway::{Command, Event, Gateway, Stats};
+use crate::record::access;
+use crate::server::clock::Clock;
+use crate::server::socket::{Batch, Socket};
+use crate::upstream::Upstream;
+use crate::wdp::{Peer, Transmit};
+
+/// A shard, ready to run.
+pub(super) struct Shard {
+    pub(super) gateway: Gateway,
+    pub(super) clock: Clock,
+    pub(super) sockets: Vec<Socket>,
+    pub(super) upstream: Arc<Upstream>,
+    /// Orders from the control thread; the shard stops when it is closed.
+    pub(super) mailbox: mpsc::Receiver<Command>,
+    /// Where the counters are shown once a second.
+    pub(super) published: watch::Sender<Published>,
+}
+
+/// What a shard shows of itself once a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Published {
+    /// The core's counters.
+    pub stats: Stats,
+    /// The shell's.
+    pub shell: ShellStats,
+    /// Whether nothing is under way.
+    pub idle: bool,
+}
+
+/// What the shell of a shard counts.
+#[derive(Clone, Copy, Debug, Default, AddAssign)]
+pub struct ShellStats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Octets received.
+    pub received_octets: u64,
+    /// Octets sent.
+    pub sent_octets: u64,
+    /// Datagrams the kernel refused to send.
+    pub send_errors: u64,
+    /// Datagrams too large to send.
+    pub too_large: u64,
+    /// Times the socket was full and sending had to wait.
+    pub blocked: u64,
+}
+
+/// A turn of the loop: what happened.
+enum Turn {
+    Readable(usize),
+    Replied(RequestId, Result<Reply, FetchError>),
+    Command(Command),
+    Due,
+    Writable,
+    Publish,
+    Stopped,
+}
+
+impl Shard {
+    /// Runs until the mailbox is closed.
+    pub(super) async fn run(self) {
+        let Self {
+            mut gateway,
+            clock,
+            sockets,
+            upstream,
+            mut mailbox,
+            published,
+        } = self;
+        let mut fetches = Fetches {
+            upstream,
+            running: JoinSet::new(),
+            handles: HashMap::new(),
+        };
+        let mut out = Outbox::default();
+        let mut batch = Batch::new();
+        let mut second = tokio::time::interval(PUBLISH_INTERVAL);
+        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let due = gateway.poll_timeout().map(|at| clock.system(at).into());
+            let turn = tokio::select! {
+                index = readable(&sockets) => Turn::Readable(index),
+                Some(done) = fetches.running.join_next(), if !fetches.running.is_empty() => match done {
+                    Ok((id, reply)) => Turn::Replied(id, reply),
+                    // Cancelled; or it panicked, and then the core's deadline answers for it.
+                    Err(_) => continue,
+                },
+                command = mailbox.recv() => command.map_or(Turn::Stopped, Turn::Command),
+                () = sleep_until(due) => Turn::Due,
+                () = out.writable(&sockets) => Turn::Writable,
+                _ = second.tick() => Turn::Publish,
+            };
+            let now = clock.now();
+            match turn {
+                Turn::Readable(index) => {
+                    let Some(socket) = sockets.get(index) else {
+                        continue;
+                    };
+                    match socket.receive(&mut batch) {
+                        Ok(()) => {
+                            for datagram in socket.datagrams(&batch) {
+                                out.stats.received += 1;
+                                out.stats.received_octets += datagram.payload.len() as u64;
+                                gateway.handle_datagram(now, datagram);
+                            }
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) => debug!(%error, "receive failed"),
+                    }
+                }
+                Turn::Replied(id, reply) => {
+                    fetches.handles.remove(&id);
+                    gateway.handle_reply(now, id, reply);
+                }
+                Turn::Command(command) => gateway.handle_command(now, command),
+                Turn::Due => gateway.handle_timeout(now),
+                Turn::Writable => {}
+                Turn::Publish => {
+                    published.send_replace(Published {
+                        stats: gateway.stats(),
+                        shell: out.stats,
+                        idle: gateway.is_idle(),
+                    });
+                }
+                Turn::Stopped => return,
+            }
+            out.drain(&mut gateway, &sockets);
+            while let Some(event) = gateway.poll_event() {
+                match event {
+                    Event::Fetch(id, request) => fetches.start(id, request),
+                    Event::Cancel(id) => fetches.cancel(id),
+                    Event::Finished(record) => access::log(&record),
+                }
+            }
+        }
+    }
+}
+
+/// The upstream requests under way.
+struct Fetches {
+    upstream: Arc<Upstream>,
+    running: JoinSet<(RequestId, Result<Reply, FetchError>)>,
+    handles: HashMap<RequestId, AbortHandle>,
+}
+
+impl Fetches {
+    fn start(&mut self, id: RequestId, request: crate::gateway::fetch::Request) {
+        let upstream = Arc::clone(&self.upstream);
+        let handle = self
+            .running
+            .spawn(async move { (id, upstream.fetch(request).await) });
+        self.handles.insert(id, handle);
+    }
+
+    /// Drops the task; hyper then closes the connection or resets the stream.
+    fn cancel(&mut self, id: RequestId) {
+        if let Some(handle) = self.handles.remove(&id) {
+            handle.abort();
+        }
+    }
+}
+
+/// The way out: one buffer, and at most the one datagram that found the socket full.
+#[derive(Default)]
+struct Outbox {
+    buffer: Vec<u8>,
+    blocked: Option<(usize, Peer)>,
+    stats: ShellStats,
+}
+
+impl Outbox {
+    /// Sends what the core has to say until it is silent or a socket is full.
+    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket]) {
+        loop {
+            let (index, peer) = match self.blocked.take() {
+                Some(blocked) => blocked,
+                None => {
+                    self.buffer.clear();
+                    let Some(Transmit { peer, .. }) = gateway.poll_transmit(&mut self.buffer)
+                    else {
+                        return;
+                    };
+                    let Some(index) = sockets.iter().position(|socket| socket.serves(peer)) else {
+                        self.stats.send_errors += 1;
+                        continue;
+                    };
+                    (index, peer)
+                }
+            };
+            let Some(socket) = sockets.get(index) else {
+                return;
+            };
+            match socket.send(peer, &self.buffer) {
+                Ok(()) => {
+                    self.stats.sent += 1;
+                    self.stats.sent_octets += self.buffer.len() as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stats.blocked += 1;
+                    self.blocked = Some((index, peer));
+                    return;
+                }
+                Err(error) if quinn_udp::is_msg_size_err(&error) => self.stats.too_large += 1,
+                Err(error) => {
+                    self.stats.send_errors += 1;
+                    debug!(%error, %peer, "send failed");
+                }
+            }
+        }
+    }
+
+    /// Waits until the socket that was full is not; forever when none was.
+    async fn writable(&self, sockets: &[Socket]) {
+        match self.blocked.and_then(|(index, _)| sockets.get(index)) {
+            Some(socket) => {
+                if let Err(error) = socket.writable().await {
+                    warn!(%error, "a socket cannot be written to any more");
+                    pending::<()>().await;
+                }
+            }
+            None => pending().await,
+        }
+    }
+}
+
+/// Waits until one of the sockets has something.
+async fn readable(sockets: &[Socket]) -> usize {
+    poll_fn(|cx| {
+        for (index, socket) in sockets.iter().enumerate() {
+            if socket.poll_readable(cx).is_ready() {
+                return Poll::Ready(index);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+/// How often the counters are shown.
+const PUBLISH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,0 +1,400 @@
+//! Virtual time, and everybody in it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gateway::fetch::{FetchError, Reply, RequestId};
+use crate::gateway::record::ExchangeRecord;
+use crate::gateway::{Config, Event, Gateway};
+use crate::handset::{self, Handset, Request, Ticket};
+use crate::random::Random;
+use crate::sim::network::Network;
+use crate::sim::origin::Origin;
+use crate::time::Instant;
+use crate::wdp::{Datagram, Peer, Service};
+
+/// Names a handset of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Phone(pub usize);
+
+/// What became of one request, as its handset saw it.
+pub type Outcome = Result<handset::Reply, handset::Failure>;
+
+/// A gateway, its handsets, its origin and the network between.
+pub struct World {
+    now: Instant,
+    random: Random,
+    /// From the handsets to the gateway.
+    uplink: Network,
+    /// From the gateway to the handsets.
+    downlink: Network,
+    config: Arc<Config>,
+    /// The gateway under test.
+    pub gateway: Gateway,
+    phones: Vec<PhoneState>,
+    /// The origin's stand-in.
+    pub origin: Origin,
+    queue: BinaryHeap<Reverse<Arrival>>,
+    serial: u64,
+    /// What the gateway said of every exchange that is over.
+    pub records: Vec<ExchangeRecord>,
+    datagrams: u64,
+    buffer: Vec<u8>,
+}
+
+struct PhoneState {
+    handset: Handset,
+    address: SocketAddr,
+    connected: Vec<handset::Event>,
+    outcomes: Vec<(Ticket, Outcome)>,
+}
+
+/// Something under way, ordered by when it arrives and then by when it left.
+struct Arrival {
+    at: Instant,
+    serial: u64,
+    what: What,
+}
+
+enum What {
+    ToGateway(Peer, Vec<u8>),
+    ToPhone(Peer, Vec<u8>),
+    Answer(RequestId, Result<Reply, FetchError>),
+}
+
+impl World {
+    /// A world of one gateway on a perfect network.
+    #[must_use]
+    pub fn new(seed: u64, config: Config) -> Self {
+        let config = Arc::new(config);
+        let mut random = Random::new(seed);
+        Self {
+            now: Instant::ZERO,
+            uplink: Network::perfect(),
+            downlink: Network::perfect(),
+            gateway: Gateway::new(Arc::clone(&config), random.u64(), Instant::ZERO),
+            config,
+            phones: Vec::new(),
+            origin: Origin::default(),
+            queue: BinaryHeap::new(),
+            serial: 0,
+            records: Vec::new(),
+            datagrams: 0,
+            buffer: Vec::new(),
+            random,
+        }
+    }
+
+    /// Puts a network between the handsets and the gateway, the same in both directions.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.uplink = network.clone();
+        self.downlink = network;
+        self
+    }
+
+    /// The time of this world.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Datagrams sent so far, in both directions.
+    #[must_use]
+    pub const fn datagrams(&self) -> u64 {
+        self.datagrams
+    }
+
+    /// A new handset, with an address of its own.
+    pub fn handset(&mut self, config: handset::Config) -> Phone {
+        let address = self.new_address();
+        let peer = Peer::new(GATEWAY, address);
+        let seed = self.random.u64();
+        self.phones.push(PhoneState {
+            handset: Handset::new(config, peer, seed, self.now),
+            address,
+            connected: Vec::new(),
+            outcomes: Vec::new(),
+        });
+        Phone(self.phones.len() - 1)
+    }
+
+    /// The handset behind a name.
+    ///
+    /// # Panics
+    /// When it is not of this world.
+    pub fn phone(&mut self, phone: Phone) -> &mut Handset {
+        &mut self.state(phone).handset
+    }
+
+    /// S-Connect.req of a handset.
+    pub fn connect(&mut self, phone: Phone) {
+        let now = self.now;
+        self.phone(phone).connect(now);
+        self.drain();
+    }
+
+    /// S-MethodInvoke.req of a handset.
+    pub fn request(&mut self, phone: Phone, request: &Request<'_>) -> Ticket {
+        let now = self.now;
+        let ticket = self.phone(phone).request(now, request);
+        self.drain();
+        ticket
+    }
+
+    /// S-Disconnect.req of a handset.
+    pub fn disconnect(&mut self, phone: Phone) {
+        let now = self.now;
+        self.phone(phone).disconnect(now);
+        self.drain();
+    }
+
+    /// S-MethodAbort.req of a handset.
+    pub fn abort(&mut self, phone: Phone, ticket: Ticket) {
+        let now = self.now;
+        self.phone(phone).abort(now, ticket);
+        self.drain();
+    }
+
+    /// The handset gets a new address and resumes its session from there.
+    pub fn move_to_new_address(&mut self, phone: Phone) {
+        let address = self.new_address();
+        let now = self.now;
+        let state = self.state(phone);
+        state.address = address;
+        state.handset.resume(now, Peer::new(GATEWAY, address));
+        self.drain();
+    }
+
+    /// The gateway is stopped and started again: what it knew is gone, what is in the air is not.
+    pub fn restart_gateway(&mut self) {
+        let seed = self.random.u64();
+        self.gateway = Gateway::new(Arc::clone(&self.config), seed, self.now);
+        self.queue
+            .retain(|Reverse(arrival)| !matches!(arrival.what, What::Answer(..)));
+    }
+
+    /// What happened to a handset's sessions.
+    pub fn session_events(&mut self, phone: Phone) -> &[handset::Event] {
+        &self.state(phone).connected
+    }
+
+    /// What became of a handset's requests, in the order it learned it.
+    pub fn outcomes(&mut self, phone: Phone) -> &[(Ticket, Outcome)] {
+        &self.state(phone).outcomes
+    }
+
+    /// Lets the world run until nothing is under way and nobody waits for anything but idle sessions.
+    pub fn run_until_idle(&mut self) {
+        while !self.is_idle() && self.step() {}
+    }
+
+    /// Lets the world run for a while.
+    pub fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.next_moment().is_some_and(|next| next <= until) {
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// Lets the world run until a condition holds or nothing is left to happen.
+    pub fn run_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        loop {
+            if done(self) {
+                return true;
+            }
+            if !self.step() {
+                return false;
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.gateway.is_idle()
+            && self.phones.iter().all(|phone| phone.handset.is_idle())
+    }
+
+    fn next_moment(&self) -> Option<Instant> {
+        let queued = self.queue.peek().map(|Reverse(arrival)| arrival.at);
+        let phones = self
+            .phones
+            .iter()
+            .filter_map(|phone| phone.handset.poll_timeout())
+            .min();
+        [queued, self.gateway.poll_timeout(), phones]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The earliest thing happens.
+    fn step(&mut self) -> bool {
+        let Some(next) = self.next_moment() else {
+            return false;
+        };
+        assert!(
+            next >= self.now,
+            "a moment in the past: {next:?} at {:?}",
+            self.now
+        );
+        self.now = next;
+        let due = self
+            .queue
+            .peek()
+            .is_some_and(|Reverse(arrival)| arrival.at == next);
+        if due && let Some(Reverse(arrival)) = self.queue.pop() {
+            self.deliver(arrival.what);
+        } else if self.gateway.poll_timeout() == Some(next) {
+            self.gateway.handle_timeout(next);
+        } else if let Some(phone) = self
+            .phones
+            .iter_mut()
+            .find(|p| p.handset.poll_timeout() == Some(next))
+        {
+            phone.handset.handle_timeout(next);
+        }
+        self.drain();
+        true
+    }
+
+    fn deliver(&mut self, what: What) {
+        match what {
+            What::ToGateway(peer, payload) => self.gateway.handle_datagram(
+                self.now,
+                Datagram {
+                    peer,
+                    service: Service::ConnectionMode,
+                    payload: &payload,
+                },
+            ),
+            What::ToPhone(peer, payload) => {
+                let (now, local) = (self.now, peer.local);
+                // A datagram to an address its handset has left arrives nowhere.
+                if let Some(phone) = self.phones.iter_mut().find(|p| local == p.address.into()) {
+                    phone.handset.handle_datagram(now, peer, &payload);
+                }
+            }
+            What::Answer(id, reply) => {
+                if self.origin.finish(id) {
+                    self.gateway.handle_reply(self.now, id, reply);
+                }
+            }
+        }
+    }
+
+    /// Everybody says what they have to say.
+    fn drain(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        loop {
+            buffer.clear();
+            let Some(transmit) = self.gateway.poll_transmit(&mut buffer) else {
+                break;
+            };
+            let arrivals = self
+                .downlink
+                .carry(self.now, transmit.len, &mut self.random);
+            let peer = swapped(transmit.peer);
+            self.datagrams += 1;
+            for at in arrivals.into_iter().flatten() {
+                self.schedule(at, What::ToPhone(peer, buffer.clone()));
+            }
+        }
+        while let Some(event) = self.gateway.poll_event() {
+            match event {
+                Event::Fetch(id, request) => {
+                    let (at, reply) = self.origin.take(self.now, id, &request, &mut self.random);
+                    self.schedule(at, What::Answer(id, reply));
+                }
+                Event::Cancel(id) => self.origin.cancel(id),
+                Event::Finished(record) => self.records.push(*record),
+            }
+        }
+        for index in 0..self.phones.len() {
+            loop {
+                buffer.clear();
+                let Some(transmit) = self.state(Phone(index)).handset.poll_transmit(&mut buffer)
+                else {
+                    break;
+                };
+                let arrivals = self.uplink.carry(self.now, transmit.len, &mut self.random);
+                let peer = swapped(transmit.peer);
+                self.datagrams += 1;
+                for at in arrivals.into_iter().flatten() {
+                    self.schedule(at, What::ToGateway(peer, buffer.clone()));
+                }
+            }
+            let phone = self.state(Phone(index));
+            while let Some(event) = phone.handset.poll_event() {
+                match event {
+                    handset::Event::Replied(ticket, reply) => {
+                        phone.outcomes.push((ticket, Ok(reply)));
+                    }
+                    handset::Event::Failed(ticket, failure) => {
+                        phone.outcomes.push((ticket, Err(failure)));
+                    }
+                    session => phone.connected.push(session),
+                }
+            }
+        }
+        self.buffer = buffer;
+        let late = self.gateway.poll_timeout().filter(|at| *at < self.now);
+        assert!(
+            late.is_none(),
+            "the gateway has a deadline in the past: {late:?} at {:?}",
+            self.now
+        );
+    }
+
+    fn schedule(&mut self, at: Instant, what: What) {
+        self.serial += 1;
+        let serial = self.serial;
+        self.queue.push(Reverse(Arrival { at, serial, what }));
+    }
+
+    fn state(&mut self, phone: Phone) -> &mut PhoneState {
+        self.phones.get_mut(phone.0).expect("a phone of this world")
+    }
+
+    fn new_address(&mut self) -> SocketAddr {
+        let number = self.random.u32() & 0x00FF_FFFF | 0x0A00_0000;
+        let port = 1024 + u16::try_from(self.random.below(60_000)).unwrap_or(0);
+        SocketAddr::from((Ipv4Addr::from(number), port))
+    }
+}
+
+/// The same path, seen from its other end.
+fn swapped(peer: Peer) -> Peer {
+    Peer {
+        remote: peer.local,
+        local: peer.remote,
+    }
+}
+
+impl PartialEq for Arrival {
+    fn eq(&self, other: &Self) -> bool {
+        self.serial == other.serial
+    }
+}
+
+impl Eq for Arrival {}
+
+impl PartialOrd for Arrival {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Arrival {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.serial).cmp(&(other.at, other.serial))
+    }
+}
+
+/// Where the gateway is.
+const GATEWAY: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9201);

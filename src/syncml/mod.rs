@@ -1,0 +1,51 @@
+//! What a gateway knows about SyncML: enough to route, count and translate messages, and no more.
+//!
+//! - [`header`] reads SyncHdr without building a tree and without going further than it must.
+//! - [`summary`] counts what a message asks and answers, for logs and metrics.
+//! - [`content`] decides what becomes of a message on its way, and translates it.
+//!
+//! The gateway is no SyncML party: nothing here answers a message, and nothing reads credentials.
+
+pub mod content;
+pub mod header;
+pub mod summary;
+mod walk;
+
+/// The two notations of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Encoding {
+    /// XML text.
+    Xml,
+    /// WAP Binary XML.
+    Wbxml,
+}
+
+impl Encoding {
+    /// What a message is in, by how it begins; `None` if by neither.
+    #[must_use]
+    pub fn of(message: &[u8]) -> Option<Self> {
+        match message {
+            [0x00..=0x03, ..] => Some(Self::Wbxml),
+            [0xEF, 0xBB, 0xBF, b'<', ..] => Some(Self::Xml),
+            _ => (message.trim_ascii_start().first() == Some(&b'<')).then_some(Self::Xml),
+        }
+    }
+
+    /// A stable name for logs, metrics and settings.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Xml => "xml",
+            Self::Wbxml => "wbxml",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Xml => Self::Wbxml,
+            Self::Wbxml => Self::Xml,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! One way to walk through a message, whichever notation it is in. Nothing is copied.
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event as Xml};
+
+use crate::syncml::Encoding;
+use crate::wbxml::{Decoder, Event, Options, tables};
+
+/// The elements this gateway cares about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    SyncMl,
+    SyncHdr,
+    SyncBody,
+    VerDtd,
+    VerProto,
+    SessionId,
+    MsgId,
+    Target,
+    Source,
+    LocUri,
+    RespUri,
+    Cred,
+    Chal,
+    Meta,
+    Type,
+    MaxMsgSize,
+    MaxObjSize,
+    Alert,
+    Status,
+    Data,
+    /// A command with an effect: Add, Replace, Sync and so on.
+    Command,
+    Final,
+    Other,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub(super) enum Step<'a> {
+    Start(Element),
+    End,
+    Text(Cow<'a, str>),
+}
+
+/// A walk through a message.
+pub(super) enum Walk<'a> {
+    Wbxml {
+        decoder: Decoder<'a>,
+        /// The element that just began has no content.
+        empty: bool,
+        in_attributes: bool,
+    },
+    Xml {
+        reader: Reader<&'a [u8]>,
+        empty: bool,
+    },
+}
+
+impl<'a> Walk<'a> {
+    /// Begins a walk; of an XML message only the first `window` octets. `None` if it is no message at all.
+    pub(super) fn new(message: &'a [u8], window: usize) -> Option<Self> {
+        match Encoding::of(message)? {
+            Encoding::Wbxml => {
+                let options = Options {
+                    vocabulary: Some(&tables::SYNCML_1_2),
+                    ..Options::default()
+                };
+                let decoder = Decoder::new(message, &options).ok()?;
+                Some(Self::Wbxml {
+                    decoder,
+                    empty: false,
+                    in_attributes: false,
+                })
+            }
+            Encoding::Xml => {
+                let part = message.get(..window).unwrap_or(message);
+                let text = match std::str::from_utf8(part) {
+                    Ok(text) => text,
+                    Err(error) => std::str::from_utf8(part.get(..error.valid_up_to())?).ok()?,
+                };
+                let mut reader = Reader::from_str(text);
+                reader.config_mut().check_end_names = false;
+                Some(Self::Xml {
+                    reader,
+                    empty: false,
+                })
+            }
+        }
+    }
+
+    /// The next step; `None` at the end, or where the message is malformed.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<Step<'a>> {
+        match self {
+            Self::Wbxml {
+                decoder,
+                empty,
+                in_attributes,
+            } => loop {
+                if std::mem::take(empty) {
+                    return Some(Step::End);
+                }
+                let octets = match decoder.next().ok()?? {
+                    Event::Start {
+                        tag,
+                        attributes,
+                        content,
+                    } => {
+                        *empty = !content;
+                        *in_attributes = attributes;
+                        return Some(Step::Start(by_token(tag.page, tag.token)));
+                    }
+                    Event::End(_) => return Some(Step::End),
+                    Event::EndAttributes | Event::EndPi => {
+                        *in_attributes = false;
+                        continue;
+                    }
+                    Event::Pi(_) => {
+                        *in_attributes = true;
+                        continue;
+                    }
+                    Event::Text(octets) | Event::Opaque(octets) if !*in_attributes => octets,
+                    Event::Entity(character) if !*in_attributes => {
+                        return Some(Step::Text(character.to_string().into()));
+                    }
+                    _ => continue,
+                };
+                if let Some(text) = decoder.charset().decode(octets) {
+                    return Some(Step::Text(text));
+                }
+            },
+            Self::Xml { reader, empty } => loop {
+                if std::mem::take(empty) {
+                    return Some(Step::End);
+                }
+                match reader.read_event() {
+                    Err(_) => return None,
+                    Ok(Xml::Start(start)) => return Some(Step::Start(by_name(&start))),
+                    Ok(Xml::Empty(start)) => {
+                        *empty = true;
+                        return Some(Step::Start(by_name(&start)));
+                    }
+                    Ok(Xml::End(_)) => return Some(Step::End),
+                    Ok(Xml::Text(text)) => return Some(Step::Text(text.into_inner())),
+                    Ok(Xml::CData(text)) => return Some(Step::Text(text.into_inner())),
+                    Ok(Xml::GeneralRef(reference)) => {
+                        return Some(Step::Text(Cow::Owned(predefined(&reference)?.to_string())));
+                    }
+                    Ok(Xml::Eof) => return None,
+                    Ok(Xml::Comment(_) | Xml::Decl(_) | Xml::PI(_) | Xml::DocType(_)) => {}
+                }
+            },
+        }
+    }
+}
+
+fn predefined(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
+    match &**reference {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => reference.resolve_char_ref().ok()?,
+    }
+}
+
+#[inline]
+fn by_token(page: u8, token: u8) -> Element {
+    match (page, token) {
+        (0, 0x2D) => Element::SyncMl,
+        (0, 0x2C) => Element::SyncHdr,
+        (0, 0x2B) => Element::SyncBody,
+        (0, 0x31) => Element::VerDtd,
+        (0, 0x32) => Element::VerProto,
+        (0, 0x25) => Element::SessionId,
+        (0, 0x1B) => Element::MsgId,
+        (0, 0x2E) => Element::Target,
+        (0, 0x27) => Element::Source,
+        (0, 0x17) => Element::LocUri,
+        (0, 0x21) => Element::RespUri,
+        (0, 0x0E) => Element::Cred,
+        (0, 0x09) => Element::Chal,
+        (0, 0x1A) => Element::Meta,
+        (1, 0x13) => Element::Type,
+        (1, 0x0C) => Element::MaxMsgSize,
+        (1, 0x15) => Element::MaxObjSize,
+        (0, 0x06) => Element::Alert,
+        (0, 0x29) => Element::Status,
+        (0, 0x0F) => Element::Data,
+        (0, 0x12) => Element::Final,
+        (
+            0,
+            0x05 | 0x08 | 0x0D | 0x10 | 0x11 | 0x13 | 0x18 | 0x1F | 0x20 | 0x22 | 0x23 | 0x24
+            | 0x2A | 0x3B,
+        ) => Element::Command,
+        _ => Element::Other,
+    }
+}
+
+#[inline]
+fn by_name(start: &BytesStart<'_>) -> Element {
+    match start.local_name().as_ref() {
+        "SyncML" => Element::SyncMl,
+        "SyncHdr" => Element::SyncHdr,
+        "SyncBody" => Element::SyncBody,
+        "VerDTD" => Element::VerDtd,
+        "VerProto" => Element::VerProto,
+        "SessionID" => Element::SessionId,
+        "MsgID" => Element::MsgId,
+        "Target" => Element::Target,
+        "Source" => Element::Source,
+        "LocURI" => Element::LocUri,
+        "RespURI" => Element::RespUri,
+        "Cred" => Element::Cred,
+        "Chal" => Element::Chal,
+        "Meta" => Element::Meta,
+        "Type" => Element::Type,
+        "MaxMsgSize" => Element::MaxMsgSize,
+        "MaxObjSize" => Element::MaxObjSize,
+        "Alert" => Element::Alert,
+        "Status" => Element::Status,
+        "Data" => Element::Data,
+        "Final" => Element::Final,
+        "Add" | "Atomic" | "Copy" | "Delete" | "Exec" | "Get" | "Map" | "Put" | "Replace"
+        | "Results" | "Search" | "Sequence" | "Sync" | "Move" => Element::Command,
+        _ => Element::Other,
+    }
+}

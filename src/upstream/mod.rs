@@ -1,0 +1,265 @@
+//! The HTTPS side: one request, one bounded reply or one reason why not.
+
+mod connect;
+mod explain;
+mod failed;
+mod failover;
+mod guard;
+mod pin;
+mod tls;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::uri::Authority;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, Sleep};
+use tracing::warn;
+
+use crate::gateway::fetch::{Failure, FetchError, Reply, Request};
+use crate::route::{Destination, Routes};
+use connect::Connector;
+use failed::Failed;
+use failover::{Failover, at_host};
+use guard::Guard;
+use tls::Configs;
+
+pub use pin::{KeyPin, NotAPin};
+pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};
+
+/// The connections of one shard to its origins, kept alive between requests.
+///
+/// A request is never repeated here. hyper resends one only if it got it back unsent from a connection that
+/// the origin had closed meanwhile; that is no second POST.
+pub struct Upstream {
+    tls: Arc<Configs>,
+    /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
+    pools: Mutex<Vec<(Duration, Pool)>>,
+    failover: Failover,
+    guards: Arc<HashMap<Authority, Guard>>,
+}
+
+type Pool = Client<Connector, Full<Bytes>>;
+
+impl Upstream {
+    /// An upstream side without any connection yet. Each shard has its own, and so has each reload.
+    ///
+    /// The routes say which hosts can stand in for which, and which must be on the public Internet.
+    #[must_use]
+    pub fn new(tls: &Tls, routes: &Routes) -> Self {
+        let mut failover = Failover::default();
+        let mut guards = HashMap::new();
+        for route in routes.iter() {
+            let mut hosts = route
+                .hosts()
+                .filter_map(|address| address.authority().parse::<Authority>().ok());
+            match &route.destination {
+                Destination::Fixed { fallbacks, .. } if fallbacks.is_empty() => {}
+                Destination::Fixed { .. } => {
+                    if let Some(first) = hosts.next() {
+                        failover.add(first, hosts);
+                    }
+                }
+                Destination::AsRequested { allow_addresses } => {
+                    let guard = Guard(Arc::clone(allow_addresses));
+                    guards.extend(hosts.map(|host| (host, guard.clone())));
+                }
+            }
+        }
+        Self {
+            tls: Arc::new(tls.configs()),
+            guards: Arc::new(guards),
+            failover,
+            pools: Mutex::default(),
+        }
+    }
+
+    /// Sends a request and reads the whole reply. Needs a tokio runtime, of either flavour.
+    ///
+    /// A request that could not be sent because its host cannot be connected to is sent to a fallback of
+    /// its route, if there is one. Dropping the future cancels the request: the HTTP/1 connection is closed,
+    /// the HTTP/2 stream reset.
+    ///
+    /// # Errors
+    ///
+    /// A [`FetchError`] with its class and, for the operator's log, the cause in words.
+    pub async fn fetch(&self, request: Request) -> Result<Reply, FetchError> {
+        let deadline = tokio::time::sleep(request.timeout);
+        tokio::pin!(deadline);
+        match self.failover.candidates(&request.uri, Instant::now()) {
+            None => self
+                .attempt(request, deadline)
+                .await
+                .map_err(|failed| failed.error),
+            Some(hosts) => self.fetch_from_any(request, hosts, deadline).await,
+        }
+    }
+
+    async fn fetch_from_any(
+        &self,
+        request: Request,
+        hosts: Vec<Authority>,
+        mut deadline: Pin<&mut Sleep>,
+    ) -> Result<Reply, FetchError> {
+        let mut last = None;
+        for host in hosts {
+            let request = Request {
+                uri: at_host(&request.uri, host.clone()),
+                ..request.clone()
+            };
+            match self.attempt(request, deadline.as_mut()).await {
+                Err(Failed {
+                    error,
+                    unsent: true,
+                }) => {
+                    warn!(%host, %error, "origin cannot be connected to; trying the next");
+                    self.failover.failed(&host, Instant::now());
+                    last = Some(error);
+                }
+                Err(failed) => return Err(failed.error),
+                Ok(reply) => {
+                    self.failover.worked(&host);
+                    return Ok(reply);
+                }
+            }
+        }
+        Err(last.expect("a group of hosts has at least one"))
+    }
+
+    /// Sends a request to the host that its URI names.
+    async fn attempt(
+        &self,
+        request: Request,
+        mut deadline: Pin<&mut Sleep>,
+    ) -> Result<Reply, Failed> {
+        let timeout = request.timeout;
+        let max_reply = request.max_reply;
+        let host = request.uri.authority().cloned();
+        let failed = |failure, cause: String| Failed::sent(host.as_ref(), failure, &cause);
+
+        let response = tokio::select! {
+            response = self.send(request) => {
+                response.map_err(|error| Failed::from_http(host.as_ref(), &error))?
+            }
+            () = &mut deadline => {
+                return Err(failed(Failure::Timeout, format!("no reply within {timeout:?}")));
+            }
+        };
+        let (head, body) = response.into_parts();
+        if head.status.is_informational() {
+            let cause = format!("it answered {} to a request for no such thing", head.status);
+            return Err(failed(Failure::Malformed, cause));
+        }
+        let mut received = BytesMut::new();
+        tokio::select! {
+            read = read_body(body, max_reply, &mut received) => match read {
+                Ok(()) => {}
+                Err(Unread::TooLarge(cause)) => return Err(failed(Failure::TooLarge, cause)),
+                Err(Unread::Http(error)) => return Err(Failed::from_http(host.as_ref(), &error)),
+            },
+            () = &mut deadline => {
+                let octets = received.len();
+                let cause = format!("no whole reply within {timeout:?}; {octets} octets had come");
+                return Err(failed(Failure::Timeout, cause));
+            }
+        }
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body: received.freeze(),
+        })
+    }
+
+    /// Hands a request to the pool for its connect timeout. Only the hand-over happens under the lock.
+    fn send(&self, request: Request) -> ResponseFuture {
+        let connect_timeout = request.connect_timeout;
+        let request = into_http(request);
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pool)) = pools
+            .iter()
+            .find(|(timeout, _)| *timeout == connect_timeout)
+        {
+            return pool.request(request);
+        }
+        let pool = new_pool(Connector::new(
+            Arc::clone(&self.tls),
+            Arc::clone(&self.guards),
+            connect_timeout,
+        ));
+        let response = pool.request(request);
+        pools.push((connect_timeout, pool));
+        response
+    }
+}
+
+fn new_pool(connector: Connector) -> Pool {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_MAX_IDLE)
+        .http1_max_buf_size(MAX_HEAD)
+        .http2_max_header_list_size(MAX_HEAD_H2)
+        .http2_keep_alive_interval(HTTP2_PING)
+        .http2_keep_alive_timeout(HTTP2_PONG)
+        .http2_keep_alive_while_idle(true)
+        .build(connector)
+}
+
+fn into_http(request: Request) -> http::Request<Full<Bytes>> {
+    let mut http = http::Request::new(Full::new(request.body));
+    *http.method_mut() = request.method;
+    *http.uri_mut() = request.uri;
+    *http.headers_mut() = request.headers;
+    http
+}
+
+/// Why a body could not be read.
+enum Unread {
+    TooLarge(String),
+    Http(hyper::Error),
+}
+
+/// Reads a body that may have at most `max` octets, and not one buffer more.
+async fn read_body(mut body: Incoming, max: usize, received: &mut BytesMut) -> Result<(), Unread> {
+    // For a reply to HEAD, a 204 or a 304 this is zero, whatever its Content-Length says.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > max {
+        let cause = format!("the reply has {announced} octets, {max} are allowed");
+        return Err(Unread::TooLarge(cause));
+    }
+    received.reserve(announced.min(TRUSTED_LENGTH));
+    while let Some(frame) = body.frame().await {
+        // What is no data is trailers, which WSP has no place for.
+        let Ok(data) = frame.map_err(Unread::Http)?.into_data() else {
+            continue;
+        };
+        if data.len() > max - received.len() {
+            let cause = format!("the reply has more than the {max} octets allowed");
+            return Err(Unread::TooLarge(cause));
+        }
+        received.extend_from_slice(&data);
+    }
+    Ok(())
+}
+
+/// Idle connections are closed after this, before most origins and load balancers close them (60 s), so
+/// that a request rarely meets a connection that is just going away.
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// Idle HTTP/1 connections kept per origin and shard; more are closed when they become idle.
+const POOL_MAX_IDLE: usize = 256;
+/// Largest head of an HTTP/1 reply; hyper may overshoot it by one read, which is no larger.
+const MAX_HEAD: usize = 64 * 1024;
+/// Largest head of an HTTP/2 reply.
+const MAX_HEAD_H2: u32 = 64 * 1024;
+/// How often a live HTTP/2 connection is asked whether it still lives, and how long it may take to say so.
+const HTTP2_PING: Duration = Duration::from_secs(20);
+const HTTP2_PONG: Duration = Duration::from_secs(10);
+/// An announced length is believed up to here when memory is set aside for it.
+const TRUSTED_LENGTH: usize = 64 * 1024;

@@ -1,0 +1,220 @@
+//! How we know that an origin is who it says, and how it knows us.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::uri::Authority;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, SupportedProtocolVersion, version};
+use rustls_platform_verifier::Verifier;
+
+use super::pin::{KeyPin, Pinned};
+
+/// Whom to trust.
+#[derive(Clone, Debug, Default)]
+pub struct TlsSettings {
+    /// PEM files with authorities trusted besides the system's. Default: none.
+    pub ca_files: Vec<PathBuf>,
+}
+
+/// What one origin asks for besides being verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginTls {
+    /// The oldest version spoken with it. Default: TLS 1.2.
+    pub min_version: TlsVersion,
+    /// Who we are to it. Default: nobody.
+    pub client: Option<ClientIdentity>,
+    /// Keys of which it must have one. Default: any key whose certificate verifies.
+    pub pins: Vec<KeyPin>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+/// The PEM files of a client certificate; they may be one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate and what leads from it to an authority the origin trusts.
+    pub certificate: PathBuf,
+    /// Its private key, without a passphrase.
+    pub key: PathBuf,
+}
+
+/// Why TLS cannot be set up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be used.
+    #[error("{path}: {why}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Neither the system nor a file gives a single root.
+    #[error("no trusted authority: this system has no certificate store and no ca_file is set")]
+    NoRoots,
+}
+
+/// What is needed to speak TLS to origins, loaded and checked. Cheap to clone.
+///
+/// Verification of chain, name and time cannot be switched off.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    verifier: Arc<dyn ServerCertVerifier>,
+    configs: Configs,
+}
+
+/// The client configuration for each origin.
+#[derive(Clone, Debug)]
+pub(super) struct Configs {
+    usual: Arc<ClientConfig>,
+    special: HashMap<Authority, Arc<ClientConfig>>,
+}
+
+impl Tls {
+    /// Loads the system's roots and the files'. Reads from disk: call it at start and on reload.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if a file cannot be used or if there is nobody to trust.
+    pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let mut own_roots = Vec::new();
+        for path in &settings.ca_files {
+            own_roots.extend(read_authorities(path)?);
+        }
+        // A root that does not parse was refused above, so what fails here is the lack of any.
+        let verifier =
+            Verifier::new_with_extra_roots(own_roots, provider()).map_err(|_| TlsError::NoRoots)?;
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+        let usual = client_config(Arc::clone(&verifier), &OriginTls::default())?;
+        Ok(Self {
+            verifier,
+            configs: Configs {
+                usual,
+                special: HashMap::new(),
+            },
+        })
+    }
+
+    /// Gives the origin at `host` what it asks for. Reads from disk.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if a file cannot be used.
+    pub fn set_origin(&mut self, host: Authority, origin: &OriginTls) -> Result<(), TlsError> {
+        let mut verifier = Arc::clone(&self.verifier);
+        if !origin.pins.is_empty() {
+            verifier = Arc::new(Pinned {
+                inner: verifier,
+                pins: origin.pins.clone(),
+            });
+        }
+        let config = client_config(verifier, origin)?;
+        self.configs.special.insert(host, config);
+        Ok(())
+    }
+
+    /// The configurations with session stores of their own, so that shards share no lock.
+    pub(super) fn configs(&self) -> Configs {
+        let own = |config: &Arc<ClientConfig>| {
+            let mut config = ClientConfig::clone(config);
+            config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
+            Arc::new(config)
+        };
+        let special = &self.configs.special;
+        Configs {
+            usual: own(&self.configs.usual),
+            special: special
+                .iter()
+                .map(|(host, config)| (host.clone(), own(config)))
+                .collect(),
+        }
+    }
+}
+
+impl Configs {
+    /// The configuration for the origin at `host`.
+    pub(super) fn of(&self, host: Option<&Authority>) -> Arc<ClientConfig> {
+        let special = host.and_then(|host| self.special.get(host));
+        Arc::clone(special.unwrap_or(&self.usual))
+    }
+}
+
+fn client_config(
+    verifier: Arc<dyn ServerCertVerifier>,
+    origin: &OriginTls,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let versions: &[&SupportedProtocolVersion] = match origin.min_version {
+        TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::V1_3 => &[&version::TLS13],
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .expect("ring supports TLS 1.2 and 1.3")
+        .dangerous() // rustls calls every verifier of one's own so; this one is the platform's
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &origin.client {
+        None => builder.with_no_client_auth(),
+        Some(client) => {
+            let certificates = read_certificates(&client.certificate)?;
+            let key = PrivateKeyDer::from_pem_file(&client.key)
+                .map_err(|error| unusable(&client.key, format!("no private key in it: {error}")))?;
+            builder
+                .with_client_auth_cert(certificates, key)
+                .map_err(|error| unusable(&client.key, error.to_string()))?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// The certificates in a PEM file, each of them fit to be a root.
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let authorities = read_certificates(path)?;
+    for authority in &authorities {
+        RootCertStore::empty()
+            .add(authority.clone())
+            .map_err(|error| unusable(path, format!("not a usable certificate: {error}")))?;
+    }
+    Ok(authorities)
+}
+
+/// The certificates in a PEM file, one at least.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = std::fs::read(path).map_err(|error| unusable(path, error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(path, format!("not PEM: {error}")))?;
+    if certificates.is_empty() {
+        let why = "no certificate in it (PEM, \"-----BEGIN CERTIFICATE-----\")";
+        return Err(unusable(path, why.to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn unusable(path: &Path, why: String) -> TlsError {
+    TlsError::File {
+        path: path.to_owned(),
+        why,
+    }
+}
+
+/// TLS sessions kept for resumption, per shard.
+const RESUMABLE_SESSIONS: usize = 64;

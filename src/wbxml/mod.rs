@@ -1,0 +1,30 @@
+//! WAP Binary XML, 1.0 to 1.3 (WAP-192), and its translation from and to XML text.
+//!
+//! - [`Decoder`] pulls [`Event`]s out of a document without building a tree; everything borrows.
+//! - [`Encoder`] appends a document to a `Vec<u8>`.
+//! - [`Vocabulary`] names the tokens of a document type; [`tables`] has those this gateway may meet.
+//! - [`xml`] translates both ways, keeping every octet of meaning of a SyncML message.
+//! - [`explain`] shows a document to a person.
+//!
+//! Every input is untrusted: time, memory and output are bounded by [`Limits`] and linear in the input, and
+//! the answer to anything else is an [`Error`] that says where and what.
+
+mod charset;
+mod decoder;
+mod encoder;
+mod error;
+pub mod explain;
+mod header;
+pub mod tables;
+pub mod token;
+mod vocabulary;
+pub mod xml;
+
+pub use charset::Charset;
+pub use decoder::{AttributeName, Decoder, Event, Extension, Name, Options, Tag};
+pub use encoder::{Encoder, EncoderConfig};
+pub use error::{Error, Fault, Limits};
+pub use header::{Header, PublicId, StringTable};
+pub use vocabulary::{
+    AttributePage, Attributes, NO_ATTRIBUTES, NO_TAGS, Page, Space, Tags, Vocabulary,
+};

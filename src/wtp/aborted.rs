@@ -1,0 +1,92 @@
+//! Invokes we aborted after the user had seen them.
+//!
+//! The tables forget a transaction once an Abort is sent, but an Abort is not acknowledged: if it is lost, the
+//! initiator repeats its Invoke, vouches for it when asked, and the user would see it a second time. So what
+//! was aborted is remembered, and a repetition gets the same Abort again. What was given up for want of an
+//! answer is remembered too, and a repetition gets nothing.
+
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+
+use hashbrown::HashMap;
+
+use super::abort::AbortReason;
+use super::config::Config;
+use super::keyed::Keyed;
+use crate::time::Instant;
+
+/// What was aborted lately, oldest first; bounded, the oldest is forgotten first.
+#[derive(Clone, Debug)]
+pub(super) struct Aborted<K> {
+    reasons: HashMap<K, AbortReason, Keyed>,
+    queue: VecDeque<(Instant, K)>,
+}
+
+impl<K: Copy + Eq + Hash> Aborted<K> {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            reasons: HashMap::with_hasher(Keyed::new(seed)),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Remembers an abort for as long as a TID is remembered.
+    pub(super) fn remember(&mut self, now: Instant, key: K, reason: AbortReason, config: &Config) {
+        self.forget_expired(now);
+        if self.queue.len() >= config.max_aborted {
+            self.forget_first();
+        }
+        if config.max_aborted > 0 && self.reasons.insert(key, reason).is_none() {
+            self.queue.push_back((now + config.tid_lifetime, key));
+        }
+    }
+
+    /// Why it was aborted, if it was.
+    pub(super) fn reason(&mut self, now: Instant, key: K) -> Option<AbortReason> {
+        self.forget_expired(now);
+        self.reasons.get(&key).copied()
+    }
+
+    /// Feeds what is remembered to a hasher, oldest first.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        for (_, key) in &self.queue {
+            (key, self.reasons.get(key)).hash(sink);
+        }
+    }
+
+    fn forget_expired(&mut self, now: Instant) {
+        while self.queue.front().is_some_and(|&(at, _)| at <= now) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, key)) = self.queue.pop_front() {
+            self.reasons.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn aborts_are_forgotten_with_time_and_number() {
+        let config = Config {
+            max_aborted: 2,
+            ..Config::ip()
+        };
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut aborted = Aborted::new(1);
+        for key in 0..3 {
+            aborted.remember(at(key), key, AbortReason::User(1), &config);
+        }
+        assert_eq!(aborted.reason(at(3), 0), None);
+        assert_eq!(aborted.reason(at(3), 1), Some(AbortReason::User(1)));
+        assert_eq!(aborted.reason(at(241), 1), None);
+        assert_eq!(aborted.reason(at(241), 2), Some(AbortReason::User(1)));
+    }
+}

@@ -1,0 +1,190 @@
+//! The design's ranks, enforced: a module imports only from lower ranks and from its own, and the core
+//! names nothing that does I/O.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every top-level module and its rank. A new module needs a line here.
+const RANKS: &[(&str, u8)] = &[
+    ("codec", 0),
+    ("random", 0),
+    ("time", 0),
+    ("wdp", 0),
+    ("wbxml", 1),
+    ("wtp", 1),
+    ("syncml", 2),
+    ("wsp", 2),
+    ("explain", 3),
+    ("route", 3),
+    ("gateway", 4),
+    ("handset", 5),
+    ("sim", 5),
+    ("record", 6),
+    ("upstream", 6),
+    ("config", 7),
+    ("server", 8),
+    ("admin", 9),
+    ("cli", 10),
+    ("main", 10),
+];
+
+/// What ranks 0 to 5 may not name.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "hyper",
+    "rustls",
+    "tracing",
+    "metrics::",
+    "std::fs",
+    "std::env",
+    "UdpSocket",
+    "TcpStream",
+    "std::time::Instant",
+    "SystemTime::now",
+    "getrandom",
+    "RandomState",
+    "std::thread",
+    "Mutex",
+];
+
+#[test]
+fn modules_import_downwards_only() {
+    let mut faults = Vec::new();
+    for (path, module, text) in sources() {
+        let own = rank(&module).unwrap_or_else(|| panic!("{module} has no rank: add it to RANKS"));
+        for (number, line) in code(&text) {
+            for imported in imports(line) {
+                let Some(theirs) = rank(&imported) else {
+                    continue;
+                };
+                if theirs > own
+                    || theirs == own && imported != module && !same_rank_allowed(&module, &imported)
+                {
+                    faults.push(format!(
+                        "{}:{number}: {module} (rank {own}) imports {imported} (rank {theirs})",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_core_does_no_io() {
+    let mut faults = Vec::new();
+    for (path, module, text) in sources() {
+        if rank(&module).is_none_or(|rank| rank > 5) {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+                faults.push(format!(
+                    "{}:{number}: {module} names {word}",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_checks_above_can_fail() {
+    assert_eq!(imports("use crate::gateway::{Event, Stats};"), ["gateway"]);
+    assert_eq!(imports("use crate::{wsp, wtp};"), ["wsp", "wtp"]);
+    assert_eq!(
+        imports("    let x = crate::server::clock::seed();"),
+        ["server"]
+    );
+    assert!(rank("server") > rank("wtp"));
+    assert!(
+        IMPURE
+            .iter()
+            .any(|word| "use tokio::net::UdpSocket;".contains(word))
+    );
+}
+
+/// Rank 5 is the two drivers of the core; the simulator plays the handsets' world.
+fn same_rank_allowed(module: &str, imported: &str) -> bool {
+    (module, imported) == ("sim", "handset")
+}
+
+fn rank(module: &str) -> Option<u8> {
+    RANKS
+        .iter()
+        .find(|(name, _)| *name == module)
+        .map(|(_, rank)| *rank)
+}
+
+/// The top-level modules a line names through `crate::`.
+fn imports(line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let rest = &line[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let list = list.split('}').next().unwrap_or_default();
+            found.extend(list.split(',').map(|item| word(item.trim())));
+        } else {
+            found.push(word(rest));
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+fn word(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+/// The lines of a file that are code: comments do not count, and unit tests may do what they like.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Every source file with the top-level module it belongs to.
+fn sources() -> Vec<(PathBuf, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 20, "found only {} source files", files.len());
+    files
+        .into_iter()
+        .filter_map(|path| {
+            let inner = path.strip_prefix(&root).ok()?;
+            let module = inner
+                .components()
+                .next()?
+                .as_os_str()
+                .to_str()?
+                .trim_end_matches(".rs")
+                .to_owned();
+            let text = fs::read_to_string(&path).ok()?;
+            (module != "lib").then_some((path, module, text))
+        })
+        .collect()
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The core and real handsets in the simulator: scenarios and random walks, each decided by a seed.
+//!
+//! `cargo test` walks 1,000 seeds. `WAPBRIDGE_SEEDS=100000 cargo test --release --test sim` walks more, and
+//! `WAPBRIDGE_FIRST_SEED` says where to begin, to repeat one that failed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod content;
+mod scenarios;
+mod storm;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wapbridge::gateway::{self, Limits};
+use wapbridge::handset;
+use wapbridge::route::{RouteSettings, Routes};
+use wapbridge::wsp::capability::Capabilities;
+use wapbridge::{wsp, wtp};
+
+/// A gateway that forwards `http://sync.example/` and nothing else.
+pub(crate) fn gateway_config() -> gateway::Config {
+    gateway::Config {
+        wtp: wtp::Config::default(),
+        wsp: wsp::session::Config::default(),
+        limits: Limits::default(),
+        routes: Arc::new(Routes::new(vec![
+            RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
+        ])),
+    }
+}
+
+/// A handset that asks for large SDUs, as every SyncML phone does.
+pub(crate) fn phone_config() -> handset::Config {
+    handset::Config {
+        wtp: wtp::Config::default(),
+        capabilities: Some(
+            Capabilities::default()
+                .with_client_sdu(0)
+                .with_server_sdu(0),
+        ),
+        headers: vec![
+            ("Accept".into(), "application/vnd.syncml+wbxml".into()),
+            ("User-Agent".into(), "Simulated/1.0".into()),
+        ],
+    }
+}
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) fn content_type() -> Vec<(String, String)> {
+    vec![("Content-Type".into(), "application/vnd.syncml+wbxml".into())]
+}

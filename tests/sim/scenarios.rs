@@ -1,0 +1,242 @@
+//! Single behaviours, each on its own seed.
+
+use wapbridge::gateway::record::Ending;
+use wapbridge::handset::{Event, Failure, Request};
+use wapbridge::sim::{Network, World};
+use wapbridge::wsp::AbortReason;
+use wapbridge::wsp::pdu::Method;
+
+use crate::{content_type, gateway_config, ms, phone_config};
+
+fn get(uri: &str) -> Request<'_> {
+    Request {
+        method: Method::GET,
+        uri,
+        headers: &[],
+        body: &[],
+    }
+}
+
+#[test]
+fn a_session_is_set_up_used_and_ended() {
+    let mut world = World::new(1, gateway_config());
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    assert!(matches!(world.session_events(phone), [Event::Connected(_)]));
+    world.request(phone, &get("http://sync.example/hello"));
+    world.run_until_idle();
+    let (_, outcome) = &world.outcomes(phone)[0];
+    assert_eq!(outcome.as_ref().unwrap().status, 200);
+    assert_eq!(world.origin.times_seen("/hello"), 1);
+    assert_eq!(world.gateway.stats().sessions, 1);
+    world.disconnect(phone);
+    world.run_until_idle();
+    assert_eq!(world.gateway.stats().sessions, 0);
+    assert_eq!(world.records[0].ending, Ending::Acknowledged);
+}
+
+#[test]
+fn a_uri_no_route_matches_is_refused_and_never_fetched() {
+    let mut world = World::new(1, gateway_config());
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    for uri in [
+        "http://sync.example.evil/",
+        "http://sync.example@evil/",
+        "http://elsewhere/",
+        "nonsense",
+    ] {
+        world.request(phone, &get(uri));
+        world.run_until_idle();
+    }
+    let statuses: Vec<u16> = world
+        .outcomes(phone)
+        .iter()
+        .map(|(_, outcome)| outcome.as_ref().unwrap().status)
+        .collect();
+    assert_eq!(&statuses[..3], [403, 403, 403]);
+    assert!(matches!(statuses[3], 400 | 403));
+    assert!(world.records.iter().all(|record| record.fetched.is_none()));
+}
+
+#[test]
+fn a_handset_that_negotiates_nothing_is_served() {
+    let mut world = World::new(1, gateway_config());
+    let mut config = phone_config();
+    config.capabilities = None;
+    config.headers.clear();
+    world.origin.max_answer = 1_000;
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    let body = vec![7; 7_000];
+    world.request(
+        phone,
+        &Request {
+            method: Method::POST,
+            uri: "http://sync.example/post",
+            headers: &content_type(),
+            body: &body,
+        },
+    );
+    world.run_until_idle();
+    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 200);
+}
+
+#[test]
+fn an_abort_cancels_the_upstream_request() {
+    let mut world = World::new(1, gateway_config());
+    world.origin.think = (ms(60_000), ms(60_000));
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    let ticket = world.request(phone, &get("http://sync.example/slow"));
+    world.run_for(ms(5_000));
+    assert_eq!(world.origin.pending(), 1);
+    world.abort(phone, ticket);
+    world.run_for(ms(1_000));
+    assert_eq!((world.origin.pending(), world.origin.cancelled), (0, 1));
+    assert_eq!(world.records[0].ending, Ending::Aborted);
+}
+
+#[test]
+fn a_slow_origin_does_not_cost_the_transaction() {
+    let mut world = World::new(1, gateway_config());
+    world.origin.think = (ms(29_000), ms(29_500));
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    world.request(phone, &get("http://sync.example/slow"));
+    world.run_until_idle();
+    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 200);
+}
+
+#[test]
+fn an_origin_that_never_answers_gives_504_in_time() {
+    let mut world = World::new(1, gateway_config());
+    world.origin.think = (ms(10_000_000), ms(10_000_000));
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    world.request(phone, &get("http://sync.example/never"));
+    world.run_until(|world| !world.outcomes(phone).is_empty());
+    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 504);
+    assert_eq!(world.origin.cancelled, 1);
+}
+
+#[test]
+fn a_method_without_a_session_is_aborted_and_the_handset_connects_anew() {
+    let mut world = World::new(1, gateway_config());
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    world.restart_gateway();
+    world.request(phone, &get("http://sync.example/hello"));
+    world.run_until_idle();
+    let (_, outcome) = &world.outcomes(phone)[0];
+    assert_eq!(outcome, &Err(Failure::Aborted(AbortReason::DISCONNECT)));
+    assert_eq!(world.origin.times_seen("/hello"), 0);
+    world.connect(phone);
+    world.run_until_idle();
+    world.request(phone, &get("http://sync.example/hello"));
+    world.run_until_idle();
+    assert_eq!(world.outcomes(phone)[1].1.as_ref().unwrap().status, 200);
+}
+
+#[test]
+fn a_new_connect_of_the_same_peer_replaces_the_old_session() {
+    let mut world = World::new(1, gateway_config());
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    world.connect(phone);
+    world.run_until_idle();
+    assert_eq!(world.gateway.stats().sessions, 1);
+    assert_eq!(world.gateway.stats().wsp.replaced, 1);
+}
+
+#[test]
+fn a_session_is_resumed_from_another_address() {
+    let mut world = World::new(1, gateway_config());
+    let mut config = phone_config();
+    if let Some(capabilities) = &mut config.capabilities {
+        capabilities.options = wapbridge::wsp::capability::ProtocolOptions::SESSION_RESUME;
+    }
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    world.origin.think = (ms(60_000), ms(60_000));
+    world.request(phone, &get("http://sync.example/left-behind"));
+    world.run_for(ms(1_000));
+    world.move_to_new_address(phone);
+    world.run_for(ms(1_000));
+    assert_eq!(
+        world.origin.cancelled, 1,
+        "what was under way ends with the Resume"
+    );
+    world.origin.think = (ms(5), ms(5));
+    world.request(phone, &get("http://sync.example/after"));
+    world.run_for(ms(5_000));
+    let stats = world.gateway.stats();
+    assert_eq!((stats.sessions, stats.wsp.resumed), (1, 1));
+    assert_eq!(world.origin.times_seen("/after"), 1);
+}
+
+#[test]
+fn an_idle_session_is_forgotten_after_its_time() {
+    let mut config = gateway_config();
+    config.wsp.idle_timeout = ms(3_600_000);
+    let mut world = World::new(1, config);
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_for(ms(3_000_000));
+    world.request(phone, &get("http://sync.example/hello"));
+    world.run_for(ms(3_000_000));
+    assert_eq!(world.gateway.stats().sessions, 1, "it was used meanwhile");
+    world.run_for(ms(3_600_000));
+    assert_eq!(world.gateway.stats().sessions, 0);
+    assert_eq!(world.gateway.stats().wsp.expired, 1);
+}
+
+#[test]
+fn an_origin_in_trouble_is_a_502_to_the_handset() {
+    // The origin's stand-in answers more than the handset can take.
+    let mut world = World::new(3, gateway_config());
+    let mut config = phone_config();
+    if let Some(capabilities) = &mut config.capabilities {
+        capabilities.client_sdu = 200;
+    }
+    world.origin.max_answer = 100_000;
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    world.request(phone, &get("http://sync.example/large"));
+    world.run_until_idle();
+    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 502);
+}
+
+#[test]
+fn sixteen_handsets_on_a_narrow_link_all_get_their_answers() {
+    let network = Network::perfect()
+        .rate(40_000, 60_000)
+        .delay(ms(150))
+        .loss(0.02);
+    let mut world = World::new(9, gateway_config()).network(network);
+    let phones: Vec<_> = (0..16).map(|_| world.handset(phone_config())).collect();
+    for phone in &phones {
+        world.connect(*phone);
+    }
+    for phone in &phones {
+        world.run_until(|world| !world.session_events(*phone).is_empty());
+    }
+    for phone in &phones {
+        world.request(*phone, &get("http://sync.example/all"));
+    }
+    world.run_until_idle();
+    for phone in &phones {
+        assert_eq!(world.outcomes(*phone).len(), 1);
+    }
+    assert_eq!(world.origin.times_seen("/all"), 16);
+}
