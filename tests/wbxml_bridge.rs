@@ -1,6 +1,12 @@
 //! The translation between the two notations, where it is easy to get wrong: what SyncML says differently in
 //! each, what only one of them can say, and what somebody hostile would send.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics is one that fails"
+)]
+
 #[path = "support/infoset.rs"]
 mod infoset;
 
@@ -227,7 +233,7 @@ fn binary_data_becomes_base64_and_says_so() {
     let format = "<Format xmlns=\"syncml:metinf\">b64</Format>";
     let kind = "<Type xmlns=\"syncml:metinf\">image/x</Type>";
     let expect = |inside: &[u8], xml_inside: &str| {
-        assert_eq!(xml(&tokens(inside)), message("1.2", xml_inside))
+        assert_eq!(xml(&tokens(inside)), message("1.2", xml_inside));
     };
     // No Meta at all; the command's; the item's; a Format that says `bin`.
     expect(
@@ -251,6 +257,10 @@ fn binary_data_becomes_base64_and_says_so() {
     );
     expect(
         b"\x45\x54\x5A\x00\x01\x47\x03bin\0\x01\x01\x00\x00\x4F\xC3\x01A\x01\x01\x01",
+        &format!("<Add><Item>{}<Data>QQ==</Data></Item></Add>", meta(format)),
+    );
+    expect(
+        b"\x45\x54\x5A\x00\x01\x47\x03 bin  \0\x01\x01\x00\x00\x4F\xC3\x01A\x01\x01\x01",
         &format!("<Add><Item>{}<Data>QQ==</Data></Item></Add>", meta(format)),
     );
     // One item's needs are not another's.
@@ -452,7 +462,7 @@ fn what_xml_cannot_say_is_refused() {
             fault(&tokens(inside)).0,
             Fault::Untranslatable,
             "{inside:02x?}"
-        )
+        );
     };
     untranslatable(b"\x45\x03\x01\0\x01"); // a control character
     untranslatable(b"\x45\x03\xFF\0\x01"); // not UTF-8
@@ -530,6 +540,44 @@ fn forty_four_kilobytes_do_not_become_eighty_megabytes() {
     wire.extend([0x04, 0x00].repeat(12_000));
     wire.push(0x01);
     assert_eq!(fault(&wire).0, Fault::Amplified);
+}
+
+/// Each of these took quadratic time in some translator.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "time is what this is about")]
+fn time_is_linear() {
+    let begin = std::time::Instant::now();
+    let many = |part: &str| part.repeat(1_000_000 / part.len());
+    let names: String = (0..60_000).map(|n| format!(" a{n}=''")).collect();
+    let prefixes: String = (0..60_000).map(|n| format!(" xmlns:a{n}=''")).collect();
+    let literals: String = (0..60_000).map(|n| format!("<a{n}/>")).collect();
+    for xml in [
+        format!("<wml><p>{}</p></wml>", many("$(")),
+        format!("<wml><p>{}</p></wml>", many("$(a:b)")),
+        format!("<x{names}/>"),
+        format!("<SyncML{prefixes}/>"),
+        format!("<x>{literals}</x>"),
+        format!("<x a='{}'/>", many("&lt;")),
+        format!("<wml><p title='{}'/></wml>", many("http:/")),
+        format!("<!DOCTYPE x [{}]><x/>", many("<!ENTITY a 'b'>")),
+        format!("<x>{}</x>", many("]]")),
+        format!("<x>{}", many("<!-- ")),
+        format!("<x>{}", many("<![CDATA[")),
+        add(&many("&#13;")),
+    ] {
+        let mut out = Vec::new();
+        if from_xml(xml.as_bytes(), &WbxmlOptions::default(), &mut out).is_ok() {
+            let _ = to_xml(&out, &XmlOptions::default(), &mut Vec::new());
+        }
+    }
+    let items = b"\x54\x4F\xC3\x01\xFF\x01\x01".repeat(100_000);
+    let _ = to_xml(
+        &tokens(&[&b"\x45"[..], &items, b"\x01"].concat()),
+        &XmlOptions::default(),
+        &mut Vec::new(),
+    );
+    // Seconds would be quadratic; this is unoptimised code on a busy machine.
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -633,7 +681,7 @@ proptest! {
 
     #[test]
     fn arbitrary_octets_never_panic_and_stay_in_bounds(octets in prop::collection::vec(any::<u8>(), 0..200), table in "[a-z]{0,20}") {
-        let wire = [b"\x03\x01\x6A", &[table.len() as u8 + 1][..], table.as_bytes(), b"\0\x45", &octets[..]].concat();
+        let wire = [b"\x03\x01\x6A", &[u8::try_from(table.len() + 1).unwrap()][..], table.as_bytes(), b"\0\x45", &octets[..]].concat();
         for wire in [&wire[..], &tokens(&octets), &octets] {
             let mut out = Vec::new();
             if to_xml(wire, &XmlOptions::default(), &mut out).is_ok() {

@@ -1,6 +1,12 @@
 //! The static conformance requirements of WBXML (WAP-192 section 9, as corrected by SIN 105). Each test is named
 //! after the requirement it holds.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics is one that fails"
+)]
+
 use wapbridge::wbxml::xml::{WbxmlOptions, XmlOptions, from_xml, to_xml};
 use wapbridge::wbxml::{
     Charset, Decoder, Encoder, EncoderConfig, Error, Event, Fault, Header, Name, Options, tables,
@@ -78,7 +84,7 @@ fn wbxml_c_001_the_decoder_reads_the_binary_structure_and_nothing_else() {
             read(wire).map_err(|error| error.fault),
             Err(Fault::Malformed),
             "{wire:02x?}"
-        )
+        );
     };
     reject(&[
         3, 1, 0x6A, 0, 0x45, 0x02, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0x01,
@@ -263,7 +269,7 @@ fn wbxml_c_010_an_absent_attribute_has_its_default() {
         while let Some(event) = decoder.next().unwrap() {
             match event {
                 Event::Attribute(a) if a.name == Name::Assigned("action") => {
-                    found = Some(a.prefix.to_owned())
+                    found = Some(a.prefix.to_owned());
                 }
                 _ => {}
             }

@@ -14,6 +14,7 @@ pub mod record;
 mod reply;
 mod request;
 mod stats;
+pub mod syncml;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::gateway::exchange::{Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::gateway::record::{Ending, ExchangeRecord};
 pub use crate::gateway::stats::Stats;
+use crate::gateway::syncml::SyncMl;
 use crate::random::Random;
 use crate::route::{RequestView, Routes};
 use crate::time::Instant;
@@ -261,6 +263,7 @@ impl Gateway {
                 session: Some(invocation.session.id),
                 method: invocation.method,
                 uri: invocation.uri.clone(),
+                syncml: None,
                 route: None,
                 status: None,
                 problem: None,
@@ -316,6 +319,14 @@ impl Gateway {
         let headers = request::headers(invocation).map_err(plain)?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let (Some(content_type), Some(body)) =
+            (text(http::header::CONTENT_TYPE), &invocation.body)
+        {
+            exchange.record.syncml = SyncMl::of(content_type, body);
+            if let Some(syncml) = &exchange.record.syncml {
+                self.stats.syncml.count_request(syncml);
+            }
+        }
         let target = config
             .routes
             .lookup(&RequestView {
@@ -360,6 +371,10 @@ impl Gateway {
                 self.events.push_back(Event::Fetch(id, request));
             }
             return;
+        }
+        if let Some(syncml) = &mut exchange.record.syncml {
+            syncml.answered(&reply.body);
+            self.stats.syncml.count_reply(syncml);
         }
         let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
         let room = exchange.max_reply;

@@ -5,6 +5,7 @@ use derive_more::AddAssign;
 use crate::gateway::answer::Problem;
 use crate::gateway::content;
 use crate::gateway::fetch::Failure;
+use crate::gateway::syncml;
 use crate::{wsp, wtp};
 
 /// Counters (they only grow) and gauges of one core.
@@ -36,6 +37,8 @@ pub struct Stats {
     pub late_replies: u64,
     /// Datagrams on the connectionless port.
     pub connectionless_ignored: u64,
+    /// What the SyncML messages said.
+    pub syncml: syncml::Stats,
     /// Translation's.
     pub content: content::Stats,
     /// Requests answered by the gateway itself.

@@ -92,6 +92,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next step; `None` at the end, or where the message is malformed.
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Step<'a>> {
         match self {
             Self::Wbxml {
@@ -135,20 +136,21 @@ impl<'a> Walk<'a> {
                 if std::mem::take(empty) {
                     return Some(Step::End);
                 }
-                match reader.read_event().ok()? {
-                    Xml::Start(start) => return Some(Step::Start(by_name(&start))),
-                    Xml::Empty(start) => {
+                match reader.read_event() {
+                    Err(_) => return None,
+                    Ok(Xml::Start(start)) => return Some(Step::Start(by_name(&start))),
+                    Ok(Xml::Empty(start)) => {
                         *empty = true;
                         return Some(Step::Start(by_name(&start)));
                     }
-                    Xml::End(_) => return Some(Step::End),
-                    Xml::Text(text) => return Some(Step::Text(text.into_inner())),
-                    Xml::CData(text) => return Some(Step::Text(text.into_inner())),
-                    Xml::GeneralRef(reference) => {
+                    Ok(Xml::End(_)) => return Some(Step::End),
+                    Ok(Xml::Text(text)) => return Some(Step::Text(text.into_inner())),
+                    Ok(Xml::CData(text)) => return Some(Step::Text(text.into_inner())),
+                    Ok(Xml::GeneralRef(reference)) => {
                         return Some(Step::Text(Cow::Owned(predefined(&reference)?.to_string())));
                     }
-                    Xml::Eof => return None,
-                    Xml::Comment(_) | Xml::Decl(_) | Xml::PI(_) | Xml::DocType(_) => {}
+                    Ok(Xml::Eof) => return None,
+                    Ok(Xml::Comment(_) | Xml::Decl(_) | Xml::PI(_) | Xml::DocType(_)) => {}
                 }
             },
         }

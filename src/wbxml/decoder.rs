@@ -3,7 +3,7 @@
 use crate::codec::{self, Parsed, located, uint8, uintvar};
 use crate::wbxml::charset::Charset;
 use crate::wbxml::error::{Error, Fault, Limits};
-use crate::wbxml::header::{Header, find_nul};
+use crate::wbxml::header::{Header, find_nul, first_zero};
 use crate::wbxml::tables;
 use crate::wbxml::token::{
     ATTRIBUTES, CONTENT, END, ENTITY, EXT_0, EXT_2, EXT_I_0, EXT_I_2, EXT_T_0, EXT_T_2, IDENTITY,
@@ -246,6 +246,7 @@ impl<'a> Decoder<'a> {
         clippy::should_implement_trait,
         reason = "an iterator of results would hide that an error is the end"
     )]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Event<'a>>, Error> {
         loop {
             let at = self.rest;
@@ -269,6 +270,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `*pi element *pi`
+    #[inline(never)]
     fn outside(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match token {
             PI => self.pi().map(Some),
@@ -354,7 +356,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `attribute = attrStart *attrValue`, and the END of the list or of a processing instruction.
-    #[inline]
+    #[inline(never)]
     fn attribute(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match (token, self.state) {
             (END, State::Pi) => {
@@ -479,7 +481,7 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     fn termstr(&mut self) -> Result<&'a [u8], Error> {
         let end = match self.nul_len {
-            1 => self.rest.iter().position(|&octet| octet == 0),
+            1 => first_zero(self.rest),
             nul_len => find_nul(self.rest, nul_len),
         };
         let split = end.and_then(|end| self.rest.split_at_checked(end));
@@ -775,7 +777,7 @@ mod tests {
 
         #[test]
         fn decoding_encoding_and_decoding_again_is_stable(body: Vec<u8>, table in "[a-z\0]{0,8}") {
-            let mut wire = vec![3, 5, 0x6A, table.len() as u8];
+            let mut wire = vec![3, 5, 0x6A, u8::try_from(table.len()).unwrap()];
             wire.extend(table.as_bytes());
             wire.push(0x45);
             wire.extend(&body);

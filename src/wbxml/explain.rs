@@ -138,7 +138,7 @@ impl Tree<'_> {
         let lossy = |octets: &[u8]| {
             charset.decode(octets).map_or_else(
                 || String::from_utf8_lossy(octets).into_owned(),
-                |text| text.into_owned(),
+                std::borrow::Cow::into_owned,
             )
         };
         match *event {

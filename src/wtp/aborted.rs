@@ -2,10 +2,11 @@
 //!
 //! The tables forget a transaction once an Abort is sent, but an Abort is not acknowledged: if it is lost, the
 //! initiator repeats its Invoke, vouches for it when asked, and the user would see it a second time. So what
-//! was aborted is remembered, and a repetition gets the same Abort again.
+//! was aborted is remembered, and a repetition gets the same Abort again. What was given up for want of an
+//! answer is remembered too, and a repetition gets nothing.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
@@ -44,6 +45,13 @@ impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn reason(&mut self, now: Instant, key: K) -> Option<AbortReason> {
         self.forget_expired(now);
         self.reasons.get(&key).copied()
+    }
+
+    /// Feeds what is remembered to a hasher, oldest first.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        for (_, key) in &self.queue {
+            (key, self.reasons.get(key)).hash(sink);
+        }
     }
 
     fn forget_expired(&mut self, now: Instant) {

@@ -79,7 +79,7 @@ pub struct Config {
     /// Default: 8 MiB.
     pub max_unverified: usize,
     /// Transactions alive at a time, those waiting for their timeout included; beyond, an Invoke is
-    /// ignored (WTP 7.6) and counted. Some 400 octets each. Default: 200,000.
+    /// ignored (WTP 7.6) and counted. Some 500 octets each. Default: 200,000.
     pub max_transactions: usize,
     /// The same for one peer (address quadruplet). Default: 64.
     pub max_transactions_per_peer: usize,

@@ -1,7 +1,7 @@
 //! One end of WTP: all transactions with all peers over one port, both sides.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -11,6 +11,7 @@ use super::aborted::Aborted;
 use super::capabilities::Capabilities;
 use super::concat::{self, Joiner};
 use super::config::Config;
+use super::counter::TidCounter;
 use super::indication::{Fragment, Handle, Indication};
 use super::initiator::{self, Initiator};
 use super::keyed::Keyed;
@@ -45,8 +46,11 @@ pub struct Endpoint {
     ready: VecDeque<Handle>,
     unowned: UnownedRing,
     indications: VecDeque<Indication>,
-    /// Invokes held back behind one with TIDnew.
+    /// Invokes with TIDnew that are not confirmed, and those held back behind them.
+    tid_new: Vec<(Peer, Handle)>,
     held: Vec<Handle>,
+    /// New Invokes are ignored.
+    draining: bool,
     tids: TidCounter,
     /// The latest moment heard of.
     now: Instant,
@@ -91,7 +95,9 @@ impl Endpoint {
             ready: VecDeque::new(),
             unowned: UnownedRing::default(),
             indications: VecDeque::new(),
+            tid_new: Vec::new(),
             held: Vec::new(),
+            draining: false,
             tids: TidCounter::new(seed),
             now,
             stats: Stats::default(),
@@ -182,22 +188,26 @@ impl Endpoint {
         let shared = Shared {
             capabilities: Capabilities {
                 sar: true,
+                offered: self.config.offer_extended_sar && self.config.num_groups > 0,
                 ..Capabilities::default()
             },
             ..shared
         };
         let behind = self.is_behind_tid_new(peer);
+        let tid_new = !behind && self.peers.is_doubting(peer);
         let side = if behind {
             Initiator::held(data, fragment)
         } else {
-            let tid_new = self.peers.is_doubting(peer);
             Initiator::start((data, fragment), tid_new, &shared, self.now, &self.config)
                 .map_err(|_| Refused::TooLarge)?
         };
         self.stats.initiated += 1;
         let handle = self.insert(shared, Side::Initiator(side));
         if behind {
-            self.held.push(handle);
+            self.hold(handle);
+        }
+        if tid_new {
+            self.tid_new.push((peer, handle));
         }
         self.settle(handle);
         Ok(handle)
@@ -288,6 +298,19 @@ impl Endpoint {
         self.timers.next()
     }
 
+    // --- Settings ---
+
+    /// Replaces the settings. What has begun goes on under the new ones as far as it can: what it has
+    /// announced, and timers that run, stay as they are.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// From now on ignores new Invokes of classes 1 and 2, or takes them again; what has begun goes on.
+    pub const fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
     // --- Queries ---
 
     /// Counters since the start.
@@ -371,6 +394,27 @@ impl Endpoint {
         self.slots.get(handle)?.deadline()
     }
 
+    /// Feeds everything that can change behaviour later to a hasher: two endpoints, drained and of equal
+    /// configuration, that feed the same behave the same. For exhaustive search.
+    #[doc(hidden)]
+    pub fn digest(&self, sink: &mut impl Hasher) {
+        for transaction in self.slots.iter() {
+            let shared = &transaction.shared;
+            (shared.peer, shared.send_tid, shared.class, shared.user_ack).hash(sink);
+            (
+                shared.capabilities,
+                shared.complaint,
+                shared.report.verified,
+            )
+                .hash(sink);
+            transaction.side.hash(sink);
+        }
+        self.peers.digest(sink);
+        self.aborted.digest(sink);
+        self.unowned.hash(sink);
+        self.tids.hash(sink);
+    }
+
     /// The transactions alive, for tests that look inside.
     #[doc(hidden)]
     pub fn handles(&self) -> impl Iterator<Item = Handle> {
@@ -450,7 +494,7 @@ impl Endpoint {
         if invoke.class == Class::Zero {
             return self.handle_unreliable(peer, invoke, octets);
         }
-        if self.slots.len() >= self.config.max_transactions {
+        if self.draining || self.slots.len() >= self.config.max_transactions {
             self.stats.refused_transactions += 1;
             return;
         }
@@ -463,7 +507,11 @@ impl Endpoint {
             && let Some(reason) = self.aborted.reason(self.now, Key { peer, tid })
         {
             self.stats.duplicates += 1;
-            return self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+            // Who never answered a Result may have it all the same: an Abort would tell it otherwise.
+            if reason != AbortReason::Unanswered {
+                self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+            }
+            return;
         }
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
         let verdict = self
@@ -691,7 +739,9 @@ impl Endpoint {
             Fate::Over => self.remove(handle, None),
             Fate::Aborted(reason) => self.remove(handle, Some(reason)),
         }
-        self.release_held();
+        if !self.tid_new.is_empty() {
+            self.release_held(handle);
+        }
         true
     }
 
@@ -771,82 +821,43 @@ impl Endpoint {
 
     /// Whether an Invoke with TIDnew to this peer waits for its confirmation (WTP 7.8.3.2).
     fn is_behind_tid_new(&self, peer: Peer) -> bool {
-        // Rare enough to look for: only peers that doubted us repeatedly have such an Invoke.
-        self.peers.is_doubting(peer)
-            && self.slots.iter().any(|transaction| {
-                let waits = match &transaction.side {
-                    Side::Initiator(side) => side.is_unconfirmed_tid_new(),
-                    Side::Responder(_) => false,
-                };
-                waits && transaction.shared.peer == peer
-            })
+        self.tid_new.iter().any(|(other, _)| *other == peer)
     }
 
-    /// Starts the Invokes that nothing holds back any more.
-    fn release_held(&mut self) {
-        if self.held.is_empty() {
+    fn hold(&mut self, handle: Handle) {
+        if self.held.len() > self.slots.len() {
+            self.held.retain(|&handle| self.slots.get(handle).is_some());
+        }
+        self.held.push(handle);
+    }
+
+    /// Starts the Invokes that were held back behind this one, if it is confirmed or over.
+    fn release_held(&mut self, tid_new: Handle) {
+        let Some(at) = self
+            .tid_new
+            .iter()
+            .position(|(_, handle)| *handle == tid_new)
+        else {
+            return;
+        };
+        if let Some(Transaction {
+            side: Side::Initiator(side),
+            ..
+        }) = self.slots.get(tid_new)
+            && side.is_unconfirmed_tid_new()
+        {
             return;
         }
+        let (peer, _) = self.tid_new.swap_remove(at);
         for handle in std::mem::take(&mut self.held) {
-            let Some(transaction) = self.slots.get(handle) else {
-                continue;
-            };
-            if self.is_behind_tid_new(transaction.shared.peer) {
-                self.held.push(handle);
-                continue;
-            }
-            self.step(handle, |transaction, turn| match &mut transaction.side {
-                Side::Initiator(side) => {
-                    side.step(initiator::Event::Go, &mut transaction.shared, turn)
+            match self.slots.get(handle) {
+                Some(transaction) if transaction.shared.peer == peer => {
+                    self.initiator_step(self.now, handle, initiator::Event::Go);
                 }
-                Side::Responder(_) => Fate::Lives,
-            });
-        }
-    }
-}
-
-/// The counter of 15-bit TIDs, global across peers, and a check that it does not run too fast.
-#[derive(Clone, Debug)]
-struct TidCounter {
-    next: u16,
-    /// When each of the last sixteen runs of 1024 TIDs began.
-    runs: VecDeque<Instant>,
-    in_run: u16,
-}
-
-impl TidCounter {
-    fn new(seed: u64) -> Self {
-        // Any start will do; one that differs from run to run keeps a restart from looking like a replay.
-        let mixed = (seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        let [high, low, ..] = mixed.to_be_bytes();
-        Self {
-            next: u16::from_be_bytes([high, low]) & TID_MASK,
-            runs: VecDeque::new(),
-            in_run: RUN,
-        }
-    }
-
-    /// The next TID that is not `taken`, unless 2^14 were used within `period`.
-    fn next(&mut self, now: Instant, period: Duration, taken: impl Fn(u16) -> bool) -> Option<u16> {
-        if self.in_run >= RUN {
-            if self.runs.len() >= RUNS {
-                if self.runs.front().is_some_and(|&first| now - first < period) {
-                    return None;
-                }
-                self.runs.pop_front();
-            }
-            self.runs.push_back(now);
-            self.in_run = 0;
-        }
-        for _ in 0..=TID_MASK {
-            let tid = self.next;
-            self.next = (self.next + 1) & TID_MASK;
-            self.in_run += 1;
-            if !taken(tid) {
-                return Some(tid);
+                Some(_) => self.held.push(handle),
+                None => {}
             }
         }
-        None
     }
 }
 
@@ -874,12 +885,6 @@ fn initiator_event<'a>(pdu: &Pdu<'a>) -> Option<initiator::Event<'a>> {
 
 /// The bit of a TID that says it was sent by the responder.
 const FROM_RESPONDER: u16 = 0x8000;
-
-const TID_MASK: u16 = 0x7FFF;
-
-/// TIDs in a run, and runs remembered: 2^14 TIDs.
-const RUN: u16 = 1024;
-const RUNS: usize = 16;
 
 /// How far the queue of the ready is searched for PDUs to concatenate.
 const READY_LOOKAHEAD: usize = 64;

@@ -142,19 +142,23 @@ impl Initiator {
                 Event::Ack(ack),
             ) if ack.verify => {
                 let delay = shared.learn(ack.tpis);
-                if sender.count_retry(now, config) {
+                if sender.count_retry(now, &shared.capabilities, config) {
                     self.answer = Some(Answer::Verify {
                         psn: None,
-                        repeated: std::mem::replace(vouched, true),
+                        repeated: *vouched,
                     });
                     shared.report.verified = true;
-                    if !self.tid_new {
+                    if !self.tid_new && !*vouched {
                         turn.peers.doubts(shared.peer, true);
                     }
+                    *vouched = true;
                     // With segments the question acknowledges the first group (10.6.3).
                     if let Some(psn) = ack.tpis.psn()
                         && !sender.is_formed()
                     {
+                        if sender.outgrows_plain(&shared.capabilities, config) {
+                            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+                        }
                         sender.ack(now, Some(psn), delay, &shared.capabilities, config);
                     }
                 }
@@ -170,6 +174,9 @@ impl Initiator {
                 Event::Ack(ack),
             ) if !is_last(sender, &ack) => {
                 let delay = shared.learn(ack.tpis);
+                if sender.outgrows_plain(&shared.capabilities, config) {
+                    return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+                }
                 sender.ack(now, ack.tpis.psn(), delay, &shared.capabilities, config);
                 Fate::Lives
             }

@@ -14,6 +14,7 @@ mod assembler;
 mod capabilities;
 pub mod concat;
 mod config;
+mod counter;
 mod endpoint;
 mod indication;
 mod initiator;

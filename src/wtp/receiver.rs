@@ -80,6 +80,8 @@ impl Receiver {
         config: &Config,
     ) -> Reception {
         let (psn, marks) = place(low, packet);
+        // Even a copy shows that the sender is still at it.
+        self.forget_at = now + config.wait_timeout;
         let before = self.assembler.trailer();
         // A repeated trailer says as well as a new packet that the sender is still at it.
         self.forget_at = self.forget_at.max(now + config.wait_timeout);

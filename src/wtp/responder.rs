@@ -206,11 +206,15 @@ impl Responder {
                 let tid_new = doubt.tid_new;
                 match std::mem::replace(held, Held::Dropped { vouched: true }) {
                     Held::Message(data) => {
-                        self.vouched(tid_new, shared, turn);
+                        if !self.vouched(tid_new, shared, turn) {
+                            return Fate::Over;
+                        }
                         self.begin(data, Fragment::WHOLE, shared, turn)
                     }
                     Held::Segments(receiver) => {
-                        self.vouched(tid_new, shared, turn);
+                        if !self.vouched(tid_new, shared, turn) {
+                            return Fate::Over;
+                        }
                         self.resume(receiver, shared, turn)
                     }
                     // Its message is gone: a peer with re-assembly can be asked for it, any other
@@ -237,7 +241,9 @@ impl Responder {
                 if invoke.packet.repeated && invoke.packet.trailer.ends_message() {
                     let tid_new = doubt.tid_new;
                     if matches!(held, Held::Dropped { vouched: true }) {
-                        self.vouched(tid_new, shared, turn);
+                        if !self.vouched(tid_new, shared, turn) {
+                            return Fate::Over;
+                        }
                         let data = Bytes::copy_from_slice(invoke.packet.data);
                         return self.begin(data, Fragment::WHOLE, shared, turn);
                     }
@@ -767,13 +773,14 @@ impl Responder {
         turn.stats.verifications += 1;
     }
 
-    /// The initiator has such a transaction.
-    fn vouched(&mut self, tid_new: bool, shared: &Shared, turn: &mut Turn<'_>) {
+    /// The initiator has such a transaction. Says whether this is the first we hear of it; if not, late copies
+    /// speak, and it is forgotten without a word, since the initiator may have its answer.
+    fn vouched(&mut self, tid_new: bool, shared: &Shared, turn: &mut Turn<'_>) -> bool {
         self.answer = None;
         let tid = shared.send_tid & 0x7FFF;
         let (config, stats) = (turn.config, &mut *turn.stats);
         turn.peers
-            .verified(turn.now, shared.peer, tid, tid_new, config, stats);
+            .verified(turn.now, shared.peer, tid, tid_new, config, stats)
     }
 
     /// Ack of a class 1 transaction; start timer W.

@@ -84,6 +84,8 @@ struct Measured {
     took: Duration,
     octets: u32,
     fastest: Duration,
+    /// More than one group was measured, so that the fastest is near a round trip.
+    often: bool,
 }
 
 /// A packet to encode.
@@ -145,7 +147,8 @@ impl Sender {
             segment.min(peer.group(config))
         };
         let size = size.max(1);
-        if peer.window(config).is_none() && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
+        let plain = peer.window(config).is_none() && !peer.offered;
+        if plain && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
             return Err(ProviderAbort::NOTIMPLEMENTEDESAR);
         }
         let mut sender = Self {
@@ -261,6 +264,18 @@ impl Sender {
         }
     }
 
+    /// Whether the rest of the message needs numbers that plain SAR does not have, which is what it must do
+    /// with a peer that did not take up our offer.
+    pub(super) fn outgrows_plain(&self, peer: &Capabilities, config: &Config) -> bool {
+        let at = self.cut_at(self.next);
+        let rest = self.unit(at.unit).map_or(0, |unit| {
+            unit.data.len().saturating_sub(self.offset(at, self.next))
+        });
+        let packets = rest.div_ceil(at.size.max(1)) + self.next as usize;
+        let more = self.unit(at.unit).is_some_and(|unit| unit.fragment.more);
+        peer.window(config).is_none() && (packets > PLAIN_PACKETS as usize || more)
+    }
+
     /// The last packet formed so far.
     pub(super) const fn last_psn(&self) -> Psn {
         self.next.saturating_sub(1)
@@ -280,13 +295,18 @@ impl Sender {
     }
 
     /// Counts a repetition and starts the interval anew, if there are repetitions left.
-    pub(super) fn count_retry(&mut self, now: Instant, config: &Config) -> bool {
+    pub(super) fn count_retry(
+        &mut self,
+        now: Instant,
+        peer: &Capabilities,
+        config: &Config,
+    ) -> bool {
         if self.retries >= config.max_retransmissions {
             return false;
         }
         self.retries += 1;
         self.pace.clean = false;
-        self.resend_at = Some(now + self.interval(config));
+        self.resend_at = Some(now + self.interval(peer, config));
         true
     }
 
@@ -299,7 +319,7 @@ impl Sender {
             expiry = Expiry::Resumed;
         }
         if self.resend_at.is_some_and(|at| at <= now) {
-            return if self.count_retry(now, config) {
+            return if self.count_retry(now, peer, config) {
                 Expiry::Again
             } else {
                 Expiry::GaveUp
@@ -311,7 +331,8 @@ impl Sender {
     /// Has the last packet of the newest group handed out again, or the closed window probed.
     pub(super) fn repeat(&mut self) {
         if self.acked < self.next {
-            self.again = true;
+            // What was never handed out yet need not be handed out twice.
+            self.again = self.unsent == self.next;
         } else {
             self.probe = true;
         }
@@ -360,7 +381,7 @@ impl Sender {
         if self.acked == self.next {
             self.resend_at = None;
         } else {
-            self.resend_at = Some(now + self.interval(config));
+            self.resend_at = Some(now + self.interval(peer, config));
         }
         self.form_groups(now, peer, config);
         self.watch_closed_window(now, peer, config);
@@ -406,15 +427,17 @@ impl Sender {
             }
         }
         if octets > 0 || !self.resend.is_empty() {
-            let pause = self.expected(octets).unwrap_or(config.group_retry / 2);
+            let pause = self
+                .expected(octets, config)
+                .unwrap_or(config.group_retry / 2);
             self.held_off
                 .retain(|(psn, until)| now < *until && !self.resend.contains(psn));
             let held = self.resend.iter().map(|&psn| (psn, now + pause));
             self.held_off.extend(held);
             self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
             self.pace.sent_at = now;
-            self.pace.clean = false;
-            self.resend_at = Some(now + self.interval(config));
+            self.pace.clean = true;
+            self.resend_at = Some(now + self.interval(peer, config));
             self.retries = 0;
         }
         self.form_groups(now, peer, config);
@@ -436,7 +459,7 @@ impl Sender {
                 self.patience += 1;
                 self.retries = 0;
             }
-            self.resend_at = Some(now + self.interval(config));
+            self.resend_at = Some(now + self.interval(peer, config));
         }
     }
 
@@ -518,7 +541,7 @@ impl Sender {
         self.pace.clean = true;
         self.retries = 0;
         self.patience = 0;
-        self.resend_at = Some(now + self.interval(config));
+        self.resend_at = Some(now + self.interval(peer, config));
     }
 
     /// Octets in the packets of the next group.
@@ -629,24 +652,37 @@ impl Sender {
     }
 
     /// The retry interval for what is under way now (WTP appendix A, B.1).
-    fn interval(&self, config: &Config) -> Duration {
+    fn interval(&self, peer: &Capabilities, config: &Config) -> Duration {
+        let extended = peer.window(config).is_some();
         if !self.is_segmented() {
             let kbytes = self.first.data.len() / 1024;
             let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
             return self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes);
         }
+        let kbytes = self.pace.octets.div_ceil(1024);
+        let usual = config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes);
         let backoff = 1 << self.retries.min(4);
-        match self.expected(self.pace.octets as usize) {
-            Some(expected) => {
-                let measured = expected + expected / 2 + config.nack_delay * 2;
-                let base = measured.max(config.min_group_retry);
-                // A receiver forgets an unfinished message after its W, so the pauses must not grow to it.
-                (base * backoff).min(base.max(config.group_retry * 2))
-            }
-            None => {
-                let kbytes = self.pace.octets.div_ceil(1024);
-                config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes)
-            }
+        let Some(expected) = self.expected(self.pace.octets as usize, config) else {
+            // Nothing is known of the link yet. Only one packet is repeated, so being early costs little on a
+            // slow one, while waiting for what a slow one needs costs seconds on a fast one.
+            let early =
+                config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes) / 10;
+            // And often enough that the peer does not give up waiting between two tries.
+            let last = self.retries >= config.max_retransmissions;
+            let cap = match extended {
+                true => Duration::MAX,
+                false if last => usual,
+                false => usual.min(config.wait_timeout / 4),
+            };
+            return (early * backoff).min(cap);
+        };
+        let measured =
+            (expected + expected / 2 + config.nack_delay * 2).max(config.min_group_retry);
+        // Extended SAR must back off without end (WTP 7.15.4); plain SAR no further than its usual interval.
+        if extended {
+            measured * backoff
+        } else {
+            (measured * backoff).min(usual.max(measured))
         }
     }
 
@@ -664,20 +700,23 @@ impl Sender {
             took,
             octets: self.pace.octets,
             fastest,
+            often: self.pace.measured.is_some(),
         });
     }
 
     /// How long it should take to get `octets` across and answered: as much as at the last measured speed,
     /// and a round trip.
-    fn expected(&self, octets: usize) -> Option<Duration> {
-        let Measured {
-            took,
-            octets: of,
-            fastest,
-        } = self.pace.measured?;
-        let micros = took.as_micros().saturating_mul(octets as u128) / u128::from(of.max(1));
+    fn expected(&self, octets: usize, config: &Config) -> Option<Duration> {
+        let measured = self.pace.measured?;
+        let micros = measured.took.as_micros().saturating_mul(octets as u128);
+        let micros = micros / u128::from(measured.octets.max(1));
         let transfer = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        Some(transfer.min(took) + fastest.min(LONGEST_ROUND_TRIP))
+        let round_trip = if measured.often {
+            measured.fastest
+        } else {
+            measured.fastest.min(config.nack_delay * 2)
+        };
+        Some(transfer.min(measured.took) + round_trip)
     }
 }
 
@@ -689,9 +728,6 @@ const MOST_UNDER_WAY: Psn = 255;
 
 /// A UDP datagram over IPv4, less the longest header of ours.
 pub(super) const LARGEST_LONE_PACKET: usize = 65_507 - 64;
-
-/// What part of a measured time is taken for the round trip when packets are sent again.
-const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -799,8 +835,8 @@ mod tests {
         let (config, peer) = (config(), peer(Some(50), None));
         let mut sender = sender(50, &peer, &config);
         assert_eq!(packets(&mut sender).len(), 5);
-        assert_eq!(sender.deadline(), Some(ms(3200)));
-        assert_eq!(sender.expire(ms(3200), &peer, &config), Expiry::Again);
+        assert_eq!(sender.deadline(), Some(ms(3020)));
+        assert_eq!(sender.expire(ms(3020), &peer, &config), Expiry::Again);
         sender.repeat();
         assert_eq!(packets(&mut sender), [(4, Trailer::Message, 10)]);
         sender.nack(ms(4000), &[1, 3, 9], None, &peer, &config);

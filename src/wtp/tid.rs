@@ -1,6 +1,7 @@
 //! Transaction identifiers: the window test and what is remembered of each peer (WTP 7.8, 7.9).
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
@@ -33,10 +34,12 @@ pub(super) struct Peers {
 }
 
 /// What is remembered of one peer.
-#[derive(Clone, Copy, Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 struct Entry {
     /// The last TID of an accepted Invoke.
     last_tid: Option<u16>,
+    /// The latest TIDs that were verified; empty for most peers.
+    vouched: VecDeque<u16>,
     /// Transactions alive.
     live: u32,
     /// Our Invokes that the peer wanted verified, one after the other.
@@ -93,7 +96,8 @@ impl Peers {
         }
     }
 
-    /// The initiator vouched for `tid` (WTP table 9).
+    /// The initiator vouched for `tid` (WTP table 9). Says `false` if it did so before: the handshake has no
+    /// nonce, so a late copy of the Invoke and one of the Ack(TIDok) would pass it a second time.
     pub(super) fn verified(
         &mut self,
         now: Instant,
@@ -102,7 +106,7 @@ impl Peers {
         tid_new: bool,
         config: &Config,
         stats: &mut Stats,
-    ) {
+    ) -> bool {
         let entry = self.entry(now, peer, config, stats);
         // Moving back to an old TID would let copies of everything after it in again (10.5.3).
         let moves_back = config.defect == Some(Defect::LastTidMovesBack);
@@ -111,6 +115,14 @@ impl Peers {
         if tid_new || forward || moves_back {
             entry.last_tid = Some(tid);
         }
+        if entry.vouched.contains(&tid) {
+            return !config.duplicate_recognition;
+        }
+        if entry.vouched.len() >= VOUCHED_TIDS {
+            entry.vouched.pop_front();
+        }
+        entry.vouched.push_back(tid);
+        true
     }
 
     /// The last TID of a peer.
@@ -172,6 +184,16 @@ impl Peers {
         }
     }
 
+    /// Feeds what is remembered to a hasher, in an order of its own.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        let mut peers: Vec<_> = self.entries.iter().collect();
+        peers.sort_unstable_by_key(|(peer, _)| **peer);
+        for (peer, entry) in peers {
+            (peer, entry.last_tid, &entry.vouched).hash(sink);
+            (entry.live, entry.doubted).hash(sink);
+        }
+    }
+
     fn entry(
         &mut self,
         now: Instant,
@@ -190,12 +212,14 @@ impl Peers {
         }
         let entry = self.entries.entry(peer).or_insert(Entry {
             last_tid: None,
+            vouched: VecDeque::new(),
             live: 0,
             doubted: 0,
             expires,
         });
         if !entry.is_live(now) {
             entry.last_tid = None;
+            entry.vouched.clear();
         }
         entry.expires = expires;
         entry
@@ -238,6 +262,10 @@ impl Entry {
         self.live > 0 || now < self.expires
     }
 }
+
+/// TIDs remembered as verified, per peer. A peer that outruns it within the life of a packet could, with two
+/// late copies, be heard twice.
+const VOUCHED_TIDS: usize = 64;
 
 const EXPIRIES_PER_INPUT: usize = 4;
 
@@ -338,9 +366,10 @@ mod tests {
         let now = Instant::ZERO + Duration::from_secs(300);
         setup.judge(300, 1, 50);
         let (config, stats) = (&setup.config, &mut setup.stats);
-        setup.peers.verified(now, peer(1), 40, false, config, stats);
+        assert!(setup.peers.verified(now, peer(1), 40, false, config, stats));
         assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
-        setup.peers.verified(now, peer(1), 40, true, config, stats);
+        // Twice is once too often, though a peer that starts anew is believed.
+        assert!(!setup.peers.verified(now, peer(1), 40, true, config, stats));
         assert_eq!(setup.peers.last_tid(now, peer(1)), Some(40));
     }
 

@@ -239,7 +239,9 @@ impl Shared {
     /// The peer never answered: the user is told, the peer is not (WTP 7.2.4).
     pub(super) fn give_up(&self, turn: &mut Turn<'_>) -> Fate {
         turn.stats.unanswered += 1;
-        self.indicate_abort(AbortReason::Unanswered, turn)
+        let _ = self.indicate_abort(AbortReason::Unanswered, turn);
+        // Should the peer come back with it after all, it must not seem new.
+        Fate::Aborted(AbortReason::Unanswered)
     }
 
     /// Whether one more packet fits into the limits on messages; if not, why.

@@ -34,7 +34,7 @@ fn main() {
         let mut xml = Vec::new();
         to_xml(&wbxml, &XmlOptions::default(), &mut xml).expect("a message");
         let mut out = Vec::new();
-        let mut bench = |what: &str, run: &mut dyn FnMut()| {
+        let bench = |what: &str, run: &mut dyn FnMut()| {
             if only.as_ref().is_none_or(|only| what.starts_with(only)) {
                 let ns = measure(run);
                 println!(

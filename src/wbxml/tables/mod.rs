@@ -277,6 +277,10 @@ mod tests {
         u32::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
     }
 
+    fn octet(text: &str) -> u8 {
+        u8::try_from(hex(text)).unwrap()
+    }
+
     fn vocabulary(document: &str) -> &'static Vocabulary {
         // MetInf 1.0 and 1.1 have no number of their own; they exist as page 1 of SyncML.
         let document = if document.starts_with("MetInf") {
@@ -295,7 +299,7 @@ mod tests {
     fn every_tag_of_the_register_is_in_the_tables() {
         for row in rows(TOKENS) {
             let vocabulary = vocabulary(row[0]);
-            let token = hex(row[5]) as u8;
+            let token = octet(row[5]);
             let tags = vocabulary.tags(page(row[3]));
             assert_eq!(tags.name(token), Some(row[6]), "{row:?}");
             assert_eq!(tags.token(row[6].as_bytes()), Some(token), "{row:?}");
@@ -311,7 +315,7 @@ mod tests {
         let known: BTreeSet<_> = rows(TOKENS)
             .map(|row| {
                 let family = row[0].split(' ').next().unwrap().to_owned();
-                (family, page(row[3]), hex(row[5]) as u8, row[6].to_owned())
+                (family, page(row[3]), octet(row[5]), row[6].to_owned())
             })
             .collect();
         for vocabulary in ALL {
@@ -342,7 +346,7 @@ mod tests {
                 left_out += 1;
                 continue;
             }
-            let token = token as u8;
+            let token = octet(row[5]);
             match row[4] {
                 "attribute-start" => {
                     assert_eq!(attributes.start(token), Some((row[6], row[7])), "{row:?}");
@@ -361,7 +365,7 @@ mod tests {
                 (
                     family,
                     page(row[3]),
-                    hex(row[5]) as u8,
+                    octet(row[5]),
                     row[6].to_owned(),
                     row[7].to_owned(),
                 )

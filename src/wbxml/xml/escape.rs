@@ -163,8 +163,8 @@ fn run_len(text: &[u8], high: u64, stops: impl Fn(u8) -> bool) -> usize {
         let zero = |x: u64| x.wrapping_sub(ONES) & !x;
         let below_space = word.wrapping_sub(ONES * 0x20) & !word;
         let angle = zero((word | (ONES * 0x02)) ^ (ONES * 0x3E)); // `<` and `>` differ in that bit
-        let hits =
-            (below_space | angle | zero(word ^ (ONES * 0x26)) | zero(word ^ (ONES * 0xEF))) & HIGHS;
+        let others = zero(word ^ (ONES * 0x26)) | zero(word ^ (ONES * 0xEF));
+        let hits = (below_space | angle | others) & HIGHS | word & high;
         if hits != 0 {
             return text.len() - rest.len() + hits.trailing_zeros() as usize / 8;
         }
@@ -217,6 +217,20 @@ mod tests {
         fn eight_at_a_time_finds_what_one_at_a_time_finds(octets: Vec<u8>) {
             let slowly = octets.iter().position(|o| *o < 0x20 || b"<>&\xEF".contains(o));
             prop_assert_eq!(plain_len(&octets), slowly.unwrap_or(octets.len()));
+        }
+
+        #[test]
+        fn octets_are_checked_and_escaped_at_once(
+            input in prop_oneof![
+                any::<Vec<u8>>(),
+                any::<String>().prop_map(String::into_bytes),
+                "[a-z\r\n<>&é日\u{FFFF}]{0,40}".prop_map(String::into_bytes),
+            ]
+        ) {
+            let mut out = Vec::new();
+            let one_by_one = std::str::from_utf8(&input).ok().and_then(|input| escaped(input).ok());
+            let at_once = octets(&input, &mut out).map(|()| String::from_utf8(out).unwrap());
+            prop_assert_eq!(at_once, one_by_one);
         }
 
         #[test]

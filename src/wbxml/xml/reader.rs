@@ -120,6 +120,9 @@ impl<'i, 'p> Session<'i, 'p> {
             .vocabulary(root.local_name().as_ref(), root.attributes_raw(), self.text)
             .or(self.options.vocabulary)
             .unwrap_or(&tables::UNKNOWN);
+        if self.outside > 0 && vocabulary.root != "DevInf" {
+            return Err(untranslatable(self.offset(), "device information"));
+        }
         let mut document = Document::new(vocabulary, self.options, out);
         for (target, value) in &prolog.instructions {
             document
@@ -158,32 +161,34 @@ impl<'i, 'p> Session<'i, 'p> {
             self.end(true, document)?;
         }
         while self.open.len() > floor {
-            match self.next()? {
-                Event::Text(text) => {
+            // Matched where it stands: copying the event would cost more than reading it.
+            match self.reader.read_event() {
+                Err(_) => return Err(self.not_well_formed()),
+                Ok(Event::Text(text)) => {
                     self.check_character_data(&text)?;
                     self.characters.push_str(&text);
                 }
-                Event::Start(start) => self.child(start, false, document)?,
-                Event::End(_) => self.end(false, document)?,
-                Event::Empty(start) => self.child(start, true, document)?,
-                Event::CData(section) => {
+                Ok(Event::Start(start)) => self.child(start, false, document)?,
+                Ok(Event::End(_)) => self.end(false, document)?,
+                Ok(Event::Empty(start)) => self.child(start, true, document)?,
+                Ok(Event::CData(section)) => {
                     self.check(&section)?;
                     self.characters.push_str(&section);
                 }
-                Event::GeneralRef(reference) => {
+                Ok(Event::GeneralRef(reference)) => {
                     let character = source::reference(&reference).ok_or_else(|| self.entity())?;
                     self.characters.push(character);
                 }
-                Event::Comment(comment) => self.check(&comment)?,
-                Event::PI(pi) => {
+                Ok(Event::Comment(comment)) => self.check(&comment)?,
+                Ok(Event::PI(pi)) => {
                     self.flush(document);
                     let (target, value) = self.instruction(&pi)?;
                     document
                         .instruction(&target, &value)
                         .map_err(|error| self.located(error))?;
                 }
-                Event::Eof => return Err(self.malformed("the end of an element")),
-                Event::Decl(_) | Event::DocType(_) => {
+                Ok(Event::Eof) => return Err(self.malformed("the end of an element")),
+                Ok(Event::Decl(_) | Event::DocType(_)) => {
                     return Err(self.malformed("content of an element"));
                 }
             }
@@ -245,14 +250,13 @@ impl<'i, 'p> Session<'i, 'p> {
         let prefixes = self.prefixes.len();
         let mut namespace = outside;
         let bare = start.attributes_raw().is_empty();
+        let mut others = !bare;
         if !bare && document.is_namespaced() {
-            namespace = self.declare(start, namespace, document)?;
+            (namespace, others) = self.declare(start, namespace, document)?;
         }
         let qualified = start.name();
         let name: &str = qualified.as_ref();
-        let (prefix, local) = name
-            .split_once(':')
-            .map_or(("", name), |(prefix, local)| (prefix, local));
+        let (prefix, local) = split_name(name);
         let of = match prefix {
             "" => namespace,
             _ => self
@@ -297,7 +301,7 @@ impl<'i, 'p> Session<'i, 'p> {
                     .map_or(Role::Plain, |meaning| meaning.enter(0, 0))
             }
         };
-        if !bare {
+        if others || !bare && token.is_none() {
             self.attributes(start, token.is_some(), document)?;
         }
         self.open.push(Open {
@@ -309,24 +313,34 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok(())
     }
 
-    /// Takes in the namespace declarations of a start tag; the default namespace inside it is returned.
+    /// Takes in the namespace declarations of a start tag; returns the default namespace inside it,
+    /// and whether there is any attribute that a code page does not imply.
     fn declare(
         &mut self,
         start: &BytesStart<'i>,
         mut namespace: Namespace,
         document: &Document<'_>,
-    ) -> Result<Namespace, Error> {
-        for attribute in start.attributes() {
+    ) -> Result<(Namespace, bool), Error> {
+        let mut others = false;
+        for (index, attribute) in start.attributes().enumerate() {
+            // Among others, quick-xml refuses an attribute that is there twice.
             let attribute = attribute.map_err(|_| self.malformed("attributes of XML"))?;
+            if index >= MAX_ATTRIBUTES || self.prefixes.len() >= MAX_PREFIXES {
+                return Err(self.malformed("a few attributes"));
+            }
             let name: &str = attribute.key.as_ref();
             if name == "xmlns" {
                 namespace = document.namespace(&attribute.value);
+                others |= !matches!(namespace, Namespace::Page(_) | Namespace::DevInf);
             } else if let Some(prefix) = name.strip_prefix("xmlns:") {
-                self.prefixes
-                    .push((prefix.to_owned(), document.namespace(&attribute.value)));
+                let of = document.namespace(&attribute.value);
+                self.prefixes.push((prefix.to_owned(), of));
+                others |= !matches!(of, Namespace::Page(_) | Namespace::DevInf);
+            } else {
+                others = true;
             }
         }
-        Ok(namespace)
+        Ok((namespace, others))
     }
 
     fn attributes(
@@ -336,7 +350,6 @@ impl<'i, 'p> Session<'i, 'p> {
         document: &mut Document<'_>,
     ) -> Result<(), Error> {
         for (index, attribute) in start.attributes().enumerate() {
-            // Among others, quick-xml refuses an attribute that is there twice.
             let attribute = attribute.map_err(|_| self.malformed("attributes of XML"))?;
             let name: &str = attribute.key.as_ref();
             if index >= MAX_ATTRIBUTES || !is_name(name.as_bytes()) {
@@ -471,14 +484,18 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok((target.to_owned(), value.to_owned()))
     }
 
-    #[inline]
     fn next(&mut self) -> Result<Event<'i>, Error> {
-        self.reader.read_event().map_err(|_| Error {
+        self.reader.read_event().map_err(|_| self.not_well_formed())
+    }
+
+    #[cold]
+    fn not_well_formed(&self) -> Error {
+        Error {
             fault: Fault::Malformed,
             offset: usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX),
             token: None,
             expected: "well-formed XML",
-        })
+        }
     }
 
     fn offset(&self) -> usize {
@@ -717,6 +734,14 @@ impl<'o> Document<'o> {
     }
 }
 
+/// Prefix and local part of a name; names are short.
+#[inline]
+fn split_name(name: &str) -> (&str, &str) {
+    let colon = name.bytes().position(|octet| octet == b':');
+    let parts = colon.and_then(|colon| Some((name.get(..colon)?, name.get(colon + 1..)?)));
+    parts.unwrap_or(("", name))
+}
+
 /// Whether an attribute is a namespace declaration that the code page of a token makes anyway.
 fn implied_by_page(name: &str, value: &str, assigned: bool, document: &Document<'_>) -> bool {
     match name.strip_prefix("xmlns") {
@@ -757,3 +782,6 @@ fn is_blank(text: &str) -> bool {
 
 /// Attributes of one element; comparing each with each stays cheap.
 const MAX_ATTRIBUTES: usize = 64;
+
+/// Namespace prefixes in force; looking one up stays cheap.
+const MAX_PREFIXES: usize = 64;

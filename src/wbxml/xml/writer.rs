@@ -39,6 +39,9 @@ fn write(
 ) -> Result<(), Error> {
     let mut decoder = Decoder::new(wbxml, &options.decode)?;
     let vocabulary = decoder.vocabulary();
+    if inside.is_some() && vocabulary.root != "DevInf" {
+        return Err(untranslatable(0, "device information"));
+    }
     let mut writer = Writer {
         limit: out.len().saturating_add(options.decode.limits.output),
         out,
@@ -580,10 +583,11 @@ impl Writer<'_, '_> {
             }
             self.out.splice(data_at..data_at, meta);
         }
-        let grown = self.out.len() - before;
+        // It may have shrunk: `b64` for a longer Format.
+        let after = self.out.len();
         if let Some(open) = self.open.last_mut() {
-            open.tag_at += grown;
-            open.content_at += grown;
+            open.tag_at = open.tag_at + after - before;
+            open.content_at = open.content_at + after - before;
         }
         Ok(())
     }

@@ -106,9 +106,18 @@ pub(crate) fn put_challenge(
         .find(|(name, _)| name.eq_ignore_ascii_case(b"realm"))?
         .1?;
     let realm = text::quoted(realm).or_else(|| wire::is_token(realm).then_some(realm))?;
+    let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+    // The character set to use is younger than any handset; anything else a Basic challenge says has no place.
+    let known = |name: &[u8]| {
+        [&b"realm"[..], b"charset"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    };
+    if is_basic && !text::split(rest, b',', false).all(|part| known(text::parameter(part).0)) {
+        return None;
+    }
     wire::put_with_length(out, |out| {
-        if scheme.eq_ignore_ascii_case(b"basic") {
-            // What else a Basic challenge may say (the character set to use) is younger than any handset.
+        if is_basic {
             out.push(BASIC);
             wire::put_text(out, realm);
             Some(())

@@ -264,6 +264,8 @@ pub(crate) fn encode(form: Form, peer: Peer, value: &[u8], out: &mut Vec<u8>) ->
             let octets = base64::decode(value).filter(|octets| !octets.is_empty())?;
             wire::put_with_length(out, |out| out.extend_from_slice(&octets));
         }
+        // A mark at the end would be taken for the closing one.
+        Form::ContentId if value.ends_with(b"\"") => return None,
         Form::ContentId => wire::put_quoted(out, value),
         Form::SetCookie => cookie::put_set(out, version, value)?,
         Form::Cookie => cookie::put(out, value)?,
@@ -437,12 +439,13 @@ fn encoding_version<'a>(value: Value<'a>, raw: Raw<'a>) -> Decoded<'a> {
 fn put_encoding_version(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     let (page, version) = text::cut(value, b' ');
     let Some(version) = version else {
-        if let Some(octet) = version::short_version(page).filter(|_| page.contains(&b'.')) {
-            out.push(octet);
-            return Some(());
+        // A page always has two digits, and a version never has two without a dot.
+        if page.len() == 2 {
+            let page = hexadecimal(page)?;
+            wire::put_with_length(out, |out| wire::put_short(out, page));
+        } else {
+            out.push(version::short_version(page)?);
         }
-        let page = hexadecimal(page)?;
-        wire::put_with_length(out, |out| wire::put_short(out, page));
         return Some(());
     };
     let (page, version) = (hexadecimal(page)?, version::short_version(version)?);
