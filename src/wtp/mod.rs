@@ -19,6 +19,8 @@ mod endpoint;
 mod indication;
 mod initiator;
 mod keyed;
+mod message;
+mod pace;
 pub mod pdu;
 mod pool;
 mod receiver;
