@@ -5,8 +5,14 @@
 //! drive it.
 //!
 //! Where to look: [`pdu`], [`tpi`] and [`concat`] are the wire; `tid` decides what is new; `responder` and
-//! `initiator` are the state tables; `sender` and `receiver` get a message across in packets, whether it has
-//! one or many; `endpoint` finds the transaction and keeps timers and limits.
+//! `initiator` are the state tables; `sender` (with `message` and `pace`) and `receiver` (with `assembler`) get a
+//! message across in packets, whether it has one or many; `endpoint` finds the transaction and keeps timers and
+//! limits.
+//!
+//! Where we do more than the tables, because copies of datagrams live long: a TID that was verified is
+//! remembered, so that late copies of an Invoke and of the initiator's word cannot pass the handshake again
+//! (`tid`); what we aborted is remembered, so that an Abort that was lost does not make the Invoke new (`aborted`);
+//! and TIDnew takes effect once it is vouched for. What is known of a peer is forgotten with its entry.
 
 mod abort;
 mod aborted;
