@@ -4,7 +4,7 @@
 //! retransmission, extended or not, and TID verification. It does no I/O; see its documentation for how to
 //! drive it.
 //!
-//! Where to look: [`pdu`], [`tpi`] and [`concat`] are the wire; `tid` decides what is new; `responder` and
+//! Where to look: [`pdu`], [`tpi`] and [`mod@concat`] are the wire; `tid` decides what is new; `responder` and
 //! `initiator` are the state tables; `sender` (with `message` and `pace`) and `receiver` (with `assembler`) get a
 //! message across in packets, whether it has one or many; `endpoint` finds the transaction and keeps timers and
 //! limits.
