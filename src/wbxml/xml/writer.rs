@@ -566,12 +566,14 @@ impl Writer<'_, '_> {
         } else {
             let mut meta = b"<Meta>".to_vec();
             meta.extend_from_slice(FORMAT_BASE64.as_bytes());
-            // A Meta of the Item's own hides the command's.
+            // A Meta of the Item's own hides the command's, if that has said a type.
+            let kind = self
+                .meaning
+                .as_ref()
+                .map(|meaning| meaning.effective(role).kind);
             if role == Role::ItemData
-                && let Some(kind) = self
-                    .out
-                    .get(self.command_type.clone())
-                    .filter(|kind| !kind.is_empty())
+                && kind.is_some_and(|kind| kind != Kind::Unsaid)
+                && let Some(kind) = self.out.get(self.command_type.clone())
             {
                 meta.extend_from_slice(b"<Type xmlns=\"syncml:metinf\">");
                 meta.extend_from_slice(kind);
