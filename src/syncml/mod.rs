@@ -10,6 +10,7 @@
 pub mod alert;
 pub mod content;
 pub mod header;
+mod scan;
 pub mod summary;
 mod walk;
 
