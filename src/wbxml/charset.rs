@@ -71,10 +71,8 @@ impl Charset {
     pub fn decode(self, octets: &[u8]) -> Option<Cow<'_, str>> {
         match self.form()? {
             Form::Utf8 => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
-            Form::Ascii => std::str::from_utf8(octets)
-                .ok()
-                .filter(|text| text.is_ascii())
-                .map(Cow::Borrowed),
+            // Some say ASCII and send UTF-8, of which it is a part.
+            Form::Ascii => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
             Form::Latin1 => Some(enc::mem::decode_latin1(octets)),
             Form::Utf16(order) => decode_utf16(octets, order).map(Cow::Owned),
             Form::Ucs4 => decode_ucs4(octets).map(Cow::Owned),
