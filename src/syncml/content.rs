@@ -4,6 +4,7 @@
 //! that covers every octet of the body.
 
 use crate::syncml::Encoding;
+use crate::syncml::header::peek;
 use crate::wbxml::xml::{Announce, Share, WbxmlOptions, XmlOptions, from_xml, to_xml};
 use crate::wbxml::{Charset, Error, Fault, Limits, Options, tables};
 
@@ -99,9 +100,19 @@ impl MediaType {
     pub fn is_named_in(self, accept: &str) -> bool {
         accept
             .split(',')
+            .filter(|range| !is_refused(range))
             .filter_map(Self::parse)
             .any(|named| named == self)
     }
+}
+
+/// Whether a media range says `q=0`.
+fn is_refused(range: &str) -> bool {
+    range.split(';').skip(1).any(|parameter| {
+        parameter.split_once('=').is_some_and(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0f32)
+        })
+    })
 }
 
 const ALL: [(&str, MediaType); 4] = [
@@ -326,7 +337,16 @@ pub fn translate(
             from_xml(message.body, &options, &mut out)?;
         }
     }
-    Ok(out)
+    // Whatever else calls itself SyncML, such as a page about an error, is not translated into nonsense.
+    match peek(&out) {
+        Some(_) => Ok(out),
+        None => Err(Error {
+            fault: Fault::Untranslatable,
+            offset: 0,
+            token: None,
+            expected: "a SyncML message",
+        }),
+    }
 }
 
 /// The charset parameter of a Content-Type.
@@ -459,6 +479,8 @@ mod tests {
             Outcome::Pass(Reason::Fits)
         );
         translated(response(&auto, &message(XML, BODY), asked, WBXML, None));
+        let refused = "application/vnd.syncml+xml; q=0.0";
+        translated(response(&auto, &message(XML, BODY), asked, refused, None));
         let html = message("text/html", b"<html>");
         assert_eq!(
             response(&auto, &html, asked, "", None),
