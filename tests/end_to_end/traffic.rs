@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wapbridge::gateway::Command;
 use wapbridge::handset::Event;
 use wapbridge::wsp::pdu::Method;
 
@@ -243,4 +244,32 @@ async fn a_session_has_several_requests_under_way() {
     origin.release();
     let (second, reply) = answered(phone.event().await);
     assert_eq!((second, &*reply.body), (held, &b"held"[..]));
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_finishes_what_it_has_and_refuses_the_rest() {
+    let origin = Origin::start().await;
+    let bridge = Bridge::to(&origin.uri());
+    let mut phone = Phone::connect(bridge.address(), roomy()).await;
+    let held = phone
+        .begin(Method::GET, "http://sync.example.com/hold", &[], b"")
+        .await;
+    tokio::select! {
+        () = origin.wait(|state| !state.heard.is_empty()) => {}
+        event = phone.event() => panic!("{event:?}"),
+    }
+    let server = bridge.server.as_ref().unwrap();
+    server.command(&Command::Drain).await;
+    // Orders travel apart from datagrams, so the first request may still be in time.
+    let late = "http://sync.example.com/hello";
+    while phone.get(late).await.status != 503 {}
+    let heard = origin.heard("/hello").len();
+    assert_eq!(phone.get(late).await.status, 503);
+    assert_eq!(origin.heard("/hello").len(), heard, "it is not fetched");
+    origin.release();
+    match phone.event().await {
+        Event::Replied(ticket, reply) => assert_eq!((ticket, reply.status), (held, 200)),
+        other => panic!("{other:?}"),
+    }
+    assert!(server.drain(Duration::from_secs(20)).await, "all is quiet");
 }
