@@ -78,7 +78,7 @@ impl Endpoint {
             self.stats.refused_transactions += 1;
             return;
         }
-        if self.peers.live(peer) >= self.config.max_transactions_per_peer {
+        if self.peers.begun_by(peer) >= self.config.max_transactions_per_peer {
             self.stats.refused_peer += 1;
             return;
         }
