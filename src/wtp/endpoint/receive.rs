@@ -19,7 +19,7 @@ impl Endpoint {
         let Some(&handle) = self.by_tid.get(&Key { peer, tid }) else {
             return self.handle_unknown(peer, pdu, octets);
         };
-        let stray = self.step(handle, |transaction, turn| {
+        let known = self.step(handle, |transaction, turn| {
             transaction.hear(octets, turn.now);
             let shared = &mut transaction.shared;
             match &mut transaction.side {
@@ -43,7 +43,7 @@ impl Endpoint {
                 },
             }
         });
-        debug_assert!(stray, "the map names live transactions only");
+        debug_assert!(known, "the map names live transactions only");
     }
 
     /// A PDU for no transaction (WTP table 37).
