@@ -5,10 +5,12 @@ mod check;
 mod demo;
 pub mod log;
 mod packet;
+mod proxy;
 mod relay;
 mod request;
 mod route;
 mod serve;
+mod weather;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ enum Command {
     Get(request::Get),
     Demo(demo::Demo),
     Route(route::Route),
+    Proxy(proxy::Proxy),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Demo(demo) => demo.run(),
         Command::Route(route) => route.run(),
+        Command::Proxy(proxy) => proxy.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
