@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
+use crate::cli::weather::Weather;
 use crate::handset::{Config, Event, Failure, Handset, Reply, Request, Ticket};
 use crate::server::clock::{self, Clock};
 use crate::time::Instant;
@@ -23,6 +24,7 @@ pub(super) struct Air {
     patient: Option<Patient>,
     asked: Option<Ticket>,
     heard: u64,
+    weather: Option<Weather>,
     received: Vec<u8>,
     sent: Vec<u8>,
 }
@@ -43,7 +45,7 @@ pub(super) enum Wait {
 }
 
 /// Which way a datagram went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Direction {
     /// From the gateway.
     In,
@@ -109,6 +111,7 @@ impl Air {
             patient: None,
             asked: None,
             heard: 0,
+            weather: None,
             received: vec![0; 64 * 1024],
             sent: Vec::new(),
         })
@@ -126,15 +129,29 @@ impl Air {
         self
     }
 
+    /// Lets every datagram pass through `weather`. A watcher sees them between it and the gateway.
+    pub(super) fn under(mut self, weather: Weather) -> Self {
+        self.weather = Some(weather);
+        self
+    }
+
     /// Sets up a session.
     pub(super) async fn connect(&mut self, patience: Duration) -> Result<(), AirError> {
         self.handset.connect(self.clock.now());
-        match self.event(patience).await? {
-            Event::Connected(_) => Ok(()),
-            Event::Refused(status) => Err(AirError::Refused(status)),
-            Event::ConnectFailed(failure) => Err(failure.into()),
-            _ => Err(AirError::Disconnected),
+        loop {
+            match self.event(patience).await? {
+                Event::Connected(_) => return Ok(()),
+                Event::Refused(status) => return Err(AirError::Refused(status)),
+                Event::ConnectFailed(failure) => return Err(failure.into()),
+                // What is still said of a session that was before.
+                Event::Disconnected | Event::Replied(..) | Event::Failed(..) => {}
+            }
         }
+    }
+
+    /// Whether there is a session, as far as the handset knows.
+    pub(super) const fn is_connected(&self) -> bool {
+        self.handset.is_connected()
     }
 
     /// Sends a request and waits for its reply.
@@ -143,14 +160,47 @@ impl Air {
         request: &Request<'_>,
         patience: Duration,
     ) -> Result<Reply, AirError> {
+        let ticket = self.submit(request);
+        self.reply(ticket, patience).await
+    }
+
+    /// Sends a request; [`Self::reply`] is to be called next.
+    pub(super) fn submit(&mut self, request: &Request<'_>) -> Ticket {
         let ticket = self.handset.request(self.clock.now(), request);
         self.asked = Some(ticket);
+        ticket
+    }
+
+    /// Waits for the reply to a request.
+    pub(super) async fn reply(
+        &mut self,
+        ticket: Ticket,
+        patience: Duration,
+    ) -> Result<Reply, AirError> {
         loop {
             match self.event(patience).await? {
                 Event::Replied(answered, reply) if answered == ticket => return Ok(reply),
                 Event::Failed(failed, failure) if failed == ticket => return Err(failure.into()),
                 Event::Disconnected => return Err(AirError::Disconnected),
                 _ => {}
+            }
+        }
+    }
+
+    /// Tells the gateway that a reply is no longer wanted.
+    pub(super) async fn abort(&mut self, ticket: Ticket) -> io::Result<()> {
+        self.handset.abort(self.clock.now(), ticket);
+        self.drain().await
+    }
+
+    /// Stays on the air without wanting anything, until the socket fails: answers what the gateway repeats,
+    /// hears that it ends the session. May be dropped at any time.
+    pub(super) async fn idle(&mut self) -> AirError {
+        loop {
+            while self.handset.poll_event().is_some() {}
+            let until = self.clock.now() + LONG;
+            if let Err(error) = self.turn(until).await {
+                return error;
             }
         }
     }
@@ -225,10 +275,11 @@ impl Air {
         if self.clock.now() >= until {
             return Ok(false);
         }
-        let wake = self
-            .handset
-            .poll_timeout()
-            .map_or(until, |at| at.min(until));
+        let arrival = self.weather.as_ref().and_then(Weather::next);
+        let wake = [self.handset.poll_timeout(), arrival]
+            .into_iter()
+            .flatten()
+            .fold(until, Instant::min);
         tokio::select! {
             received = self.socket.recv(&mut self.received) => match received {
                 Ok(len) => {
@@ -238,7 +289,10 @@ impl Air {
                     if let Some(watcher) = &mut self.watcher {
                         watcher(now, Direction::In, octets);
                     }
-                    self.handset.handle_datagram(now, self.peer, octets);
+                    match &mut self.weather {
+                        Some(weather) => weather.carry(now, Direction::In, octets),
+                        None => self.handset.handle_datagram(now, self.peer, octets),
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.heard == 0 => {
                     return Err(AirError::NobodyListens);
@@ -257,20 +311,42 @@ impl Air {
         Ok(true)
     }
 
+    /// Delivers what has arrived through the weather, and sends what the handset has to say.
     async fn drain(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        while let Some((direction, octets)) = self.arrived(now) {
+            match direction {
+                Direction::In => self.handset.handle_datagram(now, self.peer, &octets),
+                Direction::Out => self.send(&octets).await?,
+            }
+        }
         loop {
-            self.sent.clear();
-            if self.handset.poll_transmit(&mut self.sent).is_none() {
+            let mut sent = std::mem::take(&mut self.sent);
+            sent.clear();
+            if self.handset.poll_transmit(&mut sent).is_none() {
+                self.sent = sent;
                 return Ok(());
             }
-            if let Some(watcher) = &mut self.watcher {
-                watcher(self.clock.now(), Direction::Out, &self.sent);
+            match &mut self.weather {
+                Some(weather) => weather.carry(self.clock.now(), Direction::Out, &sent),
+                None => self.send(&sent).await?,
             }
-            match self.socket.send(&self.sent).await {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(error) => return Err(error),
-            }
+            self.sent = sent;
+        }
+    }
+
+    fn arrived(&mut self, now: Instant) -> Option<(Direction, Vec<u8>)> {
+        self.weather.as_mut()?.arrived(now)
+    }
+
+    async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        if let Some(watcher) = &mut self.watcher {
+            watcher(self.clock.now(), Direction::Out, octets);
+        }
+        match self.socket.send(octets).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -306,3 +382,5 @@ const fn refusal(status: u16) -> &'static str {
 /// After how long a wait is explained for the first time, and then again.
 const FIRST_NOTE: Duration = Duration::from_secs(3);
 const NEXT_NOTE: Duration = Duration::from_secs(10);
+/// The longest that the air is listened to at a stretch.
+const LONG: Duration = Duration::from_secs(3600);

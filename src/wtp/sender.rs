@@ -11,6 +11,8 @@ use super::abort::ProviderAbort;
 use super::capabilities::Capabilities;
 use super::config::Config;
 use super::indication::Fragment;
+use super::message::Message;
+use super::pace::Pace;
 use super::pdu::Trailer;
 use super::tpi::{MAX_PSN, Psn};
 use crate::time::Instant;
@@ -18,12 +20,7 @@ use crate::time::Instant;
 /// One message on its way out.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Sender {
-    first: Unit,
-    /// Further data units, with extended SAR only.
-    later: Vec<Unit>,
-    /// Where packets begin to have another size or unit; the first is at packet 0.
-    cut: Cut,
-    recuts: Vec<Cut>,
+    message: Message,
     /// The first packet not acknowledged.
     acked: Psn,
     /// The first packet that belongs to no group yet. The one before it ends the newest group.
@@ -51,41 +48,6 @@ pub(super) struct Sender {
     pace: Pace,
     /// The peer has acknowledged with a packet number, so an Ack without one is not for a group.
     numbers: bool,
-}
-
-/// What one service primitive gave us to send.
-#[derive(Clone, Debug, Hash)]
-struct Unit {
-    data: Bytes,
-    fragment: Fragment,
-}
-
-/// From packet `psn` on, packets hold `size` octets each of data unit `unit` from `offset` on.
-#[derive(Clone, Copy, Debug, Hash)]
-struct Cut {
-    psn: Psn,
-    unit: usize,
-    offset: usize,
-    size: usize,
-}
-
-/// How long groups take to be answered, as far as measured.
-#[derive(Clone, Copy, Debug, Default, Hash)]
-struct Pace {
-    sent_at: Instant,
-    octets: u32,
-    /// Whether an answer now would tell a round trip: nothing was sent again since.
-    clean: bool,
-    measured: Option<Measured>,
-}
-
-#[derive(Clone, Copy, Debug, Hash)]
-struct Measured {
-    took: Duration,
-    octets: u32,
-    fastest: Duration,
-    /// More than one group was measured, so that the fastest is near a round trip.
-    often: bool,
 }
 
 /// A packet to encode.
@@ -134,17 +96,14 @@ impl Sender {
         peer: &Capabilities,
         config: &Config,
     ) -> Result<Self, ProviderAbort> {
-        let (data, fragment) = unit;
+        let (data, _) = &unit;
         let segment = usize::from(config.segment_size.max(1));
-        let size = if data.len() <= segment && !fragment.more {
-            data.len()
-        } else if !peer.sar {
-            if data.len() > LARGEST_LONE_PACKET {
-                return Err(ProviderAbort::MESSAGETOOLARGE);
-            }
+        let size = if peer.sar {
+            segment.min(peer.group(config))
+        } else if data.len() <= LARGEST_LONE_PACKET {
             data.len()
         } else {
-            segment.min(peer.group(config))
+            return Err(ProviderAbort::MESSAGETOOLARGE);
         };
         let size = size.max(1);
         let plain = peer.window(config).is_none() && !peer.offered;
@@ -152,15 +111,7 @@ impl Sender {
             return Err(ProviderAbort::NOTIMPLEMENTEDESAR);
         }
         let mut sender = Self {
-            first: Unit { data, fragment },
-            later: Vec::new(),
-            cut: Cut {
-                psn: 0,
-                unit: 0,
-                offset: 0,
-                size,
-            },
-            recuts: Vec::new(),
+            message: Message::new(unit, size),
             acked: 0,
             next: 0,
             unsent: 0,
@@ -191,14 +142,9 @@ impl Sender {
         peer: &Capabilities,
         config: &Config,
     ) -> bool {
-        if !self
-            .unit(self.later.len())
-            .is_some_and(|unit| unit.fragment.more)
-        {
+        if !self.message.push(unit) {
             return false;
         }
-        let (data, fragment) = unit;
-        self.later.push(Unit { data, fragment });
         self.form_groups(now, peer, config);
         true
     }
@@ -237,13 +183,7 @@ impl Sender {
 
     /// Octets of data a packet may have.
     pub(super) fn packet_len(&self) -> usize {
-        let later = self.recuts.iter().map(|cut| cut.size);
-        let size = later.fold(self.cut.size, usize::max);
-        if self.later.is_empty() {
-            size.min(self.first.data.len())
-        } else {
-            size
-        }
+        self.message.largest_packet()
     }
 
     /// Whether the message went out as more than one packet or unit.
@@ -253,27 +193,16 @@ impl Sender {
 
     /// Whether an Ack for the groups under way would be one for the whole message.
     pub(super) fn is_formed(&self) -> bool {
-        let at = self.cut_at(self.next);
-        match self.unit(at.unit) {
-            Some(unit) => {
-                !unit.fragment.more
-                    && self.offset(at, self.next) >= unit.data.len()
-                    && self.next > 0
-            }
-            None => false,
-        }
+        self.message.ends_before(self.next)
     }
 
     /// Whether the rest of the message needs numbers that plain SAR does not have, which is what it must do
     /// with a peer that did not take up our offer.
     pub(super) fn outgrows_plain(&self, peer: &Capabilities, config: &Config) -> bool {
-        let at = self.cut_at(self.next);
-        let rest = self.unit(at.unit).map_or(0, |unit| {
-            unit.data.len().saturating_sub(self.offset(at, self.next))
-        });
-        let packets = rest.div_ceil(at.size.max(1)) + self.next as usize;
-        let more = self.unit(at.unit).is_some_and(|unit| unit.fragment.more);
-        peer.window(config).is_none() && (packets > PLAIN_PACKETS as usize || more)
+        let size = self.message.size(self.next);
+        let packets = self.message.rest(self.next).div_ceil(size) + self.next as usize;
+        let outgrows = packets > PLAIN_PACKETS as usize || self.message.awaits_more();
+        peer.window(config).is_none() && outgrows
     }
 
     /// The last packet formed so far.
@@ -305,7 +234,7 @@ impl Sender {
             return false;
         }
         self.retries += 1;
-        self.pace.clean = false;
+        self.pace.blur();
         self.resend_at = Some(now + self.interval(peer, config));
         true
     }
@@ -368,7 +297,7 @@ impl Sender {
         if reopens {
             return self.window_update(now, peer, config);
         }
-        self.measure(now);
+        self.pace.measure(now);
         self.advance(end + 1);
         if formed && self.acked == self.next {
             self.resend_at = None;
@@ -402,7 +331,7 @@ impl Sender {
             return Progress::None;
         }
         self.patience += 1;
-        self.measure(now);
+        self.pace.measure(now);
         let wanted: Vec<Psn> = if missing.is_empty() {
             (self.acked..self.unsent).collect()
         } else {
@@ -428,15 +357,14 @@ impl Sender {
         }
         if octets > 0 || !self.resend.is_empty() {
             let pause = self
+                .pace
                 .expected(octets, config)
                 .unwrap_or(config.group_retry / 2);
             self.held_off
                 .retain(|(psn, until)| now < *until && !self.resend.contains(psn));
             let held = self.resend.iter().map(|&psn| (psn, now + pause));
             self.held_off.extend(held);
-            self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
-            self.pace.sent_at = now;
-            self.pace.clean = true;
+            self.pace.start(now, octets);
             self.resend_at = Some(now + self.interval(peer, config));
             self.retries = 0;
         }
@@ -454,7 +382,11 @@ impl Sender {
     /// While the window is closed and nothing is under way, the timer makes us probe (WTP 7.15.3).
     fn watch_closed_window(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
         let closed = peer.window(config) == Some(0);
-        if closed && self.acked == self.next && self.not_before.is_none() && self.has_more() {
+        if closed
+            && self.acked == self.next
+            && self.not_before.is_none()
+            && self.message.has_part(self.next)
+        {
             if self.patience < u8::MAX {
                 self.patience += 1;
                 self.retries = 0;
@@ -479,43 +411,16 @@ impl Sender {
                     && self.next < MAX_PSN
             }
         };
-        room && self.not_before.is_none() && self.has_more()
-    }
-
-    /// Whether there is data for another packet.
-    fn has_more(&self) -> bool {
-        let at = self.cut_at(self.next);
-        match self.unit(at.unit) {
-            _ if self.next == 0 => true,
-            Some(unit) if self.offset(at, self.next) < unit.data.len() => true,
-            Some(_) => self.unit(at.unit + 1).is_some(),
-            None => false,
-        }
+        room && self.not_before.is_none() && self.message.has_part(self.next)
     }
 
     /// Puts the next packets of a data unit into a group.
     fn form_group(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
         let window = peer.window(config);
         let limit = peer.group(config);
-        let mut at = self.cut_at(self.next);
-        at.offset = self.offset(at, self.next);
-        let len = self.unit(at.unit).map_or(0, |unit| unit.data.len());
-        if at.offset >= len && self.next > 0 {
-            at = Cut {
-                unit: at.unit + 1,
-                offset: 0,
-                ..at
-            };
-        }
-        let rest = self
-            .unit(at.unit)
-            .map_or(0, |unit| unit.data.len().saturating_sub(at.offset));
+        let rest = self.message.rest(self.next);
         let size = self.packet_size(rest, limit, window.is_some(), config);
-        self.recut(Cut {
-            psn: self.next,
-            size,
-            ..at
-        });
+        self.message.recut(self.next, size);
         let whole = rest.div_ceil(size).max(1);
         let fit = if rest <= limit {
             whole
@@ -536,9 +441,7 @@ impl Sender {
         }
         let octets = rest.min(fit.saturating_mul(size));
         self.next += packets;
-        self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        self.pace.sent_at = now;
-        self.pace.clean = true;
+        self.pace.start(now, octets);
         self.retries = 0;
         self.patience = 0;
         self.resend_at = Some(now + self.interval(peer, config));
@@ -547,7 +450,7 @@ impl Sender {
     /// Octets in the packets of the next group.
     fn packet_size(&self, rest: usize, limit: usize, extended: bool, config: &Config) -> usize {
         if self.next == 0 {
-            return self.cut.size;
+            return self.message.size(0);
         }
         let size = usize::from(config.segment_size.max(1)).min(limit);
         if extended {
@@ -558,39 +461,9 @@ impl Sender {
         size.max(rest.div_ceil(numbers)).max(1)
     }
 
-    fn recut(&mut self, cut: Cut) {
-        let at = self.cut_at(self.next);
-        let same = at.unit == cut.unit && at.size == cut.size;
-        if cut.psn > 0 && !same {
-            self.recuts.push(cut);
-        }
-    }
-
-    fn cut_at(&self, psn: Psn) -> Cut {
-        let later = self.recuts.iter().rev().find(|cut| cut.psn <= psn);
-        *later.unwrap_or(&self.cut)
-    }
-
-    /// Where packet `psn` of the cut begins in its data unit.
-    fn offset(&self, at: Cut, psn: Psn) -> usize {
-        let packets = (psn - at.psn) as usize;
-        at.offset.saturating_add(packets.saturating_mul(at.size))
-    }
-
-    fn unit(&self, index: usize) -> Option<&Unit> {
-        match index.checked_sub(1) {
-            None => Some(&self.first),
-            Some(later) => self.later.get(later),
-        }
-    }
-
     fn outgoing(&self, psn: Psn, repeated: bool) -> Outgoing<'_> {
-        let at = self.cut_at(psn);
-        let from = self.offset(at, psn);
-        let unit = self.unit(at.unit).unwrap_or(&self.first);
-        let to = from.saturating_add(at.size).min(unit.data.len());
-        let ends = to == unit.data.len();
-        let trailer = if ends && !unit.fragment.more {
+        let part = self.message.part(psn);
+        let trailer = if part.ends_message {
             Trailer::Message
         } else if psn + 1 == self.next || self.older.contains(&psn) {
             Trailer::Group
@@ -601,9 +474,9 @@ impl Sender {
             psn,
             repeated,
             trailer,
-            unit_ends: ends && unit.fragment.more,
-            frame_starts: from == 0 && unit.fragment.frame_boundary,
-            data: unit.data.get(from..to).unwrap_or(&[]),
+            unit_ends: part.unit_ends,
+            frame_starts: part.frame_starts,
+            data: part.data,
         }
     }
 
@@ -653,70 +526,13 @@ impl Sender {
 
     /// The retry interval for what is under way now (WTP appendix A, B.1).
     fn interval(&self, peer: &Capabilities, config: &Config) -> Duration {
-        let extended = peer.window(config).is_some();
-        if !self.is_segmented() {
-            let kbytes = self.first.data.len() / 1024;
-            let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
-            return self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes);
+        if self.is_segmented() {
+            let extended = peer.window(config).is_some();
+            return self.pace.group_interval(self.retries, extended, config);
         }
-        let kbytes = self.pace.octets.div_ceil(1024);
-        let usual = config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes);
-        let backoff = 1 << self.retries.min(4);
-        let Some(expected) = self.expected(self.pace.octets as usize, config) else {
-            // Nothing is known of the link yet. Only one packet is repeated, so being early costs little on a
-            // slow one, while waiting for what a slow one needs costs seconds on a fast one.
-            let early =
-                config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes) / 10;
-            // And often enough that the peer does not give up waiting between two tries.
-            let last = self.retries >= config.max_retransmissions;
-            let cap = match extended {
-                true => Duration::MAX,
-                false if last => usual,
-                false => usual.min(config.wait_timeout / 4),
-            };
-            return (early * backoff).min(cap);
-        };
-        let measured =
-            (expected + expected / 2 + config.nack_delay * 2).max(config.min_group_retry);
-        // Extended SAR must back off without end (WTP 7.15.4); plain SAR no further than its usual interval.
-        if extended {
-            measured * backoff
-        } else {
-            (measured * backoff).min(usual.max(measured))
-        }
-    }
-
-    /// Notes how long the group under way took, if the answer just heard tells.
-    fn measure(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.pace.clean) || self.pace.octets == 0 {
-            return;
-        }
-        let took = now - self.pace.sent_at;
-        let fastest = self
-            .pace
-            .measured
-            .map_or(took, |measured| measured.fastest.min(took));
-        self.pace.measured = Some(Measured {
-            took,
-            octets: self.pace.octets,
-            fastest,
-            often: self.pace.measured.is_some(),
-        });
-    }
-
-    /// How long it should take to get `octets` across and answered: as much as at the last measured speed,
-    /// and a round trip.
-    fn expected(&self, octets: usize, config: &Config) -> Option<Duration> {
-        let measured = self.pace.measured?;
-        let micros = measured.took.as_micros().saturating_mul(octets as u128);
-        let micros = micros / u128::from(measured.octets.max(1));
-        let transfer = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        let round_trip = if measured.often {
-            measured.fastest
-        } else {
-            measured.fastest.min(config.nack_delay * 2)
-        };
-        Some(transfer.min(measured.took) + round_trip)
+        let kbytes = self.message.largest_packet() / 1024;
+        let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
+        self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes)
     }
 }
 

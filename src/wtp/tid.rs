@@ -40,8 +40,9 @@ struct Entry {
     last_tid: Option<u16>,
     /// The latest TIDs that were verified; empty for most peers.
     vouched: VecDeque<u16>,
-    /// Transactions alive.
+    /// Transactions alive, and those of them that it began.
     live: u32,
+    begun_by_it: u32,
     /// Our Invokes that the peer wanted verified, one after the other.
     doubted: u8,
     /// When it may be forgotten.
@@ -131,22 +132,31 @@ impl Peers {
         (entry.is_live(now)).then_some(entry.last_tid)?
     }
 
-    /// Transactions alive with a peer.
-    pub(super) fn live(&self, peer: Peer) -> usize {
-        self.entries
-            .get(&peer)
-            .map_or(0, |entry| entry.live as usize)
+    /// Transactions alive that a peer began.
+    pub(super) fn begun_by(&self, peer: Peer) -> usize {
+        let entry = self.entries.get(&peer);
+        entry.map_or(0, |entry| entry.begun_by_it as usize)
     }
 
     /// A transaction with the peer begins.
-    pub(super) fn begin(&mut self, now: Instant, peer: Peer, config: &Config, stats: &mut Stats) {
-        self.entry(now, peer, config, stats).live += 1;
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        by_peer: bool,
+        config: &Config,
+        stats: &mut Stats,
+    ) {
+        let entry = self.entry(now, peer, config, stats);
+        entry.live += 1;
+        entry.begun_by_it += u32::from(by_peer);
     }
 
     /// A transaction with the peer ended.
-    pub(super) fn end(&mut self, now: Instant, peer: Peer, config: &Config) {
+    pub(super) fn end(&mut self, now: Instant, peer: Peer, by_peer: bool, config: &Config) {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.live = entry.live.saturating_sub(1);
+            entry.begun_by_it = entry.begun_by_it.saturating_sub(u32::from(by_peer));
             entry.expires = now + config.tid_lifetime;
         }
     }
@@ -214,6 +224,7 @@ impl Peers {
             last_tid: None,
             vouched: VecDeque::new(),
             live: 0,
+            begun_by_it: 0,
             doubted: 0,
             expires,
         });
@@ -383,7 +394,7 @@ mod tests {
         setup.judge(300, 1, 5);
         setup
             .peers
-            .begin(now, peer(1), &setup.config, &mut setup.stats);
+            .begin(now, peer(1), true, &setup.config, &mut setup.stats);
         setup.judge(301, 2, 5);
         assert_eq!(setup.peers.len(), 2);
         assert_eq!(setup.judge(9000, 1, 5), Verdict::Verify);

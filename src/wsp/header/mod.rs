@@ -9,7 +9,6 @@ mod accept;
 mod application;
 mod assigned;
 mod auth;
-mod base64;
 mod cache;
 mod charset;
 mod cookie;
