@@ -145,12 +145,13 @@ impl Initiator {
                 if sender.count_retry(now, config) {
                     self.answer = Some(Answer::Verify {
                         psn: None,
-                        repeated: std::mem::replace(vouched, true),
+                        repeated: *vouched,
                     });
                     shared.report.verified = true;
-                    if !self.tid_new {
+                    if !self.tid_new && !*vouched {
                         turn.peers.doubts(shared.peer, true);
                     }
+                    *vouched = true;
                     // With segments the question acknowledges the first group (10.6.3).
                     if let Some(psn) = ack.tpis.psn()
                         && !sender.is_formed()

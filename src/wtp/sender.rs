@@ -311,7 +311,8 @@ impl Sender {
     /// Has the last packet of the newest group handed out again, or the closed window probed.
     pub(super) fn repeat(&mut self) {
         if self.acked < self.next {
-            self.again = true;
+            // What was never handed out yet need not be handed out twice.
+            self.again = self.unsent == self.next;
         } else {
             self.probe = true;
         }
