@@ -13,6 +13,8 @@ pub struct Stats {
     pub wtp: wtp::Stats,
     /// The session layer's.
     pub wsp: wsp::sessions::Stats,
+    /// Connectionless mode's.
+    pub connectionless: wsp::connectionless::Stats,
     /// Gauge: sessions held.
     pub sessions: u64,
     /// Gauge: transactions held.
@@ -33,8 +35,6 @@ pub struct Stats {
     pub cancelled: u64,
     /// Upstream replies that found their exchange over.
     pub late_replies: u64,
-    /// Datagrams on the connectionless port.
-    pub connectionless_ignored: u64,
     /// Requests answered by the gateway itself.
     pub problems: ProblemCounts,
 }
@@ -67,8 +67,9 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 15] = [
+const PROBLEMS: [Problem; 16] = [
     Problem::BadRequest,
+    Problem::Encoding,
     Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,
