@@ -316,7 +316,8 @@ fn timers(loss: u8) -> wtp::Config {
         short_retry: ip.short_retry / speed,
         long_retry: ip.long_retry / speed,
         group_retry: ip.group_retry / speed,
-        wait_timeout: ip.wait_timeout / speed,
+        // A message is forgotten when nothing of it was heard for so long: that must outlast a run of losses.
+        wait_timeout: ip.wait_timeout / 10,
         round_trip_per_kbyte: ip.round_trip_per_kbyte / speed,
         min_group_retry: ip.min_group_retry / speed,
         nack_delay: ip.nack_delay / speed,
