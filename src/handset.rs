@@ -402,8 +402,7 @@ impl Handset {
                 wtp::Indication::InvokeConfirmed { handle, .. } => {
                     self.confirmed = self.requests.get(&handle).copied().or(self.confirmed);
                 }
-                wtp::Indication::ResultConfirmed { .. }
-                | wtp::Indication::InvokeData { .. } => {}
+                wtp::Indication::ResultConfirmed { .. } | wtp::Indication::InvokeData { .. } => {}
             }
         }
     }

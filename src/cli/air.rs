@@ -148,7 +148,8 @@ impl Air {
                 Event::Redirected(..) => return Err(AirError::Redirected),
                 Event::ConnectFailed(failure) => return Err(failure.into()),
                 // What is still said of a session that was before.
-                Event::Disconnected | Event::Replied(..) | Event::Failed(..) | Event::Pushed(_) => {}
+                Event::Disconnected | Event::Replied(..) | Event::Failed(..) | Event::Pushed(_) => {
+                }
             }
         }
     }
