@@ -7,7 +7,7 @@ use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
-use crate::random::Hasher;
+use crate::random::Keyed;
 use crate::time::{Instant, Wakeups};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
@@ -52,7 +52,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_asker: HashMap<Asked, RequestId, Hasher>,
+    by_asker: HashMap<Asked, RequestId, Keyed>,
     deadlines: Wakeups,
     next_generation: u32,
     fetching: usize,
@@ -60,7 +60,7 @@ pub(super) struct Exchanges {
 
 impl Exchanges {
     /// None yet.
-    pub(super) fn new(hasher: Hasher) -> Self {
+    pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             slots: Slab::new(),
             by_asker: HashMap::with_hasher(hasher),
