@@ -82,6 +82,9 @@ pub(super) enum AirError {
     /// The session was refused.
     #[error("the gateway refused the session with status {status}{hint}", status = .0, hint = refusal(*.0))]
     Refused(u16),
+    /// The gateway sends us elsewhere.
+    #[error("the gateway redirects to another one; name that with --gateway")]
+    Redirected,
     /// The session or the request ended without an answer.
     #[error("{failure}{hint}", failure = .0, hint = remedy(.0))]
     Failed(#[from] Failure),
@@ -142,9 +145,11 @@ impl Air {
             match self.event(patience).await? {
                 Event::Connected(_) => return Ok(()),
                 Event::Refused(status) => return Err(AirError::Refused(status)),
+                Event::Redirected(..) => return Err(AirError::Redirected),
                 Event::ConnectFailed(failure) => return Err(failure.into()),
                 // What is still said of a session that was before.
-                Event::Disconnected | Event::Replied(..) | Event::Failed(..) => {}
+                Event::Disconnected | Event::Replied(..) | Event::Failed(..) | Event::Pushed(_) => {
+                }
             }
         }
     }

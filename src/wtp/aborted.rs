@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::abort::AbortReason;
 use super::config::Config;
-use super::keyed::Keyed;
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 
 /// What was aborted lately, oldest first; bounded, the oldest is forgotten first.
@@ -25,19 +25,21 @@ pub(super) struct Aborted<K> {
 impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            reasons: HashMap::with_hasher(Keyed::new(seed)),
+            reasons: HashMap::with_hasher(Random::new(seed).hasher()),
             queue: VecDeque::new(),
         }
     }
 
-    /// Remembers an abort for as long as a TID is remembered.
+    /// Remembers an abort for as long as a TID is remembered, and as its initiator may repeat it.
     pub(super) fn remember(&mut self, now: Instant, key: K, reason: AbortReason, config: &Config) {
         self.forget_expired(now);
         if self.queue.len() >= config.max_aborted {
             self.forget_first();
         }
         if config.max_aborted > 0 && self.reasons.insert(key, reason).is_none() {
-            self.queue.push_back((now + config.tid_lifetime, key));
+            let repeats = config.base_retry * (u32::from(config.max_retransmissions) + 1);
+            self.queue
+                .push_back((now + config.tid_lifetime.max(repeats * 2), key));
         }
     }
 
