@@ -19,6 +19,10 @@ pub struct Origin {
     pub max_answer: u64,
     seen: HashMap<String, u32>,
     pending: HashMap<RequestId, ()>,
+    /// The request that came last.
+    pub last: Option<Request>,
+    /// What a reply says besides its type.
+    pub headers: HeaderMap,
     /// Requests given up by the gateway.
     pub cancelled: u64,
 }
@@ -30,6 +34,8 @@ impl Default for Origin {
             max_answer: 12_000,
             seen: HashMap::new(),
             pending: HashMap::new(),
+            last: None,
+            headers: HeaderMap::new(),
             cancelled: 0,
         }
     }
@@ -71,7 +77,8 @@ impl Origin {
         let (shortest, longest) = self.think;
         let spread = u64::try_from((longest - shortest).as_micros()).unwrap_or(0);
         let ready = now + shortest + Duration::from_micros(random.below(spread + 1));
-        let mut headers = HeaderMap::new();
+        self.last = Some(request.clone());
+        let mut headers = self.headers.clone();
         let content_type = HeaderValue::from_static("application/vnd.syncml+wbxml");
         headers.insert(http::header::CONTENT_TYPE, content_type);
         let reply = Reply {

@@ -10,6 +10,7 @@
 )]
 
 mod scenarios;
+mod sessions;
 mod storm;
 
 use std::sync::Arc;
