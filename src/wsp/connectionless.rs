@@ -158,12 +158,9 @@ impl Connectionless {
             self.stats.malformed += 1;
             return;
         };
-        let pdu = match Pdu::decode(sdu) {
-            Ok(pdu @ (Pdu::Get(_) | Pdu::Post(_))) => pdu,
-            _ => {
-                self.stats.malformed += 1;
-                return;
-            }
+        let Ok(pdu @ (Pdu::Get(_) | Pdu::Post(_))) = Pdu::decode(sdu) else {
+            self.stats.malformed += 1;
+            return;
         };
         let key = Key {
             peer,

@@ -11,6 +11,7 @@
 
 mod content;
 mod scenarios;
+mod sessions;
 mod storm;
 
 use std::sync::Arc;
