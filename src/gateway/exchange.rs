@@ -7,7 +7,7 @@ use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::random::Hasher;
-use crate::time::{Instant, Wakeups};
+use crate::time::{Instant, Timers};
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::MethodId;
 
@@ -41,7 +41,7 @@ pub(super) enum State {
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
     by_method: HashMap<MethodId, RequestId, Hasher>,
-    deadlines: Wakeups,
+    deadlines: Timers,
     next_generation: u32,
     fetching: usize,
 }
@@ -52,7 +52,7 @@ impl Exchanges {
         Self {
             slots: Slab::new(),
             by_method: HashMap::with_hasher(hasher),
-            deadlines: Wakeups::new(),
+            deadlines: Timers::new(),
             next_generation: 0,
             fetching: 0,
         }

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::random::{Hasher, Random};
-use crate::time::{Instant, Wakeups};
+use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{self, Capabilities, Offer, ProtocolOptions, ServerLimits};
@@ -89,7 +89,7 @@ pub struct Sessions {
     by_peer: HashMap<Peer, usize, Hasher>,
     by_id: HashMap<u32, usize, Hasher>,
     owners: HashMap<Handle, Owner, Hasher>,
-    idle: Wakeups,
+    idle: Timers,
     indications: VecDeque<Indication>,
     random: Random,
     next_serial: u64,
@@ -120,7 +120,7 @@ impl Sessions {
             by_peer: HashMap::with_hasher(random.hasher()),
             by_id: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
-            idle: Wakeups::new(),
+            idle: Timers::new(),
             indications: VecDeque::new(),
             random,
             next_serial: 0,

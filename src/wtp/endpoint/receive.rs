@@ -19,7 +19,8 @@ impl Endpoint {
         let Some(&handle) = self.by_tid.get(&Key { peer, tid }) else {
             return self.handle_unknown(peer, pdu, octets);
         };
-        let whole_invoke = matches!(pdu, Pdu::Invoke(invoke) if invoke.packet.trailer.ends_message());
+        let whole_invoke =
+            matches!(pdu, Pdu::Invoke(invoke) if invoke.packet.trailer.ends_message());
         if whole_invoke && !self.config.duplicate_recognition {
             return self.handle_unknown(peer, pdu, octets);
         }
