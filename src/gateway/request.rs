@@ -71,7 +71,7 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
 ///
 /// A field whose value makes no sense, or whose number nobody assigned, is left out: handsets have odd
 /// ones, and the request is worth more than the field. A block that cannot be read to its end is an error,
-/// and so is a page that was not agreed on (the client gets a 400).
+/// and so are a page that was not agreed on and more than [`MOST_FIELDS`] (the client gets a 400).
 fn collect(
     block: &[u8],
     pages: &[CodePage],
@@ -93,6 +93,9 @@ fn collect(
             continue;
         };
         if wanted(&name) {
+            if into.len() >= MOST_FIELDS {
+                return Err(Problem::BadRequest);
+            }
             into.append(name, value);
         }
     }
@@ -116,6 +119,10 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(*name);
     }
 }
+
+/// Fields a request may bring, and its session besides. Handsets send some dozen; origins take a hundred or
+/// so, and a map of fields has an end that it panics at.
+const MOST_FIELDS: usize = 256;
 
 /// Fields that never leave the gateway towards the origin, in lower case.
 const THIS_HOP: &[&str] = &[
