@@ -5,6 +5,7 @@ use std::future::{pending, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use derive_more::AddAssign;
 use tokio::sync::{mpsc, watch};
@@ -92,8 +93,18 @@ impl Shard {
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let alarm = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(alarm);
+        let mut set_to = None;
         loop {
-            let due = gateway.poll_timeout().map(|at| clock.system(at).into());
+            let due = gateway.poll_timeout();
+            // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
+            if due != set_to {
+                set_to = due;
+                if let Some(at) = due {
+                    alarm.as_mut().reset(clock.system(at).into());
+                }
+            }
             let turn = tokio::select! {
                 index = readable(&sockets) => Turn::Readable(index),
                 Some(done) = fetches.running.join_next(), if !fetches.running.is_empty() => match done {
@@ -102,7 +113,7 @@ impl Shard {
                     Err(_) => continue,
                 },
                 command = mailbox.recv() => command.map_or(Turn::Stopped, Turn::Command),
-                () = sleep_until(due) => Turn::Due,
+                () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
             };
@@ -129,7 +140,11 @@ impl Shard {
                     gateway.handle_reply(now, id, reply);
                 }
                 Turn::Command(command) => gateway.handle_command(now, command),
-                Turn::Due => gateway.handle_timeout(now),
+                Turn::Due => {
+                    // It rings once: the same moment would have to be set again.
+                    set_to = None;
+                    gateway.handle_timeout(now);
+                }
                 Turn::Writable => {}
                 Turn::Publish => {
                     published.send_replace(Published {
@@ -252,12 +267,5 @@ async fn readable(sockets: &[Socket]) -> usize {
     .await
 }
 
-async fn sleep_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => pending().await,
-    }
-}
-
 /// How often the counters are shown.
-const PUBLISH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
