@@ -6,10 +6,12 @@ mod decode;
 mod demo;
 pub mod log;
 mod packet;
+mod proxy;
 mod relay;
 mod request;
 mod route;
 mod serve;
+mod weather;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ enum Command {
     Route(route::Route),
     Decode(decode::Decode),
     Encode(decode::Encode),
+    Proxy(proxy::Proxy),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -52,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Route(route) => route.run(),
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
+        Command::Proxy(proxy) => proxy.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,8 @@
 //! A message goes untouched unless the route says otherwise, and always when it carries an integrity header:
 //! that covers every octet of the body.
 
+use std::fmt;
+
 use crate::syncml::Encoding;
 use crate::syncml::header::peek;
 use crate::wbxml::xml::{Announce, Share, WbxmlOptions, XmlOptions, from_xml, to_xml};
@@ -146,8 +148,8 @@ const ALL: [(&str, MediaType); 4] = [
     ),
 ];
 
-/// A message on its way, in either direction.
-#[derive(Clone, Copy, Debug)]
+/// A message on its way, in either direction. Its body may hold credentials, and is not printed.
+#[derive(Clone, Copy)]
 pub struct Message<'a> {
     /// Its Content-Type field.
     pub content_type: &'a str,
@@ -168,13 +170,32 @@ pub enum Outcome {
     Refuse(Reason),
 }
 
-/// A translated message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A translated message. Its body may hold credentials, and is not printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Translated {
     /// Its octets; their number is its Content-Length.
     pub body: Vec<u8>,
     /// Its Content-Type, and in a request what Accept has to be.
     pub media_type: MediaType,
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("content_type", &self.content_type)
+            .field("octets", &self.body.len())
+            .field("integrity", &self.integrity)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Translated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Translated")
+            .field("media_type", &self.media_type)
+            .field("octets", &self.body.len())
+            .finish()
+    }
 }
 
 /// Why a message was not translated.
@@ -524,6 +545,21 @@ mod tests {
             reason(request(&refuse, &broken, None)),
             ("refuse", "malformed")
         );
+    }
+
+    #[test]
+    fn bodies_are_not_printed() {
+        let sent = translated(request(
+            &config(Policy::To(Encoding::Wbxml)),
+            &message(XML, BODY),
+            None,
+        ));
+        for printed in [format!("{:?}", message(XML, BODY)), format!("{sent:?}")] {
+            assert!(
+                !printed.contains("10000") && !printed.contains(", 49,"),
+                "{printed}"
+            );
+        }
     }
 
     #[test]

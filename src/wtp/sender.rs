@@ -96,17 +96,14 @@ impl Sender {
         peer: &Capabilities,
         config: &Config,
     ) -> Result<Self, ProviderAbort> {
-        let (ref data, fragment) = unit;
+        let (data, _) = &unit;
         let segment = usize::from(config.segment_size.max(1));
-        let size = if data.len() <= segment && !fragment.more {
-            data.len()
-        } else if !peer.sar {
-            if data.len() > LARGEST_LONE_PACKET {
-                return Err(ProviderAbort::MESSAGETOOLARGE);
-            }
+        let size = if peer.sar {
+            segment.min(peer.group(config))
+        } else if data.len() <= LARGEST_LONE_PACKET {
             data.len()
         } else {
-            segment.min(peer.group(config))
+            return Err(ProviderAbort::MESSAGETOOLARGE);
         };
         let size = size.max(1);
         let plain = peer.window(config).is_none() && !peer.offered;

@@ -475,6 +475,37 @@ fn answers_that_belong_to_nobody_are_bounded() {
 }
 
 #[test]
+fn what_a_peer_may_begin_does_not_limit_what_we_begin_with_it() {
+    let mut t = Transcript::new(Config {
+        max_transactions_per_peer: 2,
+        max_transactions: 6,
+        ..Config::ip()
+    });
+    let invoke = |t: &mut Transcript| {
+        let (now, to) = (t.now, peer(49_152));
+        t.endpoint.invoke(now, to, Class::One, false, Bytes::new())
+    };
+    for _ in 0..3 {
+        invoke(&mut t).unwrap();
+    }
+    for tid in 1..=3 {
+        t.hears(&[0x0A, 0x00, tid, 0x02]);
+    }
+    assert_eq!(
+        (t.endpoint.transactions(), t.endpoint.stats().refused_peer),
+        (5, 1)
+    );
+    invoke(&mut t).unwrap();
+    assert_eq!(invoke(&mut t), Err(Refused::TooManyTransactions));
+    // Nobody answers anybody; in the end there is room again.
+    t.at(600_000);
+    t.hears(&[0x20, 0x00, 1, 0]).hears(&[0x20, 0x00, 2, 0]);
+    assert_eq!(t.endpoint.transactions(), 0);
+    t.hears(&[0x0A, 0x00, 4, 0x02]);
+    assert_eq!(t.endpoint.transactions(), 1);
+}
+
+#[test]
 fn who_drains_takes_nothing_new_and_finishes_what_has_begun() {
     let mut t = Transcript::new(Config::ip());
     let handle = t.hears(&INVOKE).invoked(b"q");

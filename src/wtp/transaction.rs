@@ -402,3 +402,14 @@ pub(super) const LONGEST_HEADER: usize = 48;
 pub(super) fn exit_info(info: &[u8]) -> Bytes {
     Bytes::copy_from_slice(info.get(..255).unwrap_or(info))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_some_hundred_octets() {
+        // Its boxes come on top while it sends or re-assembles.
+        assert!(size_of::<Transaction>() <= 256);
+    }
+}

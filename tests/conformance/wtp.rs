@@ -532,14 +532,21 @@ fn parameters_are_understood() {
     assert_eq!(t.all_heard().len(), 2);
     t.hears(&[0x98, 0x00, 0x07, 0x99, 1, 0x13, 0x04, 0x05, 0x78]);
     assert_eq!(t.all_heard().len(), 1);
+    // Even what one packet could hold is more than one group.
+    let handle = t
+        .hears(&[0x8A, 0x00, 0x0A, 0x02, 0x12, 0x04, 200])
+        .invoked(b"");
+    t.results(handle, &[7; 300]);
+    let first = t.heard();
+    assert_eq!((first[0], first.len()), (0x14, 203));
     // Delay Transmission Timer, in tenths of a second.
     t.hears(&[0x98, 0x00, 0x07, 0x99, 2, 0x12, 0x03, 3])
         .says_nothing();
     t.at(299).says_nothing().at(300);
     assert_eq!(t.heard()[3], 3);
     // Current TID and No Cached TID are understood, so that nobody complains; and told on request.
-    t.hears(&[0x8A, 0x00, 0x08, 0x01, 0x93, 0x05, 0, 1, 0x11, 0x06])
-        .says(&[0x18, 0x80, 0x08]);
+    t.hears(&[0x8A, 0x00, 0x0B, 0x01, 0x93, 0x05, 0, 1, 0x11, 0x06])
+        .says(&[0x18, 0x80, 0x0B]);
     let mut t = Transcript::new(Config {
         explain_verification: true,
         verify_new_peers: true,

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::parameter::{self, Scope};
 use super::value::{Decoded, Value};
 use super::wire::{self, Raw, text_string};
-use super::{EncodingVersion, base64, text};
-use crate::codec::{Malformed, fail, uint8};
+use super::{EncodingVersion, text};
+use crate::codec::{Malformed, decode_base64, fail, put_base64, uint8};
 
 const BASIC: u8 = 0x80;
 
@@ -27,7 +27,7 @@ pub(crate) fn credentials(value: Value<'_>) -> Decoded<'_> {
     let (rest, user) = text_string(basic)?;
     let (_, password) = text_string(rest)?;
     let mut out = b"Basic ".to_vec();
-    base64::put(&mut out, &[user, b":", password].concat());
+    put_base64(&mut out, &[user, b":", password].concat());
     Ok(Cow::Owned(out))
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn put_credentials(
     let rest = text::trim(rest);
     let start = out.len();
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let bare = base64::decode(rest)?;
+        let bare = decode_base64(rest)?;
         let at = bare.iter().position(|&octet| octet == b':')?;
         let (user, password) = bare.split_at_checked(at)?;
         wire::put_with_length(out, |out| {
@@ -236,7 +236,7 @@ mod tests {
         #[test]
         fn basic_credentials_are_unharmed(user in "[^:\u{0}]{0,20}", password in "[^\u{0}]{0,20}") {
             let mut text = b"Basic ".to_vec();
-            base64::put(&mut text, format!("{user}:{password}").as_bytes());
+            put_base64(&mut text, format!("{user}:{password}").as_bytes());
             let mut wire = Vec::new();
             if put_credentials(&mut wire, EncodingVersion::V1_2, &text).is_some() {
                 let read = credentials(value(&wire)).unwrap();

@@ -73,9 +73,6 @@ pub enum Refused {
     /// `max_transactions` are alive.
     #[error("too many transactions")]
     TooManyTransactions,
-    /// `max_transactions_per_peer` are alive with this peer.
-    #[error("too many transactions with this peer")]
-    TooManyForPeer,
     /// The message fits neither one datagram nor the segments the peer is known to take.
     #[error("message too large")]
     TooLarge,
@@ -181,9 +178,6 @@ impl Endpoint {
         }
         if self.slots.len() >= self.config.max_transactions {
             return Err(Refused::TooManyTransactions);
-        }
-        if self.peers.live(peer) >= self.config.max_transactions_per_peer {
-            return Err(Refused::TooManyForPeer);
         }
         let tid = self.next_tid(peer)?;
         let shared = self.shared(peer, tid, class, user_ack);
@@ -341,8 +335,9 @@ impl Endpoint {
             peer: shared.peer,
             tid: shared.send_tid ^ FROM_RESPONDER,
         };
-        self.peers
-            .begin(self.now, key.peer, &self.config, &mut self.stats);
+        let by_peer = matches!(side, Side::Responder(_));
+        let (now, config, stats) = (self.now, &self.config, &mut self.stats);
+        self.peers.begin(now, key.peer, by_peer, config, stats);
         let handle = self.slots.insert(|handle| Transaction {
             shared: Shared { handle, ..shared },
             side,
@@ -435,7 +430,8 @@ impl Endpoint {
         }
         self.pool
             .charge(key.peer.remote.ip(), transaction.charge, Charge::default());
-        self.peers.end(self.now, key.peer, &self.config);
+        let by_peer = matches!(transaction.side, Side::Responder(_));
+        self.peers.end(self.now, key.peer, by_peer, &self.config);
     }
 }
 

@@ -24,7 +24,7 @@ impl Endpoint {
         if whole_invoke && !self.config.duplicate_recognition {
             return self.handle_unknown(peer, pdu, octets);
         }
-        let stray = self.step(handle, |transaction, turn| {
+        let known = self.step(handle, |transaction, turn| {
             transaction.hear(octets, turn.now);
             let shared = &mut transaction.shared;
             match &mut transaction.side {
@@ -48,7 +48,7 @@ impl Endpoint {
                 },
             }
         });
-        debug_assert!(stray, "the map names live transactions only");
+        debug_assert!(known, "the map names live transactions only");
     }
 
     /// A PDU for no transaction (WTP table 37).
@@ -83,7 +83,7 @@ impl Endpoint {
             self.stats.refused_transactions += 1;
             return;
         }
-        if self.peers.live(peer) >= self.config.max_transactions_per_peer {
+        if self.peers.begun_by(peer) >= self.config.max_transactions_per_peer {
             self.stats.refused_peer += 1;
             return;
         }
