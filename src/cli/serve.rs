@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,6 +77,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: draining"),
         _ = interrupt.recv() => info!("SIGINT: draining"),
+        // Whoever started us can start us again; a part of a gateway looks healthy and is not.
+        () = server.lost_a_shard() => bail!("a shard stopped by itself"),
     }
     readiness.set(Phase::Draining);
     tokio::select! {

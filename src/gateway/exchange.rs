@@ -8,7 +8,7 @@ use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
 use crate::random::Keyed;
-use crate::time::{Instant, Wakeups};
+use crate::time::{Instant, Timers};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
 
@@ -53,7 +53,7 @@ pub(super) enum State {
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
     by_asker: HashMap<Asked, RequestId, Keyed>,
-    deadlines: Wakeups,
+    deadlines: Timers,
     next_generation: u32,
     fetching: usize,
 }
@@ -64,7 +64,7 @@ impl Exchanges {
         Self {
             slots: Slab::new(),
             by_asker: HashMap::with_hasher(hasher),
-            deadlines: Wakeups::new(),
+            deadlines: Timers::new(),
             next_generation: 0,
             fetching: 0,
         }

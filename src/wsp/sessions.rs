@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::random::{Keyed, Random};
-use crate::time::{Instant, Wakeups};
+use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{Capabilities, ServerLimits};
@@ -123,7 +123,7 @@ pub struct Sessions {
     pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
     pub(super) owners: HashMap<Handle, Owner, Keyed>,
     pub(super) early: Early,
-    pub(super) idle: Wakeups,
+    pub(super) idle: Timers,
     pub(super) indications: VecDeque<Indication>,
     pub(super) random: Random,
     pub(super) next_serial: u64,
@@ -176,7 +176,7 @@ impl Sessions {
             setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             early: Early::default(),
-            idle: Wakeups::new(),
+            idle: Timers::new(),
             indications: VecDeque::new(),
             random,
             next_serial: 0,
