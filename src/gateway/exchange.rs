@@ -1,5 +1,7 @@
 //! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use slab::Slab;
 
@@ -7,6 +9,7 @@ use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::random::Hasher;
+use crate::route::HeaderPolicy;
 use crate::time::{Instant, Wakeups};
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::MethodId;
@@ -22,6 +25,8 @@ pub(super) struct Exchange {
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
     pub(super) content: Content,
+    /// What the route does to header fields, once there is one.
+    pub(super) headers: Option<Arc<HeaderPolicy>>,
     /// Whom the request went to.
     pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,

@@ -28,7 +28,7 @@ use crate::gateway::record::{Ending, ExchangeRecord};
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
 use crate::random::Random;
-use crate::route::{RequestView, Routes};
+use crate::route::{Message, RequestView, Routes};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
 use crate::wsp::method::{Invocation, MethodId};
@@ -257,6 +257,7 @@ impl Gateway {
             encoding: invocation.encoding,
             max_reply: invocation.max_reply,
             content: Content::default(),
+            headers: None,
             origin: None,
             record: ExchangeRecord {
                 peer: invocation.peer,
@@ -316,7 +317,7 @@ impl Gateway {
         }
         let verb = request::method(invocation).map_err(plain)?;
         exchange.verb = verb.clone();
-        let headers = request::headers(invocation).map_err(plain)?;
+        let mut headers = request::headers(invocation).map_err(plain)?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let (Some(content_type), Some(body)) =
@@ -335,9 +336,13 @@ impl Gateway {
                 local_port: invocation.peer.local.port(),
                 content_type: text(http::header::CONTENT_TYPE),
                 user_agent: text(http::header::USER_AGENT),
+                message: Message::Body(invocation.body.as_deref().unwrap_or_default()),
             })
             .map_err(|refusal| (answer::refused(refusal), Some(refusal.to_string())))?;
         exchange.record.route = Some(target.route);
+        let handset = invocation.peer.remote.ip();
+        target.headers.apply_to_request(&mut headers, handset);
+        exchange.headers = Some(target.headers);
         // What cannot be delivered need not be read.
         let cost = target.limits;
         let max_reply = exchange
@@ -350,6 +355,7 @@ impl Gateway {
             body: invocation.body.clone().unwrap_or_default(),
             max_reply,
             connect_timeout: cost.connect_timeout,
+            first_byte_timeout: cost.first_byte_timeout,
             timeout: cost.timeout,
         };
         let stats = &mut self.stats.content;
@@ -384,6 +390,9 @@ impl Gateway {
             .incoming(origin, &mut reply, room, wants, stats)
         {
             return self.fail(now, id, problem, detail);
+        }
+        if let Some(policy) = &exchange.headers {
+            policy.apply_to_reply(&mut reply.headers);
         }
         match reply::encode(&reply, &exchange.verb, exchange.encoding, room) {
             Ok(sdu) => {

@@ -73,11 +73,12 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 17] = [
+const PROBLEMS: [Problem; 18] = [
     Problem::BadRequest,
     Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,
+    Problem::MethodNotAllowed,
     Problem::Busy,
     Problem::Draining,
     Problem::RequestTooLarge,
