@@ -101,6 +101,7 @@ pub struct Handset {
     session: Option<u32>,
     connecting: Option<Handle>,
     requests: HashMap<Handle, Ticket, Hasher>,
+    confirmed: Option<Ticket>,
     events: VecDeque<Event>,
     next_ticket: u64,
 }
@@ -116,6 +117,7 @@ impl Handset {
             session: None,
             connecting: None,
             requests: HashMap::with_hasher(Random::new(seed).hasher()),
+            confirmed: None,
             events: VecDeque::new(),
             next_ticket: 0,
         }
@@ -281,6 +283,12 @@ impl Handset {
         self.wtp.stats()
     }
 
+    /// The request that the gateway was the last to say it has, by a hold-on acknowledgement.
+    #[must_use]
+    pub const fn confirmed(&self) -> Option<Ticket> {
+        self.confirmed
+    }
+
     /// Whether the session is up.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
@@ -317,8 +325,10 @@ impl Handset {
                     data,
                     ..
                 } => self.invoked(now, handle, class, &data),
-                wtp::Indication::InvokeConfirmed { .. }
-                | wtp::Indication::ResultConfirmed { .. }
+                wtp::Indication::InvokeConfirmed { handle, .. } => {
+                    self.confirmed = self.requests.get(&handle).copied().or(self.confirmed);
+                }
+                wtp::Indication::ResultConfirmed { .. }
                 | wtp::Indication::InvokeData { .. }
                 | wtp::Indication::ResultData { .. } => {}
             }

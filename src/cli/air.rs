@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 
 use crate::cli::weather::Weather;
-use crate::handset::{Config, Event, Handset, Reply, Request, Ticket};
+use crate::handset::{Config, Event, Failure, Handset, Reply, Request, Ticket};
 use crate::server::clock::{self, Clock};
 use crate::time::Instant;
 use crate::wdp::Peer;
-use crate::wtp;
+use crate::wtp::{self, AbortReason};
 
 /// A handset, its socket and its clock.
 pub(super) struct Air {
@@ -20,6 +20,9 @@ pub(super) struct Air {
     handset: Handset,
     peer: Peer,
     watcher: Option<Watcher>,
+    patient: Option<Patient>,
+    asked: Option<Ticket>,
+    heard: u64,
     weather: Option<Weather>,
     received: Vec<u8>,
     sent: Vec<u8>,
@@ -27,6 +30,18 @@ pub(super) struct Air {
 
 /// Is shown every datagram: when, whether it came in, its octets.
 pub(super) type Watcher = Box<dyn FnMut(Instant, Direction, &[u8]) + Send>;
+
+/// Is told why nothing has happened yet, and for how long, every now and then.
+pub(super) type Patient = Box<dyn FnMut(Duration, Wait) + Send>;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Any word from the gateway.
+    Gateway,
+    /// The gateway has the request; its answer depends on the server.
+    Server,
+}
 
 /// Which way a datagram went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,17 +58,32 @@ pub(super) enum AirError {
     /// The socket failed.
     #[error("the socket failed: {0}")]
     Socket(#[from] io::Error),
-    /// Nothing came in time.
+    /// The host says that nobody listens.
     #[error(
-        "no answer within {0:?}; is there a gateway at this address, and does a firewall let UDP pass?"
+        "nobody listens there: the host refuses UDP on this port; start the gateway (wapbridge serve), or \
+         name its port with --gateway HOST:PORT"
+    )]
+    NobodyListens,
+    /// Nothing at all was heard.
+    #[error(
+        "not a word in {} s; check that this is the gateway's address and its port for WSP over WTP \
+         (9201 if not configured), that it runs, and that no firewall drops UDP, in either direction",
+        .0.as_secs()
     )]
     Silence(Duration),
+    /// The gateway was there and did not answer this.
+    #[error(
+        "the gateway spoke but gave no answer in {} s; look in its log what became of the request, or wait \
+         longer with --timeout",
+        .0.as_secs()
+    )]
+    NoAnswer(Duration),
     /// The session was refused.
-    #[error("the gateway refused the session with status {0}")]
+    #[error("the gateway refused the session with status {status}{hint}", status = .0, hint = refusal(*.0))]
     Refused(u16),
     /// The session or the request ended without an answer.
     #[error("{0}")]
-    Failed(#[from] crate::handset::Failure),
+    Failed(#[from] Failure),
     /// The gateway ended the session.
     #[error("the gateway ended the session")]
     Disconnected,
@@ -77,6 +107,9 @@ impl Air {
             clock,
             peer,
             watcher: None,
+            patient: None,
+            asked: None,
+            heard: 0,
             weather: None,
             received: vec![0; 64 * 1024],
             sent: Vec::new(),
@@ -86,6 +119,12 @@ impl Air {
     /// Shows every datagram to `watcher`.
     pub(super) fn watched(mut self, watcher: Watcher) -> Self {
         self.watcher = Some(watcher);
+        self
+    }
+
+    /// Tells `patient` when it takes long.
+    pub(super) fn explained(mut self, patient: Patient) -> Self {
+        self.patient = Some(patient);
         self
     }
 
@@ -126,7 +165,9 @@ impl Air {
 
     /// Sends a request; [`Self::reply`] is to be called next.
     pub(super) fn submit(&mut self, request: &Request<'_>) -> Ticket {
-        self.handset.request(self.clock.now(), request)
+        let ticket = self.handset.request(self.clock.now(), request);
+        self.asked = Some(ticket);
+        ticket
     }
 
     /// Waits for the reply to a request.
@@ -169,6 +210,14 @@ impl Air {
         self.drain().await
     }
 
+    /// Takes back what was asked, so that the gateway need not wait for the server, and ends the session.
+    pub(super) async fn give_up(&mut self) -> io::Result<()> {
+        if let Some(ticket) = self.asked.take() {
+            self.handset.abort(self.clock.now(), ticket);
+        }
+        self.disconnect().await
+    }
+
     /// The transaction layer's counters.
     pub(super) const fn stats(&self) -> &wtp::Stats {
         self.handset.stats()
@@ -183,15 +232,40 @@ impl Air {
 
     /// Runs until something happens.
     async fn event(&mut self, patience: Duration) -> Result<Event, AirError> {
-        let until = self.clock.now() + patience;
+        let began = self.clock.now();
+        let until = began + patience;
+        let mut note = began + FIRST_NOTE;
         loop {
             self.drain().await?;
-            if let Some(event) = self.handset.poll_event() {
-                return Ok(event);
+            match self.handset.poll_event() {
+                Some(
+                    Event::ConnectFailed(Failure::Transaction(AbortReason::Unanswered))
+                    | Event::Failed(_, Failure::Transaction(AbortReason::Unanswered)),
+                ) => return Err(self.silence(self.clock.now() - began)),
+                Some(event) => return Ok(event),
+                None => {}
             }
-            if !self.turn(until).await? {
-                return Err(AirError::Silence(patience));
+            if !self.turn(until.min(note)).await? {
+                let waited = self.clock.now() - began;
+                if waited >= patience {
+                    return Err(self.silence(waited));
+                }
+                note = self.clock.now() + NEXT_NOTE;
+                let wait = match self.asked.is_some() && self.asked == self.handset.confirmed() {
+                    true => Wait::Server,
+                    false => Wait::Gateway,
+                };
+                if let Some(patient) = &mut self.patient {
+                    patient(waited, wait);
+                }
             }
+        }
+    }
+
+    const fn silence(&self, waited: Duration) -> AirError {
+        match self.heard {
+            0 => AirError::Silence(waited),
+            _ => AirError::NoAnswer(waited),
         }
     }
 
@@ -208,6 +282,7 @@ impl Air {
         tokio::select! {
             received = self.socket.recv(&mut self.received) => match received {
                 Ok(len) => {
+                    self.heard += 1;
                     let now = self.clock.now();
                     let octets = self.received.get(..len).unwrap_or_default();
                     if let Some(watcher) = &mut self.watcher {
@@ -218,7 +293,10 @@ impl Air {
                         None => self.handset.handle_datagram(now, self.peer, octets),
                     }
                 }
-                // Nobody listens there yet, or not any more: retransmission is our answer to that.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.heard == 0 => {
+                    return Err(AirError::NobodyListens);
+                }
+                // Nobody listens there any more; perhaps again soon: retransmission is our answer to that.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     tokio::time::sleep(REFUSED_PAUSE).await;
                 }
@@ -274,5 +352,16 @@ impl Air {
 
 /// How long a refusal by the host is looked at before listening again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+const fn refusal(status: u16) -> &'static str {
+    match status {
+        503 => ": it is stopping; try again later",
+        _ => "",
+    }
+}
+
+/// After how long a wait is explained for the first time, and then again.
+const FIRST_NOTE: Duration = Duration::from_secs(3);
+const NEXT_NOTE: Duration = Duration::from_secs(10);
 /// The longest that the air is listened to at a stretch.
 const LONG: Duration = Duration::from_secs(3600);

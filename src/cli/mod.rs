@@ -2,6 +2,7 @@
 
 mod air;
 mod check;
+mod decode;
 mod demo;
 pub mod log;
 mod packet;
@@ -36,6 +37,8 @@ enum Command {
     Get(request::Get),
     Demo(demo::Demo),
     Route(route::Route),
+    Decode(decode::Decode),
+    Encode(decode::Encode),
     Proxy(proxy::Proxy),
 }
 
@@ -50,6 +53,8 @@ pub fn run() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Demo(demo) => demo.run(),
         Command::Route(route) => route.run(),
+        Command::Decode(decode) => decode.run(),
+        Command::Encode(encode) => encode.run(),
         Command::Proxy(proxy) => proxy.run(),
     };
     match done {
@@ -94,4 +99,5 @@ Examples:
   wapbridge check /etc/wapbridge.toml            check a configuration
   wapbridge serve --config /etc/wapbridge.toml   run the gateway
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
-  wapbridge route http://sync.example.com/       tell where a request would go";
+  wapbridge route http://sync.example.com/       tell where a request would go
+  wapbridge decode capture.pcap                  explain what was on the air";

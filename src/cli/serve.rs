@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::server::{self, Config, Published, Server};
 use crate::wdp::Service;
 
-/// Run the gateway.
+/// Run the gateway
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Serve {
@@ -156,8 +156,13 @@ async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
-SIGTERM and SIGINT drain: nothing new is taken in, what is under way may finish for 10 s. A second signal stops at once.
-SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the old ones stay.
+SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish for 10 s. A second signal
+stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
+old ones stay. Log lines go to standard error. RUST_LOG overrides the configured level.
+
+Exit status:
+  0  stopped by a signal
+  1  it could not start; the reason and the remedy are on standard error
 
 Examples:
   wapbridge serve                              use ./wapbridge.toml

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::wbxml::decoder::{AttributeName, Decoder, Event, Extension, Name, Options, Tag};
+use crate::wbxml::decoder::{Decoder, Options};
 use crate::wbxml::error::Error;
+use crate::wbxml::event::{AttributeName, Event, Extension, Name, Tag};
 use crate::wbxml::header::{Header, PublicId};
 use crate::wbxml::xml::{XmlOptions, to_xml};
 

@@ -13,6 +13,7 @@ mod charset;
 mod decoder;
 mod encoder;
 mod error;
+mod event;
 pub mod explain;
 mod header;
 pub mod tables;
@@ -21,9 +22,10 @@ mod vocabulary;
 pub mod xml;
 
 pub use charset::Charset;
-pub use decoder::{AttributeName, Decoder, Event, Extension, Name, Options, Tag};
+pub use decoder::{Decoder, Options};
 pub use encoder::{Encoder, EncoderConfig};
 pub use error::{Error, Fault, Limits};
+pub use event::{AttributeName, Event, Extension, Name, Tag};
 pub use header::{Header, PublicId, StringTable};
 pub use vocabulary::{
     AttributePage, Attributes, NO_ATTRIBUTES, NO_TAGS, Page, Space, Tags, Vocabulary,

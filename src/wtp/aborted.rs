@@ -2,7 +2,8 @@
 //!
 //! The tables forget a transaction once an Abort is sent, but an Abort is not acknowledged: if it is lost, the
 //! initiator repeats its Invoke, vouches for it when asked, and the user would see it a second time. So what
-//! was aborted is remembered, and a repetition gets the same Abort again.
+//! was aborted is remembered, and a repetition gets the same Abort again. What was given up for want of an
+//! answer is remembered too, and a repetition gets nothing.
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};

@@ -34,12 +34,15 @@ pub(super) struct Peers {
 }
 
 /// What is remembered of one peer.
-#[derive(Clone, Copy, Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 struct Entry {
     /// The last TID of an accepted Invoke.
     last_tid: Option<u16>,
-    /// Transactions alive.
+    /// The latest TIDs that were verified; empty for most peers.
+    vouched: VecDeque<u16>,
+    /// Transactions alive, and those of them that it began.
     live: u32,
+    begun_by_it: u32,
     /// Our Invokes that the peer wanted verified, one after the other.
     doubted: u8,
     /// When it may be forgotten.
@@ -94,7 +97,8 @@ impl Peers {
         }
     }
 
-    /// The initiator vouched for `tid` (WTP table 9).
+    /// The initiator vouched for `tid` (WTP table 9). Says `false` if it did so before: the handshake has no
+    /// nonce, so a late copy of the Invoke and one of the Ack(TIDok) would pass it a second time.
     pub(super) fn verified(
         &mut self,
         now: Instant,
@@ -103,7 +107,7 @@ impl Peers {
         tid_new: bool,
         config: &Config,
         stats: &mut Stats,
-    ) {
+    ) -> bool {
         let entry = self.entry(now, peer, config, stats);
         // Moving back to an old TID would let copies of everything after it in again (10.5.3).
         let moves_back = config.defect == Some(Defect::LastTidMovesBack);
@@ -112,6 +116,14 @@ impl Peers {
         if tid_new || forward || moves_back {
             entry.last_tid = Some(tid);
         }
+        if entry.vouched.contains(&tid) {
+            return !config.duplicate_recognition;
+        }
+        if entry.vouched.len() >= VOUCHED_TIDS {
+            entry.vouched.pop_front();
+        }
+        entry.vouched.push_back(tid);
+        true
     }
 
     /// The last TID of a peer.
@@ -120,22 +132,31 @@ impl Peers {
         (entry.is_live(now)).then_some(entry.last_tid)?
     }
 
-    /// Transactions alive with a peer.
-    pub(super) fn live(&self, peer: Peer) -> usize {
-        self.entries
-            .get(&peer)
-            .map_or(0, |entry| entry.live as usize)
+    /// Transactions alive that a peer began.
+    pub(super) fn begun_by(&self, peer: Peer) -> usize {
+        let entry = self.entries.get(&peer);
+        entry.map_or(0, |entry| entry.begun_by_it as usize)
     }
 
     /// A transaction with the peer begins.
-    pub(super) fn begin(&mut self, now: Instant, peer: Peer, config: &Config, stats: &mut Stats) {
-        self.entry(now, peer, config, stats).live += 1;
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        by_peer: bool,
+        config: &Config,
+        stats: &mut Stats,
+    ) {
+        let entry = self.entry(now, peer, config, stats);
+        entry.live += 1;
+        entry.begun_by_it += u32::from(by_peer);
     }
 
     /// A transaction with the peer ended.
-    pub(super) fn end(&mut self, now: Instant, peer: Peer, config: &Config) {
+    pub(super) fn end(&mut self, now: Instant, peer: Peer, by_peer: bool, config: &Config) {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.live = entry.live.saturating_sub(1);
+            entry.begun_by_it = entry.begun_by_it.saturating_sub(u32::from(by_peer));
             entry.expires = now + config.tid_lifetime;
         }
     }
@@ -178,7 +199,8 @@ impl Peers {
         let mut peers: Vec<_> = self.entries.iter().collect();
         peers.sort_unstable_by_key(|(peer, _)| **peer);
         for (peer, entry) in peers {
-            (peer, entry.last_tid, entry.live, entry.doubted).hash(sink);
+            (peer, entry.last_tid, &entry.vouched).hash(sink);
+            (entry.live, entry.doubted).hash(sink);
         }
     }
 
@@ -200,12 +222,15 @@ impl Peers {
         }
         let entry = self.entries.entry(peer).or_insert(Entry {
             last_tid: None,
+            vouched: VecDeque::new(),
             live: 0,
+            begun_by_it: 0,
             doubted: 0,
             expires,
         });
         if !entry.is_live(now) {
             entry.last_tid = None;
+            entry.vouched.clear();
         }
         entry.expires = expires;
         entry
@@ -248,6 +273,10 @@ impl Entry {
         self.live > 0 || now < self.expires
     }
 }
+
+/// TIDs remembered as verified, per peer. A peer that outruns it within the life of a packet could, with two
+/// late copies, be heard twice.
+const VOUCHED_TIDS: usize = 64;
 
 const EXPIRIES_PER_INPUT: usize = 4;
 
@@ -348,9 +377,10 @@ mod tests {
         let now = Instant::ZERO + Duration::from_secs(300);
         setup.judge(300, 1, 50);
         let (config, stats) = (&setup.config, &mut setup.stats);
-        setup.peers.verified(now, peer(1), 40, false, config, stats);
+        assert!(setup.peers.verified(now, peer(1), 40, false, config, stats));
         assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
-        setup.peers.verified(now, peer(1), 40, true, config, stats);
+        // Twice is once too often, though a peer that starts anew is believed.
+        assert!(!setup.peers.verified(now, peer(1), 40, true, config, stats));
         assert_eq!(setup.peers.last_tid(now, peer(1)), Some(40));
     }
 
@@ -364,7 +394,7 @@ mod tests {
         setup.judge(300, 1, 5);
         setup
             .peers
-            .begin(now, peer(1), &setup.config, &mut setup.stats);
+            .begin(now, peer(1), true, &setup.config, &mut setup.stats);
         setup.judge(301, 2, 5);
         assert_eq!(setup.peers.len(), 2);
         assert_eq!(setup.judge(9000, 1, 5), Verdict::Verify);

@@ -8,7 +8,9 @@
 //! without fetching anything.
 
 mod base64;
+mod data;
 mod datetime;
+mod document;
 mod escape;
 mod meaning;
 mod reader;
