@@ -11,11 +11,11 @@ use hashbrown::HashMap;
 use crate::random::{Hasher, Random};
 use crate::time::Instant;
 use crate::wdp::{Peer, Transmit};
-use crate::wsp::capability::{self, Capabilities};
+use crate::wsp::capability::{self, Capabilities, ProtocolOptions};
 use crate::wsp::header::{self, EncodingVersion};
 use crate::wsp::pdu::{self, Method, Pdu};
 use crate::wsp::{AbortReason, status};
-use crate::wtp::{self, Class, Endpoint, Handle};
+use crate::wtp::{self, Class, Endpoint, Fragment, Handle};
 
 /// What a handset is like.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,35 @@ pub struct Config {
     pub capabilities: Option<Capabilities>,
     /// Its session headers, as HTTP names and values.
     pub headers: Vec<(String, String)>,
+    /// What it does with pushes.
+    pub pushes: Pushes,
+    /// Headers it sends with its acknowledgements, where that was agreed on.
+    pub acknowledgement: Vec<(String, String)>,
+}
+
+/// What a handset does with pushes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pushes {
+    /// It refuses them with this reason.
+    Refuse(AbortReason),
+    /// It ignores them: there is no answer to a push.
+    #[default]
+    Unwanted,
+    /// It shows them.
+    Take,
+}
+
+/// A push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Whether it was to be confirmed, and was.
+    pub confirmed: bool,
+    /// The content type.
+    pub content_type: String,
+    /// The other headers, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Bytes,
 }
 
 /// Names one request of one handset.
@@ -54,6 +83,8 @@ pub struct Reply {
     pub content_type: String,
     /// The other headers, in their order.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The headers that followed the body.
+    pub trailers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Bytes,
 }
@@ -65,6 +96,10 @@ pub enum Event {
     Connected(Capabilities),
     /// The session was refused with a status.
     Refused(u16),
+    /// The gateway sends the handset elsewhere: flags and addresses of the Redirect PDU.
+    Redirected(u8, Bytes),
+    /// Content nobody asked for.
+    Pushed(Pushed),
     /// The session could not be set up.
     ConnectFailed(Failure),
     /// A request was answered.
@@ -99,9 +134,12 @@ pub struct Handset {
     peer: Peer,
     wtp: Endpoint,
     session: Option<u32>,
+    agreed: Capabilities,
     connecting: Option<Handle>,
     requests: HashMap<Handle, Ticket, Hasher>,
     confirmed: Option<Ticket>,
+    /// Replies of which more is to come: the data units so far.
+    partial: HashMap<Handle, (Bytes, Vec<u8>), Hasher>,
     events: VecDeque<Event>,
     next_ticket: u64,
 }
@@ -115,9 +153,11 @@ impl Handset {
             config,
             peer,
             session: None,
+            agreed: Capabilities::default(),
             connecting: None,
             requests: HashMap::with_hasher(Random::new(seed).hasher()),
             confirmed: None,
+            partial: HashMap::with_hasher(Random::new(seed).hasher()),
             events: VecDeque::new(),
             next_ticket: 0,
         }
@@ -129,10 +169,7 @@ impl Handset {
         if let Some(wanted) = &self.config.capabilities {
             capability::encode_request(wanted, &mut capabilities);
         }
-        let mut headers = Vec::new();
-        for (name, value) in &self.config.headers {
-            header::encode_field(ENCODING, name, value.as_bytes(), &mut headers);
-        }
+        let headers = encode(&self.config.headers);
         let mut sdu = Vec::new();
         Pdu::Connect(pdu::Connect {
             version: pdu::VERSION,
@@ -188,10 +225,7 @@ impl Handset {
             })
             .encode(&mut sdu);
         }
-        match self
-            .wtp
-            .invoke(now, self.peer, Class::Two, true, sdu.into())
-        {
+        match self.invoke(now, sdu.into()) {
             Ok(handle) => {
                 self.requests.insert(handle, ticket);
             }
@@ -200,6 +234,29 @@ impl Handset {
                 .push_back(Event::Failed(ticket, Failure::NoSession)),
         }
         ticket
+    }
+
+    /// TR-Invoke.req of a method: in several data units where that was agreed on and it is too large for one.
+    fn invoke(&mut self, now: Instant, mut sdu: Bytes) -> Result<Handle, wtp::Refused> {
+        let unit = self.agreed.server_sdu as usize;
+        let several = self.agreed.options.has(ProtocolOptions::LARGE_DATA) && unit > 0;
+        if !several || sdu.len() <= unit {
+            return self.wtp.invoke(now, self.peer, Class::Two, true, sdu);
+        }
+        let place = |more| Fragment {
+            more,
+            frame_boundary: false,
+        };
+        let first = sdu.split_to(unit);
+        let handle =
+            self.wtp
+                .invoke_fragment(now, self.peer, Class::Two, true, first, place(true))?;
+        while !sdu.is_empty() {
+            let next = sdu.split_to(unit.min(sdu.len()));
+            let more = !sdu.is_empty();
+            self.wtp.invoke_data(now, handle, next, place(more));
+        }
+        Ok(handle)
     }
 
     /// S-MethodAbort.req: the answer is no longer wanted.
@@ -231,6 +288,11 @@ impl Handset {
 
     /// S-Resume.req, from another address of ours.
     pub fn resume(&mut self, now: Instant, peer: Peer) {
+        self.resume_with(now, peer, &[]);
+    }
+
+    /// The same, with headers that take the place of those of the session.
+    pub fn resume_with(&mut self, now: Instant, peer: Peer, fields: &[(String, String)]) {
         self.peer = peer;
         let Some(session_id) = self.session else {
             self.events
@@ -240,7 +302,7 @@ impl Handset {
         let mut sdu = Vec::new();
         Pdu::Resume(pdu::Resume {
             session_id,
-            headers: &[],
+            headers: &encode(fields),
         })
         .encode(&mut sdu);
         self.connecting = self
@@ -314,10 +376,22 @@ impl Handset {
     fn run(&mut self, now: Instant) {
         while let Some(indication) = self.wtp.poll_indication() {
             match indication {
-                wtp::Indication::Result { handle, data, .. } => {
-                    self.wtp.acknowledge(now, handle, &[]);
-                    self.result(handle, &data);
+                wtp::Indication::Result {
+                    handle,
+                    data,
+                    fragment,
+                } if fragment.more => {
+                    self.partial.insert(handle, (data, Vec::new()));
                 }
+                wtp::Indication::Result { handle, data, .. } => {
+                    self.acknowledge(now, handle);
+                    self.result(handle, &data, None);
+                }
+                wtp::Indication::ResultData {
+                    handle,
+                    data,
+                    fragment,
+                } => self.result_data(now, handle, data, fragment),
                 wtp::Indication::Abort { handle, reason, .. } => self.aborted(handle, reason),
                 wtp::Indication::Invoke {
                     handle,
@@ -328,15 +402,52 @@ impl Handset {
                 wtp::Indication::InvokeConfirmed { handle, .. } => {
                     self.confirmed = self.requests.get(&handle).copied().or(self.confirmed);
                 }
-                wtp::Indication::ResultConfirmed { .. }
-                | wtp::Indication::InvokeData { .. }
-                | wtp::Indication::ResultData { .. } => {}
+                wtp::Indication::ResultConfirmed { .. } | wtp::Indication::InvokeData { .. } => {}
             }
         }
     }
 
-    /// TR-Result.ind.
-    fn result(&mut self, handle: Handle, data: &Bytes) {
+    /// TR-ResultData.ind: raw octets of the body, or the last of them with the headers that follow it.
+    fn result_data(&mut self, now: Instant, handle: Handle, data: Bytes, fragment: Fragment) {
+        let Some((first, mut rest)) = self.partial.remove(&handle) else {
+            return;
+        };
+        if fragment.more {
+            rest.extend_from_slice(&data);
+            self.partial.insert(handle, (first, rest));
+            return;
+        }
+        self.acknowledge(now, handle);
+        let mut trailers = Bytes::new();
+        match Pdu::decode(&data) {
+            Ok(Pdu::DataFragment(last)) if fragment.frame_boundary => {
+                rest.extend_from_slice(last.data);
+                trailers = data.slice_ref(last.headers);
+            }
+            _ => rest.extend_from_slice(&data),
+        }
+        let mut whole = first.to_vec();
+        whole.extend_from_slice(&rest);
+        self.result(handle, &whole.into(), Some(&trailers));
+    }
+
+    /// TR-Result.res.
+    fn acknowledge(&mut self, now: Instant, handle: Handle) {
+        let exit_info = self.exit_info();
+        self.wtp.acknowledge(now, handle, &exit_info);
+    }
+
+    /// What goes with the last acknowledgement of a result or a push.
+    fn exit_info(&self) -> Vec<u8> {
+        let option = ProtocolOptions::ACKNOWLEDGEMENT_HEADERS;
+        match self.agreed.options.has(option) {
+            true => encode(&self.config.acknowledgement),
+            false => Vec::new(),
+        }
+    }
+
+    /// TR-Result.ind, whole.
+    fn result(&mut self, handle: Handle, data: &Bytes, trailers: Option<&[u8]>) {
         let pdu = Pdu::decode(data);
         let wanted = self.config.capabilities.clone().unwrap_or_default();
         if self.connecting == Some(handle) {
@@ -346,6 +457,7 @@ impl Handset {
                     match capability::decode_reply(&wanted, reply.capabilities) {
                         Ok(agreed) => {
                             self.session = Some(reply.session_id);
+                            self.agreed = agreed.clone();
                             Event::Connected(agreed)
                         }
                         Err(_) => Event::ConnectFailed(Failure::Malformed),
@@ -355,7 +467,10 @@ impl Handset {
                 Ok(Pdu::Reply(reply))
                     if self.session.is_some() && status::to_http(reply.status) == Some(200) =>
                 {
-                    Event::Connected(Capabilities::default())
+                    Event::Connected(self.agreed.clone())
+                }
+                Ok(Pdu::Redirect(redirect)) => {
+                    Event::Redirected(redirect.flags, data.slice_ref(redirect.addresses))
                 }
                 Ok(Pdu::Reply(reply)) => {
                     Event::Refused(status::to_http(reply.status).unwrap_or(500))
@@ -364,7 +479,7 @@ impl Handset {
             });
         } else if let Some(ticket) = self.requests.remove(&handle) {
             let reply = match pdu {
-                Ok(Pdu::Reply(reply)) => read_reply(data, &reply),
+                Ok(Pdu::Reply(reply)) => read_reply(data, &reply, trailers.unwrap_or_default()),
                 _ => None,
             };
             self.events.push_back(match reply {
@@ -384,6 +499,7 @@ impl Handset {
             self.connecting = None;
             self.events.push_back(Event::ConnectFailed(failure));
         } else if let Some(ticket) = self.requests.remove(&handle) {
+            self.partial.remove(&handle);
             if failure == Failure::Aborted(AbortReason::DISCONNECT) {
                 self.session = None;
             }
@@ -391,31 +507,67 @@ impl Handset {
         }
     }
 
-    /// TR-Invoke.ind: the gateway may end the session; a push is not wanted by this handset.
-    fn invoked(&mut self, now: Instant, handle: Handle, class: Class, data: &[u8]) {
+    /// TR-Invoke.ind: the gateway may end the session, or push.
+    fn invoked(&mut self, now: Instant, handle: Handle, class: Class, data: &Bytes) {
         match Pdu::decode(data) {
             Ok(Pdu::Disconnect { session_id }) if self.session == Some(session_id) => {
                 self.session = None;
                 self.events.push_back(Event::Disconnected);
             }
-            _ if class != Class::Zero => self.wtp.abort(now, handle, AbortReason::USERRFS.0),
+            Ok(Pdu::Push(push)) if class == Class::Zero => self.pushed(data, &push, false),
+            Ok(Pdu::ConfirmedPush(push)) if class == Class::One => match self.config.pushes {
+                Pushes::Take => {
+                    let exit_info = self.exit_info();
+                    self.wtp.accept(now, handle, &exit_info);
+                    self.pushed(data, &push, true);
+                }
+                Pushes::Refuse(reason) => self.wtp.abort(now, handle, reason.0),
+                Pushes::Unwanted => self.wtp.abort(now, handle, AbortReason::USERRFS.0),
+            },
+            _ if class != Class::Zero => self.wtp.abort(now, handle, AbortReason::PROTOERR.0),
             _ => {}
+        }
+    }
+
+    fn pushed(&mut self, data: &Bytes, push: &pdu::Push<'_>, confirmed: bool) {
+        if self.config.pushes != Pushes::Take {
+            return;
+        }
+        if let Ok((content_type, rest)) = header::decode_content_type(push.headers) {
+            self.events.push_back(Event::Pushed(Pushed {
+                confirmed,
+                content_type: content_type.into_owned(),
+                headers: decode(rest),
+                body: data.slice_ref(push.data),
+            }));
         }
     }
 }
 
-fn read_reply(data: &Bytes, reply: &pdu::Reply<'_>) -> Option<Reply> {
+fn read_reply(data: &Bytes, reply: &pdu::Reply<'_>, trailers: &[u8]) -> Option<Reply> {
     let (content_type, rest) = header::decode_content_type(reply.headers).ok()?;
-    let headers = header::fields(rest, &[])
-        .filter_map(Result::ok)
-        .map(|field| (field.name.into_owned(), field.value.into_owned()))
-        .collect();
     Some(Reply {
         status: status::to_http(reply.status)?,
         content_type: content_type.to_string(),
-        headers,
+        headers: decode(rest),
+        trailers: decode(trailers),
         body: data.slice_ref(reply.data),
     })
+}
+
+fn decode(block: &[u8]) -> Vec<(String, Vec<u8>)> {
+    header::fields(block, &[])
+        .filter_map(Result::ok)
+        .map(|field| (field.name.into_owned(), field.value.into_owned()))
+        .collect()
+}
+
+fn encode(fields: &[(String, String)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        header::encode_field(ENCODING, name, value.as_bytes(), &mut block);
+    }
+    block
 }
 
 /// What a handset that says nothing of its encoding is taken for.

@@ -12,6 +12,7 @@ pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
     sockets(shell, &mut all);
     transactions(stats, &mut all);
     sessions(stats, &mut all);
+    connectionless(stats, &mut all);
     exchanges(stats, &mut all);
     all
 }
@@ -189,6 +190,23 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
             "Methods taken in.",
             wsp.methods,
         ),
+        Sample::counter(
+            "wapbridge_wsp_redirects_total",
+            "Connects answered with other addresses.",
+            wsp.redirected,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_early_methods_total",
+            "Methods held because they came before their Connect.",
+            wsp.early,
+        ),
+        Sample::counter("wapbridge_wsp_pushes_total", "Pushes sent.", wsp.pushes),
+        Sample::counter(
+            "wapbridge_wsp_pushes_confirmed_total",
+            "Pushes handsets confirmed.",
+            wsp.pushes_confirmed,
+        ),
+        ended("ended", wsp.ended),
         ended("disconnected", wsp.disconnected),
         ended("replaced", wsp.replaced),
         ended("expired", wsp.expired),
@@ -197,6 +215,44 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
         aborted("too_many_methods", wsp.too_many_methods),
         aborted("too_large", wsp.too_large),
         aborted("malformed", wsp.malformed),
+    ]);
+}
+
+fn connectionless(stats: &Stats, all: &mut Vec<Sample>) {
+    let unit = &stats.connectionless;
+    let dropped = |reason, value| {
+        Sample::counter(
+            "wapbridge_connectionless_dropped_total",
+            "Datagrams of connectionless mode dropped.",
+            value,
+        )
+        .label("reason", reason)
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_connectionless_methods_total",
+            "Requests taken in connectionless mode.",
+            unit.methods,
+        ),
+        Sample::counter(
+            "wapbridge_connectionless_replies_total",
+            "Replies sent in connectionless mode.",
+            unit.replies,
+        ),
+        Sample::counter(
+            "wapbridge_connectionless_duplicates_total",
+            "Requests recognised as repeated in connectionless mode.",
+            unit.duplicates,
+        ),
+        Sample::counter(
+            "wapbridge_connectionless_pushes_total",
+            "Pushes sent in connectionless mode.",
+            unit.pushes,
+        ),
+        dropped("too_many", unit.too_many),
+        dropped("congested", unit.congested),
+        dropped("malformed", unit.malformed),
+        dropped("way_out_full", unit.dropped),
     ]);
 }
 
@@ -234,11 +290,6 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
             "wapbridge_upstream_late_replies_total",
             "Upstream replies nobody waited for any more.",
             stats.late_replies,
-        ),
-        Sample::counter(
-            "wapbridge_connectionless_ignored_total",
-            "Datagrams on the connectionless port, not served yet.",
-            stats.connectionless_ignored,
         ),
         ended("acknowledged", stats.acknowledged),
         ended("unacknowledged", stats.unacknowledged),

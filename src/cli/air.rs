@@ -11,7 +11,8 @@ use crate::handset::{Config, Event, Failure, Handset, Reply, Request, Ticket};
 use crate::server::clock::{self, Clock};
 use crate::time::Instant;
 use crate::wdp::Peer;
-use crate::wtp::{self, AbortReason};
+use crate::wsp;
+use crate::wtp::{self, AbortReason, ProviderAbort};
 
 /// A handset, its socket and its clock.
 pub(super) struct Air {
@@ -81,8 +82,11 @@ pub(super) enum AirError {
     /// The session was refused.
     #[error("the gateway refused the session with status {status}{hint}", status = .0, hint = refusal(*.0))]
     Refused(u16),
+    /// The gateway sends us elsewhere.
+    #[error("the gateway redirects to another one; name that with --gateway")]
+    Redirected,
     /// The session or the request ended without an answer.
-    #[error("{0}")]
+    #[error("{failure}{hint}", failure = .0, hint = remedy(.0))]
     Failed(#[from] Failure),
     /// The gateway ended the session.
     #[error("the gateway ended the session")]
@@ -141,9 +145,11 @@ impl Air {
             match self.event(patience).await? {
                 Event::Connected(_) => return Ok(()),
                 Event::Refused(status) => return Err(AirError::Refused(status)),
+                Event::Redirected(..) => return Err(AirError::Redirected),
                 Event::ConnectFailed(failure) => return Err(failure.into()),
                 // What is still said of a session that was before.
-                Event::Disconnected | Event::Replied(..) | Event::Failed(..) => {}
+                Event::Disconnected | Event::Replied(..) | Event::Failed(..) | Event::Pushed(_) => {
+                }
             }
         }
     }
@@ -352,6 +358,24 @@ impl Air {
 
 /// How long a refusal by the host is looked at before listening again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// What can be done about a failure, where something can.
+fn remedy(failure: &Failure) -> &'static str {
+    match *failure {
+        Failure::Aborted(reason) if reason == wsp::AbortReason::MRUEXCEEDED => TOO_LARGE,
+        Failure::Transaction(AbortReason::Provider(ProviderAbort::MESSAGETOOLARGE)) => TOO_LARGE,
+        Failure::Aborted(reason) if reason == wsp::AbortReason::DISCONNECT => {
+            ": it has no such session any more, perhaps it was started anew; try again"
+        }
+        Failure::Aborted(reason) if reason == wsp::AbortReason::CONGESTION => FULL,
+        Failure::Transaction(AbortReason::Provider(ProviderAbort::CAPTEMPEXCEEDED)) => FULL,
+        _ => "",
+    }
+}
+
+const TOO_LARGE: &str =
+    ": the message is larger than the gateway takes; raise max_message in its [limits]";
+const FULL: &str = ": the gateway is full; try again later, or raise its [limits]";
 
 const fn refusal(status: u16) -> &'static str {
     match status {

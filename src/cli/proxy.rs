@@ -565,6 +565,7 @@ mod tests {
             content_type: "*/*".into(),
             headers: vec![("X-A".into(), b"1".to_vec())],
             body: Bytes::new(),
+            trailers: Vec::new(),
         };
         let response = into_http(reply);
         assert_eq!(response.status(), 204);

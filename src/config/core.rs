@@ -1,13 +1,15 @@
 //! `[wtp]`, `[wsp]` and `[limits]`: the settings of the protocol layers, each documented where it is obeyed.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderName;
 use toml::de::DeValue;
 
 use super::section::Section;
-use super::value::{Size, Value, Wrong, one_of};
-use crate::gateway::Limits;
-use crate::wsp::session;
+use super::value::{Size, Value, Wrong, one_of, text};
+use crate::gateway::{Cookies, HeaderRules, Limits, Redirect, Unassigned};
+use crate::wsp::{connectionless, session};
 use crate::wtp;
 
 /// `[wtp]`. A bearer's profile gives the defaults, single keys override it.
@@ -52,12 +54,73 @@ pub(super) fn read_wsp(section: &Section<'_, '_>) -> session::Config {
     let base = session::Config::default();
     session::Config {
         max_methods: section.within("max_methods", 1..=255, base.max_methods),
+        max_pushes: section.within("max_pushes", 1..=255, base.max_pushes),
+        extended_methods: section
+            .get::<Vec<String>>("extended_methods")
+            .unwrap_or_default()
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+        early_wait: section.within(
+            "early_wait",
+            Duration::ZERO..=Duration::from_secs(10),
+            base.early_wait,
+        ),
         idle_timeout: section.within(
             "idle_timeout",
             Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600),
             base.idle_timeout,
         ),
         ..base
+    }
+}
+
+/// `redirect` and `drain_redirect` of `[wsp]`, with `redirect_permanent` for the former.
+pub(super) fn read_redirects(
+    section: &Section<'_, '_>,
+    own_port: u16,
+) -> (Option<Redirect>, Option<Redirect>) {
+    let permanent = section.or("redirect_permanent", false);
+    let read = |key, permanent| {
+        let to = section.list::<SocketAddr>(key)?;
+        let at = to.span();
+        Redirect::new(&to.into_inner(), own_port, permanent)
+            .map_err(|error| {
+                let help = "clients may only be sent to this service's port, or for this once to a dynamic one";
+                section.invalid(key, at, Wrong::new(error.to_string(), help));
+            })
+            .ok()
+    };
+    (read("redirect", permanent), read("drain_redirect", false))
+}
+
+/// `[connectionless]`.
+pub(super) fn read_connectionless(section: &Section<'_, '_>) -> connectionless::Config {
+    let base = connectionless::Config::default();
+    let Size(max_reply) =
+        section.within("max_reply", Size(128)..=Size(65_000), Size(base.max_reply));
+    connectionless::Config {
+        rate: section.within("rate", 1..=1_000_000, base.rate),
+        burst: section.within("burst", 1..=1_000_000, base.burst),
+        max_addresses: section.within("max_addresses", 1..=100_000_000, base.max_addresses),
+        max_reply,
+        remember: section.or("remember", base.remember),
+        max_remembered: section.within("max_remembered", 1..=10_000_000, base.max_remembered),
+        ..base
+    }
+}
+
+/// `[headers]`.
+pub(super) fn read_headers(section: &Section<'_, '_>) -> HeaderRules {
+    let names = |key| {
+        let names = section.get::<Vec<FieldName>>(key).unwrap_or_default();
+        names.into_iter().map(|FieldName(name)| name).collect()
+    };
+    HeaderRules {
+        drop_to_origin: names("drop_to_origin"),
+        drop_to_handset: names("drop_to_handset"),
+        cookies: section.or("cookies", Cookies::default()),
+        unassigned: section.or("unassigned", Unassigned::default()),
     }
 }
 
@@ -129,3 +192,32 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Every WSP client takes 1400 octets (the default SDU size of WSP 8.3), so no message can be refused below.
 const SMALLEST_MESSAGE: usize = 1400;
+/// The name of a header field.
+struct FieldName(HeaderName);
+
+impl Value for FieldName {
+    const EXPECTED: &'static str = "the name of a header field";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let name = text::<Self>(value)?;
+        HeaderName::from_bytes(name.as_bytes())
+            .map(Self)
+            .map_err(|_| Wrong::new(format!("expected {}", Self::EXPECTED), ""))
+    }
+}
+
+impl Value for Cookies {
+    const EXPECTED: &'static str = "\"pass\" or \"gateway\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(value, &[("pass", Self::Pass), ("gateway", Self::Gateway)])
+    }
+}
+
+impl Value for Unassigned {
+    const EXPECTED: &'static str = "\"skip\" or \"refuse\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(value, &[("skip", Self::Skip), ("refuse", Self::Refuse)])
+    }
+}

@@ -15,6 +15,7 @@ mod section;
 mod suggest;
 mod value;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,10 +26,10 @@ pub use listen::{AdminSettings, ListenSettings};
 pub use log::{LogFormat, LogSettings};
 pub use report::{Problem, Report};
 
-use crate::gateway::{self, Limits};
+use crate::gateway::{self, HeaderRules, Limits, Redirect};
 use crate::route::Routes;
 use crate::upstream::{Tls, TlsError, TlsSettings};
-use crate::wsp::session;
+use crate::wsp::{connectionless, session};
 use crate::wtp;
 use report::Problems;
 use section::Section;
@@ -54,6 +55,14 @@ pub struct Settings {
     pub wtp: wtp::Config,
     /// `[wsp]`: what sessions may agree on.
     pub wsp: session::Config,
+    /// `[connectionless]`: limits of that mode.
+    pub connectionless: connectionless::Config,
+    /// `[headers]`: what is done to headers, cookies among them.
+    pub headers: HeaderRules,
+    /// `redirect` in `[wsp]`: where clients that connect are sent instead.
+    pub redirect: Option<Redirect>,
+    /// `drain_redirect` in `[wsp]`: the same while shutting down.
+    pub drain_redirect: Option<Redirect>,
     /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
     pub limits: Limits,
 }
@@ -110,7 +119,11 @@ impl Settings {
         gateway::Config {
             wtp: self.wtp.clone(),
             wsp: self.wsp.clone(),
+            connectionless: self.connectionless,
             limits: self.limits,
+            headers: self.headers.clone(),
+            redirect: self.redirect.clone(),
+            drain_redirect: self.drain_redirect.clone(),
             routes: Arc::clone(&self.routes),
         }
     }
@@ -123,7 +136,16 @@ impl Settings {
         let log = LogSettings::read(&file.section("log"));
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
-        let wsp = core::read_wsp(&file.section("wsp"));
+        let section = file.section("wsp");
+        let wsp = core::read_wsp(&section);
+        let own_port = listen
+            .connection_mode
+            .first()
+            .map_or(9201, SocketAddr::port);
+        let (redirect, drain_redirect) = core::read_redirects(&section, own_port);
+        drop(section);
+        let connectionless = core::read_connectionless(&file.section("connectionless"));
+        let headers = core::read_headers(&file.section("headers"));
         let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
@@ -149,6 +171,10 @@ impl Settings {
             log,
             wtp,
             wsp,
+            connectionless,
+            headers,
+            redirect,
+            drain_redirect,
             limits,
         })
     }

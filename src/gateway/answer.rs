@@ -11,6 +11,8 @@ use crate::route::Refusal;
 pub enum Problem {
     /// The URI or a header block cannot be read.
     BadRequest,
+    /// A header uses a code page that was not agreed on, or a number nobody assigned.
+    Encoding,
     /// The URI is longer than we take.
     UriTooLong,
     /// No route allows the URI; it was not fetched.
@@ -40,7 +42,7 @@ impl Problem {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::BadRequest => 400,
+            Self::BadRequest | Self::Encoding => 400,
             Self::UriTooLong => 414,
             Self::NoRoute => 403,
             Self::RequestTooLarge => 413,
@@ -58,6 +60,7 @@ impl Problem {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Encoding => "encoding",
             Self::UriTooLong => "uri_too_long",
             Self::NoRoute => "no_route",
             Self::UnknownMethod => "unknown_method",
@@ -76,7 +79,7 @@ impl Problem {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Self::BadRequest => "The gateway could not read the request.",
+            Self::BadRequest | Self::Encoding => "The gateway could not read the request.",
             Self::UriTooLong => "The address is too long.",
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
@@ -98,7 +101,7 @@ impl Problem {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::UriTooLong | Self::UnknownMethod => {
+            Self::BadRequest | Self::Encoding | Self::UriTooLong | Self::UnknownMethod => {
                 "look at what the handset sent with `wapbridge decode`"
             }
             Self::NoRoute => {

@@ -8,20 +8,23 @@ use slab::Slab;
 use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
+use crate::gateway::reply::Reader;
 use crate::random::Hasher;
 use crate::route::HeaderPolicy;
 use crate::time::{Instant, Wakeups};
-use crate::wsp::header::EncodingVersion;
+use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
 
 /// One WSP method and what is being done about it.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) method: MethodId,
+    pub(super) asked: Asked,
     pub(super) state: State,
     /// The HTTP method, which decides what a reply looks like.
     pub(super) verb: http::Method,
-    pub(super) encoding: EncodingVersion,
+    pub(super) reader: Reader,
+    /// Whose cookies the reply may set, if the gateway keeps them for the handset.
+    pub(super) cookies_for: Option<Box<http::Uri>>,
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
     pub(super) content: Content,
@@ -30,6 +33,15 @@ pub(super) struct Exchange {
     /// Whom the request went to.
     pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,
+}
+
+/// Who asked, and is owed the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Asked {
+    /// A session's method.
+    Method(MethodId),
+    /// A datagram in connectionless mode.
+    Unit(UnitId),
 }
 
 /// What an exchange waits for.
@@ -45,7 +57,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_method: HashMap<MethodId, RequestId, Hasher>,
+    by_asker: HashMap<Asked, RequestId, Hasher>,
     deadlines: Wakeups,
     next_generation: u32,
     fetching: usize,
@@ -56,7 +68,7 @@ impl Exchanges {
     pub(super) fn new(hasher: Hasher) -> Self {
         Self {
             slots: Slab::new(),
-            by_method: HashMap::with_hasher(hasher),
+            by_asker: HashMap::with_hasher(hasher),
             deadlines: Wakeups::new(),
             next_generation: 0,
             fetching: 0,
@@ -66,14 +78,14 @@ impl Exchanges {
     /// Takes one in and names it.
     pub(super) fn insert(&mut self, exchange: Exchange) -> RequestId {
         self.next_generation = self.next_generation.wrapping_add(1);
-        let method = exchange.method;
+        let asked = exchange.asked;
         let state = exchange.state;
         let slot = self.slots.insert((self.next_generation, exchange));
         let id = RequestId {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             generation: self.next_generation,
         };
-        self.by_method.insert(method, id);
+        self.by_asker.insert(asked, id);
         if let State::Fetching { deadline } = state {
             self.fetching += 1;
             self.deadlines.schedule(deadline, slot);
@@ -100,7 +112,7 @@ impl Exchanges {
         }
         *generation = renewed.generation;
         exchange.state = State::Fetching { deadline };
-        self.by_method.insert(exchange.method, renewed);
+        self.by_asker.insert(exchange.asked, renewed);
         self.deadlines.schedule(deadline, id.slot as usize);
         Some(renewed)
     }
@@ -114,8 +126,8 @@ impl Exchanges {
     }
 
     /// Takes out the exchange of a method that is over.
-    pub(super) fn remove(&mut self, method: MethodId) -> Option<(RequestId, Exchange)> {
-        let id = self.by_method.remove(&method)?;
+    pub(super) fn remove(&mut self, asked: Asked) -> Option<(RequestId, Exchange)> {
+        let id = self.by_asker.remove(&asked)?;
         let (_, exchange) = self.slots.try_remove(id.slot as usize)?;
         if exchange.state != State::Replying {
             self.fetching -= 1;

@@ -57,6 +57,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body, de-chunked.
     pub body: Bytes,
+    /// Fields that followed the body, mostly none.
+    pub trailers: Option<Box<HeaderMap>>,
 }
 
 /// Why there is no [`Reply`].

@@ -8,64 +8,44 @@
 
 pub mod answer;
 mod content;
+mod cookies;
 mod exchange;
 pub mod fetch;
+pub mod push;
 pub mod record;
 mod reply;
 mod request;
+mod settings;
 mod stats;
 pub mod syncml;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
 use crate::gateway::content::{Content, Wants};
-use crate::gateway::exchange::{Exchange, Exchanges, State};
+use crate::gateway::cookies::Jars;
+use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
+use crate::gateway::request::Refused;
+pub use crate::gateway::settings::{
+    Config, Cookies, HeaderRules, Limits, Redirect, RedirectError, Unassigned,
+};
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
 use crate::random::Random;
-use crate::route::{Message, RequestView, Routes};
+use crate::route::{Message, RequestView};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
-use crate::wsp::method::{Invocation, MethodId};
+use crate::wsp::connectionless::Connectionless;
+use crate::wsp::method::Invocation;
+use crate::wsp::session::SessionKey;
 use crate::wsp::sessions::{self, Indication, Sessions};
-use crate::{wsp, wtp};
-
-/// What the core is built with. Replaced whole on reload; what is under way keeps what it began with.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The transaction layer.
-    pub wtp: wtp::Config,
-    /// The session layer.
-    pub wsp: wsp::session::Config,
-    /// Bounds of the gateway itself.
-    pub limits: Limits,
-    /// Where requests may go.
-    pub routes: Arc<Routes>,
-}
-
-/// Bounds of the gateway itself; each layer below has its own.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Upstream requests in flight at once per shard. Beyond it a handset is answered 503. Default: 4 096.
-    pub max_exchanges: usize,
-    /// The core's own deadline comes this much after the upstream client's, so that its more precise word
-    /// is heard first. Default: 500 ms.
-    pub deadline_grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_exchanges: 4_096,
-            deadline_grace: Duration::from_millis(500),
-        }
-    }
-}
+use crate::wtp;
 
 /// What the core wants done.
 #[derive(Debug)]
@@ -78,6 +58,8 @@ pub enum Event {
     Fetch(RequestId, Request),
     /// Stop it: its answer is no longer wanted. Said at most once, and not after its reply.
     Cancel(RequestId),
+    /// What became of a push: one for each [`Command::Push`].
+    PushDone(PushId, PushOutcome),
     /// An exchange is over.
     Finished(Box<ExchangeRecord>),
 }
@@ -85,6 +67,10 @@ pub enum Event {
 /// What the shell may ask.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// Give this to a handset.
+    Push(Box<Push>),
+    /// End the session of this id, if it is ours.
+    Disconnect(u32),
     /// Use this from now on.
     Reload(Arc<Config>),
     /// Refuse new sessions and methods; let what is under way finish.
@@ -97,8 +83,11 @@ pub struct Gateway {
     config: Arc<Config>,
     wtp: wtp::Endpoint,
     sessions: Sessions,
+    connectionless: Connectionless,
     exchanges: Exchanges,
     wants: Wants,
+    cookies: Jars,
+    random: Random,
     events: VecDeque<Event>,
     draining: bool,
     stats: Stats,
@@ -114,6 +103,9 @@ impl Gateway {
             sessions: Sessions::new(config.wsp.clone(), random.u64()),
             exchanges: Exchanges::new(random.hasher()),
             wants: Wants::new(random.hasher()),
+            connectionless: Connectionless::new(config.connectionless, random.u64()),
+            cookies: Jars::new(random.hasher()),
+            random,
             events: VecDeque::new(),
             draining: false,
             stats: Stats::default(),
@@ -127,10 +119,13 @@ impl Gateway {
             Service::ConnectionMode => {
                 self.wtp
                     .handle_datagram(now, datagram.peer, datagram.payload);
-                self.run(now);
             }
-            Service::Connectionless => self.stats.connectionless_ignored += 1,
+            Service::Connectionless => {
+                self.connectionless
+                    .handle_datagram(now, datagram.peer, datagram.payload);
+            }
         }
+        self.run(now);
     }
 
     /// An upstream request ended. A reply to one that was cancelled meanwhile finds nobody.
@@ -150,6 +145,12 @@ impl Gateway {
     /// The shell wants something.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
+            Command::Push(push) => self.push(now, &push),
+            Command::Disconnect(id) => {
+                if let Some(session) = self.sessions.find(id) {
+                    self.sessions.disconnect(now, session.key, &mut self.wtp);
+                }
+            }
             Command::Reload(config) => self.config = config,
             Command::Drain => self.draining = true,
         }
@@ -169,7 +170,9 @@ impl Gateway {
 
     /// Appends the next datagram to `buf`.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
-        self.wtp.poll_transmit(buf)
+        self.wtp
+            .poll_transmit(buf)
+            .or_else(|| self.connectionless.poll_transmit(buf))
     }
 
     /// The next thing to do.
@@ -196,6 +199,7 @@ impl Gateway {
         Stats {
             wtp: *self.wtp.stats(),
             wsp: *self.sessions.stats(),
+            connectionless: *self.connectionless.stats(),
             sessions: self.sessions.len() as u64,
             transactions: self.wtp.transactions() as u64,
             exchanges: self.exchanges.len() as u64,
@@ -216,6 +220,9 @@ impl Gateway {
             while let Some(indication) = self.sessions.poll_indication() {
                 self.handle_session(now, indication);
             }
+            while let Some((unit, invocation)) = self.connectionless.poll_indication() {
+                self.begin(now, Asked::Unit(unit), invocation);
+            }
             let Some(indication) = self.wtp.poll_indication() else {
                 return;
             };
@@ -226,14 +233,19 @@ impl Gateway {
 
     fn handle_session(&mut self, now: Instant, indication: Indication) {
         match indication {
-            Indication::Connect(session) if self.draining => {
-                let status = Problem::Draining.status();
-                self.sessions.refuse(now, session, status, &mut self.wtp);
+            Indication::Connect(session) => self.connect(now, session),
+            Indication::Resume(session) => self.sessions.resume(now, session, &mut self.wtp),
+            Indication::Suspended(..) => {}
+            Indication::Disconnected(session, _) => self.cookies.forget(session.id),
+            Indication::Pushed(id, outcome) => {
+                self.events.push_back(Event::PushDone(id, outcome));
             }
-            Indication::Connect(session) => self.sessions.accept(now, session, &mut self.wtp),
-            Indication::Method(method, invocation) => self.begin(now, method, invocation),
-            Indication::Replied(method, report) => {
-                self.end(now, method, Ending::Acknowledged, Some(report));
+            Indication::Method(method, invocation) => {
+                self.begin(now, Asked::Method(method), invocation);
+            }
+            Indication::Replied(method, headers, report) => {
+                let ending = Ending::Acknowledged;
+                self.end(now, Asked::Method(method), ending, headers, Some(report));
             }
             Indication::Aborted(method, ending, report) => {
                 let ending = match (ending, report) {
@@ -241,27 +253,50 @@ impl Gateway {
                     (sessions::Ending::Aborted(_), Some(_)) => Ending::Aborted,
                     (sessions::Ending::Aborted(_), None) => Ending::SessionEnded,
                 };
-                self.end(now, method, ending, report);
+                self.end(now, Asked::Method(method), ending, Bytes::new(), report);
             }
         }
     }
 
+    /// A client wants a session: it is given one, or other addresses, or a refusal.
+    fn connect(&mut self, now: Instant, session: SessionKey) {
+        let config = Arc::clone(&self.config);
+        let elsewhere = match self.draining {
+            true => config.drain_redirect.as_ref(),
+            false => config.redirect.as_ref(),
+        };
+        if let Some(Redirect { flags, addresses }) = elsewhere {
+            self.sessions
+                .redirect(now, session, *flags, addresses, &mut self.wtp);
+        } else if self.draining {
+            let status = Problem::Draining.status();
+            self.sessions.refuse(now, session, status, &mut self.wtp);
+        } else {
+            self.sessions.accept(now, session, &mut self.wtp);
+        }
+    }
+
     /// A method begins: admit it, find its route, ask the origin.
-    fn begin(&mut self, now: Instant, method: MethodId, invocation: Invocation) {
+    fn begin(&mut self, now: Instant, asked: Asked, invocation: Invocation) {
         self.stats.exchanges_begun += 1;
         let config = Arc::clone(&self.config);
         let mut exchange = Exchange {
-            method,
+            asked,
             state: State::Replying,
             verb: http::Method::GET,
-            encoding: invocation.encoding,
+            reader: reply::Reader {
+                version: invocation.encoding,
+                pages: invocation.pages.clone(),
+                is_told: invocation.session.is_none(),
+            },
+            cookies_for: None,
             max_reply: invocation.max_reply,
             content: Content::default(),
             headers: None,
             origin: None,
             record: ExchangeRecord {
                 peer: invocation.peer,
-                session: Some(invocation.session.id),
+                session: invocation.session.map(|session| session.id),
                 method: invocation.method,
                 uri: invocation.uri.clone(),
                 syncml: None,
@@ -274,12 +309,13 @@ impl Gateway {
                 fetched: None,
                 replied: None,
                 finished: now,
-                request_octets: invocation.body.as_ref().map_or(0, bytes::Bytes::len),
+                request_octets: invocation.body.as_ref().map_or(0, Bytes::len),
                 reply_octets: 0,
+                acknowledgement: Bytes::new(),
                 air: None,
             },
         };
-        match self.prepare(&config, &invocation, &mut exchange) {
+        match self.prepare(now, &config, &invocation, &mut exchange) {
             Ok(request) => {
                 exchange.state = State::Fetching {
                     deadline: now + request.timeout + config.limits.deadline_grace,
@@ -288,15 +324,19 @@ impl Gateway {
                 let id = self.exchanges.insert(exchange);
                 self.events.push_back(Event::Fetch(id, request));
             }
-            Err((problem, detail)) => {
-                let sdu = reply::problem(problem, exchange.encoding, exchange.max_reply);
+            Err(Refused {
+                problem,
+                detail,
+                page,
+            }) => {
+                let sdu = reply::problem(problem, &exchange.reader, page, exchange.max_reply);
                 exchange.record.status = Some(problem.status());
                 exchange.record.problem = Some(problem);
                 exchange.record.detail = detail;
                 exchange.record.replied = Some(now);
                 self.stats.problems.add(problem);
                 self.exchanges.insert(exchange);
-                self.sessions.reply(now, method, sdu, &mut self.wtp);
+                self.say(now, asked, sdu, &[]);
             }
         }
     }
@@ -304,21 +344,22 @@ impl Gateway {
     /// The upstream request of an invocation, or why there is none.
     fn prepare(
         &mut self,
+        now: Instant,
         config: &Config,
         invocation: &Invocation,
         exchange: &mut Exchange,
-    ) -> Result<Request, (Problem, Option<String>)> {
-        let plain = |problem| (problem, None);
+    ) -> Result<Request, Refused> {
         if self.draining {
-            return Err(plain(Problem::Draining));
+            return Err(Problem::Draining.into());
         }
         if self.exchanges.in_flight() >= config.limits.max_exchanges {
-            return Err(plain(Problem::Busy));
+            return Err(Problem::Busy.into());
         }
-        let verb = request::method(invocation).map_err(plain)?;
+        let verb = request::method(invocation)?;
         exchange.verb = verb.clone();
-        let mut headers = request::headers(invocation).map_err(plain)?;
-        let uri = std::str::from_utf8(&invocation.uri).map_err(|_| plain(Problem::BadRequest))?;
+        let mut headers = request::headers(invocation, &config.headers)?;
+        let body = request::body(invocation, &mut headers, || self.random.u64())?;
+        let uri = std::str::from_utf8(&invocation.uri).map_err(|_| Problem::BadRequest)?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let (Some(content_type), Some(body)) =
             (text(http::header::CONTENT_TYPE), &invocation.body)
@@ -336,9 +377,20 @@ impl Gateway {
                 local_port: invocation.peer.local.port(),
                 content_type: text(http::header::CONTENT_TYPE),
                 user_agent: text(http::header::USER_AGENT),
-                message: Message::Body(invocation.body.as_deref().unwrap_or_default()),
+                message: Message::Body(&body),
             })
-            .map_err(|refusal| (answer::refused(refusal), Some(refusal.to_string())))?;
+            .map_err(|refusal| Refused {
+                detail: Some(refusal.to_string()),
+                ..answer::refused(refusal).into()
+            })?;
+        if let (Cookies::Gateway, Some(session)) = (config.headers.cookies, invocation.session)
+            && !cookies::has_own(&headers)
+        {
+            if let Some(cookie) = self.cookies.cookie(now, session.id, &target.uri) {
+                headers.insert(http::header::COOKIE, cookie);
+            }
+            exchange.cookies_for = Some(Box::new(target.uri.clone()));
+        }
         exchange.record.route = Some(target.route);
         let handset = invocation.peer.remote.ip();
         target.headers.apply_to_request(&mut headers, handset);
@@ -352,7 +404,7 @@ impl Gateway {
             method: verb,
             uri: target.uri,
             headers,
-            body: invocation.body.clone().unwrap_or_default(),
+            body,
             max_reply,
             connect_timeout: cost.connect_timeout,
             first_byte_timeout: cost.first_byte_timeout,
@@ -391,17 +443,24 @@ impl Gateway {
         {
             return self.fail(now, id, problem, detail);
         }
+        if let (Some(uri), Some(session)) = (&exchange.cookies_for, exchange.record.session) {
+            let max = self.config.limits.max_cookies;
+            self.cookies.keep(now, session, uri, &reply.headers, max);
+            reply.headers.remove(http::header::SET_COOKIE);
+        }
         if let Some(policy) = &exchange.headers {
             policy.apply_to_reply(&mut reply.headers);
         }
-        match reply::encode(&reply, &exchange.verb, exchange.encoding, room) {
+        let drop = &self.config.headers.drop_to_handset;
+        match reply::encode(&reply, &exchange.verb, &exchange.reader, drop, room) {
             Ok(sdu) => {
-                let method = exchange.method;
+                let asked = exchange.asked;
                 exchange.record.status = Some(reply.status.as_u16());
                 exchange.record.replied = Some(now);
                 exchange.record.reply_octets = reply.body.len();
+                let trailers = reply::trailers(&reply, &exchange.reader, drop);
                 self.exchanges.replying(id);
-                self.sessions.reply(now, method, sdu, &mut self.wtp);
+                self.say(now, asked, sdu, &trailers);
             }
             Err(problem) => self.fail(now, id, problem, None),
         }
@@ -413,20 +472,41 @@ impl Gateway {
             self.stats.late_replies += 1;
             return;
         };
-        let method = exchange.method;
-        let sdu = reply::problem(problem, exchange.encoding, exchange.max_reply);
+        let asked = exchange.asked;
+        let sdu = reply::problem(problem, &exchange.reader, None, exchange.max_reply);
         exchange.record.status = Some(problem.status());
         exchange.record.problem = Some(problem);
         exchange.record.detail = detail;
         exchange.record.replied = Some(now);
         self.stats.problems.add(problem);
         self.exchanges.replying(id);
-        self.sessions.reply(now, method, sdu, &mut self.wtp);
+        self.say(now, asked, sdu, &[]);
+    }
+
+    /// S-MethodResult.req or S-Unit-MethodResult.req. The latter is the end of it: nobody acknowledges.
+    fn say(&mut self, now: Instant, asked: Asked, sdu: Bytes, trailers: &[u8]) {
+        match asked {
+            Asked::Method(method) => {
+                self.sessions
+                    .reply(now, method, sdu, trailers, &mut self.wtp);
+            }
+            Asked::Unit(unit) => {
+                self.connectionless.reply(now, unit, sdu);
+                self.end(now, asked, Ending::Sent, Bytes::new(), None);
+            }
+        }
     }
 
     /// A method is over for the handset: so is the exchange, and the origin is told if it still works.
-    fn end(&mut self, now: Instant, method: MethodId, ending: Ending, report: Option<wtp::Report>) {
-        let Some((id, mut exchange)) = self.exchanges.remove(method) else {
+    fn end(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        ending: Ending,
+        acknowledgement: Bytes,
+        report: Option<wtp::Report>,
+    ) {
+        let Some((id, mut exchange)) = self.exchanges.remove(asked) else {
             return;
         };
         if exchange.state != State::Replying {
@@ -437,8 +517,10 @@ impl Gateway {
             Ending::Acknowledged => self.stats.acknowledged += 1,
             Ending::Unacknowledged => self.stats.unacknowledged += 1,
             Ending::Aborted | Ending::SessionEnded => self.stats.aborted += 1,
+            Ending::Sent => {}
         }
         exchange.record.ending = ending;
+        exchange.record.acknowledgement = acknowledgement;
         exchange.record.air = report;
         exchange.record.finished = now;
         self.events

@@ -45,6 +45,8 @@ pub struct ExchangeRecord {
     pub request_octets: usize,
     /// Octets of reply body.
     pub reply_octets: usize,
+    /// Acknowledgement headers that came with the handset's last word: an encoded block, mostly empty.
+    pub acknowledgement: Bytes,
     /// What the air did to it, once the transaction is over and known.
     pub air: Option<crate::wtp::Report>,
 }
@@ -58,6 +60,8 @@ pub enum Ending {
     Unacknowledged,
     /// The handset aborted the method.
     Aborted,
+    /// The reply was sent in connectionless mode, where nobody acknowledges.
+    Sent,
     /// Its session ended under it.
     SessionEnded,
 }
@@ -69,6 +73,7 @@ impl Ending {
         match self {
             Self::Acknowledged => "acknowledged",
             Self::Unacknowledged => "unacknowledged",
+            Self::Sent => "sent",
             Self::Aborted => "aborted",
             Self::SessionEnded => "session_ended",
         }

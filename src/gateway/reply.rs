@@ -6,18 +6,44 @@ use http::{HeaderMap, HeaderName, Method};
 
 use crate::gateway::answer::Problem;
 use crate::gateway::fetch::Reply;
-use crate::wsp::header::{self, EncodingVersion};
+use crate::wsp::header::{self, CodePage, Encoder, EncodingVersion};
+use crate::wsp::multipart;
 use crate::wsp::pdu::{self, Pdu};
 use crate::wsp::status;
 
-/// The Reply PDU of an origin's answer.
+/// Who reads a reply.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    /// The newest header encoding it understands.
+    pub(super) version: EncodingVersion,
+    /// The extension pages its session agreed on.
+    pub(super) pages: Box<[CodePage]>,
+    /// Whether each reply names the version, since there is no session to have said it.
+    pub(super) is_told: bool,
+}
+
+impl Reader {
+    /// A block that begins with a content type.
+    fn block(&self, content_type: &str) -> (Encoder<'_>, Vec<u8>) {
+        let mut out = Vec::with_capacity(128);
+        header::encode_content_type(self.version, content_type, &mut out);
+        let mut encoder = Encoder::new(self.version).with_pages(&self.pages);
+        if self.is_told {
+            encoder.encoding_version(&mut out);
+        }
+        (encoder, out)
+    }
+}
+
+/// The Reply PDU of an origin's answer, without the fields of `drop`.
 ///
 /// # Errors
 /// [`Problem::ReplyTooLarge`] when it has more than `max` octets.
 pub(super) fn encode(
     reply: &Reply,
     method: &Method,
-    version: EncodingVersion,
+    reader: &Reader,
+    drop: &[HeaderName],
     max: Option<usize>,
 ) -> Result<Bytes, Problem> {
     let body: &[u8] = if method == Method::HEAD {
@@ -25,25 +51,36 @@ pub(super) fn encode(
     } else {
         &reply.body
     };
-    let mut headers = Vec::with_capacity(128);
-    match reply
+    let content_type = match reply
         .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
     {
-        Some(content_type) => header::encode_content_type(version, content_type, &mut headers),
-        None if body.is_empty() => header::encode_content_type(version, "*/*", &mut headers),
+        Some(content_type) => content_type,
+        None if body.is_empty() => "*/*",
         // What RFC 9110 8.3 says of a body without a type.
-        None => header::encode_content_type(version, "application/octet-stream", &mut headers),
-    }
+        None => "application/octet-stream",
+    };
+    // What is no MIME after all passes as it is: its reader may know better.
+    let turned = if multipart::is_mime(content_type) && !body.is_empty() {
+        multipart::from_mime(reader.version, content_type, body).ok()
+    } else {
+        None
+    };
+    let (content_type, body) = turned
+        .as_ref()
+        .map_or((content_type, body), |(content_type, body)| {
+            (content_type, body)
+        });
+    let (mut encoder, mut headers) = reader.block(content_type);
     for (name, value) in &reply.headers {
-        if crosses(name, &reply.headers) {
-            header::encode_field(version, name.as_str(), value.as_bytes(), &mut headers);
+        if crosses(name, &reply.headers) && !drop.contains(name) {
+            encoder.field(name.as_str(), value.as_bytes(), &mut headers);
         }
     }
     // The length of what HEAD did not bring is information; of a body that is here it is a repetition.
     if let (&Method::HEAD, Some(length)) = (method, reply.headers.get(CONTENT_LENGTH)) {
-        header::encode_field(version, "content-length", length.as_bytes(), &mut headers);
+        encoder.field("content-length", length.as_bytes(), &mut headers);
     }
     let mut sdu = Vec::with_capacity(headers.len() + body.len() + 8);
     Pdu::Reply(pdu::Reply {
@@ -58,10 +95,34 @@ pub(super) fn encode(
     Ok(sdu.into())
 }
 
-/// The Reply PDU of the gateway's own answer: a status and a short text.
-pub(super) fn problem(problem: Problem, version: EncodingVersion, max: Option<usize>) -> Bytes {
-    let mut headers = Vec::with_capacity(8);
-    header::encode_content_type(version, "text/plain", &mut headers);
+/// The fields that followed the body, as a block.
+pub(super) fn trailers(reply: &Reply, reader: &Reader, drop: &[HeaderName]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(reader.version).with_pages(&reader.pages);
+    for (name, value) in reply.trailers.iter().flat_map(|trailers| trailers.iter()) {
+        if crosses(name, &reply.headers) && !drop.contains(name) {
+            encoder.field(name.as_str(), value.as_bytes(), &mut out);
+        }
+    }
+    out
+}
+
+/// The Reply PDU of the gateway's own answer: a status and a short text. One that is about encodings says
+/// which are supported, or that `page` is not.
+pub(super) fn problem(
+    problem: Problem,
+    reader: &Reader,
+    page: Option<u8>,
+    max: Option<usize>,
+) -> Bytes {
+    let (mut encoder, mut headers) = reader.block("text/plain");
+    match page {
+        Some(page) => encoder.refuse_page(page, &mut headers),
+        None if problem == Problem::Encoding && !reader.is_told => {
+            encoder.encoding_version(&mut headers);
+        }
+        None => {}
+    }
     let text = problem.text().as_bytes();
     // A handset with a tiny SDU still gets the status.
     let data = if max.is_some_and(|max| headers.len() + text.len() + 4 > max) {

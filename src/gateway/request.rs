@@ -1,14 +1,17 @@
 //! WSP to HTTP: what a handset asks for becomes what the origin is asked. Pure functions.
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VIA};
 
 use crate::gateway::answer::Problem;
+use crate::gateway::settings::{HeaderRules, Unassigned};
 use crate::wsp::header::{self, CodePage, Field, FieldError};
 use crate::wsp::method::Invocation;
+use crate::wsp::multipart;
 use crate::wsp::pdu;
 
 /// The HTTP method of a WSP one (WSP 8.2.3, table 34).
-pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Problem> {
+pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Refused> {
     Ok(match invocation.method {
         pdu::Method::GET => http::Method::GET,
         pdu::Method::OPTIONS => http::Method::OPTIONS,
@@ -29,7 +32,7 @@ pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Problem> {
 
 /// The HTTP fields of an invocation: the session's, overridden name by name by the method's own, without
 /// what belongs to this hop, with `Via` and, if the handset named no types, an `Accept` of everything.
-pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
+pub(super) fn headers(invocation: &Invocation, rules: &HeaderRules) -> Result<HeaderMap, Refused> {
     let mut own = HeaderMap::new();
     let mut fields = invocation.headers.as_ref();
     if invocation.body.is_some() && !fields.is_empty() {
@@ -42,12 +45,16 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
         }
         fields = rest;
     }
-    collect(fields, &invocation.pages, &mut own, |_| true)?;
+    let pages = &invocation.pages;
+    collect(fields, pages, rules, &mut own, |_| true)?;
+    // Known only once the body was; the origin is told before it, since it is sent whole.
+    collect(&invocation.trailers, pages, rules, &mut own, |_| true)?;
 
     let mut all = HeaderMap::new();
     collect(
         &invocation.session_headers,
-        &invocation.pages,
+        pages,
+        rules,
         &mut all,
         |name| !own.contains_key(name),
     )?;
@@ -60,6 +67,9 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
     }
 
     drop_hop_by_hop(&mut all);
+    for name in &rules.drop_to_origin {
+        all.remove(name);
+    }
     if !all.contains_key(ACCEPT) {
         all.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
@@ -67,23 +77,89 @@ pub(super) fn headers(invocation: &Invocation) -> Result<HeaderMap, Problem> {
     Ok(all)
 }
 
+/// The body, as MIME if it is a binary multipart; the content type is changed with it.
+pub(super) fn body(
+    invocation: &Invocation,
+    headers: &mut HeaderMap,
+    seed: impl FnOnce() -> u64,
+) -> Result<Bytes, Refused> {
+    let Some(body) = &invocation.body else {
+        return Ok(Bytes::new());
+    };
+    let binary = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .filter(|content_type| multipart::is_binary(content_type));
+    let Some(content_type) = binary else {
+        return Ok(body.clone());
+    };
+    let (content_type, body) =
+        multipart::to_mime(content_type, body, seed()).map_err(|error| Refused {
+            detail: Some(error.to_string()),
+            ..Problem::BadRequest.into()
+        })?;
+    let content_type = HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
+    headers.insert(CONTENT_TYPE, content_type);
+    Ok(body.into())
+}
+
+/// Why a request is not forwarded.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) problem: Problem,
+    /// For the operator.
+    pub(super) detail: Option<String>,
+    /// The code page that was not agreed on.
+    pub(super) page: Option<u8>,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            detail: None,
+            page: None,
+        }
+    }
+}
+
+impl From<(Problem, Option<String>)> for Refused {
+    fn from((problem, detail): (Problem, Option<String>)) -> Self {
+        Self {
+            detail,
+            ..problem.into()
+        }
+    }
+}
+
 /// Decodes a block of WSP fields into HTTP ones.
 ///
-/// A field whose value makes no sense, or whose number nobody assigned, is left out: handsets have odd
-/// ones, and the request is worth more than the field. A block that cannot be read to its end is an error,
-/// and so is a page that was not agreed on (the client gets a 400).
+/// A field whose value makes no sense is left out, and so, by the rules' default, is one whose number nobody
+/// assigned. A block that cannot be read to its end is an error, and so is a page that was not agreed on.
 fn collect(
     block: &[u8],
     pages: &[CodePage],
+    rules: &HeaderRules,
     into: &mut HeaderMap,
     wanted: impl Fn(&HeaderName) -> bool,
-) -> Result<(), Problem> {
+) -> Result<(), Refused> {
+    let skip = rules.unassigned == Unassigned::Skip;
     for field in header::fields(block, pages) {
         let Field { name, value } = match field {
             Ok(field) => field,
-            Err(FieldError::Value(_) | FieldError::Unassigned(_)) => continue,
-            Err(FieldError::Malformed(_) | FieldError::Page { .. }) => {
-                return Err(Problem::BadRequest);
+            Err(FieldError::Value(_)) => continue,
+            Err(FieldError::Unassigned(_)) if skip => continue,
+            Err(error) => {
+                let (problem, page) = match error {
+                    FieldError::Page { page, .. } => (Problem::Encoding, Some(page)),
+                    FieldError::Unassigned(_) => (Problem::Encoding, None),
+                    _ => (Problem::BadRequest, None),
+                };
+                return Err(Refused {
+                    problem,
+                    detail: Some(error.to_string()),
+                    page,
+                });
             }
         };
         let (Ok(name), Ok(value)) = (

@@ -15,6 +15,8 @@ pub struct Stats {
     pub wtp: wtp::Stats,
     /// The session layer's.
     pub wsp: wsp::sessions::Stats,
+    /// Connectionless mode's.
+    pub connectionless: wsp::connectionless::Stats,
     /// Gauge: sessions held.
     pub sessions: u64,
     /// Gauge: transactions held.
@@ -35,8 +37,6 @@ pub struct Stats {
     pub cancelled: u64,
     /// Upstream replies that found their exchange over.
     pub late_replies: u64,
-    /// Datagrams on the connectionless port.
-    pub connectionless_ignored: u64,
     /// What the SyncML messages said.
     pub syncml: syncml::Stats,
     /// Translation's.
@@ -73,8 +73,9 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 18] = [
+const PROBLEMS: [Problem; 19] = [
     Problem::BadRequest,
+    Problem::Encoding,
     Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,

@@ -158,6 +158,7 @@ impl Shard {
                 match event {
                     Event::Fetch(id, request) => fetches.start(id, request),
                     Event::Cancel(id) => fetches.cancel(id),
+                    Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => access::log(&record),
                 }
             }

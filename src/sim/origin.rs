@@ -90,6 +90,7 @@ impl Origin {
             status: StatusCode::OK,
             headers,
             body: answer_to(&request.body, self.max_answer),
+            trailers: None,
         };
         (ready, Ok(reply))
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
+use crate::gateway::push::{PushId, PushOutcome};
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::{Config, Event, Gateway};
 use crate::handset::{self, Handset, Request, Ticket};
@@ -41,6 +42,8 @@ pub struct World {
     serial: u64,
     /// What the gateway said of every exchange that is over.
     pub records: Vec<ExchangeRecord>,
+    /// What became of every push.
+    pub pushed: Vec<(PushId, PushOutcome)>,
     datagrams: u64,
     buffer: Vec<u8>,
 }
@@ -82,6 +85,7 @@ impl World {
             queue: BinaryHeap::new(),
             serial: 0,
             records: Vec::new(),
+            pushed: Vec::new(),
             datagrams: 0,
             buffer: Vec::new(),
             random,
@@ -311,6 +315,7 @@ impl World {
                     self.schedule(at, What::Answer(id, reply));
                 }
                 Event::Cancel(id) => self.origin.cancel(id),
+                Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
                 Event::Finished(record) => self.records.push(*record),
             }
         }

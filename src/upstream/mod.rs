@@ -189,9 +189,10 @@ impl Upstream {
             return Err(failed(Failure::Malformed, cause));
         }
         let mut received = BytesMut::new();
+        let trailers;
         tokio::select! {
             read = read_body(body, max_reply, &mut received) => match read {
-                Ok(()) => {}
+                Ok(after) => trailers = after.map(Box::new),
                 Err(Unread::TooLarge(cause)) => return Err(failed(Failure::TooLarge, cause)),
                 Err(Unread::Http(error)) => return Err(Failed::from_http(host.as_ref(), &error)),
             },
@@ -205,6 +206,7 @@ impl Upstream {
             status: head.status,
             headers: head.headers,
             body: received.freeze(),
+            trailers,
         })
     }
 
@@ -264,7 +266,12 @@ enum Unread {
 }
 
 /// Reads a body that may have at most `max` octets, and not one buffer more.
-async fn read_body(mut body: Incoming, max: usize, received: &mut BytesMut) -> Result<(), Unread> {
+async fn read_body(
+    mut body: Incoming,
+    max: usize,
+    received: &mut BytesMut,
+) -> Result<Option<http::HeaderMap>, Unread> {
+    let mut trailers = None;
     // For a reply to HEAD, a 204 or a 304 this is zero, whatever its Content-Length says.
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max {
@@ -273,9 +280,12 @@ async fn read_body(mut body: Incoming, max: usize, received: &mut BytesMut) -> R
     }
     received.reserve(announced.min(TRUSTED_LENGTH));
     while let Some(frame) = body.frame().await {
-        // What is no data is trailers, which WSP has no place for.
-        let Ok(data) = frame.map_err(Unread::Http)?.into_data() else {
-            continue;
+        let data = match frame.map_err(Unread::Http)?.into_data() {
+            Ok(data) => data,
+            Err(other) => {
+                trailers = other.into_trailers().ok().or(trailers);
+                continue;
+            }
         };
         if data.len() > max - received.len() {
             let cause = format!("the reply has more than the {max} octets allowed");
@@ -283,7 +293,7 @@ async fn read_body(mut body: Incoming, max: usize, received: &mut BytesMut) -> R
         }
         received.extend_from_slice(&data);
     }
-    Ok(())
+    Ok(trailers)
 }
 
 /// Idle connections are closed after this, before most origins and load balancers close them (60 s), so

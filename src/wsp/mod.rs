@@ -5,12 +5,16 @@
 
 mod address;
 pub mod capability;
+pub mod connectionless;
+mod early;
 pub mod header;
 pub mod method;
 pub mod multipart;
 pub mod pdu;
+pub mod push;
 pub mod session;
 pub mod sessions;
+mod setup;
 pub mod status;
 
 pub use capability::Capabilities;

@@ -1,7 +1,8 @@
 //! All sessions of one shard: found by peer or by id, created, bound, suspended, dropped (WSP 7.1).
 //!
-//! The layer below is lent for each call; nothing here holds on to it. Events are handled in the order and
-//! the words of the server's state tables (WSP 7.1.6.4 and 7.1.6.5).
+//! The layer below is lent for each call; nothing here holds on to it. Here events are told apart; what they do
+//! to a session, to a method and to a push stands in `setup.rs`, `method.rs` and `push.rs`, in the order and the
+//! words of the server's state tables (WSP 7.1.6.4 to 7.1.6.6).
 
 use std::collections::VecDeque;
 
@@ -14,29 +15,40 @@ use crate::random::{Hasher, Random};
 use crate::time::{Instant, Wakeups};
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
-use crate::wsp::capability::{self, Capabilities, Offer, ProtocolOptions, ServerLimits};
-use crate::wsp::header::{self, Encoder, EncodingVersion};
-use crate::wsp::method::{self, Invocation, Method, MethodId};
-use crate::wsp::pdu::{self, Pdu};
+use crate::wsp::capability::{Capabilities, ServerLimits};
+use crate::wsp::early::Early;
+use crate::wsp::header::EncodingVersion;
+use crate::wsp::method::{Invocation, Method, MethodId};
+use crate::wsp::pdu::Pdu;
+use crate::wsp::push::{Push, PushId, PushOutcome};
 use crate::wsp::session::{Config, Session, SessionKey, State};
-use crate::wsp::status;
-use crate::wtp::{self, Class, Endpoint, Handle, Report};
+use crate::wtp::{self, Class, Endpoint, Fragment, Handle, Report};
 
 /// What the session layer tells its user.
 #[derive(Clone, Debug)]
 pub enum Indication {
-    /// S-Connect.ind: a client wants a session. Answered with [`Sessions::accept`] or
-    /// [`Sessions::refuse`].
+    /// S-Connect.ind: a client wants a session. Answered with [`Sessions::accept`], [`Sessions::refuse`] or
+    /// [`Sessions::redirect`].
     Connect(SessionKey),
+    /// S-Resume.ind: a client wants its session back, perhaps from elsewhere. Answered with
+    /// [`Sessions::resume`] or [`Sessions::disconnect`].
+    Resume(SessionKey),
+    /// S-Suspend.ind: the session sleeps until it is resumed.
+    Suspended(SessionKey, Ending),
+    /// S-Disconnect.ind: the session is over.
+    Disconnected(SessionKey, Ending),
     /// S-MethodInvoke.ind: a request, owed one [`Sessions::reply`] or [`Sessions::abort`].
     Method(MethodId, Invocation),
-    /// S-MethodResult.cnf: the client has the whole reply.
-    Replied(MethodId, Report),
+    /// S-MethodResult.cnf: the client has the whole reply. With it came acknowledgement headers, an encoded
+    /// block that is mostly empty.
+    Replied(MethodId, Bytes, Report),
     /// S-MethodAbort.ind: the method is over without its reply having been acknowledged.
     Aborted(MethodId, Ending, Option<Report>),
+    /// S-ConfirmedPush.cnf, S-PushAbort.ind, or why a push was not sent: one for each [`Sessions::push`].
+    Pushed(PushId, PushOutcome),
 }
 
-/// Why a method ended early.
+/// Why a method or a session ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The client aborted it, or its session ended, for this reason.
@@ -45,8 +57,15 @@ pub enum Ending {
     Lost(wtp::AbortReason),
 }
 
-/// A reply for [`Sessions::reply`]: an encoded Reply PDU.
-pub type ReplySdu = Bytes;
+impl Ending {
+    /// The reason of a TR-Abort.ind.
+    pub(super) const fn of(reason: wtp::AbortReason) -> Self {
+        match reason {
+            wtp::AbortReason::User(octet) => Self::Aborted(AbortReason(octet)),
+            lost => Self::Lost(lost),
+        }
+    }
+}
 
 /// Counters of the session layer; they only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, AddAssign)]
@@ -55,8 +74,12 @@ pub struct Stats {
     pub connected: u64,
     /// Connects answered with a refusal of the user.
     pub refused: u64,
-    /// Connects aborted because the table was full.
+    /// Connects answered with other addresses.
+    pub redirected: u64,
+    /// Connects, and requests in several SDUs, aborted because there was no room.
     pub congested: u64,
+    /// Sessions ended by the user.
+    pub ended: u64,
     /// Sessions ended by the client.
     pub disconnected: u64,
     /// Sessions replaced by a newer Connect or Resume of the same peer.
@@ -67,6 +90,12 @@ pub struct Stats {
     pub suspended: u64,
     /// Resumes obeyed.
     pub resumed: u64,
+    /// Methods held because they came before their session was there.
+    pub early: u64,
+    /// Pushes sent.
+    pub pushes: u64,
+    /// Pushes the client confirmed.
+    pub pushes_confirmed: u64,
     /// Methods shown to the user.
     pub methods: u64,
     /// Methods and Resumes aborted for want of a session.
@@ -82,29 +111,53 @@ pub struct Stats {
 /// The sessions of one shard.
 #[derive(Debug)]
 pub struct Sessions {
-    config: Config,
-    limits: ServerLimits,
-    sessions: Slab<Session>,
-    methods: Slab<Method>,
-    by_peer: HashMap<Peer, usize, Hasher>,
-    by_id: HashMap<u32, usize, Hasher>,
-    owners: HashMap<Handle, Owner, Hasher>,
-    idle: Wakeups,
-    indications: VecDeque<Indication>,
-    random: Random,
-    next_serial: u64,
-    stats: Stats,
+    pub(super) config: Config,
+    pub(super) limits: ServerLimits,
+    pub(super) sessions: Slab<Session>,
+    pub(super) methods: Slab<Method>,
+    pub(super) pushes: HashMap<Handle, Push, Hasher>,
+    pub(super) by_peer: HashMap<Peer, usize, Hasher>,
+    pub(super) by_id: HashMap<u32, usize, Hasher>,
+    /// Sessions that wait for the user's answer to a Connect or Resume, by the peer it came from: methods
+    /// that follow belong to them.
+    pub(super) setting_up: HashMap<Peer, SessionKey, Hasher>,
+    pub(super) owners: HashMap<Handle, Owner, Hasher>,
+    pub(super) early: Early,
+    pub(super) idle: Wakeups,
+    pub(super) indications: VecDeque<Indication>,
+    pub(super) random: Random,
+    pub(super) next_serial: u64,
+    /// Octets of requests in several SDUs that are not yet whole.
+    pub(super) gathered: usize,
+    pub(super) stats: Stats,
 }
 
 /// To whom an open transaction belongs.
 #[derive(Clone, Copy, Debug)]
-enum Owner {
+pub(super) enum Owner {
     /// The Connect or Resume of a session.
     Session(SessionKey),
     /// A method.
     Method(MethodId),
+    /// A confirmed push.
+    Push,
+    /// A method that waits for its session to come.
+    Early,
     /// The answer to a Connect that was refused: TERMINATING, nothing else is left of that session.
     Terminating,
+}
+
+/// What a session agreed on, for who wants to push.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The session.
+    pub key: SessionKey,
+    /// Its conversation.
+    pub peer: Peer,
+    /// The newest header encoding the client understands.
+    pub encoding: EncodingVersion,
+    /// What was agreed.
+    pub agreed: Capabilities,
 }
 
 impl Sessions {
@@ -117,13 +170,17 @@ impl Sessions {
             config,
             sessions: Slab::new(),
             methods: Slab::new(),
+            pushes: HashMap::with_hasher(random.hasher()),
             by_peer: HashMap::with_hasher(random.hasher()),
             by_id: HashMap::with_hasher(random.hasher()),
+            setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
+            early: Early::default(),
             idle: Wakeups::new(),
             indications: VecDeque::new(),
             random,
             next_serial: 0,
+            gathered: 0,
             stats: Stats::default(),
         }
     }
@@ -141,29 +198,38 @@ impl Sessions {
                 peer,
                 class,
                 data,
+                fragment,
                 ..
-            } => self.invoked(now, handle, peer, class, data, wtp),
-            wtp::Indication::ResultConfirmed { handle, report, .. } => {
-                self.confirmed(handle, report);
-            }
+            } => self.invoked(now, (handle, class), peer, data, fragment, wtp),
+            wtp::Indication::InvokeData {
+                handle,
+                data,
+                fragment,
+            } => match self.owners.get(&handle) {
+                Some(Owner::Method(id)) => self.method_data(now, *id, &data, fragment, wtp),
+                _ => wtp.abort(now, handle, AbortReason::PROTOERR.0),
+            },
+            wtp::Indication::InvokeConfirmed {
+                handle, exit_info, ..
+            } => self.push_confirmed(handle, exit_info),
+            wtp::Indication::ResultConfirmed {
+                handle,
+                exit_info,
+                report,
+            } => self.confirmed(handle, exit_info, report),
             wtp::Indication::Abort {
                 handle,
                 reason,
                 report,
             } => self.aborted(now, handle, reason, report, wtp),
-            // Indications of transactions a server begins, and it begins only Disconnects (class 0).
-            wtp::Indication::InvokeConfirmed { .. }
-            | wtp::Indication::Result { .. }
-            | wtp::Indication::ResultData { .. } => {}
-            // Extended SAR in several data units needs Large Data Transfer, which is not agreed to.
-            wtp::Indication::InvokeData { handle, .. } => {
-                wtp.abort(now, handle, AbortReason::PROTOERR.0);
-            }
+            // Indications of class 2 transactions that we began: a server begins none.
+            wtp::Indication::Result { .. } | wtp::Indication::ResultData { .. } => {}
         }
     }
 
-    /// Forgets sessions whose time has come.
+    /// Forgets sessions whose time has come, and methods whose session did not.
     pub fn handle_timeout(&mut self, now: Instant, wtp: &mut Endpoint) {
+        self.expire_early(now, wtp);
         while let Some(slot) = self.idle.pop_due(now) {
             let Some(session) = self.sessions.get(slot) else {
                 continue;
@@ -171,7 +237,7 @@ impl Sessions {
             let expires = session.used + self.config.idle_timeout;
             if expires > now {
                 self.idle.schedule(expires, slot);
-            } else if !session.methods.is_empty() {
+            } else if !session.methods.is_empty() || !session.pushes.is_empty() {
                 self.idle.schedule(now + self.config.idle_timeout / 8, slot);
             } else {
                 self.stats.expired += 1;
@@ -179,7 +245,7 @@ impl Sessions {
                     slot,
                     id: session.id,
                 };
-                self.end(now, key, AbortReason::DISCONNECT, wtp);
+                self.end(now, key, Ending::Aborted(AbortReason::DISCONNECT), wtp);
             }
         }
     }
@@ -192,7 +258,10 @@ impl Sessions {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.idle.next()
+        [self.idle.next(), self.early.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Counters.
@@ -219,119 +288,83 @@ impl Sessions {
         self.methods.len()
     }
 
-    /// S-Connect.res: the session is wanted. Any other session of the same peer ends.
-    pub fn accept(&mut self, now: Instant, key: SessionKey, wtp: &mut Endpoint) {
-        let Some(session) = self.sessions.get_mut(key.slot).filter(|s| s.id == key.id) else {
-            return;
-        };
-        let State::Connecting { transaction, offer } = &session.state else {
-            return;
-        };
-        let (transaction, peer) = (*transaction, session.peer);
-        let mut capabilities = Vec::new();
-        if let Ok(offer) = Offer::decode(offer) {
-            capability::encode_reply(&offer, &session.agreed, &self.limits, &mut capabilities);
-        }
-        let mut headers = Vec::new();
-        if let Some(version) = session.encoding {
-            Encoder::new(version).encoding_version(&mut headers);
-        }
-        session.state = State::Connecting2 {
-            transaction,
-            used: false,
-        };
-        self.replace(now, peer, key, wtp);
-        self.stats.connected += 1;
-        let mut sdu = Vec::with_capacity(16 + capabilities.len() + headers.len());
-        Pdu::ConnectReply(pdu::ConnectReply {
-            session_id: key.id,
-            capabilities: &capabilities,
-            headers: &headers,
+    /// The session of an id, and what it agreed on.
+    #[must_use]
+    pub fn find(&self, id: u32) -> Option<View> {
+        let key = self.key_of(id)?;
+        let session = self.session(key)?;
+        Some(View {
+            key,
+            peer: session.peer,
+            encoding: session.encoding.unwrap_or_default(),
+            agreed: session.agreed.clone(),
         })
-        .encode(&mut sdu);
-        wtp.result(now, transaction, sdu.into());
-        self.idle.schedule(now + self.config.idle_timeout, key.slot);
     }
 
-    /// S-Disconnect.req while connecting: the session is refused with a status for the client.
-    pub fn refuse(&mut self, now: Instant, key: SessionKey, http_status: u16, wtp: &mut Endpoint) {
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        let State::Connecting { transaction, .. } = session.state else {
-            return;
-        };
-        self.forget(key);
-        self.stats.refused += 1;
-        self.owners.insert(transaction, Owner::Terminating);
-        let mut sdu = Vec::new();
-        Pdu::Reply(pdu::Reply {
-            status: status::from_http(http_status),
-            headers: ANY_TYPE,
-            data: &[],
-        })
-        .encode(&mut sdu);
-        wtp.result(now, transaction, sdu.into());
+    /// The name of a session's state in the specification's tables; `None` is NULL.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn state_name(&self, id: u32) -> Option<&'static str> {
+        Some(self.session(self.key_of(id)?)?.state.name())
     }
 
-    /// S-MethodResult.req: the reply to a method.
-    pub fn reply(&mut self, now: Instant, id: MethodId, sdu: ReplySdu, wtp: &mut Endpoint) {
-        if let Some(method) = self.method_mut(id) {
-            method.state = method::State::Replying;
-            let transaction = method.transaction;
-            wtp.result(now, transaction, sdu);
-        }
+    /// The names of the states of a session's methods, oldest first.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn method_states(&self, id: u32) -> Vec<&'static str> {
+        let session = self.key_of(id).and_then(|key| self.session(key));
+        let methods = session.map_or(&[][..], |session| &session.methods);
+        methods
+            .iter()
+            .filter_map(|id| Some(self.methods.get(id.slot)?.state.name()))
+            .collect()
     }
 
-    /// S-MethodAbort.req: no reply will come. The user hears nothing more of the method.
-    pub fn abort(&mut self, now: Instant, id: MethodId, reason: AbortReason, wtp: &mut Endpoint) {
-        if let Some(method) = self.take_method(id) {
-            wtp.abort(now, method.transaction, reason.0);
-        }
+    /// Confirmed pushes a session has outstanding.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn pushing(&self, id: u32) -> usize {
+        let session = self.key_of(id).and_then(|key| self.session(key));
+        session.map_or(0, |session| session.pushes.len())
     }
 
     /// TR-Invoke.ind.
     fn invoked(
         &mut self,
         now: Instant,
-        transaction: Handle,
+        (transaction, class): (Handle, Class),
         peer: Peer,
-        class: Class,
         sdu: Bytes,
+        fragment: Fragment,
         wtp: &mut Endpoint,
     ) {
         let Ok(pdu) = Pdu::decode(&sdu) else {
             return self.protocol_error(now, transaction, class, wtp);
         };
         match (class, pdu) {
+            (Class::Two, Pdu::Get(_) | Pdu::Post(_)) => {
+                self.method(now, transaction, peer, sdu, fragment, wtp);
+            }
+            // Nothing but a method may come in several SDUs.
+            (Class::Two, _) if fragment.more => {
+                self.protocol_error(now, transaction, class, wtp);
+            }
             (Class::Two, Pdu::Connect(connect)) => {
-                self.connect(now, transaction, peer, &sdu, &connect, wtp);
+                self.connected(now, transaction, peer, &connect, wtp);
             }
             (Class::Two, Pdu::Resume(resume)) => {
-                self.resume(now, transaction, peer, &sdu, &resume, wtp);
-            }
-            (Class::Two, Pdu::Get(get)) => {
-                let parts = Parts {
-                    method: get.method,
-                    uri: sdu.slice_ref(get.uri),
-                    headers: sdu.slice_ref(get.headers),
-                    body: None,
-                };
-                self.method(now, transaction, peer, sdu.len(), parts, wtp);
-            }
-            (Class::Two, Pdu::Post(post)) => {
-                let parts = Parts {
-                    method: post.method,
-                    uri: sdu.slice_ref(post.uri),
-                    headers: sdu.slice_ref(post.headers),
-                    body: Some(sdu.slice_ref(post.data)),
-                };
-                self.method(now, transaction, peer, sdu.len(), parts, wtp);
+                self.resumed(now, transaction, peer, &resume, wtp);
             }
             (Class::Zero, Pdu::Disconnect { session_id }) => {
-                self.disconnect(now, peer, session_id, wtp);
+                self.disconnected(now, peer, session_id, wtp);
             }
-            (Class::Zero, Pdu::Suspend { session_id }) => self.suspend(now, peer, session_id, wtp),
+            (Class::Zero, Pdu::Suspend { session_id }) => {
+                self.suspended(now, peer, session_id, wtp);
+            }
+            (Class::One | Class::Two, _) if self.session_of(peer).is_none() => {
+                self.stats.unknown_session += 1;
+                wtp.abort(now, transaction, AbortReason::DISCONNECT.0);
+            }
             _ => self.protocol_error(now, transaction, class, wtp),
         }
     }
@@ -350,203 +383,17 @@ impl Sessions {
         }
     }
 
-    /// NULL / TR-Invoke.ind Connect. The proto-session takes no part in anything until it is accepted.
-    fn connect(
-        &mut self,
-        now: Instant,
-        transaction: Handle,
-        peer: Peer,
-        sdu: &Bytes,
-        connect: &pdu::Connect<'_>,
-        wtp: &mut Endpoint,
-    ) {
-        let Ok(offer) = Offer::decode(connect.capabilities) else {
-            self.stats.malformed += 1;
-            return wtp.abort(now, transaction, AbortReason::CONNECTERR.0);
-        };
-        if self.sessions.len() >= self.config.max_sessions {
-            self.stats.congested += 1;
-            return wtp.abort(now, transaction, AbortReason::CONGESTION.0);
-        }
-        let id = self.new_id();
-        let slot = self.sessions.insert(Session {
-            id,
-            peer,
-            state: State::Connecting {
-                transaction,
-                offer: sdu.slice_ref(connect.capabilities),
-            },
-            agreed: capability::negotiate(&offer, &self.limits),
-            // Copied, so that an idle session keeps its headers alive and not the whole datagram.
-            headers: Bytes::copy_from_slice(connect.headers),
-            encoding: encoding_version(connect.headers),
-            methods: Vec::new(),
-            used: now,
-        });
-        let key = SessionKey { slot, id };
-        self.by_id.insert(id, slot);
-        self.owners.insert(transaction, Owner::Session(key));
-        self.indications.push_back(Indication::Connect(key));
-    }
-
-    /// CONNECTED and its kin / TR-Invoke.ind Resume: found by id, from wherever it comes.
-    fn resume(
-        &mut self,
-        now: Instant,
-        transaction: Handle,
-        peer: Peer,
-        sdu: &Bytes,
-        resume: &pdu::Resume<'_>,
-        wtp: &mut Endpoint,
-    ) {
-        let found = self.key_of(resume.session_id).filter(|key| {
-            self.session(*key).is_some_and(|session| {
-                session.agreed.options.has(ProtocolOptions::SESSION_RESUME)
-                    && !matches!(session.state, State::Connecting { .. })
-            })
-        });
-        let Some(key) = found else {
-            self.stats.unknown_session += 1;
-            return wtp.abort(now, transaction, AbortReason::DISCONNECT.0);
-        };
-        self.abort_transactions(now, key, AbortReason::RESUME, wtp);
-        self.replace(now, peer, key, wtp);
-        let Some(session) = self.sessions.get_mut(key.slot) else {
-            return;
-        };
-        session.peer = peer;
-        session.used = now;
-        session.state = State::Resuming2 {
-            transaction,
-            used: false,
-        };
-        // Headers of the Resume take the place of those given before (WSP 6.3.3.4); none leave them.
-        if !resume.headers.is_empty() {
-            session.headers = Bytes::copy_from_slice(sdu.slice_ref(resume.headers).as_ref());
-        }
-        self.owners.insert(transaction, Owner::Session(key));
-        self.stats.resumed += 1;
-        let mut reply = Vec::new();
-        Pdu::Reply(pdu::Reply {
-            status: status::from_http(200),
-            headers: ANY_TYPE,
-            data: &[],
-        })
-        .encode(&mut reply);
-        wtp.result(now, transaction, reply.into());
-    }
-
-    /// TR-Invoke.ind with a method PDU, in every state.
-    fn method(
-        &mut self,
-        now: Instant,
-        transaction: Handle,
-        peer: Peer,
-        size: usize,
-        parts: Parts,
-        wtp: &mut Endpoint,
-    ) {
-        let Some(key) = self.by_peer.get(&peer).and_then(|slot| self.key_at(*slot)) else {
-            self.stats.unknown_session += 1;
-            return wtp.abort(now, transaction, AbortReason::DISCONNECT.0);
-        };
-        let Some(session) = self.sessions.get(key.slot) else {
-            return;
-        };
-        let refusal = if session.state == State::Suspended {
-            Some(AbortReason::SUSPEND)
-        } else if max_request(&session.agreed).is_some_and(|max| size > max) {
-            self.stats.too_large += 1;
-            Some(AbortReason::MRUEXCEEDED)
-        } else if self.outstanding(session) >= usize::from(session.agreed.method_mor) {
-            self.stats.too_many_methods += 1;
-            Some(AbortReason::MOREXCEEDED)
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
-            return wtp.abort(now, transaction, reason.0);
-        }
-
-        self.next_serial += 1;
-        let serial = self.next_serial;
-        let slot = self.methods.insert(Method {
-            serial,
-            session: key,
-            transaction,
-            state: method::State::Processing,
-        });
-        let id = MethodId { slot, serial };
-        self.owners.insert(transaction, Owner::Method(id));
-        let Some(session) = self.sessions.get_mut(key.slot) else {
-            return;
-        };
-        session.used = now;
-        if let State::Connecting2 { used, .. } | State::Resuming2 { used, .. } = &mut session.state
-        {
-            *used = true;
-        }
-        session.methods.push(id);
-        self.stats.methods += 1;
-        let invocation = parts.of_session(session, key);
-        self.indications
-            .push_back(Indication::Method(id, invocation));
-        wtp.accept(now, transaction, &[]);
-    }
-
-    /// Methods that count against the agreed maximum: a reply that only waits for its last Ack does not,
-    /// since the handset that sends the next Invoke has moved on and its Ack was lost.
-    fn outstanding(&self, session: &Session) -> usize {
-        let processing = |id: &&MethodId| {
-            self.methods
-                .get(id.slot)
-                .is_some_and(|method| method.state == method::State::Processing)
-        };
-        session.methods.iter().filter(processing).count()
-    }
-
-    /// Disconnect, in every state.
-    fn disconnect(&mut self, now: Instant, peer: Peer, id: u32, wtp: &mut Endpoint) {
-        if let Some(key) = self.key_of(id).filter(|key| self.is_bound(*key, peer)) {
-            self.stats.disconnected += 1;
-            self.end(now, key, AbortReason::DISCONNECT, wtp);
-        }
-    }
-
-    /// Suspend, in every state.
-    fn suspend(&mut self, now: Instant, peer: Peer, id: u32, wtp: &mut Endpoint) {
-        let Some(key) = self.key_of(id).filter(|key| self.is_bound(*key, peer)) else {
-            return;
-        };
-        let may_resume = self
-            .session(key)
-            .is_some_and(|session| session.agreed.options.has(ProtocolOptions::SESSION_RESUME));
-        if may_resume {
-            self.stats.suspended += 1;
-            self.abort_transactions(now, key, AbortReason::SUSPEND, wtp);
-            if let Some(session) = self.sessions.get_mut(key.slot) {
-                session.state = State::Suspended;
-            }
-        } else {
-            self.stats.disconnected += 1;
-            self.end(now, key, AbortReason::DISCONNECT, wtp);
-        }
-    }
-
     /// TR-Result.cnf.
-    fn confirmed(&mut self, transaction: Handle, report: Report) {
+    fn confirmed(&mut self, transaction: Handle, exit_info: Bytes, report: Report) {
         match self.owners.remove(&transaction) {
+            // CONNECTING_2, RESUMING_2 / TR-Result.cnf
             Some(Owner::Session(key)) => {
-                if let Some(session) = self.sessions.get_mut(key.slot).filter(|s| s.id == key.id) {
+                if let Some(session) = self.session_mut(key) {
                     session.state = State::Connected;
                 }
             }
-            Some(Owner::Method(id)) => {
-                if self.take_method(id).is_some() {
-                    self.indications.push_back(Indication::Replied(id, report));
-                }
-            }
-            Some(Owner::Terminating) | None => {}
+            Some(Owner::Method(id)) => self.replied(id, exit_info, report),
+            Some(Owner::Push | Owner::Early | Owner::Terminating) | None => {}
         }
     }
 
@@ -561,120 +408,15 @@ impl Sessions {
     ) {
         match self.owners.remove(&transaction) {
             Some(Owner::Session(key)) => self.setup_aborted(now, key, reason, wtp),
-            Some(Owner::Method(id)) => {
-                let Some(method) = self.take_method(id) else {
-                    return;
-                };
-                let ending = match reason {
-                    wtp::AbortReason::User(octet) => Ending::Aborted(AbortReason(octet)),
-                    lost => Ending::Lost(lost),
-                };
-                self.indications
-                    .push_back(Indication::Aborted(id, ending, Some(report)));
-                // Two reasons act on the whole session (WSP 7.1.6.5).
-                match ending {
-                    Ending::Aborted(AbortReason::DISCONNECT) => {
-                        self.stats.disconnected += 1;
-                        self.end(now, method.session, AbortReason::DISCONNECT, wtp);
-                    }
-                    Ending::Aborted(AbortReason::SUSPEND) => {
-                        if let Some(session) = self.session(method.session) {
-                            let (peer, id) = (session.peer, session.id);
-                            self.suspend(now, peer, id, wtp);
-                        }
-                    }
-                    Ending::Aborted(_) | Ending::Lost(_) => {}
-                }
-            }
+            Some(Owner::Method(id)) => self.method_aborted(now, id, reason, report, wtp),
+            Some(Owner::Push) => self.push_aborted(now, transaction, reason, wtp),
+            Some(Owner::Early) => self.early.forget(transaction),
             Some(Owner::Terminating) | None => {}
         }
     }
 
-    /// The Connect or Resume transaction of a session was aborted.
-    fn setup_aborted(
-        &mut self,
-        now: Instant,
-        key: SessionKey,
-        reason: wtp::AbortReason,
-        wtp: &mut Endpoint,
-    ) {
-        let Some(session) = self.sessions.get_mut(key.slot).filter(|s| s.id == key.id) else {
-            return;
-        };
-        match session.state {
-            // A client that used the session has our answer; only its last Ack was lost. The table would
-            // end a session that works.
-            State::Connecting2 { used: true, .. } | State::Resuming2 { used: true, .. }
-                if !matches!(reason, wtp::AbortReason::User(_)) =>
-            {
-                session.state = State::Connected;
-            }
-            State::Resuming2 { .. }
-                if reason != wtp::AbortReason::User(AbortReason::DISCONNECT.0) =>
-            {
-                self.abort_transactions(now, key, AbortReason::SUSPEND, wtp);
-                if let Some(session) = self.sessions.get_mut(key.slot) {
-                    session.state = State::Suspended;
-                }
-            }
-            _ => self.end(now, key, AbortReason::DISCONNECT, wtp),
-        }
-    }
-
-    /// Ends every other session of `peer` and binds it to `key`'s (the rule of S-Connect.res and
-    /// S-Resume.res).
-    fn replace(&mut self, now: Instant, peer: Peer, key: SessionKey, wtp: &mut Endpoint) {
-        let other = self.by_peer.get(&peer).and_then(|slot| self.key_at(*slot));
-        if let Some(other) = other.filter(|other| *other != key) {
-            self.stats.replaced += 1;
-            self.end(now, other, AbortReason::DISCONNECT, wtp);
-        }
-        let before = self.session(key).map(|session| session.peer);
-        if let Some(before) = before.filter(|before| *before != peer) {
-            self.by_peer.remove(&before);
-        }
-        self.by_peer.insert(peer, key.slot);
-    }
-
-    /// Abort of every transaction a session has open; the user hears of each method.
-    fn abort_transactions(
-        &mut self,
-        now: Instant,
-        key: SessionKey,
-        reason: AbortReason,
-        wtp: &mut Endpoint,
-    ) {
-        let Some(session) = self.sessions.get_mut(key.slot).filter(|s| s.id == key.id) else {
-            return;
-        };
-        let setup = match session.state {
-            State::Connecting { transaction, .. }
-            | State::Connecting2 { transaction, .. }
-            | State::Resuming2 { transaction, .. } => Some(transaction),
-            State::Connected | State::Suspended => None,
-        };
-        if let Some(transaction) = setup {
-            self.owners.remove(&transaction);
-            wtp.abort(now, transaction, reason.0);
-        }
-        for id in std::mem::take(&mut session.methods) {
-            if let Some(method) = self.methods.try_remove(id.slot) {
-                self.owners.remove(&method.transaction);
-                wtp.abort(now, method.transaction, reason.0);
-                self.indications
-                    .push_back(Indication::Aborted(id, Ending::Aborted(reason), None));
-            }
-        }
-    }
-
-    /// The session ends: its transactions are aborted and it is forgotten.
-    fn end(&mut self, now: Instant, key: SessionKey, reason: AbortReason, wtp: &mut Endpoint) {
-        self.abort_transactions(now, key, reason, wtp);
-        self.forget(key);
-    }
-
     /// Takes a session out of the tables. Its wake-up finds nobody.
-    fn forget(&mut self, key: SessionKey) {
+    pub(super) fn forget(&mut self, key: SessionKey) {
         if self.session(key).is_none() {
             return;
         }
@@ -685,49 +427,41 @@ impl Sessions {
         }
     }
 
-    /// Takes a method out of the tables.
-    fn take_method(&mut self, id: MethodId) -> Option<Method> {
-        self.method_mut(id)?;
-        let method = self.methods.try_remove(id.slot)?;
-        self.owners.remove(&method.transaction);
-        if let Some(session) = self.sessions.get_mut(method.session.slot) {
-            session.methods.retain(|other| *other != id);
+    /// The session methods from this peer belong to.
+    pub(super) fn session_of(&self, peer: Peer) -> Option<SessionKey> {
+        if let Some(key) = self.setting_up.get(&peer) {
+            return Some(*key);
         }
-        Some(method)
+        self.by_peer.get(&peer).and_then(|slot| self.key_at(*slot))
     }
 
-    fn method_mut(&mut self, id: MethodId) -> Option<&mut Method> {
-        self.methods
-            .get_mut(id.slot)
-            .filter(|method| method.serial == id.serial)
-    }
-
-    fn session(&self, key: SessionKey) -> Option<&Session> {
+    pub(super) fn session(&self, key: SessionKey) -> Option<&Session> {
         self.sessions
             .get(key.slot)
             .filter(|session| session.id == key.id)
     }
 
-    fn key_at(&self, slot: usize) -> Option<SessionKey> {
+    pub(super) fn session_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.sessions
+            .get_mut(key.slot)
+            .filter(|session| session.id == key.id)
+    }
+
+    pub(super) fn key_at(&self, slot: usize) -> Option<SessionKey> {
         self.sessions.get(slot).map(|session| SessionKey {
             slot,
             id: session.id,
         })
     }
 
-    fn key_of(&self, id: u32) -> Option<SessionKey> {
+    pub(super) fn key_of(&self, id: u32) -> Option<SessionKey> {
         self.by_id
             .get(&id)
             .map(|slot| SessionKey { slot: *slot, id })
     }
 
-    fn is_bound(&self, key: SessionKey, peer: Peer) -> bool {
-        self.session(key)
-            .is_some_and(|session| session.peer == peer)
-    }
-
     /// A session id nobody can guess and no live session has.
-    fn new_id(&mut self) -> u32 {
+    pub(super) fn new_id(&mut self) -> u32 {
         loop {
             let id = self.random.u32();
             if id != 0 && !self.by_id.contains_key(&id) {
@@ -736,57 +470,3 @@ impl Sessions {
         }
     }
 }
-
-/// What a method PDU says, cut out of its SDU.
-struct Parts {
-    method: pdu::Method,
-    uri: Bytes,
-    headers: Bytes,
-    body: Option<Bytes>,
-}
-
-impl Parts {
-    /// The same with what the session adds.
-    fn of_session(self, session: &Session, key: SessionKey) -> Invocation {
-        let agreed = &session.agreed;
-        Invocation {
-            peer: session.peer,
-            session: key,
-            method: self.method,
-            uri: self.uri,
-            session_headers: session.headers.clone(),
-            headers: self.headers,
-            body: self.body,
-            encoding: session.encoding.unwrap_or_default(),
-            pages: agreed.code_pages().into(),
-            extended: agreed.extended_method(self.method.0).map(Into::into),
-            max_reply: max_reply(agreed),
-        }
-    }
-}
-
-/// The largest request SDU the session may send.
-fn max_request(agreed: &Capabilities) -> Option<usize> {
-    agreed
-        .server_mru()
-        .and_then(|max| usize::try_from(max).ok())
-}
-
-/// The largest reply SDU the session may be sent.
-fn max_reply(agreed: &Capabilities) -> Option<usize> {
-    usize::try_from(agreed.client_sdu)
-        .ok()
-        .filter(|max| *max != 0)
-}
-
-/// The newest header encoding a client says it understands, if it says so (WSP 8.4.2.70).
-fn encoding_version(headers: &[u8]) -> Option<EncodingVersion> {
-    header::fields(headers, &[])
-        .filter_map(Result::ok)
-        .find(|field| field.name.eq_ignore_ascii_case("encoding-version"))
-        .and_then(|field| EncodingVersion::parse(&field.value))
-        .map(|version| EncodingVersion::agreed(Some(version)))
-}
-
-/// `*/*`: a Reply without a body still has a content type (WSP 8.2.3.3).
-const ANY_TYPE: &[u8] = &[0x80];

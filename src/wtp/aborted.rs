@@ -30,14 +30,16 @@ impl<K: Copy + Eq + Hash> Aborted<K> {
         }
     }
 
-    /// Remembers an abort for as long as a TID is remembered.
+    /// Remembers an abort for as long as a TID is remembered, and as its initiator may repeat it.
     pub(super) fn remember(&mut self, now: Instant, key: K, reason: AbortReason, config: &Config) {
         self.forget_expired(now);
         if self.queue.len() >= config.max_aborted {
             self.forget_first();
         }
         if config.max_aborted > 0 && self.reasons.insert(key, reason).is_none() {
-            self.queue.push_back((now + config.tid_lifetime, key));
+            let repeats = config.base_retry * (u32::from(config.max_retransmissions) + 1);
+            self.queue
+                .push_back((now + config.tid_lifetime.max(repeats * 2), key));
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Peers {
 struct Entry {
     /// The last TID of an accepted Invoke.
     last_tid: Option<u16>,
+    /// When it became that.
+    advanced_at: Instant,
     /// The latest TIDs that were verified; empty for most peers.
     vouched: VecDeque<u16>,
     /// Transactions alive, and those of them that it began.
@@ -88,9 +90,10 @@ impl Peers {
         let new = match entry.last_tid {
             Some(last) => is_newer(tid, last),
             None => covered,
-        } && !tid_new;
+        };
+        let new = new && !tid_new && !entry.vouched.contains(&tid);
         if new || !config.duplicate_recognition {
-            entry.last_tid = Some(tid);
+            entry.advance(tid, now);
             Verdict::New
         } else {
             Verdict::Verify
@@ -109,15 +112,18 @@ impl Peers {
         stats: &mut Stats,
     ) -> bool {
         let entry = self.entry(now, peer, config, stats);
-        // Moving back to an old TID would let copies of everything after it in again (10.5.3).
-        let moves_back = config.defect == Some(Defect::LastTidMovesBack);
+        if entry.vouched.contains(&tid) && config.duplicate_recognition {
+            return false;
+        }
+        // Moving back to an old TID would let copies of everything after it in again (10.5.3), unless all of
+        // that is so long ago that no copy is left: an initiator that began anew without saying so would
+        // otherwise be verified for as long as it keeps talking.
+        let outlived = now >= entry.advanced_at + config.tid_lifetime;
+        let moves_back = outlived || config.defect == Some(Defect::LastTidMovesBack);
         // Forward it may well have to move: two Invokes may have waited for their verification together.
         let forward = entry.last_tid.is_none_or(|last| is_newer(tid, last));
         if tid_new || forward || moves_back {
-            entry.last_tid = Some(tid);
-        }
-        if entry.vouched.contains(&tid) {
-            return !config.duplicate_recognition;
+            entry.advance(tid, now);
         }
         if entry.vouched.len() >= VOUCHED_TIDS {
             entry.vouched.pop_front();
@@ -222,6 +228,7 @@ impl Peers {
         }
         let entry = self.entries.entry(peer).or_insert(Entry {
             last_tid: None,
+            advanced_at: now,
             vouched: VecDeque::new(),
             live: 0,
             begun_by_it: 0,
@@ -269,6 +276,11 @@ impl Peers {
 }
 
 impl Entry {
+    fn advance(&mut self, tid: u16, now: Instant) {
+        self.last_tid = Some(tid);
+        self.advanced_at = now;
+    }
+
     fn is_live(&self, now: Instant) -> bool {
         self.live > 0 || now < self.expires
     }
@@ -379,9 +391,39 @@ mod tests {
         let (config, stats) = (&setup.config, &mut setup.stats);
         assert!(setup.peers.verified(now, peer(1), 40, false, config, stats));
         assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
-        // Twice is once too often, though a peer that starts anew is believed.
+        // Twice is once too often, and changes nothing.
         assert!(!setup.peers.verified(now, peer(1), 40, true, config, stats));
-        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(40));
+        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
+        // A peer that says it starts anew is believed.
+        assert!(setup.peers.verified(now, peer(1), 30, true, config, stats));
+        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(30));
+    }
+
+    #[test]
+    fn an_initiator_that_began_anew_without_saying_so_is_verified_for_one_lifetime_only() {
+        let mut setup = Setup::new(Config::ip());
+        let vouch = |setup: &mut Setup, seconds, tid| {
+            let now = Instant::ZERO + Duration::from_secs(seconds);
+            let (config, stats) = (&setup.config, &mut setup.stats);
+            setup
+                .peers
+                .verified(now, peer(1), tid, false, config, stats)
+        };
+        assert_eq!(setup.judge(300, 1, 1000), Verdict::New);
+        for tid in 5..9 {
+            let now = 350 + 60 * u64::from(tid - 5);
+            assert_eq!(setup.judge(now, 1, tid), Verdict::Verify);
+            assert!(vouch(&mut setup, now, tid));
+        }
+        // The fourth was verified at 530; the last TID of 300 lives until 540.
+        assert_eq!(setup.judge(531, 1, 10), Verdict::Verify);
+        assert!(vouch(&mut setup, 531, 10));
+        assert_eq!(setup.judge(541, 1, 9), Verdict::Verify);
+        assert!(vouch(&mut setup, 541, 9));
+        // Now it is 9, and 11 is new; but 10 was heard before.
+        assert_eq!(setup.judge(542, 1, 10), Verdict::Verify);
+        assert!(!vouch(&mut setup, 542, 10));
+        assert_eq!(setup.judge(543, 1, 11), Verdict::New);
     }
 
     #[test]

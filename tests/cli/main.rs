@@ -1,10 +1,6 @@
 //! The program as an operator meets it: its commands, what they print, and how they end.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod decode;
 mod demo;

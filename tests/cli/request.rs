@@ -193,3 +193,20 @@ async fn help_teaches_by_example() {
     let all = run_in(Path::new("."), &["--help"]).await.succeeds();
     assert!(all.text().contains("wapbridge demo"));
 }
+
+#[tokio::test]
+async fn a_message_the_gateway_does_not_take_is_told_with_the_setting() {
+    let origin = Origin::start().await;
+    let limits = "[limits]\nmax_message = \"4KiB\"\n";
+    let gateway = Gateway::start(&configuration(&origin.uri(), limits)).await;
+    let file = recorded(REQUEST);
+    let arguments = [
+        "post",
+        &gateway.option(),
+        "--data",
+        file.to_str().unwrap(),
+        SYNC,
+    ];
+    let output = run(&arguments).await.fails();
+    output.says(&["larger than the gateway takes", "max_message", "[limits]"]);
+}

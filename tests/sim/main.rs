@@ -17,22 +17,17 @@ mod storm;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wapbridge::gateway::{self, Limits};
+use wapbridge::gateway;
 use wapbridge::handset;
 use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::wsp::capability::Capabilities;
-use wapbridge::{wsp, wtp};
+use wapbridge::wtp;
 
 /// A gateway that forwards `http://sync.example/` and nothing else.
 pub(crate) fn gateway_config() -> gateway::Config {
-    gateway::Config {
-        wtp: wtp::Config::default(),
-        wsp: wsp::session::Config::default(),
-        limits: Limits::default(),
-        routes: Arc::new(Routes::new(vec![
-            RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
-        ])),
-    }
+    gateway::Config::new(Arc::new(Routes::new(vec![
+        RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
+    ])))
 }
 
 /// A handset that asks for large SDUs, as every SyncML phone does.
@@ -48,6 +43,7 @@ pub(crate) fn phone_config() -> handset::Config {
             ("Accept".into(), "application/vnd.syncml+wbxml".into()),
             ("User-Agent".into(), "Simulated/1.0".into()),
         ],
+        ..handset::Config::default()
     }
 }
 

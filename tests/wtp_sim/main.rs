@@ -120,6 +120,8 @@ impl World {
                 receive_group: [None, Some(3000), Some(65_536)][random.below(3) as usize],
                 offer_extended_sar: random.chance(30),
                 segment_size: [100, 1400][random.below(2) as usize],
+                // Both are longer than a datagram lives here.
+                tid_lifetime: Duration::from_secs([25, 240][random.below(2) as usize]),
                 ..Config::ip()
             };
             let ports = if which == 1 {

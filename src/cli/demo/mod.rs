@@ -20,7 +20,7 @@ use crate::cli::air::{Air, AirError};
 use crate::cli::demo::origin::{Authority, Ledger};
 use crate::cli::demo::sessions::Exchange;
 use crate::cli::relay::{self, Counts};
-use crate::gateway::{self, Limits};
+use crate::gateway;
 use crate::handset::{self, Request};
 use crate::route::{RouteSettings, Routes};
 use crate::server::clock::Clock;
@@ -29,7 +29,7 @@ use crate::sim::Network;
 use crate::upstream::{Tls, TlsSettings};
 use crate::wsp::capability::Capabilities;
 use crate::wsp::pdu::Method;
-use crate::{wsp, wtp};
+use crate::wtp;
 
 /// See it work: handsets, a bad network, the gateway and an HTTPS origin, all on this machine
 #[derive(Debug, Args)]
@@ -270,6 +270,7 @@ fn handset_config(timers: wtp::Config) -> handset::Config {
             "Accept".into(),
             "application/vnd.syncml+wbxml, application/vnd.syncml+xml".into(),
         )],
+        ..handset::Config::default()
     }
 }
 
@@ -292,9 +293,7 @@ fn start_gateway(
             duplicate_recognition: broken != Some(Break::Duplicate),
             ..timers
         },
-        wsp: wsp::session::Config::default(),
-        limits: Limits::default(),
-        routes: Arc::new(Routes::new(vec![route])),
+        ..gateway::Config::new(Arc::new(Routes::new(vec![route])))
     };
     Ok(Server::start(server::Config {
         connection_mode: vec![(Ipv4Addr::LOCALHOST, 0).into()],
@@ -317,7 +316,8 @@ fn timers(loss: u8) -> wtp::Config {
         short_retry: ip.short_retry / speed,
         long_retry: ip.long_retry / speed,
         group_retry: ip.group_retry / speed,
-        wait_timeout: ip.wait_timeout / speed,
+        // A message is forgotten when nothing of it was heard for so long: that must outlast a run of losses.
+        wait_timeout: ip.wait_timeout / 10,
         round_trip_per_kbyte: ip.round_trip_per_kbyte / speed,
         min_group_retry: ip.min_group_retry / speed,
         nack_delay: ip.nack_delay / speed,

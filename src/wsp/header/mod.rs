@@ -12,7 +12,7 @@ mod auth;
 mod cache;
 mod charset;
 mod cookie;
-mod date;
+pub(crate) mod date;
 mod encoder;
 mod fields;
 #[cfg(test)]
@@ -139,6 +139,15 @@ pub fn encode_content_type(version: EncodingVersion, value: &str, out: &mut Vec<
 /// The same for a reader that is known to take registered types as numbers, because it sent one.
 pub fn encode_registered_content_type(version: EncodingVersion, value: &str, out: &mut Vec<u8>) {
     media::put_content_type(out, version, true, value.as_bytes());
+}
+
+/// The newest encoding of the default page a block's sender says it understands, if it says so (WSP 8.4.2.70).
+#[must_use]
+pub fn encoding_version(block: &[u8]) -> Option<EncodingVersion> {
+    fields(block, &[])
+        .filter_map(Result::ok)
+        .find(|field| field.name.eq_ignore_ascii_case("encoding-version"))
+        .and_then(|field| EncodingVersion::parse(&field.value))
 }
 
 /// Whether a content type is a registered one sent as a number (WSP: 0x0100 and up), as in `03 02 03 03`.

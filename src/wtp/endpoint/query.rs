@@ -43,6 +43,15 @@ impl Endpoint {
             .is_some_and(|transaction| transaction.shared.capabilities.sar)
     }
 
+    /// Whether a Result may go in several data units: both sides do extended SAR (WTP 7.15).
+    #[must_use]
+    pub fn has_extended_sar(&self, handle: Handle) -> bool {
+        self.slots.get(handle).is_some_and(|transaction| {
+            let peer = &transaction.shared.capabilities;
+            peer.window(&self.config).is_some()
+        })
+    }
+
     /// Octets of a Result the peer of a transaction takes, if it said so. A longer one is aborted.
     #[must_use]
     pub fn max_receive_unit(&self, handle: Handle) -> Option<u32> {

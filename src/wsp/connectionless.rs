@@ -1,0 +1,493 @@
+//! Connectionless mode: one datagram asks, one answers (WSP 6.4, 7.2).
+//!
+//! There is no transaction below and no session above, so nothing proves who sent a datagram, and nobody
+//! repeats or remembers it but us: requests are limited per address, answers are kept small, and a request
+//! that must not be done twice is recognised by its sender, its TID and its octets for a while.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use derive_more::AddAssign;
+use hashbrown::HashMap;
+use slab::Slab;
+
+use crate::random::{Hasher, Random};
+use crate::time::Instant;
+use crate::wdp::{Peer, Transmit};
+use crate::wsp::header::{self, EncodingVersion};
+use crate::wsp::method::Invocation;
+use crate::wsp::pdu::{self, Pdu};
+
+/// What connectionless mode allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Requests a second of one address (of one /64 of IPv6), in the long run; what comes on top is dropped.
+    /// Default: 5.
+    pub rate: u32,
+    /// Requests of one address that may come at once. Default: 20.
+    pub burst: u32,
+    /// Addresses whose rate is watched; of more, nothing is taken until some have been quiet. Default: 65,536.
+    pub max_addresses: usize,
+    /// Octets of a reply with its TID. A reply to a forged address is a weapon, so it stays small; beyond what
+    /// one packet of the bearer holds it would be fragmented. Default: 1,400.
+    pub max_reply: usize,
+    /// How long a request that must not be done twice (POST, PUT, DELETE and their like) is recognised after
+    /// its answer. Default: 10 s.
+    pub remember: Duration,
+    /// Requests outstanding or recognised at once; of the latter the oldest is forgotten first. Default: 4,096.
+    pub max_remembered: usize,
+    /// Octets of the answers kept for those; beyond, the oldest is forgotten. Default: 4 MiB.
+    pub max_remembered_octets: usize,
+    /// Answers and pushes that wait to be sent; beyond, the oldest is dropped. Default: 1,024.
+    pub max_waiting: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rate: 5,
+            burst: 20,
+            max_addresses: 65_536,
+            max_reply: 1_400,
+            remember: Duration::from_secs(10),
+            max_remembered: 4_096,
+            max_remembered_octets: 4 << 20,
+            max_waiting: 1_024,
+        }
+    }
+}
+
+/// Names one request; a stale one finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId {
+    slot: usize,
+    serial: u64,
+}
+
+/// Counters of connectionless mode; they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, AddAssign)]
+pub struct Stats {
+    /// Requests shown to the user.
+    pub methods: u64,
+    /// Replies sent, repeated ones included.
+    pub replies: u64,
+    /// Requests recognised and answered again, or left to the answer that is still to come.
+    pub duplicates: u64,
+    /// Pushes sent.
+    pub pushes: u64,
+    /// Datagrams dropped because their address sent too many.
+    pub too_many: u64,
+    /// Datagrams dropped because there was no room for them.
+    pub congested: u64,
+    /// Datagrams that are no request.
+    pub malformed: u64,
+    /// Answers dropped because the way out was full.
+    pub dropped: u64,
+}
+
+/// Connectionless mode of one shard.
+#[derive(Debug)]
+pub struct Connectionless {
+    config: Config,
+    rates: Rates,
+    requests: Slab<Request>,
+    by_key: HashMap<Key, usize, Hasher>,
+    /// Answered requests, oldest first.
+    answered: VecDeque<(Instant, UnitId)>,
+    remembered_octets: usize,
+    digest: Hasher,
+    next_serial: u64,
+    next_push: u8,
+    indications: VecDeque<(UnitId, Invocation)>,
+    waiting: VecDeque<(Peer, u8, Bytes)>,
+    stats: Stats,
+}
+
+/// What makes two datagrams the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    peer: Peer,
+    tid: u8,
+    digest: u64,
+}
+
+#[derive(Debug)]
+struct Request {
+    serial: u64,
+    key: Key,
+    /// Doing it twice does what doing it once does.
+    safe: bool,
+    reply: Option<Bytes>,
+}
+
+impl Connectionless {
+    /// Nobody heard yet. `seed` decides the hashing.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            rates: Rates {
+                due: HashMap::with_hasher(random.hasher()),
+                swept: Instant::ZERO,
+            },
+            requests: Slab::new(),
+            by_key: HashMap::with_hasher(random.hasher()),
+            answered: VecDeque::new(),
+            remembered_octets: 0,
+            digest: random.hasher(),
+            next_serial: 0,
+            next_push: 0,
+            indications: VecDeque::new(),
+            waiting: VecDeque::new(),
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// Unitdata.ind: a datagram came.
+    pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8]) {
+        if !self.rates.allow(now, peer.remote.ip(), &self.config) {
+            self.stats.too_many += 1;
+            return;
+        }
+        self.forget_expired(now);
+        let Some((tid, sdu)) = payload.split_first() else {
+            self.stats.malformed += 1;
+            return;
+        };
+        let pdu = match Pdu::decode(sdu) {
+            Ok(pdu @ (Pdu::Get(_) | Pdu::Post(_))) => pdu,
+            _ => {
+                self.stats.malformed += 1;
+                return;
+            }
+        };
+        let key = Key {
+            peer,
+            tid: *tid,
+            digest: self.digest.hash_one(sdu),
+        };
+        if let Some(request) = self.by_key.get(&key).and_then(|s| self.requests.get(*s)) {
+            self.stats.duplicates += 1;
+            if let Some(reply) = request.reply.clone() {
+                self.say(peer, *tid, reply);
+            }
+            return;
+        }
+        if self.requests.len() >= self.config.max_remembered && !self.forget_oldest() {
+            self.stats.congested += 1;
+            return;
+        }
+        let invocation = self.invocation(peer, &pdu);
+        self.next_serial += 1;
+        let serial = self.next_serial;
+        let slot = self.requests.insert(Request {
+            serial,
+            key,
+            safe: is_safe(invocation.method),
+            reply: None,
+        });
+        self.by_key.insert(key, slot);
+        self.stats.methods += 1;
+        self.indications
+            .push_back((UnitId { slot, serial }, invocation));
+    }
+
+    /// S-Unit-MethodResult.req: the answer to a request, an encoded Reply PDU. Each is owed one.
+    pub fn reply(&mut self, now: Instant, id: UnitId, sdu: Bytes) {
+        let Some(request) = self
+            .requests
+            .get_mut(id.slot)
+            .filter(|request| request.serial == id.serial && request.reply.is_none())
+        else {
+            return;
+        };
+        let Key { peer, tid, .. } = request.key;
+        if request.safe {
+            self.forget(id);
+        } else {
+            request.reply = Some(sdu.clone());
+            self.remembered_octets += sdu.len();
+            self.answered.push_back((now + self.config.remember, id));
+            while self.remembered_octets > self.config.max_remembered_octets && self.forget_oldest()
+            {
+            }
+        }
+        self.say(peer, tid, sdu);
+    }
+
+    /// S-Unit-Push.req: content for a client, in one datagram. False if it is larger than allowed.
+    pub fn push(&mut self, peer: Peer, headers: &[u8], data: &[u8]) -> bool {
+        let mut sdu = Vec::with_capacity(headers.len() + data.len() + 4);
+        Pdu::Push(pdu::Push { headers, data }).encode(&mut sdu);
+        if sdu.len() >= self.config.max_reply {
+            return false;
+        }
+        self.next_push = self.next_push.wrapping_add(1);
+        self.stats.pushes += 1;
+        self.enqueue(peer, self.next_push, sdu.into());
+        true
+    }
+
+    /// S-Unit-MethodInvoke.ind: the next request.
+    pub fn poll_indication(&mut self) -> Option<(UnitId, Invocation)> {
+        self.indications.pop_front()
+    }
+
+    /// Appends the next datagram to `buf`.
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let (peer, tid, sdu) = self.waiting.pop_front()?;
+        buf.push(tid);
+        buf.extend_from_slice(&sdu);
+        Some(Transmit {
+            peer,
+            len: sdu.len() + 1,
+        })
+    }
+
+    /// Counters.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Requests outstanding or recognised.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.requests.len()
+    }
+
+    fn invocation(&self, peer: Peer, pdu: &Pdu<'_>) -> Invocation {
+        let (method, uri, headers, body) = match *pdu {
+            Pdu::Post(post) => (post.method, post.uri, post.headers, Some(post.data)),
+            Pdu::Get(get) => (get.method, get.uri, get.headers, None),
+            _ => (pdu::Method::GET, &[][..], &[][..], None),
+        };
+        let fields = match body {
+            None => Some(headers),
+            Some(_) => header::decode_content_type(headers)
+                .ok()
+                .map(|(_, fields)| fields),
+        };
+        let encoding = header::encoding_version(fields.unwrap_or_default());
+        Invocation {
+            peer,
+            session: None,
+            method,
+            uri: Bytes::copy_from_slice(uri),
+            session_headers: Bytes::new(),
+            headers: Bytes::copy_from_slice(headers),
+            trailers: Bytes::new(),
+            body: body.map(Bytes::copy_from_slice),
+            encoding: EncodingVersion::agreed(encoding),
+            pages: Box::default(),
+            extended: None,
+            max_reply: Some(self.config.max_reply.saturating_sub(1)),
+        }
+    }
+
+    fn say(&mut self, peer: Peer, tid: u8, sdu: Bytes) {
+        self.stats.replies += 1;
+        self.enqueue(peer, tid, sdu);
+    }
+
+    fn enqueue(&mut self, peer: Peer, tid: u8, sdu: Bytes) {
+        if self.waiting.len() >= self.config.max_waiting {
+            self.waiting.pop_front();
+            self.stats.dropped += 1;
+        }
+        self.waiting.push_back((peer, tid, sdu));
+    }
+
+    fn forget_expired(&mut self, now: Instant) {
+        while self
+            .answered
+            .front()
+            .is_some_and(|(until, _)| *until <= now)
+        {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the request answered longest ago. False if there is none.
+    fn forget_oldest(&mut self) -> bool {
+        match self.answered.pop_front() {
+            Some((_, id)) => {
+                self.forget(id);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn forget(&mut self, id: UnitId) {
+        if let Some(request) = self.requests.try_remove(id.slot) {
+            self.by_key.remove(&request.key);
+            self.remembered_octets -= request.reply.as_ref().map_or(0, Bytes::len);
+        }
+    }
+}
+
+/// When each address has used up what it sent: a generic cell rate algorithm.
+#[derive(Debug)]
+struct Rates {
+    due: HashMap<u128, Instant, Hasher>,
+    swept: Instant,
+}
+
+impl Rates {
+    fn allow(&mut self, now: Instant, ip: IpAddr, config: &Config) -> bool {
+        let key = match ip {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
+        };
+        let interval = Duration::from_secs(1) / config.rate.max(1);
+        let tolerance = interval * config.burst.saturating_sub(1);
+        if !self.due.contains_key(&key) && self.due.len() >= config.max_addresses {
+            // At most once a second, so that strangers cannot make every datagram dear.
+            if now.since(self.swept) >= Duration::from_secs(1) {
+                self.swept = now;
+                self.due.retain(|_, due| *due > now);
+            }
+            if self.due.len() >= config.max_addresses {
+                return false;
+            }
+        }
+        let due = self.due.entry(key).or_insert(now);
+        let start = (*due).max(now);
+        if start.since(now) > tolerance {
+            return false;
+        }
+        *due = start + interval;
+        true
+    }
+}
+
+/// Whether doing it twice does no harm (RFC 9110 9.2.1).
+const fn is_safe(method: pdu::Method) -> bool {
+    matches!(
+        method,
+        pdu::Method::GET | pdu::Method::OPTIONS | pdu::Method::HEAD | pdu::Method::TRACE
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn peer(port: u16) -> Peer {
+        Peer::new(
+            SocketAddr::from(([192, 0, 2, 7], port)),
+            SocketAddr::from(([198, 51, 100, 1], 9200)),
+        )
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    /// TID 5, Get, "u".
+    const GET: &[u8] = &[5, 0x40, 1, b'u'];
+    /// TID 5, Post, "u", text/plain, "b".
+    const POST: &[u8] = &[5, 0x60, 1, 1, b'u', 0x83, b'b'];
+
+    fn said(unit: &mut Connectionless) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| {
+            let mut buf = Vec::new();
+            unit.poll_transmit(&mut buf).map(|_| buf)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_reply_carries_the_tid_of_its_request() {
+        let mut unit = Connectionless::new(Config::default(), 1);
+        unit.handle_datagram(at(0), peer(1), GET);
+        let (id, invocation) = unit.poll_indication().unwrap();
+        assert_eq!((&invocation.uri[..], invocation.body), (&b"u"[..], None));
+        unit.reply(at(1), id, Bytes::from_static(&[4, 0x20, 1, 0x80]));
+        assert_eq!(said(&mut unit), [[5, 4, 0x20, 1, 0x80]]);
+        assert_eq!(unit.remembered(), 0, "a safe request is not remembered");
+    }
+
+    #[test]
+    fn a_post_is_shown_once_and_answered_as_often_as_it_comes() {
+        let mut unit = Connectionless::new(Config::default(), 1);
+        unit.handle_datagram(at(0), peer(1), POST);
+        let (id, _) = unit.poll_indication().unwrap();
+        unit.handle_datagram(at(1), peer(1), POST);
+        assert!(unit.poll_indication().is_none() && said(&mut unit).is_empty());
+        unit.reply(at(2), id, Bytes::from_static(&[4, 0x20, 1, 0x80]));
+        unit.handle_datagram(at(3), peer(1), POST);
+        assert_eq!(said(&mut unit).len(), 2);
+        assert!(unit.poll_indication().is_none());
+        // From another port, with another TID or another body, or later, it is another request.
+        unit.handle_datagram(at(3), peer(2), POST);
+        unit.handle_datagram(at(3), peer(1), &[6, 0x60, 1, 1, b'u', 0x83, b'b']);
+        unit.handle_datagram(at(3), peer(1), &[5, 0x60, 1, 1, b'u', 0x83, b'c']);
+        unit.handle_datagram(at(13), peer(1), POST);
+        assert_eq!(std::iter::from_fn(|| unit.poll_indication()).count(), 4);
+    }
+
+    #[test]
+    fn an_address_has_its_burst_and_its_rate() {
+        let mut unit = Connectionless::new(Config::default(), 1);
+        for port in 0..100 {
+            unit.handle_datagram(at(0), peer(port), GET);
+        }
+        assert_eq!((unit.stats().methods, unit.stats().too_many), (20, 80));
+        for port in 100..200 {
+            unit.handle_datagram(at(1), peer(port), GET);
+        }
+        assert_eq!(unit.stats().methods, 25);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let config = Config {
+            max_remembered: 3,
+            max_remembered_octets: 10,
+            rate: 1_000,
+            burst: 1_000,
+            ..Config::default()
+        };
+        let mut unit = Connectionless::new(config, 1);
+        for port in 0..5 {
+            unit.handle_datagram(at(0), peer(port), POST);
+        }
+        assert_eq!((unit.remembered(), unit.stats().congested), (3, 2));
+        while let Some((id, _)) = unit.poll_indication() {
+            unit.reply(at(0), id, Bytes::from_static(&[4, 0x20, 1, 0x80]));
+        }
+        assert_eq!(unit.remembered(), 2, "octets are bounded too");
+        unit.handle_datagram(at(11), peer(9), b"");
+        assert_eq!(unit.remembered(), 0);
+    }
+
+    #[test]
+    fn replies_pushes_and_noise_are_no_requests() {
+        let mut unit = Connectionless::new(Config::default(), 1);
+        for octets in [
+            &[][..],
+            &[1],
+            &[1, 4, 0x20, 0],
+            &[1, 6, 1, 0x83],
+            &[1, 0x40, 9],
+        ] {
+            unit.handle_datagram(at(0), peer(1), octets);
+        }
+        assert_eq!((unit.stats().malformed, unit.stats().methods), (5, 0));
+    }
+
+    #[test]
+    fn a_push_is_one_datagram() {
+        let mut unit = Connectionless::new(Config::default(), 1);
+        assert!(unit.push(peer(2948), &[0x83], b"hi"));
+        assert!(!unit.push(peer(2948), &[0x83], &[0; 1_400]));
+        assert_eq!(said(&mut unit), [[1, 6, 1, 0x83, b'h', b'i']]);
+    }
+}
