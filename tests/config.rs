@@ -180,6 +180,10 @@ fn what_a_route_cannot_do_is_told() {
             ),
             "in different ways",
         ),
+        (
+            "upstream = \"as-requested\"\nallow_plaintext = true\nrewrite_resp_uri = true".to_owned(),
+            "own addresses already",
+        ),
     ] {
         let report = route(&keys).expect_err(&keys).to_string();
         assert!(report.contains(told), "{keys}\n---\n{report}");

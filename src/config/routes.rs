@@ -15,8 +15,8 @@ use super::report::Problem;
 use super::section::Section;
 use super::value::{Size, Value, Wrong, one_of, text};
 use crate::route::{
-    Address, Condition, Forwarded, HeaderPolicy, HeaderRule, Limits, NotARule, Pattern, Protocol,
-    RouteSettings, Routes,
+    Address, Condition, Destination, Forwarded, HeaderPolicy, HeaderRule, Limits, NotARule,
+    Pattern, Protocol, RouteSettings, Routes,
 };
 use crate::syncml::Encoding;
 use crate::syncml::content::{self, Fallback, Policy};
@@ -97,6 +97,7 @@ fn read_one(
     let protocols = section.list::<Protocol>("syncml");
     let allowed_methods = section.list::<Method>("allowed_methods");
     let headers = read_headers(section, identity);
+    let rewrite_resp_uri = section.spanned::<bool>("rewrite_resp_uri");
     let limits = read_limits(section);
     let content = read_content(section);
 
@@ -135,6 +136,13 @@ fn read_one(
         protocols: listed(protocols),
     };
     let leads = leads?;
+    if let (Some(rewrite), Destination::AsRequested { .. }) =
+        (&rewrite_resp_uri, &leads.destination)
+    {
+        let label = "handsets use the hosts' own addresses already";
+        let help = "remove it: it is for a route with an `upstream` of its own";
+        section.invalid("rewrite_resp_uri", rewrite.span(), Wrong::new(label, help));
+    }
     let route = RouteSettings {
         name: name.unwrap_or_else(|| nth.to_string()).into(),
         condition,
@@ -142,6 +150,7 @@ fn read_one(
         allow_plaintext: leads.allow_plaintext,
         allowed_methods: listed(allowed_methods),
         http_proxy: leads.http_proxy,
+        rewrite_resp_uri: rewrite_resp_uri.is_some_and(Spanned::into_inner),
         limits,
         headers: headers.into(),
         content,

@@ -10,7 +10,7 @@ use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
 use crate::random::Hasher;
-use crate::route::HeaderPolicy;
+use crate::route::{HeaderPolicy, WayBack};
 use crate::time::{Instant, Wakeups};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     pub(super) content: Content,
     /// What the route does to header fields, once there is one.
     pub(super) headers: Option<Arc<HeaderPolicy>>,
+    /// The way back through the route, if addresses in the reply are to be replaced.
+    pub(super) way_back: Option<Box<WayBack>>,
     /// Whom the request went to.
     pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,

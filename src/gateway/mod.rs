@@ -18,6 +18,7 @@ mod request;
 mod settings;
 mod stats;
 pub mod syncml;
+mod way_back;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -293,6 +294,7 @@ impl Gateway {
             max_reply: invocation.max_reply,
             content: Content::default(),
             headers: None,
+            way_back: None,
             origin: None,
             record: ExchangeRecord {
                 peer: invocation.peer,
@@ -395,6 +397,7 @@ impl Gateway {
         let handset = invocation.peer.remote.ip();
         target.headers.apply_to_request(&mut headers, handset);
         exchange.headers = Some(target.headers);
+        exchange.way_back = target.way_back.filter(|_| !content::is_sealed(&headers));
         // What cannot be delivered need not be read.
         let cost = target.limits;
         let max_reply = exchange
@@ -447,6 +450,11 @@ impl Gateway {
             let max = self.config.limits.max_cookies;
             self.cookies.keep(now, session, uri, &reply.headers, max);
             reply.headers.remove(http::header::SET_COOKIE);
+        }
+        if let Some(way) = &exchange.way_back
+            && !content::is_sealed(&reply.headers)
+        {
+            way_back::lead(way, &mut reply);
         }
         if let Some(policy) = &exchange.headers {
             policy.apply_to_reply(&mut reply.headers);

@@ -7,6 +7,7 @@ mod condition;
 mod headers;
 mod network;
 mod protocol;
+mod way_back;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use condition::{Condition, Mismatch, Pattern};
 pub use headers::{Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule};
 pub use network::{Network, NotANetwork, special_purpose};
 pub use protocol::{Message, Protocol};
+pub use way_back::WayBack;
 
 /// What a route looks at, borrowed from the request.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,10 @@ pub struct RouteSettings {
     pub allowed_methods: Vec<Method>,
     /// An HTTP proxy through which the upstreams are reached, by CONNECT. Default: none.
     pub http_proxy: Option<Address>,
+    /// Replaces the upstream's addresses in RespURI, `Location` and `Content-Location` by those that handsets
+    /// reach it by. It changes octets of SyncML replies, but never of an exchange that carries
+    /// `x-syncml-hmac`. Default: false.
+    pub rewrite_resp_uri: bool,
     /// What one request may cost.
     pub limits: Limits,
     /// What becomes of header fields.
@@ -122,6 +128,8 @@ pub struct Target {
     pub headers: Arc<HeaderPolicy>,
     /// What becomes of SyncML messages on their way.
     pub content: content::Config,
+    /// The way back, if the upstream's addresses are to be replaced.
+    pub way_back: Option<Box<WayBack>>,
 }
 
 /// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`], 405 for
@@ -243,6 +251,7 @@ impl RouteSettings {
             allow_plaintext: false,
             allowed_methods: Vec::new(),
             http_proxy: None,
+            rewrite_resp_uri: false,
             limits: Limits::default(),
             headers: Arc::default(),
             content: content::Config::default(),
@@ -272,13 +281,21 @@ impl RouteSettings {
             // The prefix and not what the handset wrote: `host.` is the same host by another name.
             Destination::AsRequested { .. } => prefix.ok_or(Refusal::NoRoute)?,
         };
-        let joined = Bytes::from(base.join(rest, asked));
+        let joined = base.join(rest, asked);
+        let way_back = self.rewrite_resp_uri.then(|| Address::parse(&joined).ok());
+        let way_back = way_back.flatten().map(|fetched| WayBack {
+            hosts: self.hosts().cloned().collect(),
+            prefix: prefix.cloned().unwrap_or_else(|| asked.root()),
+            fetched,
+        });
+        let joined = Bytes::from(joined);
         Ok(Target {
             uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
             route: Arc::clone(&self.name),
             limits: self.limits,
             headers: Arc::clone(&self.headers),
             content: self.content,
+            way_back: way_back.map(Box::new),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use wapbridge::gateway;
 use wapbridge::gateway::answer::Problem;
+use wapbridge::gateway::fetch::Reply;
 use wapbridge::handset::{self, Request};
 use wapbridge::route::{Condition, HeaderPolicy, Pattern, Protocol, RouteSettings, Routes};
 use wapbridge::sim::World;
@@ -146,4 +147,99 @@ fn header_rules_change_requests_and_replies() {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("x-gateway"));
     assert_eq!(said.unwrap().1, b"1");
+}
+
+/// A world whose origin answers with `reply`, over a route that replaces addresses.
+fn rewriting(reply: Reply) -> World {
+    let mut route =
+        RouteSettings::from_prefix("http://sync.example/", "https://in.example:8443/app/").unwrap();
+    route.rewrite_resp_uri = true;
+    let mut world = world(vec![route]);
+    world.origin.script = Some(Box::new(move |_| Ok(reply.clone())));
+    world
+}
+
+fn reply(status: u16, fields: &[(&'static str, &'static str)], body: Vec<u8>) -> Reply {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in fields {
+        headers.insert(*name, http::HeaderValue::from_static(value));
+    }
+    Reply {
+        status: http::StatusCode::from_u16(status).unwrap(),
+        headers,
+        body: body.into(),
+        trailers: None,
+    }
+}
+
+const XML: &str = "application/vnd.syncml+xml";
+const WBXML: &str = "application/vnd.syncml+wbxml";
+
+fn message(resp_uri: &str) -> String {
+    format!(
+        "<SyncML xmlns='SYNCML:SYNCML1.1'><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto>\
+         <SessionID>1</SessionID><MsgID>1</MsgID><RespURI>{resp_uri}</RespURI></SyncHdr>\
+         <SyncBody><Final/></SyncBody></SyncML>"
+    )
+}
+
+#[test]
+fn the_servers_own_address_leads_back_through_the_route() {
+    let inside = message("https://in.example:8443/app/ds?sid=1&amp;x=2");
+    let outside = message("http://sync.example/ds?sid=1&amp;x=2");
+    let binary = |text: &str| {
+        let mut out = Vec::new();
+        wapbridge::wbxml::xml::from_xml(text.as_bytes(), &Default::default(), &mut out).unwrap();
+        out
+    };
+    for (content_type, sent, expected) in [
+        (
+            XML,
+            inside.clone().into_bytes(),
+            outside.clone().into_bytes(),
+        ),
+        (WBXML, binary(&inside), binary(&outside)),
+    ] {
+        let mut world = rewriting(reply(200, &[("content-type", content_type)], sent));
+        let answer = ask(
+            &mut world,
+            Method::POST,
+            &[("Content-Type", content_type)],
+            b"x",
+        );
+        assert_eq!(&*answer.body, expected);
+    }
+    let location = [
+        ("location", "https://in.example:8443/app/other?a"),
+        ("content-location", "/app/here"),
+    ];
+    let mut world = rewriting(reply(302, &location, Vec::new()));
+    let answer = ask(&mut world, Method::GET, &[], b"");
+    let field = |wanted: &str| {
+        let found = answer
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        String::from_utf8(found.unwrap().1.clone()).unwrap()
+    };
+    assert_eq!(field("location"), "http://sync.example/other?a");
+    assert_eq!(field("content-location"), "http://sync.example/here");
+}
+
+#[test]
+fn an_exchange_with_a_digest_and_an_address_elsewhere_are_left_alone() {
+    let inside = message("https://in.example:8443/app/ds").into_bytes();
+    let sealed = [("content-type", XML), ("x-syncml-hmac", "mac=x")];
+    let mut world = rewriting(reply(200, &sealed, inside.clone()));
+    let answer = ask(&mut world, Method::POST, &[("Content-Type", XML)], b"x");
+    assert_eq!(&*answer.body, inside);
+
+    let mut world = rewriting(reply(200, &[("content-type", XML)], inside.clone()));
+    let asked = [("Content-Type", XML), ("x-syncml-hmac", "mac=x")];
+    assert_eq!(&*ask(&mut world, Method::POST, &asked, b"x").body, inside);
+
+    let elsewhere = message("https://else.example/ds").into_bytes();
+    let mut world = rewriting(reply(200, &[("content-type", XML)], elsewhere.clone()));
+    let answer = ask(&mut world, Method::POST, &[("Content-Type", XML)], b"x");
+    assert_eq!(&*answer.body, elsewhere);
 }
