@@ -69,9 +69,7 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
     for (service, address) in server.addresses() {
         match service {
             Service::ConnectionMode => info!(%address, "listening for WSP over WTP"),
-            Service::Connectionless => {
-                warn!(%address, "listening for connectionless WSP, which this version does not answer yet");
-            }
+            Service::Connectionless => info!(%address, "listening for connectionless WSP"),
         }
     }
     tokio::spawn(publish(server.watch(), metrics));

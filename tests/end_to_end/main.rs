@@ -21,11 +21,10 @@ mod traffic;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use wapbridge::gateway::{self, Limits, Stats};
+use wapbridge::gateway::{self, Stats};
 use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::server::{self, Config, Server};
 use wapbridge::upstream::{Tls, TlsSettings};
-use wapbridge::{wsp, wtp};
 
 /// A gateway on loopback that trusts the tests' authority.
 struct Bridge {
@@ -45,12 +44,7 @@ impl Bridge {
             ca_files: vec![origin::ca_file().to_owned()],
         })
         .unwrap();
-        let gateway = gateway::Config {
-            wtp: wtp::Config::ip(),
-            wsp: wsp::session::Config::default(),
-            limits: Limits::default(),
-            routes: Arc::new(Routes::new(vec![route])),
-        };
+        let gateway = gateway::Config::new(Arc::new(Routes::new(vec![route])));
         let server = Server::start(Config {
             connection_mode: addresses.iter().map(|a| a.parse().unwrap()).collect(),
             connectionless: Vec::new(),

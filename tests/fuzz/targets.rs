@@ -200,9 +200,7 @@ fn gateway(octets: &[u8]) {
             max_exchanges: 2,
             ..Limits::default()
         },
-        routes: Arc::new(Routes::new(vec![
-            RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
-        ])),
+        ..Config::new(routes())
     };
     let mut now = Instant::ZERO;
     let mut gateway = Gateway::new(Arc::new(config), 7, now);
@@ -231,7 +229,18 @@ fn gateway(octets: &[u8]) {
                 let len = usize::from(step & 0x3F).min(script.len());
                 let (payload, rest) = script.split_at(len);
                 script = rest;
-                gateway.handle_datagram(now, datagram(peer, payload));
+                let service = if step & 0x40 == 0 {
+                    Service::Connectionless
+                } else {
+                    Service::ConnectionMode
+                };
+                gateway.handle_datagram(
+                    now,
+                    Datagram {
+                        service,
+                        ..datagram(peer, payload)
+                    },
+                );
             }
             11 | 12 => {
                 if let Some(id) = pending.pop() {
@@ -239,6 +248,7 @@ fn gateway(octets: &[u8]) {
                         status: http::StatusCode::OK,
                         headers: http::HeaderMap::new(),
                         body: octets.to_vec().into(),
+                        trailers: None,
                     };
                     gateway.handle_reply(now, id, Ok(reply));
                 }
@@ -305,9 +315,15 @@ fn drain(
                     .expect("cancelled what was not there");
                 pending.swap_remove(at);
             }
-            Event::Finished(_) => {}
+            Event::Finished(_) | Event::PushDone(..) => {}
         }
     }
+}
+
+fn routes() -> Arc<Routes> {
+    Arc::new(Routes::new(vec![
+        RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
+    ]))
 }
 
 fn datagram(peer: Peer, payload: &[u8]) -> Datagram<'_> {
@@ -331,14 +347,7 @@ pub(crate) fn said_by_a_handset() -> Vec<Vec<u8>> {
         headers: vec![("Accept".into(), "text/html, */*;q=0.5".into())],
         ..handset::Config::default()
     };
-    let gateway_config = Config {
-        wtp: wtp::Config::ip(),
-        wsp: wsp::session::Config::default(),
-        limits: Limits::default(),
-        routes: Arc::new(Routes::new(vec![
-            RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
-        ])),
-    };
+    let gateway_config = Config::new(routes());
     let mut now = Instant::ZERO;
     let mut phone = Handset::new(config, Peer::new(theirs, ours), 1, now);
     let mut gateway = Gateway::new(Arc::new(gateway_config), 1, now);
@@ -381,6 +390,7 @@ pub(crate) fn said_by_a_handset() -> Vec<Vec<u8>> {
                         status: http::StatusCode::OK,
                         headers: http::HeaderMap::new(),
                         body: large.clone().into(),
+                        trailers: None,
                     };
                     gateway.handle_reply(now, id, Ok(reply));
                 }

@@ -43,6 +43,7 @@ fn reply(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Rep
         status: StatusCode::from_u16(status).unwrap(),
         headers,
         body: body.into(),
+        trailers: None,
     }
 }
 
