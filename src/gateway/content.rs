@@ -227,7 +227,7 @@ impl Stats {
 }
 
 /// A body that carries a digest of its octets must not be touched.
-fn is_sealed(headers: &HeaderMap) -> bool {
+pub(super) fn is_sealed(headers: &HeaderMap) -> bool {
     headers.contains_key("x-syncml-hmac")
 }
 

@@ -1,5 +1,7 @@
 //! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use slab::Slab;
 
@@ -8,6 +10,7 @@ use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
 use crate::random::Keyed;
+use crate::route::{HeaderPolicy, WayBack};
 use crate::time::{Instant, Timers};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
@@ -25,6 +28,10 @@ pub(super) struct Exchange {
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
     pub(super) content: Content,
+    /// What the route does to header fields, once there is one.
+    pub(super) headers: Option<Arc<HeaderPolicy>>,
+    /// The way back through the route, if addresses in the reply are to be replaced.
+    pub(super) way_back: Option<Box<WayBack>>,
     /// Whom the request went to.
     pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,

@@ -10,6 +10,7 @@
 )]
 
 mod content;
+mod routes;
 mod scenarios;
 mod sessions;
 mod storm;
