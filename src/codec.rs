@@ -4,6 +4,8 @@
 //! specification. Inside a layer they fail with [`Malformed`], which points at the octets; at the layer's
 //! edge [`located`] turns that into a [`DecodeError`] with an offset.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nom::bytes::complete as bytes;
 use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Parser};
@@ -147,6 +149,25 @@ pub fn uintvar_of(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
+/// Appends octets in base64 with padding (RFC 4648).
+pub fn put_base64(out: &mut Vec<u8>, octets: &[u8]) {
+    let start = out.len();
+    out.resize(start + octets.len().div_ceil(3) * 4, 0);
+    let place = out.get_mut(start..).unwrap_or_default();
+    let written = STANDARD.encode_slice(octets, place);
+    debug_assert_eq!(
+        written,
+        Ok(out.len() - start),
+        "base64 needs four octets for three"
+    );
+}
+
+/// The octets of base64 text; `None` unless it is exactly what [`put_base64`] makes of them.
+#[must_use]
+pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
 /// Defines a newtype over the wire's number with a named constant per assigned value, so that an unassigned
 /// value survives the round trip, and `name()` for logs.
 macro_rules! assigned_numbers {
@@ -241,6 +262,38 @@ mod tests {
         );
     }
 
+    #[test]
+    fn examples_of_rfc_4648_and_rfc_7617() {
+        for (octets, text) in [
+            (&b""[..], &b""[..]),
+            (b"f", b"Zg=="),
+            (b"fo", b"Zm8="),
+            (b"foo", b"Zm9v"),
+            (b"Aladdin:open sesame", b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
+            let mut out = Vec::new();
+            put_base64(&mut out, octets);
+            assert_eq!(out, text);
+            assert_eq!(decode_base64(text).as_deref(), Some(octets));
+        }
+        for bad in [&b"Zg"[..], b"Zh==", b"====", b"Zm9v=", b"Z=9v", b"Zm9 "] {
+            assert_eq!(decode_base64(bad), None, "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn octets_round_trip(octets: Vec<u8>) {
+            let mut text = Vec::new();
+            put_base64(&mut text, &octets);
+            prop_assert_eq!(decode_base64(&text), Some(octets));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text: Vec<u8>) {
+            let _ = decode_base64(&text);
+        }
+    }
     proptest! {
         #[test]
         fn uintvar_round_trips(value: u32, tail: Vec<u8>) {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use crate::random::{Hasher, Random};
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 use crate::wdp::{Peer, Transmit};
 use crate::wsp::capability::{self, Capabilities, ProtocolOptions};
@@ -136,9 +136,10 @@ pub struct Handset {
     session: Option<u32>,
     agreed: Capabilities,
     connecting: Option<Handle>,
-    requests: HashMap<Handle, Ticket, Hasher>,
+    requests: HashMap<Handle, Ticket, Keyed>,
+    confirmed: Option<Ticket>,
     /// Replies of which more is to come: the data units so far.
-    partial: HashMap<Handle, (Bytes, Vec<u8>), Hasher>,
+    partial: HashMap<Handle, (Bytes, Vec<u8>), Keyed>,
     events: VecDeque<Event>,
     next_ticket: u64,
 }
@@ -155,6 +156,7 @@ impl Handset {
             agreed: Capabilities::default(),
             connecting: None,
             requests: HashMap::with_hasher(Random::new(seed).hasher()),
+            confirmed: None,
             partial: HashMap::with_hasher(Random::new(seed).hasher()),
             events: VecDeque::new(),
             next_ticket: 0,
@@ -343,6 +345,12 @@ impl Handset {
         self.wtp.stats()
     }
 
+    /// The request that the gateway was the last to say it has, by a hold-on acknowledgement.
+    #[must_use]
+    pub const fn confirmed(&self) -> Option<Ticket> {
+        self.confirmed
+    }
+
     /// Whether the session is up.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
@@ -391,9 +399,10 @@ impl Handset {
                     data,
                     ..
                 } => self.invoked(now, handle, class, &data),
-                wtp::Indication::InvokeConfirmed { .. }
-                | wtp::Indication::ResultConfirmed { .. }
-                | wtp::Indication::InvokeData { .. } => {}
+                wtp::Indication::InvokeConfirmed { handle, .. } => {
+                    self.confirmed = self.requests.get(&handle).copied().or(self.confirmed);
+                }
+                wtp::Indication::ResultConfirmed { .. } | wtp::Indication::InvokeData { .. } => {}
             }
         }
     }

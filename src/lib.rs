@@ -40,6 +40,7 @@
 //! | 2 | [`wsp`] | sessions: PDUs, capabilities, header encoding, [`wsp::sessions::Sessions`] |
 //! | 2 | [`syncml`] | what a gateway has to know of SyncML |
 //! | 3 | [`route`] | from what a handset asks for to where it goes, or a refusal |
+//! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`] | the client side of the same stack; virtual time, network and origin |
 //! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
@@ -119,6 +120,7 @@ pub mod admin;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod explain;
 pub mod gateway;
 pub mod handset;
 pub mod random;

@@ -232,6 +232,12 @@ fn remedies_fit_the_mistake() {
         ("[log]\nlevel = \"Info\"", "did you mean \"info\"?"),
         ("[log]\nformat = \"jsno\"", "did you mean \"json\"?"),
         ("[log]\ncolour = true", "known here: format, level"),
+        ("[wtp]\nbase_retry = \"0s\"", "10ms to 600s"),
+        ("[wtp]\nbearer = \"gprs\"", "\"circuit-switched\""),
+        (
+            "[limits]\nmax_message = \"2MiB\"\nmax_reassembly = \"1MiB\"",
+            "less than 2MiB",
+        ),
         (
             "[[route]]\nmatch = []\nupstream = \"https://o.example/\"",
             "at least one",
@@ -379,6 +385,12 @@ fn the_examples_comments_are_settings() {
     let plain = parse(&example).unwrap();
     assert_eq!(all.admin, plain.admin);
     assert_eq!(all.log, plain.log);
+    assert_eq!(all.listen, plain.listen);
+    let core = |settings: &Settings| {
+        let core = settings.core();
+        format!("{:?} {:?} {:?}", core.wtp, core.wsp, core.limits)
+    };
+    assert_eq!(core(&all), core(&plain));
     let (first, default) = (all.routes.iter().next(), plain.routes.iter().next());
     assert_eq!(first.unwrap().limits, default.unwrap().limits);
     assert_eq!(all.routes.iter().count(), 3);

@@ -1,5 +1,11 @@
 //! Every real message there is, both ways and back.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics is one that fails"
+)]
+
 #[path = "support/corpus.rs"]
 mod corpus;
 #[path = "support/infoset.rs"]
@@ -45,7 +51,7 @@ fn reencoded(sample: &Sample) -> Vec<u8> {
 /// Fails at the first difference, with what is around it.
 fn assert_same_octets(sample: &Sample, back: &[u8]) {
     let differ = back.iter().zip(&sample.octets).position(|(a, b)| a != b);
-    let at = differ.unwrap_or(back.len().min(sample.octets.len()));
+    let at = differ.unwrap_or_else(|| back.len().min(sample.octets.len()));
     let around = |octets: &[u8]| {
         let part = &octets[at.saturating_sub(60)..(at + 30).min(octets.len())];
         part.escape_ascii().to_string()

@@ -3,6 +3,7 @@
 use super::metrics::Sample;
 use crate::gateway::Stats;
 use crate::server::ShellStats;
+use crate::syncml::Encoding;
 
 /// Every number of the server, named.
 #[must_use]
@@ -293,6 +294,40 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
         ended("acknowledged", stats.acknowledged),
         ended("unacknowledged", stats.unacknowledged),
         ended("aborted", stats.aborted),
+    ]);
+    for (protocol, encoding, value) in stats.syncml.requests() {
+        let name = match encoding {
+            Encoding::Wbxml => "wapbridge_syncml_wbxml_requests_total",
+            Encoding::Xml => "wapbridge_syncml_xml_requests_total",
+        };
+        let help = "SyncML requests in this notation, by protocol.";
+        all.push(Sample::counter(name, help, value).label("protocol", protocol.label()));
+    }
+    for (code, value) in stats.syncml.alerts() {
+        let help = "SyncML Alert codes in both directions.";
+        all.push(Sample::counter("wapbridge_syncml_alerts_total", help, value).label("code", code));
+    }
+    for (class, value) in stats.syncml.statuses() {
+        let help = "SyncML Status codes in both directions, by class.";
+        all.push(
+            Sample::counter("wapbridge_syncml_statuses_total", help, value).label("class", class),
+        );
+    }
+    let translated = |what, value| {
+        Sample::counter(
+            "wapbridge_translations_total",
+            "SyncML messages of routes that translate.",
+            value,
+        )
+        .label("outcome", what)
+    };
+    all.extend([
+        translated("request", stats.content.requests),
+        translated("reply", stats.content.replies),
+        translated("second_try", stats.content.second_tries),
+        translated("sealed", stats.content.sealed),
+        translated("untranslatable", stats.content.untranslatable),
+        translated("too_large", stats.content.too_large),
     ]);
     for (problem, value) in stats.problems.iter() {
         let name = "wapbridge_problems_total";

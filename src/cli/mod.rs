@@ -2,13 +2,16 @@
 
 mod air;
 mod check;
+mod decode;
 mod demo;
 pub mod log;
 mod packet;
+mod proxy;
 mod relay;
 mod request;
 mod route;
 mod serve;
+mod weather;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -34,6 +37,9 @@ enum Command {
     Get(request::Get),
     Demo(demo::Demo),
     Route(route::Route),
+    Decode(decode::Decode),
+    Encode(decode::Encode),
+    Proxy(proxy::Proxy),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -47,6 +53,9 @@ pub fn run() -> ExitCode {
         Command::Get(get) => get.run(),
         Command::Demo(demo) => demo.run(),
         Command::Route(route) => route.run(),
+        Command::Decode(decode) => decode.run(),
+        Command::Encode(encode) => encode.run(),
+        Command::Proxy(proxy) => proxy.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,4 +99,5 @@ Examples:
   wapbridge check /etc/wapbridge.toml            check a configuration
   wapbridge serve --config /etc/wapbridge.toml   run the gateway
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
-  wapbridge route http://sync.example.com/       tell where a request would go";
+  wapbridge route http://sync.example.com/       tell where a request would go
+  wapbridge decode capture.pcap                  explain what was on the air";

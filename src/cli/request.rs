@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::cli::air::{Air, Direction};
+use crate::cli::air::{Air, Direction, Wait, Watcher};
 use crate::cli::packet;
+use crate::explain;
 use crate::handset::{Config, Reply, Request};
 use crate::wsp::capability::Capabilities;
 use crate::wsp::pdu::Method;
 
-/// Send a POST over WSP and print the answer.
+/// Send a POST as a handset would, and print the answer
 #[derive(Debug, Args)]
 #[command(after_help = POST_EXAMPLES)]
 pub(super) struct Post {
@@ -28,18 +29,21 @@ pub(super) struct Post {
     data: Option<PathBuf>,
 }
 
-/// Fetch something over WSP and print it.
+/// Fetch something as a handset would, and print it
 #[derive(Debug, Args)]
 #[command(after_help = GET_EXAMPLES)]
 pub(super) struct Get {
     #[command(flatten)]
     common: Common,
+    /// Ask with HEAD: for the status and the headers alone.
+    #[arg(long, short = 'I')]
+    head: bool,
 }
 
 #[derive(Debug, Args)]
 struct Common {
     /// The gateway's connection-mode address. Without a port: 9201.
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", env = "WAPBRIDGE_GATEWAY")]
     gateway: String,
     /// A header, as `Name: value`. May be given more than once.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
@@ -59,9 +63,9 @@ struct Common {
     /// Print only the body: no status, no headers.
     #[arg(long, short)]
     quiet: bool,
-    /// Show each PDU with its time, on standard error.
-    #[arg(long, short)]
-    verbose: bool,
+    /// Show each PDU with its time, on standard error; twice: explain each datagram whole.
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    verbose: u8,
     /// The absolute URI to ask the gateway for.
     uri: String,
 }
@@ -92,7 +96,8 @@ impl Post {
 impl Get {
     /// Runs it. An answer of 400 and above is an error.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        run(&self.common, Method::GET, &self.common.headers, &[])
+        let method = if self.head { Method::HEAD } else { Method::GET };
+        run(&self.common, method, &self.common.headers, &[])
     }
 }
 
@@ -121,34 +126,70 @@ fn run(
         .build()?;
     let reply = runtime.block_on(async {
         let mut air = Air::open(gateway, config).await?;
-        if common.verbose {
-            air = air.watched(Box::new(|at, direction, octets| {
-                let arrow = if direction == Direction::Out {
-                    "→"
-                } else {
-                    "←"
+        air = air.watched(watcher(common.verbose));
+        if !common.quiet {
+            air = air.explained(Box::new(|waited, wait| {
+                let what = match wait {
+                    Wait::Gateway => "no word from the gateway yet; asking again",
+                    Wait::Server => "the gateway has the request and waits for the server",
                 };
-                for line in packet::describe(octets) {
-                    eprintln!("{:>9.3} {arrow} {line}", at.as_micros() as f64 / 1e6);
-                }
+                eprintln!("({} s: {what})", waited.as_secs());
             }));
         }
-        air.connect(patience).await?;
         let request = Request {
             method,
             uri: &common.uri,
             headers,
             body,
         };
-        let reply = air.request(&request, patience).await;
-        // The answer is here or it is not; a Disconnect that is lost changes neither.
-        let _ = air.disconnect().await;
-        anyhow::Ok(reply?)
+        let asking = async {
+            air.connect(patience).await?;
+            anyhow::Ok(air.request(&request, patience).await?)
+        };
+        let reply = tokio::select! {
+            reply = asking => Some(reply),
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        match reply {
+            Some(reply) => {
+                // The answer is here or it is not; a Disconnect that is lost changes neither.
+                let _ = air.disconnect().await;
+                reply
+            }
+            None => {
+                air.give_up().await?;
+                bail!("interrupted; the gateway was told that nobody waits any more")
+            }
+        }
     });
     print(
         common,
-        &reply.with_context(|| format!("{} over {gateway}", common.uri))?,
+        &reply.with_context(|| format!("asking {gateway} for {}", common.uri))?,
     )
+}
+
+/// Shows datagrams: not at all, one line per PDU, or everything in them.
+fn watcher(verbose: u8) -> Watcher {
+    Box::new(move |at, direction, octets| {
+        let arrow = match direction {
+            Direction::Out => "→",
+            Direction::In => "←",
+        };
+        let time = at.as_micros() as f64 / 1e6;
+        match verbose {
+            0 => {}
+            1 => {
+                for line in packet::describe(octets) {
+                    eprintln!("{time:>9.3} {arrow} {line}");
+                }
+            }
+            _ => eprintln!(
+                "{time:>9.3} {arrow} {} octets\n{}",
+                octets.len(),
+                explain::wtp(octets)
+            ),
+        }
+    })
 }
 
 fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
@@ -172,9 +213,23 @@ fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
         None => std::io::stdout().write_all(&reply.body)?,
     }
     if reply.status >= 400 {
-        bail!("the answer was {}", reply.status);
+        let hint = match reply.status {
+            403 if from_gateway(reply) => {
+                "; no route of the gateway takes this URI: see `wapbridge route`"
+            }
+            502 | 504 if from_gateway(reply) => {
+                "; the gateway's log names the cause and the remedy"
+            }
+            _ => "",
+        };
+        bail!("the answer was {}{hint}", reply.status);
     }
     Ok(())
+}
+
+/// Whether an answer has the look of the gateway's own: an origin's has fields.
+fn from_gateway(reply: &Reply) -> bool {
+    reply.headers.is_empty() && reply.content_type == "text/plain"
 }
 
 /// A host and a port, as people write them.
@@ -188,7 +243,9 @@ pub(super) fn resolve(text: &str, default_port: u16) -> anyhow::Result<SocketAdd
         Err(_) => (text, default_port).to_socket_addrs(),
     };
     found
-        .with_context(|| format!("gateway {text}"))?
+        .with_context(|| {
+            format!("--gateway {text}: the name does not resolve; write HOST or HOST:PORT, IPv6 as [ADDRESS]:PORT")
+        })?
         .next()
         .with_context(|| format!("gateway {text}: the name has no address"))
 }
@@ -217,7 +274,11 @@ fn guess(path: Option<&Path>) -> &'static str {
 
 const POST_EXAMPLES: &str = "\
 The body of the answer is written to standard output untouched, status and headers to standard error.
-Exit status: 0 for an answer below 400, 1 otherwise.
+
+Exit status:
+  0  the answer's status is below 400
+  1  it is not, or there was no answer
+  2  the command line is wrong
 
 Examples:
   wapbridge post --gateway 192.0.2.1 --data message.wbxml http://sync.example.com/
@@ -226,7 +287,11 @@ Examples:
 
 const GET_EXAMPLES: &str = "\
 The body of the answer is written to standard output untouched, status and headers to standard error.
-Exit status: 0 for an answer below 400, 1 otherwise.
+
+Exit status:
+  0  the answer's status is below 400
+  1  it is not, or there was no answer
+  2  the command line is wrong
 
 Examples:
   wapbridge get --gateway 192.0.2.1 http://sync.example.com/status

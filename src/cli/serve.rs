@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::server::{self, Config, Published, Server};
 use crate::wdp::Service;
 
-/// Run the gateway.
+/// Run the gateway
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Serve {
@@ -67,9 +67,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     for (service, address) in server.addresses() {
         match service {
             Service::ConnectionMode => info!(%address, "listening for WSP over WTP"),
-            Service::Connectionless => {
-                warn!(%address, "listening for connectionless WSP, which this version does not answer yet");
-            }
+            Service::Connectionless => info!(%address, "listening for connectionless WSP"),
         }
     }
     tokio::spawn(publish(server.watch(), metrics));
@@ -111,7 +109,12 @@ async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
-SIGTERM and SIGINT drain: nothing new is taken in, what is under way may finish for 10 s. A second signal stops at once.
+SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish for 10 s. A second signal
+stops at once. Log lines go to standard error. RUST_LOG overrides the configured level.
+
+Exit status:
+  0  stopped by a signal
+  1  it could not start; the reason and the remedy are on standard error
 
 Examples:
   wapbridge serve                              use ./wapbridge.toml

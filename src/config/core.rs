@@ -4,27 +4,28 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderName;
+use toml::de::DeValue;
 
 use super::section::Section;
 use super::value::{Size, Value, Wrong, one_of, text};
 use crate::gateway::{Cookies, HeaderRules, Limits, Redirect, Unassigned};
 use crate::wsp::{connectionless, session};
 use crate::wtp;
-use toml::de::DeValue;
 
 /// `[wtp]`. A bearer's profile gives the defaults, single keys override it.
 pub(super) fn read_wtp(section: &Section<'_, '_>) -> wtp::Config {
     let Bearer(profile) = section.or("bearer", Bearer(wtp::Config::ip));
     let base = profile();
+    let pause = |key, base| section.within(key, SHORTEST_PAUSE..=LONGEST_PAUSE, base);
     wtp::Config {
-        base_ack: section.or("base_ack", base.base_ack),
-        short_ack: section.or("short_ack", base.short_ack),
-        long_ack: section.or("long_ack", base.long_ack),
-        base_retry: section.or("base_retry", base.base_retry),
-        short_retry: section.or("short_retry", base.short_retry),
-        long_retry: section.or("long_retry", base.long_retry),
-        group_retry: section.or("group_retry", base.group_retry),
-        wait_timeout: section.or("wait_timeout", base.wait_timeout),
+        base_ack: pause("base_ack", base.base_ack),
+        short_ack: pause("short_ack", base.short_ack),
+        long_ack: pause("long_ack", base.long_ack),
+        base_retry: pause("base_retry", base.base_retry),
+        short_retry: pause("short_retry", base.short_retry),
+        long_retry: pause("long_retry", base.long_retry),
+        group_retry: pause("group_retry", base.group_retry),
+        wait_timeout: pause("wait_timeout", base.wait_timeout),
         max_retransmissions: section.within(
             "max_retransmissions",
             0..=32,
@@ -37,7 +38,12 @@ pub(super) fn read_wtp(section: &Section<'_, '_>) -> wtp::Config {
             64..=1 << 20,
             base.unannounced_group,
         ),
-        tid_lifetime: section.or("tid_lifetime", base.tid_lifetime),
+        // Packets may live in the network for minutes; what is forgotten sooner is taken for new.
+        tid_lifetime: section.within(
+            "tid_lifetime",
+            Duration::from_secs(30)..=Duration::from_secs(3600),
+            base.tid_lifetime,
+        ),
         verify_new_peers: section.or("verify_new_peers", base.verify_new_peers),
         ..base
     }
@@ -60,7 +66,11 @@ pub(super) fn read_wsp(section: &Section<'_, '_>) -> session::Config {
             Duration::ZERO..=Duration::from_secs(10),
             base.early_wait,
         ),
-        idle_timeout: section.or("idle_timeout", base.idle_timeout),
+        idle_timeout: section.within(
+            "idle_timeout",
+            Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600),
+            base.idle_timeout,
+        ),
         ..base
     }
 }
@@ -121,13 +131,22 @@ pub(super) fn read_limits(
     wsp: session::Config,
 ) -> (wtp::Config, session::Config, Limits) {
     let base = Limits::default();
-    let Size(max_message) = section.or("max_message", Size(wtp.max_message));
-    let Size(max_reassembly) = section.or("max_reassembly", Size(wtp.max_reassembly));
+    let count = |key, base| section.within(key, 1..=100_000_000, base);
+    let Size(max_message) = section.within(
+        "max_message",
+        Size(SMALLEST_MESSAGE)..=Size(64 << 20),
+        Size(wtp.max_message),
+    );
+    let Size(max_reassembly) = section.within(
+        "max_reassembly",
+        Size(max_message)..=Size(2 << 30),
+        Size(wtp.max_reassembly.max(max_message)),
+    );
     let max_sdu = u32::try_from(max_message).unwrap_or(u32::MAX);
     let wtp = wtp::Config {
         max_message,
         max_reassembly,
-        max_transactions: section.within("max_transactions", 1..=100_000_000, wtp.max_transactions),
+        max_transactions: count("max_transactions", wtp.max_transactions),
         max_transactions_per_peer: section.within(
             "max_transactions_per_peer",
             1..=10_000,
@@ -136,13 +155,13 @@ pub(super) fn read_limits(
         ..wtp
     };
     let wsp = session::Config {
-        max_sessions: section.within("max_sessions", 1..=100_000_000, wsp.max_sessions),
+        max_sessions: count("max_sessions", wsp.max_sessions),
         max_server_sdu: max_sdu,
         max_client_sdu: max_sdu,
         ..wsp
     };
     let limits = Limits {
-        max_exchanges: section.within("max_exchanges", 1..=10_000_000, base.max_exchanges),
+        max_exchanges: count("max_exchanges", base.max_exchanges),
         ..base
     };
     (wtp, wsp, limits)
@@ -168,6 +187,11 @@ impl Value for Bearer {
     }
 }
 
+/// A timer of zero would send for ever; one of more than this is a slip of the pen.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Every WSP client takes 1400 octets (the default SDU size of WSP 8.3), so no message can be refused below.
+const SMALLEST_MESSAGE: usize = 1400;
 /// The name of a header field.
 struct FieldName(HeaderName);
 

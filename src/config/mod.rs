@@ -2,7 +2,7 @@
 //!
 //! Each setting has one home: the `Config` or `Settings` struct of the layer that obeys it, where its meaning
 //! and its default are documented. To add a key, add the field there and one line where its section is
-//! read; to add a section, one line in [`Settings::read`]. Unknown keys, wrong types and the report follow.
+//! read; to add a section, one line in `Settings::read`. Unknown keys, wrong types and the report follow.
 
 mod core;
 mod destination;

@@ -13,8 +13,10 @@ use super::listen::ListenSettings;
 use super::origin::Origins;
 use super::report::Problem;
 use super::section::Section;
-use super::value::{Size, Value, Wrong, text};
+use super::value::{Size, Value, Wrong, one_of, text};
 use crate::route::{Address, Condition, Limits, Pattern, RouteSettings, Routes};
+use crate::syncml::Encoding;
+use crate::syncml::content::{self, Fallback, Policy};
 use crate::upstream::Tls;
 
 /// Reads the routes in their order and tells which of them could never be reached.
@@ -86,6 +88,7 @@ fn read_one(
     let media_types = section.list::<Pattern>("media_type");
     let user_agents = section.list::<Pattern>("user_agent");
     let limits = read_limits(section);
+    let content = read_content(section);
 
     for port in ports.iter().flat_map(Spanned::get_ref) {
         if !listen.may_have_port(*port) {
@@ -126,6 +129,7 @@ fn read_one(
         destination: leads.destination,
         allow_plaintext: leads.allow_plaintext,
         limits,
+        content,
     };
     Some((route, at))
 }
@@ -150,6 +154,17 @@ fn read_limits(section: &Section<'_, '_>) -> Limits {
             Duration::from_millis(10)..=Duration::from_secs(3600),
             default.timeout,
         ),
+    }
+}
+
+fn read_content(section: &Section<'_, '_>) -> content::Config {
+    let default = content::Config::default();
+    content::Config {
+        policy: section.or("encoding", default.policy),
+        fallback: section.or("untranslatable", default.fallback),
+        share: section.within("announced_share", 1..=16, default.share),
+        doctype: section.or("doctype", default.doctype),
+        ..default
     }
 }
 
@@ -192,6 +207,30 @@ impl Value for Pattern {
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         text::<Self>(value).map(Self::new)
+    }
+}
+
+impl Value for Policy {
+    const EXPECTED: &'static str = "\"as-is\", \"xml\", \"wbxml\" or \"auto\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(
+            value,
+            &[
+                ("as-is", Self::AsIs),
+                ("xml", Self::To(Encoding::Xml)),
+                ("wbxml", Self::To(Encoding::Wbxml)),
+                ("auto", Self::Auto),
+            ],
+        )
+    }
+}
+
+impl Value for Fallback {
+    const EXPECTED: &'static str = "\"pass\" or \"refuse\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(value, &[("pass", Self::Pass), ("refuse", Self::Refuse)])
     }
 }
 

@@ -23,6 +23,10 @@ pub enum Problem {
     Busy,
     /// The gateway is being shut down.
     Draining,
+    /// The request, translated, is larger than a message may be.
+    RequestTooLarge,
+    /// A message has to be translated for its receiver and cannot be.
+    Untranslatable,
     /// The reply is larger than the handset can take.
     ReplyTooLarge,
     /// The exchange's time was over before the origin answered.
@@ -39,11 +43,12 @@ impl Problem {
             Self::BadRequest | Self::Encoding => 400,
             Self::UriTooLong => 414,
             Self::NoRoute => 403,
+            Self::RequestTooLarge => 413,
             Self::UnknownMethod => 501,
             Self::Busy | Self::Draining => 503,
             Self::Deadline | Self::Upstream(Failure::Timeout) => 504,
             // 413 would blame the handset's request; it is only passed on when the origin said so.
-            Self::ReplyTooLarge | Self::Upstream(_) => 502,
+            Self::ReplyTooLarge | Self::Untranslatable | Self::Upstream(_) => 502,
         }
     }
 
@@ -58,6 +63,8 @@ impl Problem {
             Self::UnknownMethod => "unknown_method",
             Self::Busy => "busy",
             Self::Draining => "draining",
+            Self::RequestTooLarge => "request_too_large",
+            Self::Untranslatable => "untranslatable",
             Self::ReplyTooLarge => "reply_too_large",
             Self::Deadline => "deadline",
             Self::Upstream(failure) => failure.label(),
@@ -73,6 +80,8 @@ impl Problem {
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
             Self::Busy | Self::Draining => "The gateway is busy. Try again later.",
+            Self::RequestTooLarge => "The message is too large.",
+            Self::Untranslatable => "The message could not be translated.",
             Self::ReplyTooLarge | Self::Upstream(Failure::TooLarge) => {
                 "The answer is too large for this phone."
             }
@@ -95,6 +104,10 @@ impl Problem {
             }
             Self::Busy => "raise max_exchanges in [limits], or look why the origin is slow",
             Self::Draining => "none needed: the gateway is stopping",
+            Self::RequestTooLarge => "raise max_message in [limits]",
+            Self::Untranslatable => {
+                "see detail; `untranslatable = \"pass\"` in the route passes such messages as they are"
+            }
             Self::ReplyTooLarge => {
                 "lower MaxMsgSize at the origin: the handset's SDU size is smaller"
             }

@@ -3,10 +3,11 @@
 use hashbrown::HashMap;
 use slab::Slab;
 
+use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
-use crate::random::Hasher;
+use crate::random::Keyed;
 use crate::time::{Instant, Wakeups};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
@@ -23,6 +24,9 @@ pub(super) struct Exchange {
     pub(super) cookies_for: Option<Box<http::Uri>>,
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
+    pub(super) content: Content,
+    /// Whom the request went to.
+    pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,
 }
 
@@ -48,7 +52,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_asker: HashMap<Asked, RequestId, Hasher>,
+    by_asker: HashMap<Asked, RequestId, Keyed>,
     deadlines: Wakeups,
     next_generation: u32,
     fetching: usize,
@@ -56,7 +60,7 @@ pub(super) struct Exchanges {
 
 impl Exchanges {
     /// None yet.
-    pub(super) fn new(hasher: Hasher) -> Self {
+    pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             slots: Slab::new(),
             by_asker: HashMap::with_hasher(hasher),
@@ -88,6 +92,24 @@ impl Exchanges {
     pub(super) fn fetching(&mut self, id: RequestId) -> Option<&mut Exchange> {
         let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
         (*generation == id.generation && exchange.state != State::Replying).then_some(exchange)
+    }
+
+    /// The exchange asks its origin once more: under a new name and until a new deadline.
+    pub(super) fn renew(&mut self, id: RequestId, deadline: Instant) -> Option<RequestId> {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let renewed = RequestId {
+            generation: self.next_generation,
+            ..id
+        };
+        let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
+        if *generation != id.generation {
+            return None;
+        }
+        *generation = renewed.generation;
+        exchange.state = State::Fetching { deadline };
+        self.by_asker.insert(exchange.asked, renewed);
+        self.deadlines.schedule(deadline, id.slot as usize);
+        Some(renewed)
     }
 
     /// The answer is with the transaction layer; only the handset's acknowledgement is missing.

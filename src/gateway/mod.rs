@@ -7,6 +7,7 @@
 //! octet.
 
 pub mod answer;
+mod content;
 mod cookies;
 mod exchange;
 pub mod fetch;
@@ -16,6 +17,7 @@ mod reply;
 mod request;
 mod settings;
 mod stats;
+pub mod syncml;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
@@ -33,6 +36,7 @@ pub use crate::gateway::settings::{
     Config, Cookies, HeaderRules, Limits, Redirect, RedirectError, Unassigned,
 };
 pub use crate::gateway::stats::Stats;
+use crate::gateway::syncml::SyncMl;
 use crate::random::Random;
 use crate::route::RequestView;
 use crate::time::Instant;
@@ -81,6 +85,7 @@ pub struct Gateway {
     sessions: Sessions,
     connectionless: Connectionless,
     exchanges: Exchanges,
+    wants: Wants,
     cookies: Jars,
     random: Random,
     events: VecDeque<Event>,
@@ -97,6 +102,7 @@ impl Gateway {
             wtp: wtp::Endpoint::new(config.wtp.clone(), random.u64(), now),
             sessions: Sessions::new(config.wsp.clone(), random.u64()),
             exchanges: Exchanges::new(random.hasher()),
+            wants: Wants::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
             random,
@@ -285,11 +291,14 @@ impl Gateway {
             },
             cookies_for: None,
             max_reply: invocation.max_reply,
+            content: Content::default(),
+            origin: None,
             record: ExchangeRecord {
                 peer: invocation.peer,
                 session: invocation.session.map(|session| session.id),
                 method: invocation.method,
                 uri: invocation.uri.clone(),
+                syncml: None,
                 route: None,
                 status: None,
                 problem: None,
@@ -351,6 +360,14 @@ impl Gateway {
         let body = request::body(invocation, &mut headers, || self.random.u64())?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| Problem::BadRequest)?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let (Some(content_type), Some(body)) =
+            (text(http::header::CONTENT_TYPE), &invocation.body)
+        {
+            exchange.record.syncml = SyncMl::of(content_type, body);
+            if let Some(syncml) = &exchange.record.syncml {
+                self.stats.syncml.count_request(syncml);
+            }
+        }
         let target = config
             .routes
             .lookup(&RequestView {
@@ -378,7 +395,7 @@ impl Gateway {
         let max_reply = exchange
             .max_reply
             .map_or(cost.max_reply, |max| max.min(cost.max_reply));
-        Ok(Request {
+        let mut request = Request {
             method: verb,
             uri: target.uri,
             headers,
@@ -386,7 +403,11 @@ impl Gateway {
             max_reply,
             connect_timeout: cost.connect_timeout,
             timeout: cost.timeout,
-        })
+        };
+        let stats = &mut self.stats.content;
+        exchange.content = content::outgoing(&target.content, &mut request, &self.wants, stats)?;
+        exchange.origin = request.uri.authority().cloned();
+        Ok(request)
     }
 
     /// The origin answered.
@@ -395,14 +416,34 @@ impl Gateway {
             self.stats.late_replies += 1;
             return;
         };
+        let stats = &mut self.stats.content;
+        if let Some(request) = exchange.content.second_try(&reply, stats) {
+            let deadline = now + request.timeout + self.config.limits.deadline_grace;
+            if let Some(id) = self.exchanges.renew(id, deadline) {
+                self.events.push_back(Event::Fetch(id, request));
+            }
+            return;
+        }
+        if let Some(syncml) = &mut exchange.record.syncml {
+            syncml.answered(&reply.body);
+            self.stats.syncml.count_reply(syncml);
+        }
+        let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
+        let room = exchange.max_reply;
+        let wants = &mut self.wants;
+        if let Err((problem, detail)) = exchange
+            .content
+            .incoming(origin, &mut reply, room, wants, stats)
+        {
+            return self.fail(now, id, problem, detail);
+        }
         if let (Some(uri), Some(session)) = (&exchange.cookies_for, exchange.record.session) {
             let max = self.config.limits.max_cookies;
             self.cookies.keep(now, session, uri, &reply.headers, max);
             reply.headers.remove(http::header::SET_COOKIE);
         }
         let drop = &self.config.headers.drop_to_handset;
-        let max = exchange.max_reply;
-        match reply::encode(&reply, &exchange.verb, &exchange.reader, drop, max) {
+        match reply::encode(&reply, &exchange.verb, &exchange.reader, drop, room) {
             Ok(sdu) => {
                 let asked = exchange.asked;
                 exchange.record.status = Some(reply.status.as_u16());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::syncml::SyncMl;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::pdu::Method;
@@ -20,6 +21,8 @@ pub struct ExchangeRecord {
     pub method: Method,
     /// The URI as the handset sent it. It may carry secrets in its query: mask before logging.
     pub uri: Bytes,
+    /// What the messages say of themselves, if they are SyncML.
+    pub syncml: Option<Box<SyncMl>>,
     /// The name of the route taken, if one was.
     pub route: Option<std::sync::Arc<str>>,
     /// The HTTP status the handset was given, if it was given one.

@@ -123,6 +123,15 @@ impl From<Problem> for Refused {
     }
 }
 
+impl From<(Problem, Option<String>)> for Refused {
+    fn from((problem, detail): (Problem, Option<String>)) -> Self {
+        Self {
+            detail,
+            ..problem.into()
+        }
+    }
+}
+
 /// Decodes a block of WSP fields into HTTP ones.
 ///
 /// A field whose value makes no sense is left out, and so, by the rules' default, is one whose number nobody

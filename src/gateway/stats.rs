@@ -3,7 +3,9 @@
 use derive_more::AddAssign;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::content;
 use crate::gateway::fetch::Failure;
+use crate::gateway::syncml;
 use crate::{wsp, wtp};
 
 /// Counters (they only grow) and gauges of one core.
@@ -35,6 +37,10 @@ pub struct Stats {
     pub cancelled: u64,
     /// Upstream replies that found their exchange over.
     pub late_replies: u64,
+    /// What the SyncML messages said.
+    pub syncml: syncml::Stats,
+    /// Translation's.
+    pub content: content::Stats,
     /// Requests answered by the gateway itself.
     pub problems: ProblemCounts,
 }
@@ -67,7 +73,7 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 16] = [
+const PROBLEMS: [Problem; 18] = [
     Problem::BadRequest,
     Problem::Encoding,
     Problem::UriTooLong,
@@ -75,6 +81,8 @@ const PROBLEMS: [Problem; 16] = [
     Problem::UnknownMethod,
     Problem::Busy,
     Problem::Draining,
+    Problem::RequestTooLarge,
+    Problem::Untranslatable,
     Problem::ReplyTooLarge,
     Problem::Deadline,
     Problem::Upstream(Failure::Resolve),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::gateway::record::ExchangeRecord;
+use crate::syncml::summary::Codes;
 
 /// Writes the line of one exchange.
 pub fn log(record: &ExchangeRecord) {
@@ -20,6 +21,7 @@ pub fn log(record: &ExchangeRecord) {
         .air
         .as_ref()
         .map_or((0, 0), |air| (air.retransmissions, air.duplicates));
+    let syncml = record.syncml.as_deref();
     info!(
         target: "access",
         peer = %record.peer,
@@ -29,6 +31,12 @@ pub fn log(record: &ExchangeRecord) {
         route,
         status,
         ending = record.ending.label(),
+        syncml = syncml.map(|syncml| syncml.protocol.label()),
+        syncml_encoding = syncml.map(|syncml| syncml.encoding.label()),
+        syncml_session = syncml.map(|syncml| &*syncml.session),
+        syncml_message = syncml.map(|syncml| &*syncml.message),
+        syncml_alerts = syncml.and_then(|syncml| codes(&syncml.request.alerts)),
+        syncml_statuses = syncml.and_then(|syncml| codes(&syncml.reply.as_ref()?.statuses)),
         problem = record.problem.map(super::super::gateway::answer::Problem::label),
         detail = record.detail.as_deref(),
         remedy = record.problem.map(super::super::gateway::answer::Problem::remedy),
@@ -76,6 +84,16 @@ pub fn loggable(uri: &[u8]) -> String {
         text.push_str("?…");
     }
     text
+}
+
+/// Codes and how often each was there: `200:11 201:3`. `None` if there was none.
+fn codes(codes: &Codes) -> Option<String> {
+    let mut text = String::new();
+    for (code, times) in &codes.counts {
+        let separator = if text.is_empty() { "" } else { " " };
+        text.push_str(&format!("{separator}{code}:{times}"));
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 fn millis(time: Duration) -> f64 {

@@ -13,6 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Uri};
 
+use crate::syncml::content;
+
 pub use address::{Address, AddressError, MAX_URI};
 pub use condition::{Condition, Mismatch, Pattern};
 pub use network::{Network, NotANetwork, special_purpose};
@@ -46,6 +48,8 @@ pub struct RouteSettings {
     pub allow_plaintext: bool,
     /// What one request may cost.
     pub limits: Limits,
+    /// What becomes of SyncML messages on their way. Default: every octet passes.
+    pub content: content::Config,
 }
 
 /// Where a route sends what it takes.
@@ -99,6 +103,8 @@ pub struct Target {
     pub route: Arc<str>,
     /// What the request may cost.
     pub limits: Limits,
+    /// What becomes of SyncML messages on their way.
+    pub content: content::Config,
 }
 
 /// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`]).
@@ -210,6 +216,7 @@ impl RouteSettings {
             },
             allow_plaintext: false,
             limits: Limits::default(),
+            content: content::Config::default(),
         }
     }
 
@@ -241,6 +248,7 @@ impl RouteSettings {
             uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
             route: Arc::clone(&self.name),
             limits: self.limits,
+            content: self.content,
         })
     }
 }

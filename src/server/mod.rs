@@ -117,7 +117,8 @@ impl Server {
             .map(|(number, sockets)| {
                 let gateway =
                     Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
-                spawn(number, gateway, clock, sockets, Upstream::new(&config.tls))
+                let upstream = Upstream::new(&config.tls, &config.gateway.routes);
+                spawn(number, gateway, clock, sockets, upstream)
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { addresses, shards })

@@ -10,31 +10,36 @@ use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::random::Random;
 use crate::time::Instant;
 
-/// An origin that answers every request with [`answer_to`] its body.
-#[derive(Debug)]
+/// An origin that answers every request with [`answer_to`] its body, or as a scenario says.
 pub struct Origin {
     /// Shortest and longest time to think.
     pub think: (Duration, Duration),
     /// Octets of an answer, at most.
     pub max_answer: u64,
+    /// Answers instead, if set.
+    pub script: Option<Script>,
+    /// Every request that came, in order.
+    pub requests: Vec<Request>,
     seen: HashMap<String, u32>,
     pending: HashMap<RequestId, ()>,
-    /// The request that came last.
-    pub last: Option<Request>,
     /// What a reply says besides its type.
     pub headers: HeaderMap,
     /// Requests given up by the gateway.
     pub cancelled: u64,
 }
 
+/// Answers a request as a scenario wants it answered.
+pub type Script = Box<dyn FnMut(&Request) -> Result<Reply, FetchError>>;
+
 impl Default for Origin {
     fn default() -> Self {
         Self {
             think: (Duration::from_millis(5), Duration::from_millis(50)),
             max_answer: 12_000,
+            script: None,
+            requests: Vec::new(),
             seen: HashMap::new(),
             pending: HashMap::new(),
-            last: None,
             headers: HeaderMap::new(),
             cancelled: 0,
         }
@@ -46,6 +51,12 @@ impl Origin {
     #[must_use]
     pub fn times_seen(&self, path_and_query: &str) -> u32 {
         self.seen.get(path_and_query).copied().unwrap_or(0)
+    }
+
+    /// The request that came last.
+    #[must_use]
+    pub fn last(&self) -> Option<&Request> {
+        self.requests.last()
     }
 
     /// Requests not answered yet.
@@ -77,7 +88,10 @@ impl Origin {
         let (shortest, longest) = self.think;
         let spread = u64::try_from((longest - shortest).as_micros()).unwrap_or(0);
         let ready = now + shortest + Duration::from_micros(random.below(spread + 1));
-        self.last = Some(request.clone());
+        self.requests.push(request.clone());
+        if let Some(script) = &mut self.script {
+            return (ready, script(request));
+        }
         let mut headers = self.headers.clone();
         let content_type = HeaderValue::from_static("application/vnd.syncml+wbxml");
         headers.insert(http::header::CONTENT_TYPE, content_type);

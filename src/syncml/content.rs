@@ -3,7 +3,10 @@
 //! A message goes untouched unless the route says otherwise, and always when it carries an integrity header:
 //! that covers every octet of the body.
 
+use std::fmt;
+
 use crate::syncml::Encoding;
+use crate::syncml::header::peek;
 use crate::wbxml::xml::{Announce, Share, WbxmlOptions, XmlOptions, from_xml, to_xml};
 use crate::wbxml::{Charset, Error, Fault, Limits, Options, tables};
 
@@ -99,9 +102,19 @@ impl MediaType {
     pub fn is_named_in(self, accept: &str) -> bool {
         accept
             .split(',')
+            .filter(|range| !is_refused(range))
             .filter_map(Self::parse)
             .any(|named| named == self)
     }
+}
+
+/// Whether a media range says `q=0`.
+fn is_refused(range: &str) -> bool {
+    range.split(';').skip(1).any(|parameter| {
+        parameter.split_once('=').is_some_and(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0f32)
+        })
+    })
 }
 
 const ALL: [(&str, MediaType); 4] = [
@@ -135,8 +148,8 @@ const ALL: [(&str, MediaType); 4] = [
     ),
 ];
 
-/// A message on its way, in either direction.
-#[derive(Clone, Copy, Debug)]
+/// A message on its way, in either direction. Its body may hold credentials, and is not printed.
+#[derive(Clone, Copy)]
 pub struct Message<'a> {
     /// Its Content-Type field.
     pub content_type: &'a str,
@@ -157,13 +170,32 @@ pub enum Outcome {
     Refuse(Reason),
 }
 
-/// A translated message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A translated message. Its body may hold credentials, and is not printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Translated {
     /// Its octets; their number is its Content-Length.
     pub body: Vec<u8>,
     /// Its Content-Type, and in a request what Accept has to be.
     pub media_type: MediaType,
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("content_type", &self.content_type)
+            .field("octets", &self.body.len())
+            .field("integrity", &self.integrity)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Translated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Translated")
+            .field("media_type", &self.media_type)
+            .field("octets", &self.body.len())
+            .finish()
+    }
 }
 
 /// Why a message was not translated.
@@ -326,7 +358,16 @@ pub fn translate(
             from_xml(message.body, &options, &mut out)?;
         }
     }
-    Ok(out)
+    // Whatever else calls itself SyncML, such as a page about an error, is not translated into nonsense.
+    match peek(&out) {
+        Some(_) => Ok(out),
+        None => Err(Error {
+            fault: Fault::Untranslatable,
+            offset: 0,
+            token: None,
+            expected: "a SyncML message",
+        }),
+    }
 }
 
 /// The charset parameter of a Content-Type.
@@ -459,6 +500,8 @@ mod tests {
             Outcome::Pass(Reason::Fits)
         );
         translated(response(&auto, &message(XML, BODY), asked, WBXML, None));
+        let refused = "application/vnd.syncml+xml; q=0.0";
+        translated(response(&auto, &message(XML, BODY), asked, refused, None));
         let html = message("text/html", b"<html>");
         assert_eq!(
             response(&auto, &html, asked, "", None),
@@ -502,6 +545,21 @@ mod tests {
             reason(request(&refuse, &broken, None)),
             ("refuse", "malformed")
         );
+    }
+
+    #[test]
+    fn bodies_are_not_printed() {
+        let sent = translated(request(
+            &config(Policy::To(Encoding::Wbxml)),
+            &message(XML, BODY),
+            None,
+        ));
+        for printed in [format!("{:?}", message(XML, BODY)), format!("{sent:?}")] {
+            assert!(
+                !printed.contains("10000") && !printed.contains(", 49,"),
+                "{printed}"
+            );
+        }
     }
 
     #[test]

@@ -82,12 +82,12 @@ impl SyncHdr<'_> {
 pub fn peek(message: &[u8]) -> Option<SyncHdr<'_>> {
     // Nearly every header ends within the first window; one with a huge URI gets a second chance.
     header(message, WINDOW).or_else(|| match Encoding::of(message) {
-        Some(Encoding::Xml) if message.len() > WINDOW => header(message, 16 * WINDOW),
+        Some(Encoding::Xml) if message.len() > WINDOW => header(message, 32 * WINDOW),
         _ => None,
     })
 }
 
-const WINDOW: usize = 4096;
+const WINDOW: usize = 2048;
 
 fn header(message: &[u8], window: usize) -> Option<SyncHdr<'_>> {
     let mut walk = Walk::new(message, window)?;

@@ -2,12 +2,15 @@
 //!
 //! - [`header`] reads SyncHdr without building a tree and without going further than it must.
 //! - [`summary`] counts what a message asks and answers, for logs and metrics.
+//! - [`alert`] reads the notification by which a server asks for a session.
 //! - [`content`] decides what becomes of a message on its way, and translates it.
 //!
 //! The gateway is no SyncML party: nothing here answers a message, and nothing reads credentials.
 
+pub mod alert;
 pub mod content;
 pub mod header;
+mod scan;
 pub mod summary;
 mod walk;
 

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event as Xml};
-
 use crate::syncml::Encoding;
+use crate::syncml::scan::{Scan, Token};
 use crate::wbxml::{Decoder, Event, Options, tables};
 
 /// The elements this gateway cares about.
@@ -53,10 +51,7 @@ pub(super) enum Walk<'a> {
         empty: bool,
         in_attributes: bool,
     },
-    Xml {
-        reader: Reader<&'a [u8]>,
-        empty: bool,
-    },
+    Xml(Scan<'a>),
 }
 
 impl<'a> Walk<'a> {
@@ -77,21 +72,13 @@ impl<'a> Walk<'a> {
             }
             Encoding::Xml => {
                 let part = message.get(..window).unwrap_or(message);
-                let text = match std::str::from_utf8(part) {
-                    Ok(text) => text,
-                    Err(error) => std::str::from_utf8(part.get(..error.valid_up_to())?).ok()?,
-                };
-                let mut reader = Reader::from_str(text);
-                reader.config_mut().check_end_names = false;
-                Some(Self::Xml {
-                    reader,
-                    empty: false,
-                })
+                Some(Self::Xml(Scan::new(part)))
             }
         }
     }
 
     /// The next step; `None` at the end, or where the message is malformed.
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Step<'a>> {
         match self {
             Self::Wbxml {
@@ -131,38 +118,12 @@ impl<'a> Walk<'a> {
                     return Some(Step::Text(text));
                 }
             },
-            Self::Xml { reader, empty } => loop {
-                if std::mem::take(empty) {
-                    return Some(Step::End);
-                }
-                match reader.read_event().ok()? {
-                    Xml::Start(start) => return Some(Step::Start(by_name(&start))),
-                    Xml::Empty(start) => {
-                        *empty = true;
-                        return Some(Step::Start(by_name(&start)));
-                    }
-                    Xml::End(_) => return Some(Step::End),
-                    Xml::Text(text) => return Some(Step::Text(text.into_inner())),
-                    Xml::CData(text) => return Some(Step::Text(text.into_inner())),
-                    Xml::GeneralRef(reference) => {
-                        return Some(Step::Text(Cow::Owned(predefined(&reference)?.to_string())));
-                    }
-                    Xml::Eof => return None,
-                    Xml::Comment(_) | Xml::Decl(_) | Xml::PI(_) | Xml::DocType(_) => {}
-                }
-            },
+            Self::Xml(scan) => scan.next().map(|token| match token {
+                Token::Start(name) => Step::Start(by_name(name)),
+                Token::End => Step::End,
+                Token::Text(text) => Step::Text(text),
+            }),
         }
-    }
-}
-
-fn predefined(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
-    match &**reference {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => reference.resolve_char_ref().ok()?,
     }
 }
 
@@ -200,31 +161,35 @@ fn by_token(page: u8, token: u8) -> Element {
 }
 
 #[inline]
-fn by_name(start: &BytesStart<'_>) -> Element {
-    match start.local_name().as_ref() {
-        "SyncML" => Element::SyncMl,
-        "SyncHdr" => Element::SyncHdr,
-        "SyncBody" => Element::SyncBody,
-        "VerDTD" => Element::VerDtd,
-        "VerProto" => Element::VerProto,
-        "SessionID" => Element::SessionId,
-        "MsgID" => Element::MsgId,
-        "Target" => Element::Target,
-        "Source" => Element::Source,
-        "LocURI" => Element::LocUri,
-        "RespURI" => Element::RespUri,
-        "Cred" => Element::Cred,
-        "Chal" => Element::Chal,
-        "Meta" => Element::Meta,
-        "Type" => Element::Type,
-        "MaxMsgSize" => Element::MaxMsgSize,
-        "MaxObjSize" => Element::MaxObjSize,
-        "Alert" => Element::Alert,
-        "Status" => Element::Status,
-        "Data" => Element::Data,
-        "Final" => Element::Final,
-        "Add" | "Atomic" | "Copy" | "Delete" | "Exec" | "Get" | "Map" | "Put" | "Replace"
-        | "Results" | "Search" | "Sequence" | "Sync" | "Move" => Element::Command,
+fn by_name(name: &[u8]) -> Element {
+    let colon = name.iter().position(|&octet| octet == b':');
+    match colon
+        .and_then(|colon| name.get(colon + 1..))
+        .unwrap_or(name)
+    {
+        b"SyncML" => Element::SyncMl,
+        b"SyncHdr" => Element::SyncHdr,
+        b"SyncBody" => Element::SyncBody,
+        b"VerDTD" => Element::VerDtd,
+        b"VerProto" => Element::VerProto,
+        b"SessionID" => Element::SessionId,
+        b"MsgID" => Element::MsgId,
+        b"Target" => Element::Target,
+        b"Source" => Element::Source,
+        b"LocURI" => Element::LocUri,
+        b"RespURI" => Element::RespUri,
+        b"Cred" => Element::Cred,
+        b"Chal" => Element::Chal,
+        b"Meta" => Element::Meta,
+        b"Type" => Element::Type,
+        b"MaxMsgSize" => Element::MaxMsgSize,
+        b"MaxObjSize" => Element::MaxObjSize,
+        b"Alert" => Element::Alert,
+        b"Status" => Element::Status,
+        b"Data" => Element::Data,
+        b"Final" => Element::Final,
+        b"Add" | b"Atomic" | b"Copy" | b"Delete" | b"Exec" | b"Get" | b"Map" | b"Put"
+        | b"Replace" | b"Results" | b"Search" | b"Sequence" | b"Sync" | b"Move" => Element::Command,
         _ => Element::Other,
     }
 }

@@ -49,21 +49,11 @@ type Pool = Client<Connector, Full<Bytes>>;
 
 impl Upstream {
     /// An upstream side without any connection yet. Each shard has its own, and so has each reload.
+    ///
+    /// The routes say which hosts can stand in for which, and which must be on the public Internet.
     #[must_use]
-    pub fn new(tls: &Tls) -> Self {
-        Self {
-            tls: Arc::new(tls.configs()),
-            pools: Mutex::default(),
-            failover: Failover::default(),
-            guards: Arc::default(),
-        }
-    }
-
-    /// The same, with what these routes say about their hosts: which can stand in for which, and which must
-    /// be on the public Internet.
-    #[must_use]
-    pub fn for_routes(tls: &Tls, routes: &Routes) -> Self {
-        let mut upstream = Self::new(tls);
+    pub fn new(tls: &Tls, routes: &Routes) -> Self {
+        let mut failover = Failover::default();
         let mut guards = HashMap::new();
         for route in routes.iter() {
             let mut hosts = route
@@ -73,7 +63,7 @@ impl Upstream {
                 Destination::Fixed { fallbacks, .. } if fallbacks.is_empty() => {}
                 Destination::Fixed { .. } => {
                     if let Some(first) = hosts.next() {
-                        upstream.failover.add(first, hosts);
+                        failover.add(first, hosts);
                     }
                 }
                 Destination::AsRequested { allow_addresses } => {
@@ -82,8 +72,12 @@ impl Upstream {
                 }
             }
         }
-        upstream.guards = Arc::new(guards);
-        upstream
+        Self {
+            tls: Arc::new(tls.configs()),
+            guards: Arc::new(guards),
+            failover,
+            pools: Mutex::default(),
+        }
     }
 
     /// Sends a request and reads the whole reply. Needs a tokio runtime, of either flavour.

@@ -71,10 +71,8 @@ impl Charset {
     pub fn decode(self, octets: &[u8]) -> Option<Cow<'_, str>> {
         match self.form()? {
             Form::Utf8 => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
-            Form::Ascii => std::str::from_utf8(octets)
-                .ok()
-                .filter(|text| text.is_ascii())
-                .map(Cow::Borrowed),
+            // Some say ASCII and send UTF-8, of which it is a part.
+            Form::Ascii => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
             Form::Latin1 => Some(enc::mem::decode_latin1(octets)),
             Form::Utf16(order) => decode_utf16(octets, order).map(Cow::Owned),
             Form::Ucs4 => decode_ucs4(octets).map(Cow::Owned),
@@ -106,14 +104,15 @@ impl Charset {
                 out.extend_from_slice(&u32::from(c).to_be_bytes());
                 true
             }),
-            Some(Form::Table(encoding)) => self.encode_each(text, out, |c, out| {
-                let mut buffer = [0; 4];
-                let (octets, _, missing) = encoding.encode(c.encode_utf8(&mut buffer));
-                if !missing {
-                    out.extend_from_slice(&octets);
-                }
-                !missing
-            }),
+            Some(Form::Table(encoding)) => {
+                let missing = |c: char| encoding.encode(c.encode_utf8(&mut [0; 4])).2;
+                let at = text.find(missing).unwrap_or(text.len());
+                let (before, after) = text.split_at_checked(at)?;
+                // In one piece, as some charsets shift between sets.
+                out.extend_from_slice(&encoding.encode(before).0);
+                let mut after = after.chars();
+                after.next().map(|character| (character, after.as_str()))
+            }
         }
     }
 
@@ -203,8 +202,9 @@ fn push_utf16(c: char, order: Order, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// MIBenum, IANA name, form.
-const ROWS: [(u32, &str, Form); 45] = [
+/// MIBenum, IANA name, form. Of the registered charsets, those that a decoder exists for; the rest (UTF-7, EBCDIC and
+/// national 7-bit sets) are refused by name.
+const ROWS: [(u32, &str, Form); 49] = [
     (106, "UTF-8", Form::Utf8),
     (0, "unknown", Form::Utf8),
     (3, "US-ASCII", Form::Ascii),
@@ -221,6 +221,8 @@ const ROWS: [(u32, &str, Form); 45] = [
     (17, "Shift_JIS", Form::Table(enc::SHIFT_JIS)),
     (18, "EUC-JP", Form::Table(enc::EUC_JP)),
     (38, "EUC-KR", Form::Table(enc::EUC_KR)),
+    (39, "ISO-2022-JP", Form::Table(enc::ISO_2022_JP)),
+    (85, "ISO-8859-8-I", Form::Table(enc::ISO_8859_8_I)),
     (109, "ISO-8859-13", Form::Table(enc::ISO_8859_13)),
     (110, "ISO-8859-14", Form::Table(enc::ISO_8859_14)),
     (111, "ISO-8859-15", Form::Table(enc::ISO_8859_15)),
@@ -233,12 +235,14 @@ const ROWS: [(u32, &str, Form); 45] = [
     (1014, "UTF-16LE", Form::Utf16(Order::Little)),
     (1015, "UTF-16", Form::Utf16(Order::Marked)),
     (1018, "UTF-32BE", Form::Ucs4),
+    (2024, "Windows-31J", Form::Table(enc::SHIFT_JIS)),
     (2025, "GB2312", Form::Table(enc::GBK)),
     (2026, "Big5", Form::Table(enc::BIG5)),
     (2027, "macintosh", Form::Table(enc::MACINTOSH)),
     (2084, "KOI8-R", Form::Table(enc::KOI8_R)),
     (2086, "IBM866", Form::Table(enc::IBM866)),
     (2088, "KOI8-U", Form::Table(enc::KOI8_U)),
+    (2101, "Big5-HKSCS", Form::Table(enc::BIG5)),
     (2109, "windows-874", Form::Table(enc::WINDOWS_874)),
     (2250, "windows-1250", Form::Table(enc::WINDOWS_1250)),
     (2251, "windows-1251", Form::Table(enc::WINDOWS_1251)),
@@ -291,6 +295,8 @@ mod tests {
         );
         assert_eq!(round_trip(Charset::UCS_4, "😀"), [0, 1, 0xF6, 0]);
         assert_eq!(round_trip(Charset(17), "ｱ漢"), [0xB1, 0x8A, 0xBF]);
+        round_trip(Charset(39), "漢字 and ASCII");
+        round_trip(Charset(114), "😀漢é");
     }
 
     #[test]
@@ -303,7 +309,9 @@ mod tests {
         assert_eq!(out, b"a");
         out.clear();
         assert_eq!(Charset::UCS_2.encode("a😀", &mut out), Some(('😀', "")));
-        assert_eq!(Charset(5).encode("ł日", &mut out), Some(('日', "")));
+        out.clear();
+        assert_eq!(Charset(5).encode("ł日x", &mut out), Some(('日', "x")));
+        assert_eq!(out, [0xB3]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A pull decoder: octets in, [`Event`]s out, nothing copied (WBXML 5.3, 5.8).
 
-use crate::codec::{self, Parsed, fail, located, uint8, uintvar};
+use crate::codec::{self, Parsed, located, uint8, uintvar};
 use crate::wbxml::charset::Charset;
 use crate::wbxml::error::{Error, Fault, Limits};
-use crate::wbxml::header::{Header, find_nul};
+use crate::wbxml::event::{AttributeName, Event, Extension, Name, Tag};
+use crate::wbxml::header::{Header, find_nul, first_zero};
 use crate::wbxml::tables;
 use crate::wbxml::token::{
     ATTRIBUTES, CONTENT, END, ENTITY, EXT_0, EXT_2, EXT_I_0, EXT_I_2, EXT_T_0, EXT_T_2, IDENTITY,
@@ -20,90 +21,6 @@ pub struct Options {
     pub vocabulary: Option<&'static Vocabulary>,
     /// Its charset according to the transport, which has precedence (WBXML 5.2).
     pub charset: Option<Charset>,
-}
-
-/// One step through a document.
-///
-/// An element is `Start`, its attributes up to `EndAttributes` if it has a list of them, then, if it has
-/// `content`, whatever it contains up to `End`. Values of an attribute are the `Value`, `Text`, `Entity`, `Opaque` and
-/// `Extension` events between it and the next `Attribute` or `EndAttributes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// An element begins.
-    Start {
-        /// Its tag.
-        tag: Tag<'a>,
-        /// Whether a list of attributes follows.
-        attributes: bool,
-        /// Whether content follows; if not, there is no `End` either.
-        content: bool,
-    },
-    /// The innermost element with content ends.
-    End(Tag<'a>),
-    /// An attribute begins.
-    Attribute(AttributeName<'a>),
-    /// The list of attributes ends.
-    EndAttributes,
-    /// A processing instruction with this target; its value is what follows up to `EndPi`.
-    Pi(AttributeName<'a>),
-    /// The processing instruction ends.
-    EndPi,
-    /// An attribute value token, with its text if it is an assigned one.
-    Value(u8, Option<&'static str>),
-    /// Characters, in the charset of the document.
-    Text(&'a [u8]),
-    /// One character by its number.
-    Entity(char),
-    /// Octets whose meaning is the application's.
-    Opaque(&'a [u8]),
-    /// A token whose meaning is the document type's.
-    Extension(Extension<'a>),
-}
-
-/// A tag or attribute name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name<'a> {
-    /// From the tables.
-    Assigned(&'static str),
-    /// From the document's string table, in its charset.
-    Literal(&'a [u8]),
-    /// A token nobody assigned on its page.
-    Unassigned,
-}
-
-/// A tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag<'a> {
-    /// The code page in force.
-    pub page: u8,
-    /// The lower six bits; 4 for a literal.
-    pub token: u8,
-    /// Its name.
-    pub name: Name<'a>,
-}
-
-/// An attribute start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttributeName<'a> {
-    /// The code page in force.
-    pub page: u8,
-    /// The token; 4 for a literal.
-    pub token: u8,
-    /// Its name.
-    pub name: Name<'a>,
-    /// What its value begins with.
-    pub prefix: &'static str,
-}
-
-/// A document type's own token, 0 to 2 in each of three forms (WBXML 5.8.4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extension<'a> {
-    /// With a string.
-    Text(u8, &'a [u8]),
-    /// With an integer.
-    Integer(u8, u32),
-    /// Alone.
-    Single(u8),
 }
 
 /// Reads one document.
@@ -246,6 +163,7 @@ impl<'a> Decoder<'a> {
         clippy::should_implement_trait,
         reason = "an iterator of results would hide that an error is the end"
     )]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Event<'a>>, Error> {
         loop {
             let at = self.rest;
@@ -269,6 +187,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `*pi element *pi`
+    #[inline(never)]
     fn outside(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match token {
             PI => self.pi().map(Some),
@@ -284,6 +203,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `content = element | string | extension | entity | pi | opaque`
+    #[inline(always)]
     fn content(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match token {
             END => {
@@ -305,10 +225,11 @@ impl<'a> Decoder<'a> {
     }
 
     /// `([switchPage] stag) [ 1*attribute END ] [ *content END ]`, the first part.
+    #[inline(always)]
     fn element(&mut self, at: &'a [u8], token: u8) -> Result<Event<'a>, Error> {
         let identity = token & IDENTITY;
         let name = if identity == LITERAL {
-            let index = self.take(uintvar)?;
+            let index = self.integer()?;
             Name::Literal(self.string(index)?)
         } else {
             self.tags
@@ -342,6 +263,7 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    #[inline]
     fn after_start(&self) -> State {
         if self.open.is_empty() {
             State::Epilog
@@ -351,6 +273,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// `attribute = attrStart *attrValue`, and the END of the list or of a processing instruction.
+    #[inline(never)]
     fn attribute(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         match (token, self.state) {
             (END, State::Pi) => {
@@ -394,7 +317,7 @@ impl<'a> Decoder<'a> {
     fn attribute_start(&mut self, token: u8) -> Result<AttributeName<'a>, Error> {
         let page = self.attribute_page;
         if token == LITERAL {
-            let index = self.take(uintvar)?;
+            let index = self.integer()?;
             return Ok(AttributeName {
                 page,
                 token,
@@ -442,20 +365,21 @@ impl<'a> Decoder<'a> {
     }
 
     /// What content and attribute values have in common; `None` if `token` is something else.
+    #[inline(always)]
     fn character_data(&mut self, at: &'a [u8], token: u8) -> Result<Option<Event<'a>>, Error> {
         Ok(Some(match token {
             STR_I => Event::Text(self.termstr()?),
             STR_T => {
-                let index = self.take(uintvar)?;
+                let index = self.integer()?;
                 Event::Text(self.string(index)?)
             }
             OPAQUE => {
-                let length = self.take(uintvar)?;
+                let length = self.integer()?;
                 Event::Opaque(
                     self.take(codec::octets(usize::try_from(length).unwrap_or(usize::MAX)))?,
                 )
             }
-            ENTITY => match char::from_u32(self.take(uintvar)?) {
+            ENTITY => match char::from_u32(self.integer()?) {
                 Some(character) => Event::Entity(character),
                 None => return Err(self.error(Fault::Malformed, at, "the number of a character")),
             },
@@ -463,7 +387,7 @@ impl<'a> Decoder<'a> {
                 Event::Extension(Extension::Text(token - EXT_I_0, self.termstr()?))
             }
             EXT_T_0..=EXT_T_2 => {
-                Event::Extension(Extension::Integer(token - EXT_T_0, self.take(uintvar)?))
+                Event::Extension(Extension::Integer(token - EXT_T_0, self.integer()?))
             }
             EXT_0..=EXT_2 => Event::Extension(Extension::Single(token - EXT_0)),
             _ => return Ok(None),
@@ -471,16 +395,33 @@ impl<'a> Decoder<'a> {
     }
 
     /// `termstr`: up to the charset's NUL.
+    #[inline(always)]
     fn termstr(&mut self) -> Result<&'a [u8], Error> {
-        let nul_len = self.nul_len;
-        self.take(|input| {
-            let missing = || fail(input, "a string that ends with NUL");
-            let end = find_nul(input, nul_len).ok_or_else(missing)?;
-            let (text, rest) = input.split_at_checked(end).ok_or_else(missing)?;
-            Ok((rest.get(nul_len..).unwrap_or_default(), text))
-        })
+        let end = match self.nul_len {
+            1 => first_zero(self.rest),
+            nul_len => find_nul(self.rest, nul_len),
+        };
+        let split = end.and_then(|end| self.rest.split_at_checked(end));
+        let Some((text, rest)) = split else {
+            return Err(self.error(Fault::Malformed, self.rest, "a string that ends with NUL"));
+        };
+        self.rest = rest.get(self.nul_len..).unwrap_or_default();
+        Ok(text)
     }
 
+    /// `mb_u_int32`, of one octet nearly always.
+    #[inline(always)]
+    fn integer(&mut self) -> Result<u32, Error> {
+        match self.rest.split_first() {
+            Some((&octet, rest)) if octet < 0x80 => {
+                self.rest = rest;
+                Ok(u32::from(octet))
+            }
+            _ => self.take(uintvar),
+        }
+    }
+
+    #[inline]
     fn switch_tag_page(&mut self) -> Result<Option<Event<'a>>, Error> {
         self.tag_page = self.take(uint8)?;
         self.tags = self.vocabulary.tags(self.tag_page);
@@ -753,7 +694,7 @@ mod tests {
 
         #[test]
         fn decoding_encoding_and_decoding_again_is_stable(body: Vec<u8>, table in "[a-z\0]{0,8}") {
-            let mut wire = vec![3, 5, 0x6A, table.len() as u8];
+            let mut wire = vec![3, 5, 0x6A, u8::try_from(table.len()).unwrap()];
             wire.extend(table.as_bytes());
             wire.push(0x45);
             wire.extend(&body);

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::codec::{put_uintvar, uintvar_of};
 use crate::wbxml::charset::Charset;
-use crate::wbxml::decoder::{AttributeName, Event, Extension, Name, Tag};
 use crate::wbxml::error::{Error, Fault};
+use crate::wbxml::event::{AttributeName, Event, Extension, Name, Tag};
 use crate::wbxml::token::{
     ATTRIBUTES, CONTENT, END, ENTITY, EXT_0, EXT_I_0, EXT_T_0, LITERAL, OPAQUE, PI, STR_I, STR_T,
     SWITCH_PAGE,

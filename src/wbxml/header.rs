@@ -70,7 +70,7 @@ impl<'a> StringTable<'a> {
 /// Where the NUL of a string stands, counted in whole characters from its beginning.
 pub(super) fn find_nul(string: &[u8], nul_len: usize) -> Option<usize> {
     if nul_len == 1 {
-        return string.iter().position(|&octet| octet == 0);
+        return first_zero(string);
     }
     let character = string
         .chunks_exact(nul_len)
@@ -156,8 +156,29 @@ fn by_beginning(body: &[u8]) -> Option<&'static Vocabulary> {
     }
 }
 
+/// Where the first zero octet stands, eight at a time: finding the ends of strings is most of decoding.
+#[inline(always)]
+pub(super) fn first_zero(string: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut rest = string;
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        // The lowest high bit that this sets is that of the first zero octet.
+        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+        if zeros != 0 {
+            return Some(string.len() - rest.len() + zeros.trailing_zeros() as usize / 8);
+        }
+        rest = after;
+    }
+    let tail = rest.iter().position(|&octet| octet == 0)?;
+    Some(string.len() - rest.len() + tail)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -203,5 +224,17 @@ mod tests {
         let table = StringTable::new(&[0x01, 0x00, 0x00, 0x41, 0x00, 0x00, 0x00, 0x42], 2);
         assert_eq!(table.at(0), Some(&[0x01, 0x00, 0x00, 0x41][..]));
         assert_eq!(table.at(6), Some(&[0x00, 0x42][..]));
+    }
+
+    proptest! {
+        #[test]
+        fn eight_at_a_time_finds_the_same_zero(octets in prop::collection::vec(0u8..3, 0..40)) {
+            prop_assert_eq!(first_zero(&octets), octets.iter().position(|&octet| octet == 0));
+        }
+
+        #[test]
+        fn high_octets_are_not_zero(octets in prop::collection::vec(prop_oneof![Just(0x80u8), Just(0xFF), Just(1), Just(0)], 0..40)) {
+            prop_assert_eq!(first_zero(&octets), octets.iter().position(|&octet| octet == 0));
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! - [`Decoder`] pulls [`Event`]s out of a document without building a tree; everything borrows.
 //! - [`Encoder`] appends a document to a `Vec<u8>`.
 //! - [`Vocabulary`] names the tokens of a document type; [`tables`] has those this gateway may meet.
-//!
 //! - [`xml`] translates both ways, keeping every octet of meaning of a SyncML message.
+//! - [`explain`] shows a document to a person.
 //!
 //! Every input is untrusted: time, memory and output are bounded by [`Limits`] and linear in the input, and
 //! the answer to anything else is an [`Error`] that says where and what.
@@ -13,6 +13,8 @@ mod charset;
 mod decoder;
 mod encoder;
 mod error;
+mod event;
+pub mod explain;
 mod header;
 pub mod tables;
 pub mod token;
@@ -20,9 +22,10 @@ mod vocabulary;
 pub mod xml;
 
 pub use charset::Charset;
-pub use decoder::{AttributeName, Decoder, Event, Extension, Name, Options, Tag};
+pub use decoder::{Decoder, Options};
 pub use encoder::{Encoder, EncoderConfig};
 pub use error::{Error, Fault, Limits};
+pub use event::{AttributeName, Event, Extension, Name, Tag};
 pub use header::{Header, PublicId, StringTable};
 pub use vocabulary::{
     AttributePage, Attributes, NO_ATTRIBUTES, NO_TAGS, Page, Space, Tags, Vocabulary,

@@ -21,6 +21,8 @@ pub struct Vocabulary {
     pub attribute_pages: &'static [AttributePage],
     /// Attributes whose value is a date, which travels as OPAQUE digits (WAP-167 8.2.2).
     pub datetimes: &'static [&'static str],
+    /// Element, attribute and the value the DTD gives it where it is absent (WBXML 6.3).
+    pub defaults: &'static [(&'static str, &'static str, &'static str)],
     /// What white space means between elements.
     pub space: Space,
 }
@@ -78,6 +80,16 @@ impl Vocabulary {
             .iter()
             .find(|p| p.number == page)
             .map_or(&NO_ATTRIBUTES, |p| p.attributes)
+    }
+
+    /// The value of an attribute that is absent: an encoder may have left out the DTD's default (WBXML 6.3).
+    #[must_use]
+    pub fn default_value(&self, element: &str, attribute: &str) -> Option<&'static str> {
+        let row = self
+            .defaults
+            .iter()
+            .find(|row| (row.0, row.1) == (element, attribute));
+        row.map(|row| row.2)
     }
 
     /// Whether documents of this type are SyncML messages.

@@ -3,6 +3,7 @@
 //! A datagram's payload (connectionless) or a WTP message (connection mode) is one [`pdu::Pdu`]; its blocks
 //! are read by [`capability`] and [`header`], a multipart body by [`multipart`].
 
+mod address;
 pub mod capability;
 pub mod connectionless;
 mod early;

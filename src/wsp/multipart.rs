@@ -36,6 +36,9 @@ pub const MAX_PARTS: usize = 1000;
 /// Multiparts inside each other that are turned; one still deeper stays as it is.
 const MAX_DEPTH: usize = 4;
 
+/// Octets of a boundary (RFC 2046 5.1.1); looking for a longer one could cost more than its body is worth.
+const MAX_BOUNDARY: usize = 70;
+
 const BINARY: &str = "application/vnd.wap.multipart.";
 const MIME: &str = "multipart/";
 
@@ -315,7 +318,8 @@ fn without_boundary(content_type: &str) -> (String, Option<String>) {
             }
         }
     }
-    (kept, boundary.filter(|boundary| !boundary.is_empty()))
+    let is_one = |boundary: &String| (1..=MAX_BOUNDARY).contains(&boundary.len());
+    (kept, boundary.filter(is_one))
 }
 
 /// The parts between semicolons outside quotation marks.

@@ -4,12 +4,13 @@
 //! [`super::capability`] and [`super::header`] when somebody wants to know. The connectionless TID octet is
 //! not part of a [`Pdu`]; the caller strips and prepends it.
 
+pub use super::address::{BearerAddress, addresses};
 use nom::Parser;
 use nom::combinator::{rest, verify};
 
 use crate::codec::{
-    DecodeError, Parsed, assigned_numbers, fail, located, octets, put_uintvar, uint8, uint16,
-    uintvar, uintvar_of,
+    DecodeError, Parsed, assigned_numbers, fail, located, octets, put_uintvar, uint8, uintvar,
+    uintvar_of,
 };
 
 /// The version of the protocol, 1.0, as Connect carries it (WSP 8.2.2.1).
@@ -307,83 +308,6 @@ impl<'a> Pdu<'a> {
     }
 }
 
-/// One address of a Redirect or of the Aliases capability (WSP 8.2.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BearerAddress<'a> {
-    /// The bearer's number in WDP, if not the one in use.
-    pub bearer: Option<u8>,
-    /// The port, if not the one in use.
-    pub port: Option<u16>,
-    /// The address as the bearer writes it: four octets for IPv4.
-    pub address: &'a [u8],
-}
-
-impl BearerAddress<'_> {
-    const BEARER_INCLUDED: u8 = 0x80;
-    const PORT_INCLUDED: u8 = 0x40;
-    /// The longest address there is room for.
-    pub const MAX_LEN: usize = 0x3F;
-
-    /// Appends the record. An address of more than [`Self::MAX_LEN`] octets is cut; no bearer has one.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let address = self.address.get(..Self::MAX_LEN).unwrap_or(self.address);
-        let mut first = u8::try_from(address.len()).unwrap_or(0);
-        if self.bearer.is_some() {
-            first |= Self::BEARER_INCLUDED;
-        }
-        if self.port.is_some() {
-            first |= Self::PORT_INCLUDED;
-        }
-        out.push(first);
-        out.extend(self.bearer);
-        if let Some(port) = self.port {
-            out.extend(port.to_be_bytes());
-        }
-        out.extend_from_slice(address);
-    }
-}
-
-/// The addresses in a Redirect or in the Aliases capability; the first malformed one ends them.
-pub fn addresses(
-    mut block: &[u8],
-) -> impl Iterator<Item = Result<BearerAddress<'_>, DecodeError>> + '_ {
-    let len = block.len();
-    std::iter::from_fn(move || {
-        if block.is_empty() {
-            return None;
-        }
-        let offset = len - block.len();
-        match located(block, bearer_address) {
-            Ok((after, address)) => {
-                block = after;
-                Some(Ok(address))
-            }
-            Err(error) => {
-                block = &[];
-                Some(Err(DecodeError {
-                    offset: offset + error.offset,
-                    ..error
-                }))
-            }
-        }
-    })
-}
-
-fn bearer_address(input: &[u8]) -> Parsed<'_, BearerAddress<'_>> {
-    let (input, first) = uint8(input)?;
-    let (input, bearer) =
-        nom::combinator::cond(first & BearerAddress::BEARER_INCLUDED != 0, uint8).parse(input)?;
-    let (input, port) =
-        nom::combinator::cond(first & BearerAddress::PORT_INCLUDED != 0, uint16).parse(input)?;
-    let (input, address) = octets(usize::from(first & 0x3F))(input)?;
-    let address = BearerAddress {
-        bearer,
-        port,
-        address,
-    };
-    Ok((input, address))
-}
-
 fn pdu(sdu: &[u8]) -> Parsed<'_, Pdu<'_>> {
     let (input, kind) = uint8(sdu)?;
     match Type(kind) {
@@ -501,9 +425,13 @@ fn two_blocks(input: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
     (octets(len(first)), octets(len(second))).parse(input)
 }
 
-/// Handsets that keep their URIs as C strings send the NUL along, though WSP 8.2.3.1 forbids it.
-fn without_nul(uri: &[u8]) -> &[u8] {
-    uri.strip_suffix(b"\0").unwrap_or(uri)
+/// Handsets that keep their URIs as C strings send the NUL along, though WSP 8.2.3.1 forbids it. None belongs
+/// to a URI, so however many there are at the end, they go.
+fn without_nul(mut uri: &[u8]) -> &[u8] {
+    while let Some(shorter) = uri.strip_suffix(b"\0") {
+        uri = shorter;
+    }
+    uri
 }
 
 fn put_session(out: &mut Vec<u8>, kind: Type, session_id: u32) {
@@ -607,30 +535,6 @@ mod tests {
         assert_eq!(error(b"\x60\x05\x00/a").offset, 3);
     }
 
-    #[test]
-    fn redirect_addresses_go_both_ways() {
-        // 8.2.2.3: IPv4 with a bearer and a port, then an address alone.
-        let wire = b"\xC4\x03\xC0\x00\x7F\x00\x00\x01\x04\x0A\x00\x00\x02";
-        let read: Result<Vec<_>, _> = addresses(wire).collect();
-        let read = read.unwrap();
-        assert_eq!(read[0].bearer, Some(3));
-        assert_eq!(read[0].port, Some(49152));
-        assert_eq!(read[1].address, [10, 0, 0, 2]);
-        let mut out = Vec::new();
-        for address in &read {
-            address.encode(&mut out);
-        }
-        assert_eq!(out, wire);
-        assert_eq!(
-            addresses(b"\x00\x04\x0A")
-                .last()
-                .unwrap()
-                .unwrap_err()
-                .offset,
-            2
-        );
-    }
-
     proptest! {
         #[test]
         fn decoding_what_we_encode_gives_it_back(
@@ -659,14 +563,8 @@ mod tests {
         fn any_octets_are_read_or_refused_and_what_is_read_is_stable(wire: Vec<u8>) {
             if let Ok(pdu) = Pdu::decode(&wire) {
                 let again = encoded(pdu);
-                // A second NUL may stand before the one forgiven, so stability is of the third reading.
-                if let Ok(twice) = Pdu::decode(&again) {
-                    prop_assert_eq!(std::mem::discriminant(&twice), std::mem::discriminant(&pdu));
-                } else {
-                    prop_assert!(false, "our own octets were refused");
-                }
+                prop_assert_eq!(Pdu::decode(&again), Ok(pdu));
             }
-            addresses(&wire).count();
         }
     }
 }

@@ -2,16 +2,17 @@
 //!
 //! The tables forget a transaction once an Abort is sent, but an Abort is not acknowledged: if it is lost, the
 //! initiator repeats its Invoke, vouches for it when asked, and the user would see it a second time. So what
-//! was aborted is remembered, and a repetition gets the same Abort again.
+//! was aborted is remembered, and a repetition gets the same Abort again. What was given up for want of an
+//! answer is remembered too, and a repetition gets nothing.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
 use super::abort::AbortReason;
 use super::config::Config;
-use super::keyed::Keyed;
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 
 /// What was aborted lately, oldest first; bounded, the oldest is forgotten first.
@@ -24,19 +25,21 @@ pub(super) struct Aborted<K> {
 impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            reasons: HashMap::with_hasher(Keyed::new(seed)),
+            reasons: HashMap::with_hasher(Random::new(seed).hasher()),
             queue: VecDeque::new(),
         }
     }
 
-    /// Remembers an abort for as long as a TID is remembered.
+    /// Remembers an abort for as long as a TID is remembered, and as its initiator may repeat it.
     pub(super) fn remember(&mut self, now: Instant, key: K, reason: AbortReason, config: &Config) {
         self.forget_expired(now);
         if self.queue.len() >= config.max_aborted {
             self.forget_first();
         }
         if config.max_aborted > 0 && self.reasons.insert(key, reason).is_none() {
-            self.queue.push_back((now + config.tid_lifetime, key));
+            let repeats = config.base_retry * (u32::from(config.max_retransmissions) + 1);
+            self.queue
+                .push_back((now + config.tid_lifetime.max(repeats * 2), key));
         }
     }
 
@@ -44,6 +47,13 @@ impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn reason(&mut self, now: Instant, key: K) -> Option<AbortReason> {
         self.forget_expired(now);
         self.reasons.get(&key).copied()
+    }
+
+    /// Feeds what is remembered to a hasher, oldest first.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        for (_, key) in &self.queue {
+            (key, self.reasons.get(key)).hash(sink);
+        }
     }
 
     fn forget_expired(&mut self, now: Instant) {

@@ -8,6 +8,8 @@ use super::tpi::{Parameter, Tpi, Tpis};
 pub(super) struct Capabilities {
     /// It can re-assemble: it did not set GTR and TTR both (WTP table 12, SIN 002).
     pub(super) sar: bool,
+    /// We offered extended SAR in the Invoke; whether it follows is known once it has answered.
+    pub(super) offered: bool,
     /// Octets in a packet group it receives.
     pub(super) max_group: Option<u32>,
     /// Packet groups it receives at a time; `Some` means extended SAR.

@@ -79,9 +79,9 @@ pub struct Config {
     /// Default: 8 MiB.
     pub max_unverified: usize,
     /// Transactions alive at a time, those waiting for their timeout included; beyond, an Invoke is
-    /// ignored (WTP 7.6) and counted. Some 400 octets each. Default: 200,000.
+    /// ignored (WTP 7.6) and counted. Some 500 octets each. Default: 200,000.
     pub max_transactions: usize,
-    /// The same for one peer (address quadruplet). Default: 64.
+    /// The same for those that one peer (address quadruplet) began. Default: 64.
     pub max_transactions_per_peer: usize,
     /// Answers that belong to no transaction and wait to be sent; beyond, the oldest is dropped and
     /// counted. Default: 1024.

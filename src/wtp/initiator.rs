@@ -142,7 +142,7 @@ impl Initiator {
                 Event::Ack(ack),
             ) if ack.verify => {
                 let delay = shared.learn(ack.tpis);
-                if sender.count_retry(now, config) {
+                if sender.count_retry(now, &shared.capabilities, config) {
                     self.answer = Some(Answer::Verify {
                         psn: None,
                         repeated: *vouched,
@@ -156,6 +156,9 @@ impl Initiator {
                     if let Some(psn) = ack.tpis.psn()
                         && !sender.is_formed()
                     {
+                        if sender.outgrows_plain(&shared.capabilities, config) {
+                            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+                        }
                         sender.ack(now, Some(psn), delay, &shared.capabilities, config);
                     }
                 }
@@ -171,6 +174,9 @@ impl Initiator {
                 Event::Ack(ack),
             ) if !is_last(sender, &ack) => {
                 let delay = shared.learn(ack.tpis);
+                if sender.outgrows_plain(&shared.capabilities, config) {
+                    return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+                }
                 sender.ack(now, ack.tpis.psn(), delay, &shared.capabilities, config);
                 Fate::Lives
             }

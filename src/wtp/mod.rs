@@ -4,9 +4,15 @@
 //! retransmission, extended or not, and TID verification. It does no I/O; see its documentation for how to
 //! drive it.
 //!
-//! Where to look: [`pdu`], [`tpi`] and [`concat`] are the wire; `tid` decides what is new; `responder` and
-//! `initiator` are the state tables; `sender` and `receiver` get a message across in packets, whether it has
-//! one or many; `endpoint` finds the transaction and keeps timers and limits.
+//! Where to look: [`pdu`], [`tpi`] and [`mod@concat`] are the wire; `tid` decides what is new; `responder` and
+//! `initiator` are the state tables; `sender` (with `message` and `pace`) and `receiver` (with `assembler`) get a
+//! message across in packets, whether it has one or many; `endpoint` finds the transaction and keeps timers and
+//! limits.
+//!
+//! Where we do more than the tables, because copies of datagrams live long: a TID that was verified is
+//! remembered, so that late copies of an Invoke and of the initiator's word cannot pass the handshake again
+//! (`tid`); what we aborted is remembered, so that an Abort that was lost does not make the Invoke new (`aborted`);
+//! and TIDnew takes effect once it is vouched for. What is known of a peer is forgotten with its entry.
 
 mod abort;
 mod aborted;
@@ -14,10 +20,12 @@ mod assembler;
 mod capabilities;
 pub mod concat;
 mod config;
+mod counter;
 mod endpoint;
 mod indication;
 mod initiator;
-mod keyed;
+mod message;
+mod pace;
 pub mod pdu;
 mod pool;
 mod receiver;

@@ -80,6 +80,8 @@ impl Receiver {
         config: &Config,
     ) -> Reception {
         let (psn, marks) = place(low, packet);
+        // Even a copy shows that the sender is still at it.
+        self.forget_at = now + config.wait_timeout;
         let before = self.assembler.trailer();
         // A repeated trailer says as well as a new packet that the sender is still at it.
         self.forget_at = self.forget_at.max(now + config.wait_timeout);
@@ -180,7 +182,9 @@ impl Receiver {
     }
 
     fn hear_again(&mut self, now: Instant, packet: &Packet<'_>, config: &Config) -> Reception {
-        if !packet.repeated || packet.trailer == Trailer::Inside {
+        // An end of a group without data is a probe of a closed window, repeated or not (WTP 7.15.3).
+        let asks = packet.repeated || packet.data.is_empty();
+        if !asks || packet.trailer == Trailer::Inside {
             return Reception::Duplicate;
         }
         match self.assembler.groups(self.defect) {
@@ -276,7 +280,7 @@ mod tests {
             receiver.hear(ms(600), 4, &last, &config),
             Reception::Duplicate
         );
-        assert_eq!(receiver.deadline(), ms(40_200));
+        assert_eq!(receiver.deadline(), ms(40_600));
         assert_eq!(
             receiver.hear(ms(600), 4, &again, &config),
             Reception::Duplicate

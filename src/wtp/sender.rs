@@ -11,6 +11,8 @@ use super::abort::ProviderAbort;
 use super::capabilities::Capabilities;
 use super::config::Config;
 use super::indication::Fragment;
+use super::message::Message;
+use super::pace::Pace;
 use super::pdu::Trailer;
 use super::tpi::{MAX_PSN, Psn};
 use crate::time::Instant;
@@ -18,12 +20,7 @@ use crate::time::Instant;
 /// One message on its way out.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Sender {
-    first: Unit,
-    /// Further data units, with extended SAR only.
-    later: Vec<Unit>,
-    /// Where packets begin to have another size or unit; the first is at packet 0.
-    cut: Cut,
-    recuts: Vec<Cut>,
+    message: Message,
     /// The first packet not acknowledged.
     acked: Psn,
     /// The first packet that belongs to no group yet. The one before it ends the newest group.
@@ -51,39 +48,6 @@ pub(super) struct Sender {
     pace: Pace,
     /// The peer has acknowledged with a packet number, so an Ack without one is not for a group.
     numbers: bool,
-}
-
-/// What one service primitive gave us to send.
-#[derive(Clone, Debug, Hash)]
-struct Unit {
-    data: Bytes,
-    fragment: Fragment,
-}
-
-/// From packet `psn` on, packets hold `size` octets each of data unit `unit` from `offset` on.
-#[derive(Clone, Copy, Debug, Hash)]
-struct Cut {
-    psn: Psn,
-    unit: usize,
-    offset: usize,
-    size: usize,
-}
-
-/// How long groups take to be answered, as far as measured.
-#[derive(Clone, Copy, Debug, Default, Hash)]
-struct Pace {
-    sent_at: Instant,
-    octets: u32,
-    /// Whether an answer now would tell a round trip: nothing was sent again since.
-    clean: bool,
-    measured: Option<Measured>,
-}
-
-#[derive(Clone, Copy, Debug, Hash)]
-struct Measured {
-    took: Duration,
-    octets: u32,
-    fastest: Duration,
 }
 
 /// A packet to encode.
@@ -132,32 +96,22 @@ impl Sender {
         peer: &Capabilities,
         config: &Config,
     ) -> Result<Self, ProviderAbort> {
-        let (data, fragment) = unit;
+        let (data, _) = &unit;
         let segment = usize::from(config.segment_size.max(1));
-        let size = if data.len() <= segment && !fragment.more {
-            data.len()
-        } else if !peer.sar {
-            if data.len() > LARGEST_LONE_PACKET {
-                return Err(ProviderAbort::MESSAGETOOLARGE);
-            }
+        let size = if peer.sar {
+            segment.min(peer.group(config))
+        } else if data.len() <= LARGEST_LONE_PACKET {
             data.len()
         } else {
-            segment.min(peer.group(config))
+            return Err(ProviderAbort::MESSAGETOOLARGE);
         };
         let size = size.max(1);
-        if peer.window(config).is_none() && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
+        let plain = peer.window(config).is_none() && !peer.offered;
+        if plain && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
             return Err(ProviderAbort::NOTIMPLEMENTEDESAR);
         }
         let mut sender = Self {
-            first: Unit { data, fragment },
-            later: Vec::new(),
-            cut: Cut {
-                psn: 0,
-                unit: 0,
-                offset: 0,
-                size,
-            },
-            recuts: Vec::new(),
+            message: Message::new(unit, size),
             acked: 0,
             next: 0,
             unsent: 0,
@@ -188,14 +142,9 @@ impl Sender {
         peer: &Capabilities,
         config: &Config,
     ) -> bool {
-        if !self
-            .unit(self.later.len())
-            .is_some_and(|unit| unit.fragment.more)
-        {
+        if !self.message.push(unit) {
             return false;
         }
-        let (data, fragment) = unit;
-        self.later.push(Unit { data, fragment });
         self.form_groups(now, peer, config);
         true
     }
@@ -234,13 +183,7 @@ impl Sender {
 
     /// Octets of data a packet may have.
     pub(super) fn packet_len(&self) -> usize {
-        let later = self.recuts.iter().map(|cut| cut.size);
-        let size = later.fold(self.cut.size, usize::max);
-        if self.later.is_empty() {
-            size.min(self.first.data.len())
-        } else {
-            size
-        }
+        self.message.largest_packet()
     }
 
     /// Whether the message went out as more than one packet or unit.
@@ -250,15 +193,16 @@ impl Sender {
 
     /// Whether an Ack for the groups under way would be one for the whole message.
     pub(super) fn is_formed(&self) -> bool {
-        let at = self.cut_at(self.next);
-        match self.unit(at.unit) {
-            Some(unit) => {
-                !unit.fragment.more
-                    && self.offset(at, self.next) >= unit.data.len()
-                    && self.next > 0
-            }
-            None => false,
-        }
+        self.message.ends_before(self.next)
+    }
+
+    /// Whether the rest of the message needs numbers that plain SAR does not have, which is what it must do
+    /// with a peer that did not take up our offer.
+    pub(super) fn outgrows_plain(&self, peer: &Capabilities, config: &Config) -> bool {
+        let size = self.message.size(self.next);
+        let packets = self.message.rest(self.next).div_ceil(size) + self.next as usize;
+        let outgrows = packets > PLAIN_PACKETS as usize || self.message.awaits_more();
+        peer.window(config).is_none() && outgrows
     }
 
     /// The last packet formed so far.
@@ -280,13 +224,18 @@ impl Sender {
     }
 
     /// Counts a repetition and starts the interval anew, if there are repetitions left.
-    pub(super) fn count_retry(&mut self, now: Instant, config: &Config) -> bool {
+    pub(super) fn count_retry(
+        &mut self,
+        now: Instant,
+        peer: &Capabilities,
+        config: &Config,
+    ) -> bool {
         if self.retries >= config.max_retransmissions {
             return false;
         }
         self.retries += 1;
-        self.pace.clean = false;
-        self.resend_at = Some(now + self.interval(config));
+        self.pace.blur();
+        self.resend_at = Some(now + self.interval(peer, config));
         true
     }
 
@@ -299,7 +248,7 @@ impl Sender {
             expiry = Expiry::Resumed;
         }
         if self.resend_at.is_some_and(|at| at <= now) {
-            return if self.count_retry(now, config) {
+            return if self.count_retry(now, peer, config) {
                 Expiry::Again
             } else {
                 Expiry::GaveUp
@@ -348,7 +297,7 @@ impl Sender {
         if reopens {
             return self.window_update(now, peer, config);
         }
-        self.measure(now);
+        self.pace.measure(now);
         self.advance(end + 1);
         if formed && self.acked == self.next {
             self.resend_at = None;
@@ -361,7 +310,7 @@ impl Sender {
         if self.acked == self.next {
             self.resend_at = None;
         } else {
-            self.resend_at = Some(now + self.interval(config));
+            self.resend_at = Some(now + self.interval(peer, config));
         }
         self.form_groups(now, peer, config);
         self.watch_closed_window(now, peer, config);
@@ -382,7 +331,7 @@ impl Sender {
             return Progress::None;
         }
         self.patience += 1;
-        self.measure(now);
+        self.pace.measure(now);
         let wanted: Vec<Psn> = if missing.is_empty() {
             (self.acked..self.unsent).collect()
         } else {
@@ -407,15 +356,16 @@ impl Sender {
             }
         }
         if octets > 0 || !self.resend.is_empty() {
-            let pause = self.expected(octets).unwrap_or(config.group_retry / 2);
+            let pause = self
+                .pace
+                .expected(octets, config)
+                .unwrap_or(config.group_retry / 2);
             self.held_off
                 .retain(|(psn, until)| now < *until && !self.resend.contains(psn));
             let held = self.resend.iter().map(|&psn| (psn, now + pause));
             self.held_off.extend(held);
-            self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
-            self.pace.sent_at = now;
-            self.pace.clean = false;
-            self.resend_at = Some(now + self.interval(config));
+            self.pace.start(now, octets);
+            self.resend_at = Some(now + self.interval(peer, config));
             self.retries = 0;
         }
         self.form_groups(now, peer, config);
@@ -432,12 +382,16 @@ impl Sender {
     /// While the window is closed and nothing is under way, the timer makes us probe (WTP 7.15.3).
     fn watch_closed_window(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
         let closed = peer.window(config) == Some(0);
-        if closed && self.acked == self.next && self.not_before.is_none() && self.has_more() {
+        if closed
+            && self.acked == self.next
+            && self.not_before.is_none()
+            && self.message.has_part(self.next)
+        {
             if self.patience < u8::MAX {
                 self.patience += 1;
                 self.retries = 0;
             }
-            self.resend_at = Some(now + self.interval(config));
+            self.resend_at = Some(now + self.interval(peer, config));
         }
     }
 
@@ -457,43 +411,16 @@ impl Sender {
                     && self.next < MAX_PSN
             }
         };
-        room && self.not_before.is_none() && self.has_more()
-    }
-
-    /// Whether there is data for another packet.
-    fn has_more(&self) -> bool {
-        let at = self.cut_at(self.next);
-        match self.unit(at.unit) {
-            _ if self.next == 0 => true,
-            Some(unit) if self.offset(at, self.next) < unit.data.len() => true,
-            Some(_) => self.unit(at.unit + 1).is_some(),
-            None => false,
-        }
+        room && self.not_before.is_none() && self.message.has_part(self.next)
     }
 
     /// Puts the next packets of a data unit into a group.
     fn form_group(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
         let window = peer.window(config);
         let limit = peer.group(config);
-        let mut at = self.cut_at(self.next);
-        at.offset = self.offset(at, self.next);
-        let len = self.unit(at.unit).map_or(0, |unit| unit.data.len());
-        if at.offset >= len && self.next > 0 {
-            at = Cut {
-                unit: at.unit + 1,
-                offset: 0,
-                ..at
-            };
-        }
-        let rest = self
-            .unit(at.unit)
-            .map_or(0, |unit| unit.data.len().saturating_sub(at.offset));
+        let rest = self.message.rest(self.next);
         let size = self.packet_size(rest, limit, window.is_some(), config);
-        self.recut(Cut {
-            psn: self.next,
-            size,
-            ..at
-        });
+        self.message.recut(self.next, size);
         let whole = rest.div_ceil(size).max(1);
         let fit = if rest <= limit {
             whole
@@ -514,18 +441,16 @@ impl Sender {
         }
         let octets = rest.min(fit.saturating_mul(size));
         self.next += packets;
-        self.pace.octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        self.pace.sent_at = now;
-        self.pace.clean = true;
+        self.pace.start(now, octets);
         self.retries = 0;
         self.patience = 0;
-        self.resend_at = Some(now + self.interval(config));
+        self.resend_at = Some(now + self.interval(peer, config));
     }
 
     /// Octets in the packets of the next group.
     fn packet_size(&self, rest: usize, limit: usize, extended: bool, config: &Config) -> usize {
         if self.next == 0 {
-            return self.cut.size;
+            return self.message.size(0);
         }
         let size = usize::from(config.segment_size.max(1)).min(limit);
         if extended {
@@ -536,39 +461,9 @@ impl Sender {
         size.max(rest.div_ceil(numbers)).max(1)
     }
 
-    fn recut(&mut self, cut: Cut) {
-        let at = self.cut_at(self.next);
-        let same = at.unit == cut.unit && at.size == cut.size;
-        if cut.psn > 0 && !same {
-            self.recuts.push(cut);
-        }
-    }
-
-    fn cut_at(&self, psn: Psn) -> Cut {
-        let later = self.recuts.iter().rev().find(|cut| cut.psn <= psn);
-        *later.unwrap_or(&self.cut)
-    }
-
-    /// Where packet `psn` of the cut begins in its data unit.
-    fn offset(&self, at: Cut, psn: Psn) -> usize {
-        let packets = (psn - at.psn) as usize;
-        at.offset.saturating_add(packets.saturating_mul(at.size))
-    }
-
-    fn unit(&self, index: usize) -> Option<&Unit> {
-        match index.checked_sub(1) {
-            None => Some(&self.first),
-            Some(later) => self.later.get(later),
-        }
-    }
-
     fn outgoing(&self, psn: Psn, repeated: bool) -> Outgoing<'_> {
-        let at = self.cut_at(psn);
-        let from = self.offset(at, psn);
-        let unit = self.unit(at.unit).unwrap_or(&self.first);
-        let to = from.saturating_add(at.size).min(unit.data.len());
-        let ends = to == unit.data.len();
-        let trailer = if ends && !unit.fragment.more {
+        let part = self.message.part(psn);
+        let trailer = if part.ends_message {
             Trailer::Message
         } else if psn + 1 == self.next || self.older.contains(&psn) {
             Trailer::Group
@@ -579,9 +474,9 @@ impl Sender {
             psn,
             repeated,
             trailer,
-            unit_ends: ends && unit.fragment.more,
-            frame_starts: from == 0 && unit.fragment.frame_boundary,
-            data: unit.data.get(from..to).unwrap_or(&[]),
+            unit_ends: part.unit_ends,
+            frame_starts: part.frame_starts,
+            data: part.data,
         }
     }
 
@@ -630,55 +525,14 @@ impl Sender {
     }
 
     /// The retry interval for what is under way now (WTP appendix A, B.1).
-    fn interval(&self, config: &Config) -> Duration {
-        if !self.is_segmented() {
-            let kbytes = self.first.data.len() / 1024;
-            let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
-            return self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes);
+    fn interval(&self, peer: &Capabilities, config: &Config) -> Duration {
+        if self.is_segmented() {
+            let extended = peer.window(config).is_some();
+            return self.pace.group_interval(self.retries, extended, config);
         }
-        let backoff = 1 << self.retries.min(4);
-        match self.expected(self.pace.octets as usize) {
-            Some(expected) => {
-                let measured = expected + expected / 2 + config.nack_delay * 2;
-                let base = measured.max(config.min_group_retry);
-                // A receiver forgets an unfinished message after its W, so the pauses must not grow to it.
-                (base * backoff).min(base.max(config.group_retry * 2))
-            }
-            None => {
-                let kbytes = self.pace.octets.div_ceil(1024);
-                config.group_retry + config.round_trip_per_kbyte.saturating_mul(kbytes)
-            }
-        }
-    }
-
-    /// Notes how long the group under way took, if the answer just heard tells.
-    fn measure(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.pace.clean) || self.pace.octets == 0 {
-            return;
-        }
-        let took = now - self.pace.sent_at;
-        let fastest = self
-            .pace
-            .measured
-            .map_or(took, |measured| measured.fastest.min(took));
-        self.pace.measured = Some(Measured {
-            took,
-            octets: self.pace.octets,
-            fastest,
-        });
-    }
-
-    /// How long it should take to get `octets` across and answered: as much as at the last measured speed,
-    /// and a round trip.
-    fn expected(&self, octets: usize) -> Option<Duration> {
-        let Measured {
-            took,
-            octets: of,
-            fastest,
-        } = self.pace.measured?;
-        let micros = took.as_micros().saturating_mul(octets as u128) / u128::from(of.max(1));
-        let transfer = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        Some(transfer.min(took) + fastest.min(LONGEST_ROUND_TRIP))
+        let kbytes = self.message.largest_packet() / 1024;
+        let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
+        self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes)
     }
 }
 
@@ -690,9 +544,6 @@ const MOST_UNDER_WAY: Psn = 255;
 
 /// A UDP datagram over IPv4, less the longest header of ours.
 pub(super) const LARGEST_LONE_PACKET: usize = 65_507 - 64;
-
-/// What part of a measured time is taken for the round trip when packets are sent again.
-const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -800,8 +651,8 @@ mod tests {
         let (config, peer) = (config(), peer(Some(50), None));
         let mut sender = sender(50, &peer, &config);
         assert_eq!(packets(&mut sender).len(), 5);
-        assert_eq!(sender.deadline(), Some(ms(3200)));
-        assert_eq!(sender.expire(ms(3200), &peer, &config), Expiry::Again);
+        assert_eq!(sender.deadline(), Some(ms(3020)));
+        assert_eq!(sender.expire(ms(3020), &peer, &config), Expiry::Again);
         sender.repeat();
         assert_eq!(packets(&mut sender), [(4, Trailer::Message, 10)]);
         sender.nack(ms(4000), &[1, 3, 9], None, &peer, &config);

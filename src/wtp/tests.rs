@@ -394,3 +394,205 @@ fn two_endpoints_carry_a_large_result_over_a_network_that_loses_every_fifth_data
     }
     panic!("not finished by {now:?}");
 }
+
+#[test]
+fn when_there_is_no_room_the_body_is_dropped_and_taken_from_the_repeated_invoke() {
+    let mut t = Transcript::new(Config {
+        verify_new_peers: true,
+        max_unverified_per_address: 0,
+        ..Config::ip()
+    });
+    t.hears(&INVOKE).says(&[0x1C, 0x80, 0x05]);
+    assert_eq!(
+        (
+            t.endpoint.held_octets(),
+            t.endpoint.stats().refused_unverified
+        ),
+        (0, 1)
+    );
+    // Vouched for, and able to re-assemble: it can be asked for the message.
+    t.hears(&[0x1C, 0x00, 0x05])
+        .says(&[0x38, 0x80, 0x05, 0])
+        .indicates_nothing();
+    t.hears(&INVOKE).indicates_nothing();
+    t.hears(&INVOKE_AGAIN).invoked(b"q");
+    // One that cannot re-assemble may repeat its Invoke before it is asked.
+    t.hears(&[0x0E, 0x00, 0x04, 0x02, b'q'])
+        .says(&[0x1C, 0x80, 0x04]);
+    t.hears(&[0x0F, 0x00, 0x04, 0x02, b'q'])
+        .says(&[0x1D, 0x80, 0x04]);
+    t.hears(&[0x1C, 0x00, 0x04])
+        .says_nothing()
+        .hears(&[0x0F, 0x00, 0x04, 0x02, b'q'])
+        .invoked(b"q");
+}
+
+#[test]
+fn unverified_octets_are_bounded_per_address_and_in_all() {
+    let mut t = Transcript::new(Config {
+        verify_new_peers: true,
+        max_unverified_per_address: 10,
+        max_unverified: 15,
+        ..Config::ip()
+    });
+    let invoke = |tid: u8| [&[0x0A, 0x00, tid, 0x02][..], &[7; 8]].concat();
+    t.hears(&invoke(1)).hears(&invoke(2));
+    let elsewhere = Peer::new(
+        SocketAddr::from(([192, 0, 2, 8], 1)),
+        SocketAddr::from(([198, 51, 100, 1], 9201)),
+    );
+    t.endpoint.handle_datagram(t.now, elsewhere, &invoke(1));
+    assert_eq!(
+        (
+            t.endpoint.held_octets(),
+            t.endpoint.stats().refused_unverified
+        ),
+        (8, 2)
+    );
+    t.said();
+    // Answered, and the room is free again.
+    t.hears(&[0x1C, 0x00, 0x01]).invoked(&[7; 8]);
+    assert_eq!(t.endpoint.held_octets(), 0);
+    t.endpoint.handle_datagram(
+        t.now,
+        elsewhere,
+        &[&[0x0B, 0x00, 0x01, 0x02][..], &[7; 8]].concat(),
+    );
+    assert_eq!(t.endpoint.held_octets(), 8);
+}
+
+#[test]
+fn answers_that_belong_to_nobody_are_bounded() {
+    let mut t = Transcript::new(Config {
+        max_unowned: 2,
+        ..Config::ip()
+    });
+    for tid in 1..=3 {
+        t.hears(&[0x1C, 0x80, tid]);
+    }
+    t.says(&[0x00, 4, 0x20, 0x00, 2, 2, 4, 0x20, 0x00, 3, 2]);
+    assert_eq!(t.endpoint.stats().dropped_unowned, 1);
+}
+
+#[test]
+fn what_a_peer_may_begin_does_not_limit_what_we_begin_with_it() {
+    let mut t = Transcript::new(Config {
+        max_transactions_per_peer: 2,
+        max_transactions: 6,
+        ..Config::ip()
+    });
+    let invoke = |t: &mut Transcript| {
+        let (now, to) = (t.now, peer(49_152));
+        t.endpoint.invoke(now, to, Class::One, false, Bytes::new())
+    };
+    for _ in 0..3 {
+        invoke(&mut t).unwrap();
+    }
+    for tid in 1..=3 {
+        t.hears(&[0x0A, 0x00, tid, 0x02]);
+    }
+    assert_eq!(
+        (t.endpoint.transactions(), t.endpoint.stats().refused_peer),
+        (5, 1)
+    );
+    invoke(&mut t).unwrap();
+    assert_eq!(invoke(&mut t), Err(Refused::TooManyTransactions));
+    // Nobody answers anybody; in the end there is room again.
+    t.at(600_000);
+    t.hears(&[0x20, 0x00, 1, 0]).hears(&[0x20, 0x00, 2, 0]);
+    assert_eq!(t.endpoint.transactions(), 0);
+    t.hears(&[0x0A, 0x00, 4, 0x02]);
+    assert_eq!(t.endpoint.transactions(), 1);
+}
+
+#[test]
+fn who_drains_takes_nothing_new_and_finishes_what_has_begun() {
+    let mut t = Transcript::new(Config::ip());
+    let handle = t.hears(&INVOKE).invoked(b"q");
+    t.endpoint.set_draining(true);
+    t.hears(&[0x0A, 0x00, 0x06, 0x02])
+        .says_nothing()
+        .indicates_nothing();
+    t.endpoint.result(t.now, handle, Bytes::new());
+    t.says(&[0x12, 0x80, 0x05]).hears(&[0x18, 0x00, 0x05]);
+    assert_eq!(
+        (
+            t.endpoint.transactions(),
+            t.endpoint.stats().refused_transactions
+        ),
+        (0, 1)
+    );
+}
+
+#[test]
+fn two_late_copies_do_not_pass_the_handshake_again() {
+    let mut t = Transcript::new(Config {
+        verify_new_peers: true,
+        ..Config::ip()
+    });
+    t.hears(&INVOKE).says(&[0x1C, 0x80, 0x05]);
+    let handle = t.hears(&[0x1C, 0x00, 0x05]).invoked(b"q");
+    t.endpoint.result(t.now, handle, Bytes::new());
+    t.says(&[0x12, 0x80, 0x05])
+        .hears(&[0x18, 0x00, 0x05])
+        .indication();
+    // Both came twice; nobody can tell but by memory.
+    t.hears(&INVOKE).says(&[0x1C, 0x80, 0x05]);
+    t.hears(&[0x1C, 0x00, 0x05])
+        .indicates_nothing()
+        .says_nothing();
+    assert_eq!(t.endpoint.transactions(), 0);
+}
+
+#[test]
+fn a_late_copy_of_tidnew_does_not_let_other_late_copies_in() {
+    let mut t = Transcript::new(Config::ip());
+    t.hears(&[0x0A, 0x00, 0x50, 0x02]).invoked(b"");
+    t.hears(&[0x20, 0x00, 0x50, 0x00]).indication();
+    t.hears(&[0x0A, 0x00, 0x01, 0x22]).says(&[0x1C, 0x80, 0x01]);
+    // Denied: the last TID is still 50.
+    t.hears(&[0x20, 0x00, 0x01, 0x02]);
+    t.hears(&[0x0A, 0x00, 0x50, 0x02])
+        .says(&[0x1C, 0x80, 0x50])
+        .indicates_nothing();
+}
+
+#[test]
+fn a_burst_leaves_no_wake_ups_behind() {
+    let mut t = Transcript::new(Config::ip());
+    for round in 0..40u8 {
+        t.at(u64::from(round));
+        for tid in 0..250 {
+            t.hears(&[0x0A, round, tid, 0x02]).indication();
+            t.hears(&[0x20, round, tid, 0x00]).indication();
+        }
+    }
+    assert_eq!(t.endpoint.transactions(), 0);
+    // Ten thousand came and went; without care there were forty moments at which nothing is left to do.
+    let mut wake_ups = 0;
+    while let Some(due) = t.endpoint.poll_timeout() {
+        t.endpoint.handle_timeout(due);
+        wake_ups += 1;
+    }
+    assert!(wake_ups <= 5, "{wake_ups}");
+}
+
+#[test]
+fn the_same_history_is_the_same_octets() {
+    let run = || {
+        let mut t = Transcript::new(Config::ip());
+        let mut all = Vec::new();
+        for port in 1..200 {
+            t.endpoint.handle_datagram(t.now, peer(port), &INVOKE);
+        }
+        while let Some(Indication::Invoke { handle, .. }) = t.endpoint.poll_indication() {
+            t.endpoint.accept(t.now, handle, b"");
+        }
+        t.at(2000);
+        all.extend(t.said());
+        all
+    };
+    let first = run();
+    assert_eq!(first.len(), 199);
+    assert_eq!(first, run());
+}

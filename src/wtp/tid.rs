@@ -1,12 +1,13 @@
 //! Transaction identifiers: the window test and what is remembered of each peer (WTP 7.8, 7.9).
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 
 use super::config::{Config, Defect};
-use super::keyed::Keyed;
 use super::report::Stats;
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 use crate::wdp::Peer;
 
@@ -33,12 +34,17 @@ pub(super) struct Peers {
 }
 
 /// What is remembered of one peer.
-#[derive(Clone, Copy, Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 struct Entry {
     /// The last TID of an accepted Invoke.
     last_tid: Option<u16>,
-    /// Transactions alive.
+    /// When it became that.
+    advanced_at: Instant,
+    /// The latest TIDs that were verified; empty for most peers.
+    vouched: VecDeque<u16>,
+    /// Transactions alive, and those of them that it began.
     live: u32,
+    begun_by_it: u32,
     /// Our Invokes that the peer wanted verified, one after the other.
     doubted: u8,
     /// When it may be forgotten.
@@ -61,7 +67,7 @@ pub fn is_newer(tid: u16, last: u16) -> bool {
 impl Peers {
     pub(super) fn new(seed: u64, now: Instant, config: &Config) -> Self {
         Self {
-            entries: HashMap::with_hasher(Keyed::new(seed)),
+            entries: HashMap::with_hasher(Random::new(seed).hasher()),
             queue: VecDeque::new(),
             covered_from: now + config.tid_lifetime,
         }
@@ -84,16 +90,18 @@ impl Peers {
         let new = match entry.last_tid {
             Some(last) => is_newer(tid, last),
             None => covered,
-        } && !tid_new;
+        };
+        let new = new && !tid_new && !entry.vouched.contains(&tid);
         if new || !config.duplicate_recognition {
-            entry.last_tid = Some(tid);
+            entry.advance(tid, now);
             Verdict::New
         } else {
             Verdict::Verify
         }
     }
 
-    /// The initiator vouched for `tid` (WTP table 9).
+    /// The initiator vouched for `tid` (WTP table 9). Says `false` if it did so before: the handshake has no
+    /// nonce, so a late copy of the Invoke and one of the Ack(TIDok) would pass it a second time.
     pub(super) fn verified(
         &mut self,
         now: Instant,
@@ -102,15 +110,26 @@ impl Peers {
         tid_new: bool,
         config: &Config,
         stats: &mut Stats,
-    ) {
+    ) -> bool {
         let entry = self.entry(now, peer, config, stats);
-        // Moving back to an old TID would let copies of everything after it in again (10.5.3).
-        let moves_back = config.defect == Some(Defect::LastTidMovesBack);
+        if entry.vouched.contains(&tid) && config.duplicate_recognition {
+            return false;
+        }
+        // Moving back to an old TID would let copies of everything after it in again (10.5.3), unless all of
+        // that is so long ago that no copy is left: an initiator that began anew without saying so would
+        // otherwise be verified for as long as it keeps talking.
+        let outlived = now >= entry.advanced_at + config.tid_lifetime;
+        let moves_back = outlived || config.defect == Some(Defect::LastTidMovesBack);
         // Forward it may well have to move: two Invokes may have waited for their verification together.
         let forward = entry.last_tid.is_none_or(|last| is_newer(tid, last));
         if tid_new || forward || moves_back {
-            entry.last_tid = Some(tid);
+            entry.advance(tid, now);
         }
+        if entry.vouched.len() >= VOUCHED_TIDS {
+            entry.vouched.pop_front();
+        }
+        entry.vouched.push_back(tid);
+        true
     }
 
     /// The last TID of a peer.
@@ -119,22 +138,31 @@ impl Peers {
         (entry.is_live(now)).then_some(entry.last_tid)?
     }
 
-    /// Transactions alive with a peer.
-    pub(super) fn live(&self, peer: Peer) -> usize {
-        self.entries
-            .get(&peer)
-            .map_or(0, |entry| entry.live as usize)
+    /// Transactions alive that a peer began.
+    pub(super) fn begun_by(&self, peer: Peer) -> usize {
+        let entry = self.entries.get(&peer);
+        entry.map_or(0, |entry| entry.begun_by_it as usize)
     }
 
     /// A transaction with the peer begins.
-    pub(super) fn begin(&mut self, now: Instant, peer: Peer, config: &Config, stats: &mut Stats) {
-        self.entry(now, peer, config, stats).live += 1;
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        by_peer: bool,
+        config: &Config,
+        stats: &mut Stats,
+    ) {
+        let entry = self.entry(now, peer, config, stats);
+        entry.live += 1;
+        entry.begun_by_it += u32::from(by_peer);
     }
 
     /// A transaction with the peer ended.
-    pub(super) fn end(&mut self, now: Instant, peer: Peer, config: &Config) {
+    pub(super) fn end(&mut self, now: Instant, peer: Peer, by_peer: bool, config: &Config) {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.live = entry.live.saturating_sub(1);
+            entry.begun_by_it = entry.begun_by_it.saturating_sub(u32::from(by_peer));
             entry.expires = now + config.tid_lifetime;
         }
     }
@@ -172,6 +200,16 @@ impl Peers {
         }
     }
 
+    /// Feeds what is remembered to a hasher, in an order of its own.
+    pub(super) fn digest(&self, sink: &mut impl Hasher) {
+        let mut peers: Vec<_> = self.entries.iter().collect();
+        peers.sort_unstable_by_key(|(peer, _)| **peer);
+        for (peer, entry) in peers {
+            (peer, entry.last_tid, &entry.vouched).hash(sink);
+            (entry.live, entry.doubted).hash(sink);
+        }
+    }
+
     fn entry(
         &mut self,
         now: Instant,
@@ -190,12 +228,16 @@ impl Peers {
         }
         let entry = self.entries.entry(peer).or_insert(Entry {
             last_tid: None,
+            advanced_at: now,
+            vouched: VecDeque::new(),
             live: 0,
+            begun_by_it: 0,
             doubted: 0,
             expires,
         });
         if !entry.is_live(now) {
             entry.last_tid = None;
+            entry.vouched.clear();
         }
         entry.expires = expires;
         entry
@@ -234,10 +276,19 @@ impl Peers {
 }
 
 impl Entry {
+    fn advance(&mut self, tid: u16, now: Instant) {
+        self.last_tid = Some(tid);
+        self.advanced_at = now;
+    }
+
     fn is_live(&self, now: Instant) -> bool {
         self.live > 0 || now < self.expires
     }
 }
+
+/// TIDs remembered as verified, per peer. A peer that outruns it within the life of a packet could, with two
+/// late copies, be heard twice.
+const VOUCHED_TIDS: usize = 64;
 
 const EXPIRIES_PER_INPUT: usize = 4;
 
@@ -338,10 +389,41 @@ mod tests {
         let now = Instant::ZERO + Duration::from_secs(300);
         setup.judge(300, 1, 50);
         let (config, stats) = (&setup.config, &mut setup.stats);
-        setup.peers.verified(now, peer(1), 40, false, config, stats);
+        assert!(setup.peers.verified(now, peer(1), 40, false, config, stats));
         assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
-        setup.peers.verified(now, peer(1), 40, true, config, stats);
-        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(40));
+        // Twice is once too often, and changes nothing.
+        assert!(!setup.peers.verified(now, peer(1), 40, true, config, stats));
+        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(50));
+        // A peer that says it starts anew is believed.
+        assert!(setup.peers.verified(now, peer(1), 30, true, config, stats));
+        assert_eq!(setup.peers.last_tid(now, peer(1)), Some(30));
+    }
+
+    #[test]
+    fn an_initiator_that_began_anew_without_saying_so_is_verified_for_one_lifetime_only() {
+        let mut setup = Setup::new(Config::ip());
+        let vouch = |setup: &mut Setup, seconds, tid| {
+            let now = Instant::ZERO + Duration::from_secs(seconds);
+            let (config, stats) = (&setup.config, &mut setup.stats);
+            setup
+                .peers
+                .verified(now, peer(1), tid, false, config, stats)
+        };
+        assert_eq!(setup.judge(300, 1, 1000), Verdict::New);
+        for tid in 5..9 {
+            let now = 350 + 60 * u64::from(tid - 5);
+            assert_eq!(setup.judge(now, 1, tid), Verdict::Verify);
+            assert!(vouch(&mut setup, now, tid));
+        }
+        // The fourth was verified at 530; the last TID of 300 lives until 540.
+        assert_eq!(setup.judge(531, 1, 10), Verdict::Verify);
+        assert!(vouch(&mut setup, 531, 10));
+        assert_eq!(setup.judge(541, 1, 9), Verdict::Verify);
+        assert!(vouch(&mut setup, 541, 9));
+        // Now it is 9, and 11 is new; but 10 was heard before.
+        assert_eq!(setup.judge(542, 1, 10), Verdict::Verify);
+        assert!(!vouch(&mut setup, 542, 10));
+        assert_eq!(setup.judge(543, 1, 11), Verdict::New);
     }
 
     #[test]
@@ -354,7 +436,7 @@ mod tests {
         setup.judge(300, 1, 5);
         setup
             .peers
-            .begin(now, peer(1), &setup.config, &mut setup.stats);
+            .begin(now, peer(1), true, &setup.config, &mut setup.stats);
         setup.judge(301, 2, 5);
         assert_eq!(setup.peers.len(), 2);
         assert_eq!(setup.judge(9000, 1, 5), Verdict::Verify);

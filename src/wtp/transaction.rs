@@ -239,7 +239,9 @@ impl Shared {
     /// The peer never answered: the user is told, the peer is not (WTP 7.2.4).
     pub(super) fn give_up(&self, turn: &mut Turn<'_>) -> Fate {
         turn.stats.unanswered += 1;
-        self.indicate_abort(AbortReason::Unanswered, turn)
+        let _ = self.indicate_abort(AbortReason::Unanswered, turn);
+        // Should the peer come back with it after all, it must not seem new.
+        Fate::Aborted(AbortReason::Unanswered)
     }
 
     /// Whether one more packet fits into the limits on messages; if not, why.
@@ -401,4 +403,15 @@ pub(super) const LONGEST_HEADER: usize = 48;
 /// Exit info as it is kept for a repeated Ack: at most what an Info TPI holds.
 pub(super) fn exit_info(info: &[u8]) -> Bytes {
     Bytes::copy_from_slice(info.get(..255).unwrap_or(info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_some_hundred_octets() {
+        // Its boxes come on top while it sends or re-assembles.
+        assert!(size_of::<Transaction>() <= 256);
+    }
 }

@@ -532,14 +532,21 @@ fn parameters_are_understood() {
     assert_eq!(t.all_heard().len(), 2);
     t.hears(&[0x98, 0x00, 0x07, 0x99, 1, 0x13, 0x04, 0x05, 0x78]);
     assert_eq!(t.all_heard().len(), 1);
+    // Even what one packet could hold is more than one group.
+    let handle = t
+        .hears(&[0x8A, 0x00, 0x0A, 0x02, 0x12, 0x04, 200])
+        .invoked(b"");
+    t.results(handle, &[7; 300]);
+    let first = t.heard();
+    assert_eq!((first[0], first.len()), (0x14, 203));
     // Delay Transmission Timer, in tenths of a second.
     t.hears(&[0x98, 0x00, 0x07, 0x99, 2, 0x12, 0x03, 3])
         .says_nothing();
     t.at(299).says_nothing().at(300);
     assert_eq!(t.heard()[3], 3);
     // Current TID and No Cached TID are understood, so that nobody complains; and told on request.
-    t.hears(&[0x8A, 0x00, 0x08, 0x01, 0x93, 0x05, 0, 1, 0x11, 0x06])
-        .says(&[0x18, 0x80, 0x08]);
+    t.hears(&[0x8A, 0x00, 0x0B, 0x01, 0x93, 0x05, 0, 1, 0x11, 0x06])
+        .says(&[0x18, 0x80, 0x0B]);
     let mut t = Transcript::new(Config {
         explain_verification: true,
         verify_new_peers: true,
@@ -721,6 +728,20 @@ fn extended_sar_goes_beyond_256_packets() {
     t.says(&[0x98, 0x80, 0x05, 0x99, 255, 0x12, 0x07, 4]);
     t.says(&[0x98, 0x80, 0x05, 0x9A, 1, 43, 0x12, 0x07, 4])
         .says_nothing();
+    // Our own offer, not taken up: what plain SAR cannot number is given up.
+    let mut t = Transcript::new(Config {
+        segment_size: 10,
+        max_datagram: 0,
+        unannounced_group: 10,
+        offer_extended_sar: true,
+        ..Config::ip()
+    });
+    t.invokes(Class::One, false, &[7; 2561]);
+    let first = t.heard();
+    t.hears(&[0x98, first[1] | 0x80, first[2], 0x19, 0])
+        .says(&[0x20, first[1], first[2], 0x0A]);
+    t.provider_aborted(ProviderAbort::NOTIMPLEMENTEDESAR)
+        .is_over();
     // Whoever does not offer it does not get it.
     let handle = t.hears(&[0x0A, 0x00, 0x06, 0x02]).invoked(b"");
     t.results(handle, &[7; 2561])

@@ -9,6 +9,7 @@
     reason = "a test may panic"
 )]
 
+mod content;
 mod scenarios;
 mod sessions;
 mod storm;

@@ -183,7 +183,7 @@ fn a_session_follows_its_handset_through_many_addresses() {
         (stats.sessions, stats.wsp.resumed, stats.wsp.connected),
         (1, 10, 1)
     );
-    let last = world.origin.last.as_ref().unwrap();
+    let last = world.origin.last().unwrap();
     assert_eq!(
         last.headers["user-agent"], "Simulated/1.0",
         "said once, ten addresses ago"
@@ -348,7 +348,7 @@ fn the_gateway_keeps_cookies_for_handsets_that_cannot() {
     for expected in [None, Some("s=1")] {
         world.request(phone, &get("http://sync.example/hello"));
         world.run_until_idle();
-        let last = world.origin.last.as_ref().unwrap();
+        let last = world.origin.last().unwrap();
         let cookie = last
             .headers
             .get("cookie")
@@ -370,8 +370,7 @@ fn the_gateway_keeps_cookies_for_handsets_that_cannot() {
     assert!(
         !world
             .origin
-            .last
-            .as_ref()
+            .last()
             .unwrap()
             .headers
             .contains_key("cookie")

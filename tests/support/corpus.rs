@@ -1,5 +1,7 @@
 //! Real messages: the sessions in `fixtures/`, and the whole corpus beside the repository where it is.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use std::path::{Path, PathBuf};
 
 /// A file of the corpus.

@@ -1,5 +1,7 @@
 //! What a document says, whichever way it is written down: for comparing two.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use quick_xml::events::Event as Xml;
 use wapbridge::wbxml::{Decoder, Event, Extension, Name, Options};
 
@@ -20,24 +22,36 @@ pub(crate) fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
         Name::Unassigned => format!("?{page}:{token:02x}"),
     };
     let mut lines = Lines(Vec::new());
+    let mut empty = false;
     while let Some(event) = decoder.next().unwrap() {
         match event {
-            Event::Start { tag, content, .. } => {
+            Event::Start {
+                tag,
+                content,
+                attributes,
+            } => {
                 lines.push(format!(
                     "<{}:{}",
                     tag.page,
                     name(tag.name, tag.page, tag.token)
                 ));
-                if !content {
+                if !content && !attributes {
                     lines.push(">".to_owned());
                 }
+                empty = !content;
             }
             Event::End(_) => lines.push(">".to_owned()),
             Event::Attribute(a) => {
                 lines.push(format!("@{}", name(a.name, 0, a.token)));
                 lines.text(a.prefix);
             }
-            Event::EndAttributes | Event::EndPi => lines.push(";".to_owned()),
+            Event::EndAttributes => {
+                lines.push(";".to_owned());
+                if std::mem::take(&mut empty) {
+                    lines.push(">".to_owned());
+                }
+            }
+            Event::EndPi => lines.push(";".to_owned()),
             Event::Pi(a) => lines.push(format!("?{}", name(a.name, 0, a.token))),
             Event::Value(token, text) => lines.text(text.unwrap_or(&format!("?{token:02x}"))),
             Event::Text(octets) => lines.text(&decode(octets)),

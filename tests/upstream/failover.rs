@@ -22,7 +22,7 @@ fn failing_over(first: SocketAddr, others: &[SocketAddr]) -> Upstream {
         upstream: address(first),
         fallbacks: others.iter().copied().map(address).collect(),
     };
-    Upstream::for_routes(&tls(), &Routes::new(vec![route]))
+    Upstream::new(&tls(), &Routes::new(vec![route]))
 }
 
 /// A port that refuses connections.

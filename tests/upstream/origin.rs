@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use wapbridge::gateway::fetch::{FetchError, Reply, Request};
+use wapbridge::route::Routes;
 use wapbridge::upstream::{Tls, TlsSettings, Upstream};
 
 /// What is wrong with a certificate.
@@ -194,7 +195,7 @@ pub(crate) fn tls() -> Tls {
 
 /// An upstream side that trusts the tests' authority.
 pub(crate) fn upstream() -> Upstream {
-    Upstream::new(&tls())
+    Upstream::new(&tls(), &Routes::default())
 }
 
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {

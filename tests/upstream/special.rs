@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use http::Method;
 use rustls::pki_types::CertificateDer;
 use wapbridge::gateway::fetch::{Failure, FetchError, Reply};
+use wapbridge::route::Routes;
 use wapbridge::upstream::{ClientIdentity, KeyPin, OriginTls, TlsVersion, Upstream};
 
 use super::origin::{
@@ -19,7 +20,7 @@ async fn fetch(address: SocketAddr, settings: &OriginTls) -> Result<Reply, Fetch
     let mut tls = tls();
     let host = format!("localhost:{}", address.port());
     tls.set_origin(host.parse().unwrap(), settings).unwrap();
-    let upstream = Upstream::new(&tls);
+    let upstream = Upstream::new(&tls, &Routes::default());
     upstream.fetch(request(Method::POST, address, b"x")).await
 }
 

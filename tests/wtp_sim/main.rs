@@ -119,7 +119,9 @@ impl World {
                 duplicate_recognition,
                 receive_group: [None, Some(3000), Some(65_536)][random.below(3) as usize],
                 offer_extended_sar: random.chance(30),
-                segment_size: [200, 1400][random.below(2) as usize],
+                segment_size: [100, 1400][random.below(2) as usize],
+                // Both are longer than a datagram lives here.
+                tid_lifetime: Duration::from_secs([25, 240][random.below(2) as usize]),
                 ..Config::ip()
             };
             let ports = if which == 1 {
@@ -155,7 +157,7 @@ impl World {
             let largest = if class == 0 || any_plain {
                 1000
             } else {
-                30_000
+                50_000
             };
             let data = world.message(number, largest);
             let wait = world.random.below(30_000);

@@ -153,11 +153,16 @@ impl Node {
             Self::Plain(plain) => plain.invoke(now, class, uack, data),
             Self::Ours(ours) => {
                 let class = [Class::Zero, Class::One, Class::Two][usize::from(class)];
-                let data = Bytes::copy_from_slice(data);
-                let handle = ours
+                let whole = Bytes::copy_from_slice(data);
+                let begun = ours
                     .endpoint
-                    .invoke(now, ours.peer, class, uack, data)
-                    .unwrap();
+                    .invoke(now, ours.peer, class, uack, whole.clone());
+                // Without extended SAR there is an end to what can be sent.
+                let begun = begun.or_else(|_| {
+                    let part = whole.slice(..20_000);
+                    ours.endpoint.invoke(now, ours.peer, class, uack, part)
+                });
+                let handle = begun.unwrap();
                 ours.id(handle)
             }
         }

@@ -23,6 +23,9 @@ const AEC_MAX: u32 = 6;
 pub(crate) struct Plain {
     gen_tid: u16,
     last_tid: Option<u16>,
+    /// Verified once. The tables alone would deliver an Invoke again to a late copy of it and a late copy of
+    /// the initiator's word (seed 299163).
+    vouched: Vec<u16>,
     transactions: Vec<Transaction>,
     next_id: u64,
     pub(crate) out: Vec<Vec<u8>>,
@@ -264,6 +267,11 @@ impl Plain {
             }
             // Responder.
             (State::TidokWait, 3) if verify => {
+                if self.vouched.contains(&tid) {
+                    t.state = State::Null;
+                    return self.sweep();
+                }
+                self.vouched.push(tid);
                 let last = self.last_tid;
                 if last.is_none_or(|last| newer(tid, last)) {
                     self.last_tid = Some(tid);

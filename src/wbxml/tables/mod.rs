@@ -121,6 +121,7 @@ pub static SI: Vocabulary = Vocabulary {
         attributes: &si::SI_ATTRIBUTES,
     }],
     datetimes: &["created", "si-expires"],
+    defaults: &[("indication", "action", "signal-medium")],
     ..STRICT
 };
 
@@ -140,6 +141,7 @@ pub static SL: Vocabulary = Vocabulary {
         number: 0,
         attributes: &sl::SL_ATTRIBUTES,
     }],
+    defaults: &[("sl", "action", "execute-low")],
     ..STRICT
 };
 
@@ -226,6 +228,7 @@ macro_rules! wml {
             pages: &[Page { number: 0, namespace: "", tags: &wml::WML }],
             attribute_pages: &[AttributePage { number: 0, attributes: &wml::WML_ATTRIBUTES }],
             datetimes: &[],
+            defaults: wml::DEFAULTS,
             space: Space::Variables,
         };
     )*};
@@ -253,6 +256,7 @@ const ANY: Vocabulary = Vocabulary {
     pages: &[],
     attribute_pages: &[],
     datetimes: &[],
+    defaults: &[],
     space: Space::Kept,
 };
 
@@ -273,6 +277,10 @@ mod tests {
         u32::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
     }
 
+    fn octet(text: &str) -> u8 {
+        u8::try_from(hex(text)).unwrap()
+    }
+
     fn vocabulary(document: &str) -> &'static Vocabulary {
         // MetInf 1.0 and 1.1 have no number of their own; they exist as page 1 of SyncML.
         let document = if document.starts_with("MetInf") {
@@ -291,7 +299,7 @@ mod tests {
     fn every_tag_of_the_register_is_in_the_tables() {
         for row in rows(TOKENS) {
             let vocabulary = vocabulary(row[0]);
-            let token = hex(row[5]) as u8;
+            let token = octet(row[5]);
             let tags = vocabulary.tags(page(row[3]));
             assert_eq!(tags.name(token), Some(row[6]), "{row:?}");
             assert_eq!(tags.token(row[6].as_bytes()), Some(token), "{row:?}");
@@ -307,7 +315,7 @@ mod tests {
         let known: BTreeSet<_> = rows(TOKENS)
             .map(|row| {
                 let family = row[0].split(' ').next().unwrap().to_owned();
-                (family, page(row[3]), hex(row[5]) as u8, row[6].to_owned())
+                (family, page(row[3]), octet(row[5]), row[6].to_owned())
             })
             .collect();
         for vocabulary in ALL {
@@ -338,7 +346,7 @@ mod tests {
                 left_out += 1;
                 continue;
             }
-            let token = token as u8;
+            let token = octet(row[5]);
             match row[4] {
                 "attribute-start" => {
                     assert_eq!(attributes.start(token), Some((row[6], row[7])), "{row:?}");
@@ -357,7 +365,7 @@ mod tests {
                 (
                     family,
                     page(row[3]),
-                    hex(row[5]) as u8,
+                    octet(row[5]),
                     row[6].to_owned(),
                     row[7].to_owned(),
                 )

@@ -161,3 +161,22 @@ pub(super) static WML_ATTRIBUTES: Attributes = Attributes::new(
         (0xA1, "www."),
     ],
 );
+
+/// The defaults of the WML 1.3 DTD.
+pub(super) const DEFAULTS: &[(&str, &str, &str)] = &[
+    ("card", "newcontext", "false"),
+    ("card", "ordered", "true"),
+    ("do", "optional", "false"),
+    ("go", "enctype", "application/x-www-form-urlencoded"),
+    ("go", "method", "get"),
+    ("go", "sendreferer", "false"),
+    ("img", "align", "bottom"),
+    ("img", "hspace", "0"),
+    ("img", "vspace", "0"),
+    ("input", "emptyok", "false"),
+    ("input", "type", "text"),
+    ("meta", "forua", "false"),
+    ("p", "align", "left"),
+    ("pre", "xml:space", "preserve"),
+    ("select", "multiple", "false"),
+];

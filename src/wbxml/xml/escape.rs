@@ -1,5 +1,44 @@
 //! Characters to XML: what must be escaped, what must not appear, and everything else as fast as copying.
 
+/// Appends character data that may not even be UTF-8: `None` then, or if XML cannot hold it. Most text is ASCII, of
+/// which this is sure while it looks for markup, so that it need not be checked first.
+#[inline]
+pub(super) fn octets(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = text;
+    loop {
+        let (plain, after) = rest
+            .split_at_checked(ascii_len(rest))
+            .unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        match after {
+            [] => return Some(()),
+            [b'\r', b'\n', next @ ..] => {
+                out.extend_from_slice(b"&#13;\n");
+                rest = next;
+            }
+            [octet, next @ ..] if octet.is_ascii() => {
+                if is_forbidden(after) {
+                    return None;
+                }
+                push_escaped(*octet, out);
+                rest = next;
+            }
+            _ => return self::text(std::str::from_utf8(after).ok()?.as_bytes(), out).ok(),
+        }
+    }
+}
+
+#[inline]
+fn push_escaped(octet: u8, out: &mut Vec<u8>) {
+    match octet {
+        b'<' => out.extend_from_slice(b"&lt;"),
+        b'>' => out.extend_from_slice(b"&gt;"),
+        b'&' => out.extend_from_slice(b"&amp;"),
+        b'\r' => out.extend_from_slice(b"&#13;"),
+        other => out.push(other),
+    }
+}
+
 /// A character that XML 1.0 has no way to hold, at this octet of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Forbidden(pub(super) usize);
@@ -8,13 +47,7 @@ pub(super) struct Forbidden(pub(super) usize);
 ///
 /// CR becomes a reference: an XML reader turns a bare one into LF, and a vCard needs its CR LF.
 pub(super) fn text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Forbidden> {
-    escape(text, out, |octet, out| match octet {
-        b'<' => out.extend_from_slice(b"&lt;"),
-        b'>' => out.extend_from_slice(b"&gt;"),
-        b'&' => out.extend_from_slice(b"&amp;"),
-        b'\r' => out.extend_from_slice(b"&#13;"),
-        other => out.push(other),
-    })
+    escape(text, out, push_escaped)
 }
 
 /// Appends a part of an attribute value that stands between double quotes. `text` is UTF-8.
@@ -104,7 +137,25 @@ fn is_forbidden(rest: &[u8]) -> bool {
 /// How many octets at the beginning need no look: no control, no markup, not the first octet of U+FFFE. Eight at
 /// a time.
 #[inline]
-pub(super) fn plain_len(text: &[u8]) -> usize {
+fn plain_len(text: &[u8]) -> usize {
+    run_len(text, 0, |octet| {
+        matches!(octet, 0x00..=0x1F | b'<' | b'>' | b'&' | 0xEF)
+    })
+}
+
+/// The same for ASCII alone.
+#[inline]
+fn ascii_len(text: &[u8]) -> usize {
+    run_len(
+        text,
+        HIGHS,
+        |octet| matches!(octet, 0x00..=0x1F | b'<' | b'>' | b'&' | 0x80..),
+    )
+}
+
+/// Stops at what both stop at, and at octets with a bit of `high`; `stops` says the same of one octet.
+#[inline(always)]
+fn run_len(text: &[u8], high: u64, stops: impl Fn(u8) -> bool) -> usize {
     let mut rest = text;
     while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
@@ -112,16 +163,14 @@ pub(super) fn plain_len(text: &[u8]) -> usize {
         let zero = |x: u64| x.wrapping_sub(ONES) & !x;
         let below_space = word.wrapping_sub(ONES * 0x20) & !word;
         let angle = zero((word | (ONES * 0x02)) ^ (ONES * 0x3E)); // `<` and `>` differ in that bit
-        let hits =
-            (below_space | angle | zero(word ^ (ONES * 0x26)) | zero(word ^ (ONES * 0xEF))) & HIGHS;
+        let others = zero(word ^ (ONES * 0x26)) | zero(word ^ (ONES * 0xEF));
+        let hits = (below_space | angle | others) & HIGHS | word & high;
         if hits != 0 {
             return text.len() - rest.len() + hits.trailing_zeros() as usize / 8;
         }
         rest = after;
     }
-    let tail = rest
-        .iter()
-        .position(|octet| matches!(octet, 0x00..=0x1F | b'<' | b'>' | b'&' | 0xEF));
+    let tail = rest.iter().position(|&octet| stops(octet));
     text.len() - rest.len() + tail.unwrap_or(rest.len())
 }
 
@@ -168,6 +217,20 @@ mod tests {
         fn eight_at_a_time_finds_what_one_at_a_time_finds(octets: Vec<u8>) {
             let slowly = octets.iter().position(|o| *o < 0x20 || b"<>&\xEF".contains(o));
             prop_assert_eq!(plain_len(&octets), slowly.unwrap_or(octets.len()));
+        }
+
+        #[test]
+        fn octets_are_checked_and_escaped_at_once(
+            input in prop_oneof![
+                any::<Vec<u8>>(),
+                any::<String>().prop_map(String::into_bytes),
+                "[a-z\r\n<>&é日\u{FFFF}]{0,40}".prop_map(String::into_bytes),
+            ]
+        ) {
+            let mut out = Vec::new();
+            let one_by_one = std::str::from_utf8(&input).ok().and_then(|input| escaped(input).ok());
+            let at_once = octets(&input, &mut out).map(|()| String::from_utf8(out).unwrap());
+            prop_assert_eq!(at_once, one_by_one);
         }
 
         #[test]

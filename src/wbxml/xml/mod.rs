@@ -7,8 +7,9 @@
 //! XML is read with `quick-xml`, without expanding anything but the five entities and character references, and
 //! without fetching anything.
 
-mod base64;
+mod data;
 mod datetime;
+mod document;
 mod escape;
 mod meaning;
 mod reader;

@@ -1,22 +1,17 @@
 //! XML text to WBXML.
 
-use std::borrow::Cow;
-
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use super::document::{Document, Namespace, devinf_of};
 use super::escape::{self, Forbidden};
-use super::meaning::{Kind, Meaning, Role};
+use super::meaning::{Kind, Role};
 use super::source::{self, Prolog};
-use super::{
-    UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, WbxmlOptions, base64, datetime, is_name, untranslatable,
-    variables,
-};
-use crate::wbxml::charset::Charset;
-use crate::wbxml::encoder::{Encoder, EncoderConfig};
+use super::{WbxmlOptions, is_name, untranslatable};
+use crate::codec::decode_base64;
 use crate::wbxml::error::{Error, Fault};
 use crate::wbxml::tables;
-use crate::wbxml::vocabulary::{Space, Vocabulary};
+use crate::wbxml::vocabulary::Space;
 
 /// Appends the WBXML of a whole XML document to `out`; nothing if it fails.
 ///
@@ -60,29 +55,6 @@ struct Open {
     children: bool,
 }
 
-/// What a namespace name stands for in the document's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Namespace {
-    /// None was declared: the name alone decides.
-    None,
-    /// A code page.
-    Page(u8),
-    /// Device information, a document of its own.
-    DevInf,
-    /// One nobody here knows: names in it are literals.
-    Foreign,
-}
-
-/// One document: the message, or device information inside it.
-struct Document<'o> {
-    encoder: Encoder<'o>,
-    config: EncoderConfig,
-    meaning: Option<Meaning>,
-    /// The credential at hand has to be a raw digest.
-    raw_digest: bool,
-    limit: usize,
-}
-
 impl<'i, 'p> Session<'i, 'p> {
     fn new(text: &'i str, options: &'p WbxmlOptions, outside: usize) -> Self {
         let mut reader = Reader::from_str(text);
@@ -120,6 +92,9 @@ impl<'i, 'p> Session<'i, 'p> {
             .vocabulary(root.local_name().as_ref(), root.attributes_raw(), self.text)
             .or(self.options.vocabulary)
             .unwrap_or(&tables::UNKNOWN);
+        if self.outside > 0 && vocabulary.root != "DevInf" {
+            return Err(untranslatable(self.offset(), "device information"));
+        }
         let mut document = Document::new(vocabulary, self.options, out);
         for (target, value) in &prolog.instructions {
             document
@@ -158,32 +133,34 @@ impl<'i, 'p> Session<'i, 'p> {
             self.end(true, document)?;
         }
         while self.open.len() > floor {
-            match self.next()? {
-                Event::Text(text) => {
+            // Matched where it stands: copying the event would cost more than reading it.
+            match self.reader.read_event() {
+                Err(_) => return Err(self.not_well_formed()),
+                Ok(Event::Text(text)) => {
                     self.check_character_data(&text)?;
                     self.characters.push_str(&text);
                 }
-                Event::Start(start) => self.child(start, false, document)?,
-                Event::End(_) => self.end(false, document)?,
-                Event::Empty(start) => self.child(start, true, document)?,
-                Event::CData(section) => {
+                Ok(Event::Start(start)) => self.child(start, false, document)?,
+                Ok(Event::End(_)) => self.end(false, document)?,
+                Ok(Event::Empty(start)) => self.child(start, true, document)?,
+                Ok(Event::CData(section)) => {
                     self.check(&section)?;
                     self.characters.push_str(&section);
                 }
-                Event::GeneralRef(reference) => {
+                Ok(Event::GeneralRef(reference)) => {
                     let character = source::reference(&reference).ok_or_else(|| self.entity())?;
                     self.characters.push(character);
                 }
-                Event::Comment(comment) => self.check(&comment)?,
-                Event::PI(pi) => {
+                Ok(Event::Comment(comment)) => self.check(&comment)?,
+                Ok(Event::PI(pi)) => {
                     self.flush(document);
                     let (target, value) = self.instruction(&pi)?;
                     document
                         .instruction(&target, &value)
                         .map_err(|error| self.located(error))?;
                 }
-                Event::Eof => return Err(self.malformed("the end of an element")),
-                Event::Decl(_) | Event::DocType(_) => {
+                Ok(Event::Eof) => return Err(self.malformed("the end of an element")),
+                Ok(Event::Decl(_) | Event::DocType(_)) => {
                     return Err(self.malformed("content of an element"));
                 }
             }
@@ -245,14 +222,13 @@ impl<'i, 'p> Session<'i, 'p> {
         let prefixes = self.prefixes.len();
         let mut namespace = outside;
         let bare = start.attributes_raw().is_empty();
+        let mut others = !bare;
         if !bare && document.is_namespaced() {
-            namespace = self.declare(start, namespace, document)?;
+            (namespace, others) = self.declare(start, namespace, document)?;
         }
         let qualified = start.name();
         let name: &str = qualified.as_ref();
-        let (prefix, local) = name
-            .split_once(':')
-            .map_or(("", name), |(prefix, local)| (prefix, local));
+        let (prefix, local) = split_name(name);
         let of = match prefix {
             "" => namespace,
             _ => self
@@ -297,7 +273,7 @@ impl<'i, 'p> Session<'i, 'p> {
                     .map_or(Role::Plain, |meaning| meaning.enter(0, 0))
             }
         };
-        if !bare {
+        if others || !bare && token.is_none() {
             self.attributes(start, token.is_some(), document)?;
         }
         self.open.push(Open {
@@ -309,24 +285,34 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok(())
     }
 
-    /// Takes in the namespace declarations of a start tag; the default namespace inside it is returned.
+    /// Takes in the namespace declarations of a start tag; returns the default namespace inside it,
+    /// and whether there is any attribute that a code page does not imply.
     fn declare(
         &mut self,
         start: &BytesStart<'i>,
         mut namespace: Namespace,
         document: &Document<'_>,
-    ) -> Result<Namespace, Error> {
-        for attribute in start.attributes() {
+    ) -> Result<(Namespace, bool), Error> {
+        let mut others = false;
+        for (index, attribute) in start.attributes().enumerate() {
+            // Among others, quick-xml refuses an attribute that is there twice.
             let attribute = attribute.map_err(|_| self.malformed("attributes of XML"))?;
+            if index >= MAX_ATTRIBUTES || self.prefixes.len() >= MAX_PREFIXES {
+                return Err(self.malformed("a few attributes"));
+            }
             let name: &str = attribute.key.as_ref();
             if name == "xmlns" {
                 namespace = document.namespace(&attribute.value);
+                others |= !matches!(namespace, Namespace::Page(_) | Namespace::DevInf);
             } else if let Some(prefix) = name.strip_prefix("xmlns:") {
-                self.prefixes
-                    .push((prefix.to_owned(), document.namespace(&attribute.value)));
+                let of = document.namespace(&attribute.value);
+                self.prefixes.push((prefix.to_owned(), of));
+                others |= !matches!(of, Namespace::Page(_) | Namespace::DevInf);
+            } else {
+                others = true;
             }
         }
-        Ok(namespace)
+        Ok((namespace, others))
     }
 
     fn attributes(
@@ -336,7 +322,6 @@ impl<'i, 'p> Session<'i, 'p> {
         document: &mut Document<'_>,
     ) -> Result<(), Error> {
         for (index, attribute) in start.attributes().enumerate() {
-            // Among others, quick-xml refuses an attribute that is there twice.
             let attribute = attribute.map_err(|_| self.malformed("attributes of XML"))?;
             let name: &str = attribute.key.as_ref();
             if index >= MAX_ATTRIBUTES || !is_name(name.as_bytes()) {
@@ -433,7 +418,8 @@ impl<'i, 'p> Session<'i, 'p> {
                 .ok_or_else(|| self.unencodable())?;
             document.encoder.opaque(&octets);
         } else if document.raw_digest {
-            let digest = base64::decode(characters.as_bytes()).filter(|digest| digest.len() == 16);
+            let digest =
+                decode_base64(characters.trim().as_bytes()).filter(|digest| digest.len() == 16);
             let digest =
                 digest.ok_or_else(|| untranslatable(self.offset(), "an MD5 digest in base64"))?;
             document.encoder.opaque(&digest);
@@ -471,14 +457,18 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok((target.to_owned(), value.to_owned()))
     }
 
-    #[inline]
     fn next(&mut self) -> Result<Event<'i>, Error> {
-        self.reader.read_event().map_err(|_| Error {
+        self.reader.read_event().map_err(|_| self.not_well_formed())
+    }
+
+    #[cold]
+    fn not_well_formed(&self) -> Error {
+        Error {
             fault: Fault::Malformed,
             offset: usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX),
             token: None,
             expected: "well-formed XML",
-        })
+        }
     }
 
     fn offset(&self) -> usize {
@@ -525,196 +515,12 @@ impl<'i, 'p> Session<'i, 'p> {
     }
 }
 
-impl<'o> Document<'o> {
-    fn new(vocabulary: &'static Vocabulary, options: &WbxmlOptions, out: &'o mut Vec<u8>) -> Self {
-        let config = EncoderConfig {
-            version: options.version,
-            charset: options.charset,
-            ..EncoderConfig::new(vocabulary)
-        };
-        Self {
-            limit: out.len().saturating_add(options.limits.output),
-            encoder: Encoder::new(out, &config),
-            config,
-            meaning: vocabulary.is_syncml().then(Meaning::default),
-            raw_digest: false,
-        }
-    }
-
-    fn is_namespaced(&self) -> bool {
-        self.config
-            .vocabulary
-            .pages
-            .iter()
-            .any(|page| !page.namespace.is_empty())
-    }
-
-    #[inline]
-    fn is_syncml_1_0(&self) -> bool {
-        self.config.vocabulary.number == tables::SYNCML_1_0.number
-    }
-
-    /// What a namespace name stands for here. Real messages vary in case and in the version at the end.
-    fn namespace(&self, name: &str) -> Namespace {
-        let plain = |name: &str| {
-            name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
-                .to_ascii_lowercase()
-        };
-        if name.is_empty() {
-            return Namespace::None;
-        }
-        let pages = self.config.vocabulary.pages;
-        let page = pages
-            .iter()
-            .find(|page| page.namespace == name)
-            .or_else(|| {
-                pages
-                    .iter()
-                    .find(|page| plain(page.namespace) == plain(name))
-            });
-        match page {
-            Some(page) => Namespace::Page(page.number),
-            None if plain(name) == "syncml:devinf" => Namespace::DevInf,
-            None => Namespace::Foreign,
-        }
-    }
-
-    /// The page and token of a tag, `None` if it has to be a literal.
-    #[inline]
-    fn token(&self, namespace: Namespace, name: &str) -> Option<(u8, u8)> {
-        let vocabulary = self.config.vocabulary;
-        let on = |page: u8| {
-            vocabulary
-                .tags(page)
-                .token(name.as_bytes())
-                .map(|token| (page, token))
-        };
-        let found = match namespace {
-            Namespace::Page(page) => on(page),
-            Namespace::Foreign => return None,
-            Namespace::None | Namespace::DevInf => on(self.encoder.tag_page())
-                .or_else(|| vocabulary.pages.iter().find_map(|page| on(page.number))),
-        };
-        found.or_else(|| {
-            unassigned(name, UNASSIGNED_TAG).filter(|(_, token)| (5..0x40).contains(token))
-        })
-    }
-
-    fn attribute(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let vocabulary = self.config.vocabulary;
-        let current = self.encoder.attribute_page();
-        let start = vocabulary
-            .attribute_pages
-            .iter()
-            .filter_map(|page| {
-                let (token, prefix) = page.attributes.longest_start(name, value)?;
-                Some((page.number, token, prefix))
-            })
-            .max_by_key(|(page, _, prefix)| (prefix.len(), *page == current));
-        let rest = match start {
-            Some((page, token, prefix)) => {
-                self.encoder.attribute(page, token);
-                value.strip_prefix(prefix).unwrap_or(value)
-            }
-            None => {
-                match unassigned(name, UNASSIGNED_ATTRIBUTE)
-                    .filter(|(_, token)| (5..0x80).contains(token))
-                {
-                    Some((page, token)) => self.encoder.attribute(page, token),
-                    None => self.encoder.attribute_literal(name)?,
-                }
-                value
-            }
-        };
-        if vocabulary.datetimes.contains(&name)
-            && let Some(digits) = datetime::from_text(rest)
-        {
-            self.encoder.opaque(&digits);
-            return Ok(());
-        }
-        self.attribute_value(rest);
-        if value.is_empty() {
-            self.encoder.empty_string();
-        }
-        Ok(())
-    }
-
-    /// An attribute value, by its tokens where there are any.
-    fn attribute_value(&mut self, value: &str) {
-        let page = self.encoder.attribute_page();
-        let attributes = self.config.vocabulary.attributes(page);
-        let mut plain = 0;
-        let mut at = 0;
-        while let Some(&octet) = value.as_bytes().get(at) {
-            let token = attributes
-                .may_begin_value(octet)
-                .then(|| {
-                    value
-                        .get(at..)
-                        .and_then(|rest| attributes.longest_value(rest))
-                })
-                .flatten();
-            match token {
-                Some((token, text)) => {
-                    self.text(value.get(plain..at).unwrap_or_default());
-                    self.encoder.value(page, token);
-                    at += text.len();
-                    plain = at;
-                }
-                None => at += 1,
-            }
-        }
-        self.text(value.get(plain..).unwrap_or_default());
-    }
-
-    #[inline]
-    fn text(&mut self, text: &str) {
-        if self.config.vocabulary.space == Space::Variables {
-            variables::encode(text, &mut self.encoder);
-        } else {
-            self.encoder.text(text);
-        }
-    }
-
-    /// Text as opaque data.
-    fn octets<'t>(&self, text: &'t str) -> Option<Cow<'t, [u8]>> {
-        if self.config.charset == Charset::UTF_8 {
-            return Some(Cow::Borrowed(text.as_bytes()));
-        }
-        let mut octets = Vec::with_capacity(text.len());
-        self.config
-            .charset
-            .encode(text, &mut octets)
-            .is_none()
-            .then_some(Cow::Owned(octets))
-    }
-
-    #[inline]
-    fn end(&mut self, role: Role) {
-        let tag_at = self.encoder.tag_at();
-        self.encoder.end();
-        let Some(meaning) = &mut self.meaning else {
-            return;
-        };
-        let digest = role == Role::Format && meaning.is_digest();
-        meaning.leave();
-        // SyncML 1.0 clients send a digest raw and without a Format until they are asked for base64. Its Format
-        // was then added after the Type by the translation, and is taken back; one before it was there.
-        if digest && self.is_syncml_1_0() {
-            self.encoder.take_back(tag_at..self.encoder.position());
-            self.raw_digest = true;
-        }
-        if role == Role::Credential {
-            self.raw_digest = false;
-        }
-    }
-
-    fn instruction(&mut self, target: &str, value: &str) -> Result<(), Error> {
-        self.encoder.pi(target)?;
-        self.encoder.text(value);
-        self.encoder.end_pi();
-        Ok(())
-    }
+/// Prefix and local part of a name; names are short.
+#[inline]
+fn split_name(name: &str) -> (&str, &str) {
+    let colon = name.bytes().position(|octet| octet == b':');
+    let parts = colon.and_then(|colon| Some((name.get(..colon)?, name.get(colon + 1..)?)));
+    parts.unwrap_or(("", name))
 }
 
 /// Whether an attribute is a namespace declaration that the code page of a token makes anyway.
@@ -731,24 +537,6 @@ fn implied_by_page(name: &str, value: &str, assigned: bool, document: &Document<
     }
 }
 
-/// Page and token of a name that [`super::writer`] made for a token nobody assigned.
-fn unassigned(name: &str, kind: &str) -> Option<(u8, u8)> {
-    let (page, token) = name
-        .strip_prefix(kind)?
-        .strip_prefix('-')?
-        .split_once('-')?;
-    Some((page.parse().ok()?, u8::from_str_radix(token, 16).ok()?))
-}
-
-/// The device information that goes with a version of SyncML.
-fn devinf_of(vocabulary: &Vocabulary) -> &'static Vocabulary {
-    match vocabulary.number {
-        0x0FD1 => &tables::DEVINF_1_0,
-        0x0FD3 => &tables::DEVINF_1_1,
-        _ => &tables::DEVINF_1_2,
-    }
-}
-
 #[inline]
 fn is_blank(text: &str) -> bool {
     text.bytes()
@@ -757,3 +545,6 @@ fn is_blank(text: &str) -> bool {
 
 /// Attributes of one element; comparing each with each stays cheap.
 const MAX_ATTRIBUTES: usize = 64;
+
+/// Namespace prefixes in force; looking one up stays cheap.
+const MAX_PREFIXES: usize = 64;

@@ -84,9 +84,13 @@ impl Prolog {
 fn by_root(root: &str, attributes: &str, text: &str) -> Option<&'static Vocabulary> {
     let same_root = |vocabulary: &&&'static Vocabulary| vocabulary.root == root && !root.is_empty();
     let candidates: Vec<_> = tables::ALL.iter().filter(same_root).copied().collect();
+    let attributes = attributes.to_ascii_lowercase();
     let named = candidates
         .iter()
-        .find(|vocabulary| vocabulary.is_syncml() && attributes.contains(vocabulary.namespace(0)))
+        .find(|vocabulary| {
+            vocabulary.is_syncml()
+                && attributes.contains(&vocabulary.namespace(0).to_ascii_lowercase())
+        })
         .or_else(|| {
             let minor = version(text)?;
             candidates

@@ -50,7 +50,9 @@ fn variable(after: &str) -> Option<(u8, &str, &str)> {
         let (name, rest) = after.split_at_checked(end)?;
         return is_variable(name).then_some((2, name, rest));
     };
-    let (inner, rest) = inner.split_once(')')?;
+    // No name is longer; searching further for each `$(` would take time.
+    let end = inner.bytes().take(256).position(|octet| octet == b')')?;
+    let (inner, rest) = (inner.get(..end)?, inner.get(end + 1..)?);
     let (name, number) = match inner.split_once(':') {
         None => (inner, 2),
         Some((name, conversion)) => (name, number(conversion)?),

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::escape::{self, Forbidden};
-use super::meaning::{Format, Kind, Level, Meaning, Role};
+use super::meaning::{Level, Meaning, Role};
 use super::{
-    UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, XmlOptions, base64, datetime, is_name, untranslatable,
-    variables,
+    UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, XmlOptions, datetime, is_name, untranslatable, variables,
 };
-use crate::wbxml::decoder::{AttributeName, Decoder, Event, Extension, Name, Tag};
+use crate::wbxml::charset::Charset;
+use crate::wbxml::decoder::Decoder;
 use crate::wbxml::error::{Error, Fault};
-use crate::wbxml::header::Header;
+use crate::wbxml::event::{AttributeName, Event, Extension, Name, Tag};
 use crate::wbxml::vocabulary::Space;
 
 /// Appends the XML text of a whole WBXML document to `out`; nothing if it fails.
@@ -30,7 +30,7 @@ pub fn to_xml(wbxml: &[u8], options: &XmlOptions, out: &mut Vec<u8>) -> Result<(
 }
 
 /// Writes one document, at the top or inside the Data of a SyncML message that is indented so far.
-fn write(
+pub(super) fn write(
     wbxml: &[u8],
     options: &XmlOptions,
     inside: Option<usize>,
@@ -38,6 +38,9 @@ fn write(
 ) -> Result<(), Error> {
     let mut decoder = Decoder::new(wbxml, &options.decode)?;
     let vocabulary = decoder.vocabulary();
+    if inside.is_some() && vocabulary.root != "DevInf" {
+        return Err(untranslatable(0, "device information"));
+    }
     let mut writer = Writer {
         limit: out.len().saturating_add(options.decode.limits.output),
         out,
@@ -80,19 +83,19 @@ fn write(
     Ok(())
 }
 
-struct Writer<'o, 'p> {
-    out: &'o mut Vec<u8>,
+pub(super) struct Writer<'o, 'p> {
+    pub(super) out: &'o mut Vec<u8>,
     limit: usize,
-    options: &'p XmlOptions,
+    pub(super) options: &'p XmlOptions,
     /// The elements whose end tag is to come.
-    open: Vec<Open>,
+    pub(super) open: Vec<Open>,
     /// The namespace in force.
     scope: Scope,
     namespaced: bool,
     variables: bool,
     /// Levels outside this document, if it is indented.
-    indent: Option<usize>,
-    meaning: Option<Meaning>,
+    pub(super) indent: Option<usize>,
+    pub(super) meaning: Option<Meaning>,
     place: Place,
     /// The element whose attributes are being written.
     tag: Started,
@@ -100,23 +103,23 @@ struct Writer<'o, 'p> {
     attribute_names: Vec<Range<usize>>,
     /// The attribute is one whose value is a date.
     date: bool,
-    meta: MetaPlaces,
+    pub(super) meta: MetaPlaces,
     /// Where the type that a command's Meta names stands in the output.
-    command_type: Range<usize>,
+    pub(super) command_type: Range<usize>,
     /// The Data so far was put into base64.
-    encoded: bool,
+    pub(super) encoded: bool,
 }
 
 /// An element whose end tag is to come.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+pub(super) struct Open {
     /// The namespace in force outside it.
     outside: Scope,
     role: Role,
     /// Where its start tag begins and its content begins.
-    tag_at: usize,
-    content_at: usize,
-    children: bool,
+    pub(super) tag_at: usize,
+    pub(super) content_at: usize,
+    pub(super) children: bool,
 }
 
 /// Which namespace unprefixed names are in: that of a code page, or one a literal `xmlns` named.
@@ -146,12 +149,12 @@ struct Started {
 
 /// Where the Meta read last stands in the output, for a Format that has to be added.
 #[derive(Clone, Debug, Default)]
-struct MetaPlaces {
+pub(super) struct MetaPlaces {
     /// Where its content begins and ends; 0 if it has none.
-    content_at: usize,
-    end_at: usize,
+    pub(super) content_at: usize,
+    pub(super) end_at: usize,
     /// Where the text of its Format is.
-    format: Option<Range<usize>>,
+    pub(super) format: Option<Range<usize>>,
 }
 
 impl Writer<'_, '_> {
@@ -409,6 +412,18 @@ impl Writer<'_, '_> {
 
     #[inline]
     fn text(&mut self, octets: &[u8], decoder: &Decoder<'_>) -> Result<(), Error> {
+        let data = self
+            .open
+            .last()
+            .is_some_and(|open| matches!(open.role, Role::ItemData | Role::Credential));
+        if self.place == Place::Content
+            && !data
+            && !self.variables
+            && decoder.charset() == Charset::UTF_8
+        {
+            return escape::octets(octets, self.out)
+                .ok_or_else(|| self.cannot(decoder, "text of XML in the charset of the document"));
+        }
         let text = self.decode(octets, decoder)?;
         if self.variables && text.contains('$') {
             return self.characters(text.replace('$', "$$").as_bytes(), decoder);
@@ -437,139 +452,6 @@ impl Writer<'_, '_> {
                 self.characters(text.as_bytes(), decoder)
             }
         }
-    }
-
-    /// Character or opaque data inside an element of a SyncML message.
-    fn data(
-        &mut self,
-        role: Role,
-        octets: &[u8],
-        opaque: bool,
-        decoder: &Decoder<'_>,
-    ) -> Result<(), Error> {
-        if self.encoded {
-            return Err(self.cannot(decoder, "one piece of binary data, not several"));
-        }
-        let meta = self
-            .meaning
-            .as_ref()
-            .map(|meaning| meaning.effective(role))
-            .unwrap_or_default();
-        // Some put the XML text there, whatever the type says.
-        let typed = meta.kind == Kind::DevInf && !octets.is_empty() && !octets.starts_with(b"<");
-        if role == Role::ItemData && opaque && (typed || is_devinf(octets)) {
-            return self.embedded(octets, decoder);
-        }
-        // SyncML 1.0 sends the digest itself, later versions its base64.
-        let digest =
-            role == Role::Credential && meta.kind == Kind::Md5 && octets.len() == 16 && opaque;
-        let raw = meta.format == Format::Binary || digest && meta.format != Format::Base64;
-        if !raw {
-            let text = match std::str::from_utf8(octets) {
-                Ok(text) => Some(Cow::Borrowed(text)),
-                Err(_) => decoder.charset().decode(octets),
-            };
-            if let Some(text) = text {
-                let begin = self.out.len();
-                match escape::text(text.as_bytes(), self.out) {
-                    Ok(()) => return Ok(()),
-                    Err(Forbidden(_)) => self.out.truncate(begin),
-                }
-            }
-        }
-        if !matches!(role, Role::ItemData | Role::Credential) || meta.format == Format::Base64 {
-            return Err(self.cannot(decoder, "text that XML can hold"));
-        }
-        if self
-            .open
-            .last()
-            .is_none_or(|open| open.content_at != self.out.len())
-        {
-            return Err(self.cannot(decoder, "one piece of binary data, not several"));
-        }
-        self.say_base64(role, decoder)?;
-        base64::encode(octets, self.out);
-        self.encoded = true;
-        Ok(())
-    }
-
-    /// A document inside Data.
-    fn embedded(&mut self, octets: &[u8], decoder: &Decoder<'_>) -> Result<(), Error> {
-        let limits = decoder_limits(self.options, self.open.len());
-        let options = XmlOptions {
-            decode: limits,
-            ..*self.options
-        };
-        let base = decoder.offset() - octets.len();
-        write(
-            octets,
-            &options,
-            Some(self.indent.unwrap_or(0) + self.open.len()),
-            self.out,
-        )
-        .map_err(|error| Error {
-            offset: base + error.offset,
-            ..error
-        })?;
-        if self.indent.is_some()
-            && let Some(open) = self.open.last_mut()
-        {
-            open.children = true;
-        }
-        Ok(())
-    }
-
-    /// Makes the Meta of the open Data say `b64`. It has been written already, hence behind our back: a Meta is
-    /// small, and is changed once.
-    fn say_base64(&mut self, role: Role, decoder: &Decoder<'_>) -> Result<(), Error> {
-        let level = self.meaning.as_ref().and_then(Meaning::level);
-        let own = match role {
-            Role::ItemData => level == Some(Level::Item),
-            _ => level == Some(Level::Command),
-        };
-        let data_at = self.open.last().map_or(0, |open| open.tag_at);
-        let parent_at = self
-            .open
-            .iter()
-            .rev()
-            .nth(1)
-            .map_or(0, |open| open.content_at);
-        let before = self.out.len();
-        if own && self.meta.content_at > parent_at {
-            match self.meta.format.take() {
-                Some(format) => drop(self.out.splice(format, *b"b64")),
-                None => {
-                    // At the end: the way back tells a digest that was raw by this order.
-                    let at = self.meta.end_at;
-                    drop(self.out.splice(at..at, FORMAT_BASE64.bytes()));
-                }
-            }
-        } else {
-            let mut meta = b"<Meta>".to_vec();
-            meta.extend_from_slice(FORMAT_BASE64.as_bytes());
-            // A Meta of the Item's own hides the command's.
-            if role == Role::ItemData
-                && let Some(kind) = self
-                    .out
-                    .get(self.command_type.clone())
-                    .filter(|kind| !kind.is_empty())
-            {
-                meta.extend_from_slice(b"<Type xmlns=\"syncml:metinf\">");
-                meta.extend_from_slice(kind);
-                meta.extend_from_slice(b"</Type>");
-            }
-            meta.extend_from_slice(b"</Meta>");
-            if self.out.get(data_at) != Some(&b'<') {
-                return Err(self.cannot(decoder, "Data in a place that may have a Meta"));
-            }
-            self.out.splice(data_at..data_at, meta);
-        }
-        let grown = self.out.len() - before;
-        if let Some(open) = self.open.last_mut() {
-            open.tag_at += grown;
-            open.content_at += grown;
-        }
-        Ok(())
     }
 
     fn extension(
@@ -675,30 +557,10 @@ impl Writer<'_, '_> {
     }
 
     #[cold]
-    fn cannot(&self, decoder: &Decoder<'_>, expected: &'static str) -> Error {
+    pub(super) fn cannot(&self, decoder: &Decoder<'_>, expected: &'static str) -> Error {
         untranslatable(decoder.offset(), expected)
     }
 }
-
-/// What a document inside another may cost: what is left.
-fn decoder_limits(options: &XmlOptions, depth: usize) -> crate::wbxml::decoder::Options {
-    let mut decode = options.decode;
-    decode.limits.depth = decode.limits.depth.saturating_sub(depth);
-    decode.vocabulary = None;
-    decode.charset = None;
-    decode
-}
-
-/// Whether opaque data is a DevInf document, whatever the Meta says.
-fn is_devinf(octets: &[u8]) -> bool {
-    matches!(octets.first(), Some(0x01..=0x03))
-        && Header::parse(octets)
-            .ok()
-            .and_then(|(body, header)| header.vocabulary(body))
-            .is_some_and(|vocabulary| vocabulary.root == "DevInf")
-}
-
-const FORMAT_BASE64: &str = "<Format xmlns=\"syncml:metinf\">b64</Format>";
 
 /// Attributes of one element; comparing each with each stays cheap.
 const MAX_ATTRIBUTES: usize = 64;

@@ -172,3 +172,46 @@ fn put_element(out: &mut Vec<u8>, name: &[u8], number: Option<u64>) -> Option<()
         None => put_token(out, name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
+        let (_, raw) = wire::raw(wire).unwrap();
+        let text = decode(Value { raw, whole: wire }).ok()?;
+        Some(String::from_utf8(text.into_owned()).unwrap())
+    }
+
+    #[test]
+    fn an_integer_without_a_length_around_it_is_read() {
+        assert_eq!(
+            read(b"\x02\x03\xE8", charset).as_deref(),
+            Some("iso-10646-ucs-2")
+        );
+        assert_eq!(
+            read(b"\x03\x02\x03\xE8", charset).as_deref(),
+            Some("iso-10646-ucs-2")
+        );
+        // This one is a length and a Short-integer, not a Long-integer.
+        assert_eq!(read(b"\x01\x8C", language).as_deref(), Some("bh"));
+        assert_eq!(read(b"\x02\x01\x8C", language).as_deref(), Some("rm"));
+    }
+
+    #[test]
+    fn what_nobody_assigned_is_refused() {
+        assert_eq!(read(b"\xFF", encoding), None);
+        assert_eq!(read(b"\x02\xFF\x47", encoding), None);
+        assert_eq!(read(b"\x02\x80\x00", encoding), None, "a factor of nothing");
+        assert_eq!(read(b"\x80", te), None, "the token of the factor");
+    }
+
+    #[test]
+    fn parameters_but_the_factor_do_not_fit() {
+        let mut out = Vec::new();
+        assert_eq!(put_language(&mut out, b"en;level=1"), None);
+        assert_eq!(put_charset(&mut out, b"utf-8;q=2"), None);
+        assert_eq!(put_te(&mut out, b"trailers;q=0.5"), None);
+        assert_eq!(put_encoding(&mut out, b"a b"), None);
+    }
+}

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::parameter::{self, Scope};
 use super::value::{Decoded, Value};
 use super::wire::{self, Raw, text_string};
-use super::{EncodingVersion, base64, text};
-use crate::codec::{Malformed, fail, uint8};
+use super::{EncodingVersion, text};
+use crate::codec::{Malformed, decode_base64, fail, put_base64, uint8};
 
 const BASIC: u8 = 0x80;
 
@@ -27,7 +27,7 @@ pub(crate) fn credentials(value: Value<'_>) -> Decoded<'_> {
     let (rest, user) = text_string(basic)?;
     let (_, password) = text_string(rest)?;
     let mut out = b"Basic ".to_vec();
-    base64::put(&mut out, &[user, b":", password].concat());
+    put_base64(&mut out, &[user, b":", password].concat());
     Ok(Cow::Owned(out))
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn put_credentials(
     let rest = text::trim(rest);
     let start = out.len();
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let bare = base64::decode(rest)?;
+        let bare = decode_base64(rest)?;
         let at = bare.iter().position(|&octet| octet == b':')?;
         let (user, password) = bare.split_at_checked(at)?;
         wire::put_with_length(out, |out| {
@@ -106,9 +106,18 @@ pub(crate) fn put_challenge(
         .find(|(name, _)| name.eq_ignore_ascii_case(b"realm"))?
         .1?;
     let realm = text::quoted(realm).or_else(|| wire::is_token(realm).then_some(realm))?;
+    let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+    // The character set to use is younger than any handset; anything else a Basic challenge says has no place.
+    let known = |name: &[u8]| {
+        [&b"realm"[..], b"charset"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    };
+    if is_basic && !text::split(rest, b',', false).all(|part| known(text::parameter(part).0)) {
+        return None;
+    }
     wire::put_with_length(out, |out| {
-        if scheme.eq_ignore_ascii_case(b"basic") {
-            // What else a Basic challenge may say (the character set to use) is younger than any handset.
+        if is_basic {
             out.push(BASIC);
             wire::put_text(out, realm);
             Some(())
@@ -227,7 +236,7 @@ mod tests {
         #[test]
         fn basic_credentials_are_unharmed(user in "[^:\u{0}]{0,20}", password in "[^\u{0}]{0,20}") {
             let mut text = b"Basic ".to_vec();
-            base64::put(&mut text, format!("{user}:{password}").as_bytes());
+            put_base64(&mut text, format!("{user}:{password}").as_bytes());
             let mut wire = Vec::new();
             if put_credentials(&mut wire, EncodingVersion::V1_2, &text).is_some() {
                 let read = credentials(value(&wire)).unwrap();

@@ -113,3 +113,39 @@ pub(crate) fn put(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8]) -> 
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
+        let (_, raw) = wire::raw(wire).unwrap();
+        let text = decode(Value { raw, whole: wire }).ok()?;
+        Some(String::from_utf8(text.into_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_directive_needs_what_its_rule_says() {
+        let put = |value: &str| put(&mut Vec::new(), EncodingVersion::V1_4, value.as_bytes());
+        assert_eq!(put("max-age"), None);
+        assert_eq!(put("max-age=soon"), None);
+        assert_eq!(put("no-store=1"), None);
+        assert_eq!(put("private=\"a b\""), None);
+        assert_eq!(put("max-age=\"5\""), Some(()));
+    }
+
+    #[test]
+    fn older_readers_get_a_newer_directive_as_an_extension() {
+        let mut out = Vec::new();
+        put(&mut out, EncodingVersion::V1_2, b"s-maxage=5").unwrap();
+        assert_eq!(out, b"\x0As-maxage\0\x85");
+        assert_eq!(read(&out, decode).as_deref(), Some("s-maxage=5"));
+    }
+
+    #[test]
+    fn a_directive_without_its_value_is_read_bare() {
+        assert_eq!(read(b"\x01\x82", decode).as_deref(), Some("max-age"));
+        assert_eq!(read(b"\x8C", decode), None);
+        assert_eq!(read(b"\x02\x80\xFF", decode), None);
+    }
+}

@@ -128,7 +128,7 @@ pub(crate) fn put_set(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8])
     let stated = attributes.iter().find(|(name, _)| is_version(name));
     let stated = stated.map_or(Some(UNVERSIONED), |(_, version)| *version)?;
     wire::put_with_length(out, |out| {
-        put_version(out, stated);
+        put_version(out, &text::unquoted(stated));
         put_cookie(out, name, content?)?;
         for (name, content) in attributes.iter().filter(|(name, _)| !is_version(name)) {
             let survives = content.is_none_or(|content| {
@@ -251,6 +251,10 @@ mod tests {
             }
             assert_eq!(read(&out, decode_set), text);
         }
+        // An odd version is quoted in text and bare on the wire.
+        let mut out = Vec::new();
+        put_set(&mut out, EncodingVersion::V1_3, b"a=b; version=\"=\"").unwrap();
+        assert_eq!(out, b"\x06=\0a\0b\0");
         let expires = b"a=b; expires=Wed, 09 Jun 2021 10:18:14 GMT";
         assert_eq!(
             put_set(&mut Vec::new(), EncodingVersion::V1_4, expires),

@@ -27,6 +27,11 @@ fn octets(notation: &str) -> Vec<u8> {
     out
 }
 
+/// The octets of every example.
+pub(super) fn wires() -> Vec<Vec<u8>> {
+    rows(FIELDS).map(|row| octets(row[4])).collect()
+}
+
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     let lines = table.lines().filter(|line| !line.starts_with('#')).skip(1);
     lines.map(|line| line.split('\t').collect())

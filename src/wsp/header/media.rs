@@ -149,7 +149,11 @@ fn put_media(
     accept: bool,
 ) -> Option<()> {
     let (media, parameters) = text::cut(value, b';');
-    let media = if media.is_empty() { b"*/*" } else { media };
+    let media = match media {
+        b"" if accept => return None,
+        b"" => b"*/*",
+        media => media,
+    };
     let number = match short_number(version, media) {
         Some(short) => Some(u64::from(short)),
         None => registered_number(media)

@@ -132,3 +132,47 @@ pub(crate) fn put_retry_after(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
         Some(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
+        let (_, raw) = wire::raw(wire).unwrap();
+        let text = decode(Value { raw, whole: wire }).ok()?;
+        Some(String::from_utf8(text.into_owned()).unwrap())
+    }
+
+    #[test]
+    fn the_last_position_follows_from_the_body() {
+        let wire = b"\x04\x83\x74\x88\x01";
+        let with = |body| read(wire, |value| content_range(value, body));
+        assert_eq!(with(Some(500)).as_deref(), Some("bytes 500-999/1025"));
+        assert_eq!(with(Some(0)).as_deref(), Some("bytes */1025"));
+        assert_eq!(with(None).as_deref(), Some("bytes */1025"));
+    }
+
+    #[test]
+    fn a_range_that_cannot_be_had_begins_at_zero() {
+        let mut out = Vec::new();
+        put_content_range(&mut out, true, b"bytes */1025").unwrap();
+        assert_eq!(out, b"\x03\x00\x88\x01");
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_as_text() {
+        let mut out = Vec::new();
+        assert_eq!(put_content_range(&mut out, false, b"bytes 0-1/*"), None);
+        assert_eq!(put_content_range(&mut out, true, b"lines 0-1/2"), None);
+        assert_eq!(put_range(&mut out, b"bytes=0-1,5-6"), None);
+        assert_eq!(put_range(&mut out, b"bytes=4294967296-"), None);
+        assert_eq!(put_retry_after(&mut out, b"soon"), None);
+    }
+
+    #[test]
+    fn kinds_nobody_assigned_are_refused() {
+        assert_eq!(read(b"\x02\x82\x01", range), None);
+        assert_eq!(read(b"\x02\x82\x81", retry_after), None);
+        assert_eq!(read(b"\x85", range), None);
+    }
+}

@@ -84,8 +84,9 @@ pub(crate) enum List {
 impl List {
     /// Gives each element of a value to `each`.
     pub(crate) fn each<'a>(self, value: &'a [u8], mut each: impl FnMut(&'a [u8])) {
+        let value = trim(value);
         match self {
-            Self::No => each(trim(value)),
+            Self::No => each(value),
             Self::Commas => split(value, b',', false).for_each(each),
             Self::Commented => split(value, b',', true).for_each(each),
             Self::Cookies => {

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use super::wire::{self, ASSIGNED, QUOTATION, Raw};
 use super::{
-    EncodingVersion, accept, application, auth, base64, cache, cookie, date, language, media,
-    parameter, range, table, text, version, warning,
+    EncodingVersion, accept, application, auth, cache, cookie, date, language, media, parameter,
+    range, table, text, version, warning,
 };
-use crate::codec::{Malformed, fail, uint8};
+use crate::codec::{Malformed, decode_base64, fail, put_base64, uint8};
 use crate::wsp::pdu::Method;
 
 /// The form of a field's value. Values that are text where a form asks for more are taken as they are.
@@ -238,7 +238,7 @@ pub(crate) fn encode(form: Form, peer: Peer, value: &[u8], out: &mut Vec<u8>) ->
         Form::Pragma => put_pragma(out, version, value)?,
         Form::Expect => put_expect(out, value)?,
         Form::Md5 => {
-            let digest = base64::decode(value).filter(|digest| digest.len() == 16)?;
+            let digest = decode_base64(value).filter(|digest| digest.len() == 16)?;
             wire::put_with_length(out, |out| out.extend_from_slice(&digest));
         }
         Form::ContentRange { unknown } => range::put_content_range(out, unknown, value)?,
@@ -261,9 +261,11 @@ pub(crate) fn encode(form: Form, peer: Peer, value: &[u8], out: &mut Vec<u8>) ->
             }
         }
         Form::Octets => {
-            let octets = base64::decode(value).filter(|octets| !octets.is_empty())?;
+            let octets = decode_base64(value).filter(|octets| !octets.is_empty())?;
             wire::put_with_length(out, |out| out.extend_from_slice(&octets));
         }
+        // A mark at the end would be taken for the closing one.
+        Form::ContentId if value.ends_with(b"\"") => return None,
         Form::ContentId => wire::put_quoted(out, value),
         Form::SetCookie => cookie::put_set(out, version, value)?,
         Form::Cookie => cookie::put(out, value)?,
@@ -305,7 +307,7 @@ fn decimal(number: u64) -> Cow<'static, [u8]> {
 
 fn base64_of(octets: &[u8]) -> Cow<'static, [u8]> {
     let mut out = Vec::with_capacity(octets.len().div_ceil(3) * 4);
-    base64::put(&mut out, octets);
+    put_base64(&mut out, octets);
     Cow::Owned(out)
 }
 
@@ -437,12 +439,13 @@ fn encoding_version<'a>(value: Value<'a>, raw: Raw<'a>) -> Decoded<'a> {
 fn put_encoding_version(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     let (page, version) = text::cut(value, b' ');
     let Some(version) = version else {
-        if let Some(octet) = version::short_version(page).filter(|_| page.contains(&b'.')) {
-            out.push(octet);
-            return Some(());
+        // A page always has two digits, and a version never has two without a dot.
+        if page.len() == 2 {
+            let page = hexadecimal(page)?;
+            wire::put_with_length(out, |out| wire::put_short(out, page));
+        } else {
+            out.push(version::short_version(page)?);
         }
-        let page = hexadecimal(page)?;
-        wire::put_with_length(out, |out| wire::put_short(out, page));
         return Some(());
     };
     let (page, version) = (hexadecimal(page)?, version::short_version(version)?);

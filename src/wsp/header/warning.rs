@@ -131,3 +131,49 @@ fn short(codes: &[(u8, u64)], code: &[u8]) -> Option<u8> {
     let found = codes.iter().find(|(_, known)| *known == code);
     found.map(|(short, _)| *short)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
+        let (_, raw) = wire::raw(wire).unwrap();
+        let text = decode(Value { raw, whole: wire }).ok()?;
+        Some(String::from_utf8(text.into_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_warning_of_http_needs_an_agent_and_a_text() {
+        assert_eq!(read(b"\x8B", decode).as_deref(), Some("111 - \"\""));
+        assert_eq!(read(b"\x05\x8B\0a b", decode), None, "the text has no end");
+        assert_eq!(
+            read(b"\x06\x8B\0a b\0", decode).as_deref(),
+            Some("111 - \"a b\"")
+        );
+        assert_eq!(read(b"\x80", decode), None);
+    }
+
+    #[test]
+    fn what_has_no_place_goes_as_text() {
+        let put = |value: &str| put(&mut Vec::new(), value.as_bytes());
+        assert_eq!(put("113 a \"b\""), Some(()));
+        assert_eq!(put("113 a \"b\" \"Thu, 23 Apr 1998 13:41:37 GMT\""), None);
+        assert_eq!(put("113 a b"), None);
+        assert_eq!(put("117 a \"b\""), None);
+        assert_eq!(put("110"), None);
+    }
+
+    #[test]
+    fn a_profile_warning_may_have_several_dates() {
+        let wire = b"\x08\x91a\0\x01\x05\x02\x01\x00";
+        let text = read(wire, decode_profile).unwrap();
+        assert_eq!(
+            text,
+            "101 a \"Thu, 01 Jan 1970 00:00:05 GMT\" \"Thu, 01 Jan 1970 00:04:16 GMT\""
+        );
+        let mut out = Vec::new();
+        put_profile(&mut out, text.as_bytes()).unwrap();
+        assert_eq!(out, wire);
+        assert_eq!(read(b"\xFF", decode_profile), None);
+    }
+}

@@ -4,23 +4,27 @@
 //! which the specification has no table, is the state `Receiving` before LISTEN's first row, and what the
 //! [`Sender`] does inside RESULT RESP WAIT.
 
+mod actions;
+mod say;
+
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::abort::{AbortReason, ProviderAbort};
-use super::indication::{Fragment, Indication};
-use super::pdu::{Ack, Class, Invoke, Nack, Packet, Pdu};
-use super::receiver::{Lapse, Receiver, Reception};
-use super::sender::{Expiry, Progress, Sender};
-use super::tid::Verdict;
-use super::tpi::{Parameter, Psn, Tpi};
-use super::transaction::{
-    Answer, Charge, Fate, LONGEST_HEADER, Said, SayContext, Shared, Turn, exit_info,
-};
 use crate::time::Instant;
+use crate::wtp::abort::{AbortReason, ProviderAbort};
+use crate::wtp::config::Config;
+use crate::wtp::indication::{Fragment, Indication};
+use crate::wtp::pdu::{Ack, Class, Invoke, Nack, Packet};
+use crate::wtp::receiver::{Lapse, Receiver};
+use crate::wtp::sender::{Expiry, Progress, Sender};
+use crate::wtp::tid::Verdict;
+use crate::wtp::tpi::Psn;
+use crate::wtp::transaction::{Answer, Charge, Fate, Shared, Turn, exit_info};
 
 /// One transaction begun by a peer.
 #[derive(Clone, Debug, Hash)]
-pub(super) struct Responder {
+pub(in crate::wtp) struct Responder {
     state: State,
     /// An acknowledgement to be sent.
     answer: Option<Answer>,
@@ -76,7 +80,7 @@ enum Held {
 
 /// What can happen to a responder.
 #[derive(Clone, Debug)]
-pub(super) enum Event<'a> {
+pub(in crate::wtp) enum Event<'a> {
     Invoke(Invoke<'a>),
     Segment(u8, Packet<'a>),
     Ack(Ack<'a>),
@@ -94,7 +98,7 @@ pub(super) enum Event<'a> {
 
 impl Responder {
     /// What stands in for a responder until its transaction has a handle.
-    pub(super) const fn unborn(now: Instant) -> Self {
+    pub(in crate::wtp) const fn unborn(now: Instant) -> Self {
         Self {
             state: State::WaitTimeout {
                 until: now,
@@ -106,7 +110,7 @@ impl Responder {
     }
 
     /// LISTEN / RcvInvoke, class 1 or 2.
-    pub(super) fn listen(
+    pub(in crate::wtp) fn listen(
         shared: &mut Shared,
         invoke: &Invoke<'_>,
         verdict: Verdict,
@@ -144,7 +148,7 @@ impl Responder {
     }
 
     /// One row of the state tables.
-    pub(super) fn step(
+    pub(in crate::wtp) fn step(
         &mut self,
         event: Event<'_>,
         shared: &mut Shared,
@@ -206,11 +210,15 @@ impl Responder {
                 let tid_new = doubt.tid_new;
                 match std::mem::replace(held, Held::Dropped { vouched: true }) {
                     Held::Message(data) => {
-                        self.vouched(tid_new, shared, turn);
+                        if !self.vouched(tid_new, shared, turn) {
+                            return Fate::Over;
+                        }
                         self.begin(data, Fragment::WHOLE, shared, turn)
                     }
                     Held::Segments(receiver) => {
-                        self.vouched(tid_new, shared, turn);
+                        if !self.vouched(tid_new, shared, turn) {
+                            return Fate::Over;
+                        }
                         self.resume(receiver, shared, turn)
                     }
                     // Its message is gone: a peer with re-assembly can be asked for it, any other
@@ -237,7 +245,9 @@ impl Responder {
                 if invoke.packet.repeated && invoke.packet.trailer.ends_message() {
                     let tid_new = doubt.tid_new;
                     if matches!(held, Held::Dropped { vouched: true }) {
-                        self.vouched(tid_new, shared, turn);
+                        if !self.vouched(tid_new, shared, turn) {
+                            return Fate::Over;
+                        }
                         let data = Bytes::copy_from_slice(invoke.packet.data);
                         return self.begin(data, Fragment::WHOLE, shared, turn);
                     }
@@ -512,7 +522,7 @@ impl Responder {
     }
 
     /// When something is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::wtp) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Receiving { receiver, .. } => Some(receiver.deadline()),
             State::TidokWait { forget_at, .. } => Some(*forget_at),
@@ -523,56 +533,8 @@ impl Responder {
         }
     }
 
-    pub(super) fn has_something_to_say(&self) -> bool {
-        self.answer.is_some()
-            || matches!(&self.state, State::ResultRespWait { sender } if sender.has_packets())
-    }
-
-    /// Octets the next PDU may have.
-    pub(super) fn largest(&self) -> usize {
-        match (&self.answer, &self.state) {
-            (Some(Answer::Nack { .. }), _) => LONGEST_HEADER + 255,
-            (Some(_), State::WaitTimeout { exit_info, .. }) => LONGEST_HEADER + exit_info.len(),
-            (Some(_), _) => LONGEST_HEADER,
-            (None, State::ResultRespWait { sender }) => LONGEST_HEADER + sender.packet_len(),
-            (None, _) => 0,
-        }
-    }
-
-    /// Appends the next PDU.
-    pub(super) fn say(
-        &mut self,
-        shared: &Shared,
-        context: &SayContext<'_>,
-        out: &mut Vec<u8>,
-    ) -> Option<Said> {
-        if let Some(answer) = self.answer.take() {
-            self.encode_answer(answer, shared, context, out);
-            return Some(Said::Control);
-        }
-        let State::ResultRespWait { sender } = &mut self.state else {
-            return None;
-        };
-        let packet = sender.next_packet()?;
-        let said = if packet.repeated {
-            Said::AgainData
-        } else {
-            Said::Data
-        };
-        let accepted = shared.accepted_groups(context.config);
-        let opening = accepted.into_iter().chain(shared.complaint.map(Tpi::Error));
-        shared.with_packet(packet, opening, |wire| {
-            match packet.psn {
-                0 => Pdu::Result(wire),
-                psn => Pdu::SegmentedResult(psn.to_be_bytes()[3], wire),
-            }
-            .encode(out);
-        });
-        Some(said)
-    }
-
     /// The name of the state in the specification's tables.
-    pub(super) const fn state_name(&self) -> &'static str {
+    pub(in crate::wtp) const fn state_name(&self) -> &'static str {
         match &self.state {
             State::Receiving { .. } => "RECEIVING",
             State::TidokWait { .. } => "TIDOK WAIT",
@@ -583,7 +545,7 @@ impl Responder {
         }
     }
 
-    pub(super) fn footprint(&self) -> Charge {
+    pub(in crate::wtp) fn footprint(&self) -> Charge {
         let (reassembly, doubted) = match &self.state {
             State::Receiving {
                 receiver, doubt, ..
@@ -603,317 +565,14 @@ impl Responder {
             unverified: if doubted { reassembly } else { 0 },
         }
     }
-
-    /// A packet of the Invoke.
-    fn receive(
-        &mut self,
-        low: u8,
-        packet: &Packet<'_>,
-        shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        let State::Receiving {
-            receiver,
-            doubt,
-            indicated,
-        } = &mut self.state
-        else {
-            return Fate::Lives;
-        };
-        if let Err(reason) = shared.check_room(receiver.message_len(), packet, turn) {
-            return if *indicated {
-                shared.abort(reason, turn)
-            } else {
-                shared.refuse(AbortReason::Provider(reason), turn)
-            };
-        }
-        let address = shared.peer.remote.ip();
-        if doubt.is_some() && turn.pool.unverified_room(address, turn.config) < packet.data.len() {
-            // As if it were lost; the Nack will ask for it.
-            turn.stats.refused_unverified += 1;
-            return Fate::Lives;
-        }
-        let reception = receiver.hear(turn.now, low, packet, turn.config);
-        match reception {
-            Reception::Stored => {}
-            Reception::Duplicate => shared.note_duplicate(turn),
-            Reception::Impossible => turn.stats.strays += 1,
-            Reception::Nack { up_to } => self.answer = Some(Answer::Nack { up_to }),
-            Reception::Ack {
-                psn,
-                repeated,
-                duplicate,
-            } => {
-                if duplicate {
-                    shared.note_duplicate(turn);
-                }
-                if let Some(doubt) = *doubt {
-                    let held =
-                        std::mem::replace(receiver, Box::new(Receiver::new(turn.now, turn.config)));
-                    self.ask(Held::Segments(held), doubt, Some(psn), shared, turn);
-                    return Fate::Lives;
-                }
-                self.answer = Some(Answer::Ack {
-                    psn: Some(psn),
-                    repeated,
-                });
-            }
-        }
-        self.deliver(shared, turn)
-    }
-
-    /// The first group was verified; go on with the rest, if any.
-    fn resume(
-        &mut self,
-        receiver: Box<Receiver>,
-        shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        self.state = State::Receiving {
-            receiver,
-            doubt: None,
-            indicated: false,
-        };
-        if let State::Receiving { receiver, .. } = &mut self.state {
-            receiver.keep_until(turn.now + turn.config.wait_timeout);
-        }
-        self.deliver(shared, turn)
-    }
-
-    /// Gives the user what is whole; with the last of it the transaction proper begins.
-    fn deliver(&mut self, shared: &mut Shared, turn: &mut Turn<'_>) -> Fate {
-        loop {
-            let State::Receiving {
-                receiver,
-                doubt: None,
-                indicated,
-            } = &mut self.state
-            else {
-                return Fate::Lives;
-            };
-            let Some((data, fragment)) = receiver.take_unit() else {
-                return Fate::Lives;
-            };
-            let first = !std::mem::replace(indicated, true);
-            if fragment.more {
-                indicate(data, fragment, first, shared, turn);
-                continue;
-            }
-            turn.stats.reassembled += 1;
-            self.last_psn = receiver.acked();
-            // The Result, or the ack of the transaction, stands for that of the last group (Fig. 10).
-            self.answer = None;
-            if first {
-                return self.begin(data, fragment, shared, turn);
-            }
-            indicate(data, fragment, false, shared, turn);
-            return self.await_user(shared, turn);
-        }
-    }
-
-    /// Generate TR-Invoke.ind, start timer A.
-    fn begin(
-        &mut self,
-        data: Bytes,
-        fragment: Fragment,
-        shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        indicate(data, fragment, true, shared, turn);
-        self.await_user(shared, turn)
-    }
-
-    fn await_user(&mut self, shared: &Shared, turn: &mut Turn<'_>) -> Fate {
-        let interval = ack_interval(shared, turn.config);
-        if interval.is_zero() {
-            return self.acknowledge_last(Bytes::new(), turn);
-        }
-        self.state = State::InvokeRespWait {
-            ack_at: turn.now + interval,
-            expirations: 0,
-        };
-        Fate::Lives
-    }
-
-    /// Send Ack(TIDve).
-    fn ask(
-        &mut self,
-        held: Held,
-        doubt: Doubt,
-        psn: Option<Psn>,
-        shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) {
-        let config = turn.config;
-        let repeats = u32::from(config.max_retransmissions) + 1;
-        self.state = State::TidokWait {
-            held,
-            doubt,
-            forget_at: turn.now + config.base_retry * repeats,
-        };
-        self.answer = Some(Answer::Verify {
-            psn,
-            repeated: false,
-        });
-        shared.report.verified = true;
-        turn.stats.verifications += 1;
-    }
-
-    fn ask_again(&mut self, psn: Option<Psn>, turn: &mut Turn<'_>) {
-        self.answer = Some(Answer::Verify {
-            psn,
-            repeated: true,
-        });
-        turn.stats.verifications += 1;
-    }
-
-    /// The initiator has such a transaction.
-    fn vouched(&mut self, tid_new: bool, shared: &Shared, turn: &mut Turn<'_>) {
-        self.answer = None;
-        let tid = shared.send_tid & 0x7FFF;
-        let (config, stats) = (turn.config, &mut *turn.stats);
-        turn.peers
-            .verified(turn.now, shared.peer, tid, tid_new, config, stats);
-    }
-
-    /// Ack of a class 1 transaction; start timer W.
-    fn acknowledge_last(&mut self, exit_info: Bytes, turn: &Turn<'_>) -> Fate {
-        self.state = State::WaitTimeout {
-            until: turn.now + turn.config.wait_timeout,
-            exit_info,
-        };
-        self.answer = Some(Answer::Ack {
-            psn: self.last_psn,
-            repeated: false,
-        });
-        Fate::Lives
-    }
-
-    fn repeat_last(&mut self) {
-        if self.answer.is_none() {
-            self.answer = Some(Answer::Ack {
-                psn: self.last_psn,
-                repeated: true,
-            });
-        }
-    }
-
-    const fn hold_on(&mut self, repeated: bool) {
-        self.answer = Some(Answer::Ack {
-            psn: self.last_psn,
-            repeated,
-        });
-    }
-
-    /// Reset RCR, start timer R, send Result PDU.
-    fn send_result(
-        &mut self,
-        data: Bytes,
-        fragment: Fragment,
-        shared: &Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        if shared.class != Class::Two {
-            return Fate::Lives;
-        }
-        let (config, peer) = (turn.config, &shared.capabilities);
-        if peer
-            .max_receive_unit
-            .is_some_and(|limit| data.len() > limit as usize)
-        {
-            return shared.abort(ProviderAbort::MESSAGETOOLARGE, turn);
-        }
-        // Extended SAR is needed for more than one data unit.
-        if fragment.more && peer.window(config).is_none() {
-            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
-        }
-        match Sender::new(turn.now, (data, fragment), config.long_retry, peer, config) {
-            Ok(sender) => {
-                self.answer = None;
-                let sender = Box::new(sender);
-                self.state = State::ResultRespWait { sender };
-                Fate::Lives
-            }
-            Err(reason) => shared.abort(reason, turn),
-        }
-    }
-
-    fn encode_answer(
-        &self,
-        answer: Answer,
-        shared: &Shared,
-        context: &SayContext<'_>,
-        out: &mut Vec<u8>,
-    ) {
-        let config = context.config;
-        let group = || {
-            config
-                .receive_group
-                .map(|octets| Tpi::Parameter(Parameter::MaximumGroup(octets)))
-        };
-        match (&self.state, answer) {
-            (State::Receiving { receiver, .. }, Answer::Ack { .. }) => {
-                let own = group();
-                shared.encode_answer(answer, Some(receiver), own.as_slice(), config, out);
-            }
-            (State::Receiving { receiver, .. }, _) => {
-                shared.encode_answer(answer, Some(receiver), &[], config, out);
-            }
-            (State::TidokWait { .. }, Answer::Verify { .. }) if config.explain_verification => {
-                let parameter = match context.peers.last_tid(context.now, shared.peer) {
-                    Some(tid) => Parameter::CurrentTid(tid),
-                    None => Parameter::NoCachedTid,
-                };
-                shared.encode_answer(answer, None, &[Tpi::Parameter(parameter)], config, out);
-            }
-            (State::WaitTimeout { exit_info, .. }, _) if !exit_info.is_empty() => {
-                shared.encode_answer(answer, None, &[Tpi::Info(exit_info)], config, out);
-            }
-            _ => shared.encode_answer(answer, None, &[], config, out),
-        }
-    }
-}
-
-impl Held {
-    fn of(data: &[u8], shared: &Shared, turn: &mut Turn<'_>) -> Self {
-        let room = turn
-            .pool
-            .unverified_room(shared.peer.remote.ip(), turn.config);
-        if data.len() > room {
-            turn.stats.refused_unverified += 1;
-            return Self::Dropped { vouched: false };
-        }
-        Self::Message(Bytes::copy_from_slice(data))
-    }
-}
-
-fn indicate(data: Bytes, fragment: Fragment, first: bool, shared: &Shared, turn: &mut Turn<'_>) {
-    let handle = shared.handle;
-    turn.indications.push_back(if first {
-        Indication::Invoke {
-            handle,
-            peer: shared.peer,
-            class: shared.class,
-            user_ack: shared.user_ack,
-            data,
-            fragment,
-            report: shared.report,
-        }
-    } else {
-        Indication::InvokeData {
-            handle,
-            data,
-            fragment,
-        }
-    });
 }
 
 /// The interval A of this transaction (WTP appendix A, "timer usage").
-fn ack_interval(shared: &Shared, config: &super::Config) -> std::time::Duration {
+fn ack_interval(shared: &Shared, config: &Config) -> Duration {
     match (shared.class, shared.user_ack) {
         (Class::Two, _) => config.base_ack,
         (Class::Zero | Class::One, true) => config.short_ack,
-        (Class::Zero | Class::One, false) => std::time::Duration::ZERO,
+        (Class::Zero | Class::One, false) => Duration::ZERO,
     }
 }
 

@@ -1,0 +1,462 @@
+//! WSP in words.
+
+use super::walk::{Walk, shown};
+use crate::wsp::capability::{Capability, Id, ProtocolOptions, assignments, capabilities};
+use crate::wsp::header::{FieldError, decode_content_type, fields};
+use crate::wsp::multipart::is_binary;
+use crate::wsp::pdu::{AbortReason, Method, Type, addresses};
+use crate::wsp::status;
+
+/// Explains a message, and the TID octet before it if it is connectionless.
+pub(super) fn sdu(walk: &mut Walk<'_>, connectionless: bool) {
+    if connectionless {
+        let said = walk.octet(|tid| format!("transaction id {tid:#04x}"));
+        if said.is_none() {
+            return;
+        }
+    }
+    let name = name(walk.peek());
+    walk.rest_as(&format!("WSP {name}"), |walk| {
+        // Whatever is missing has been said by the time something is.
+        let _ = pdu(walk);
+    });
+}
+
+/// What an Abort's reason means if WSP gave it.
+pub(super) fn abort_reason(reason: u8) -> String {
+    AbortReason(reason).to_string()
+}
+
+fn name(kind: Option<u8>) -> String {
+    match kind.map(Type) {
+        Some(Type(0x40..=0x5F)) => "Get".to_owned(),
+        Some(Type(0x60..=0x7F)) => "Post".to_owned(),
+        Some(kind) => kind.name().unwrap_or("PDU").to_owned(),
+        None => "PDU".to_owned(),
+    }
+}
+
+fn pdu(walk: &mut Walk<'_>) -> Option<()> {
+    let Some(kind) = walk.peek().map(Type) else {
+        walk.octet(|_| String::new());
+        return None;
+    };
+    match kind {
+        Type(0x40..=0x5F) => {
+            walk.octet(method)?;
+            let len = length(walk, "URI length")?;
+            uri(walk, len)?;
+            let len = walk.rest().len();
+            headers(walk, len)
+        }
+        Type(0x60..=0x7F) => {
+            walk.octet(method)?;
+            let uri_len = length(walk, "URI length")?;
+            let headers_len = length(walk, "headers length")?;
+            uri(walk, uri_len)?;
+            entity(walk, headers_len)
+        }
+        Type(octet) if kind.name().is_none() => {
+            let len = walk.rest().len();
+            walk.say_fault(len, format!("{octet:#04x} is no assigned PDU type"));
+            None
+        }
+        _ => {
+            walk.octet(|_| kind.to_string())?;
+            named(walk, kind)
+        }
+    }
+}
+
+fn named(walk: &mut Walk<'_>, kind: Type) -> Option<()> {
+    match kind {
+        Type::CONNECT => {
+            walk.octet(|version| format!("version {}.{}", version >> 4, version & 0x0F))?;
+            blocks(walk, true)
+        }
+        Type::CONNECT_REPLY => {
+            walk.uintvar("session id")?;
+            blocks(walk, false)
+        }
+        Type::REDIRECT => {
+            walk.octet(|flags| {
+                let permanent = if flags & 0x80 != 0 {
+                    "permanent"
+                } else {
+                    "for this session"
+                };
+                let security = if flags & 0x40 != 0 {
+                    ", the security session may be kept"
+                } else {
+                    ""
+                };
+                format!("redirect {permanent}{security}")
+            })?;
+            let len = walk.rest().len();
+            address_list(walk, len)
+        }
+        Type::REPLY => {
+            walk.octet(|octet| match status::to_http(octet) {
+                Some(status) => format!("status {status}"),
+                None => format!("status {octet:#04x}, which nobody assigned"),
+            })?;
+            let len = length(walk, "headers length")?;
+            entity(walk, len)
+        }
+        Type::PUSH | Type::CONFIRMED_PUSH => {
+            let len = length(walk, "headers length")?;
+            entity(walk, len)
+        }
+        Type::DISCONNECT | Type::SUSPEND => {
+            walk.uintvar("session id")?;
+            Some(())
+        }
+        Type::RESUME => {
+            walk.uintvar("session id")?;
+            let len = length(walk, "capabilities length")?;
+            if len > 0 {
+                walk.octets(len, "capabilities", |_| {
+                    "capabilities, which must be empty here".to_owned()
+                })?;
+            }
+            let len = walk.rest().len();
+            headers(walk, len)
+        }
+        _ => {
+            // Data Fragment: fields without a content type.
+            let len = length(walk, "headers length")?;
+            headers(walk, len)?;
+            body(walk, "")
+        }
+    }
+}
+
+fn method(octet: u8) -> String {
+    let method = Method(octet);
+    match method.name() {
+        Some(name) => name.to_owned(),
+        None if method.is_extended() => format!("extended method {octet:#04x}"),
+        None => format!("{octet:#04x}, a method nobody assigned"),
+    }
+}
+
+fn length(walk: &mut Walk<'_>, what: &str) -> Option<usize> {
+    usize::try_from(walk.uintvar(what)?).ok()
+}
+
+fn uri(walk: &mut Walk<'_>, len: usize) -> Option<()> {
+    walk.octets(len, "URI", |uri| match uri.strip_suffix(b"\0") {
+        Some(uri) => format!("URI: {} (and a NUL that should not be there)", shown(uri)),
+        None => format!("URI: {}", shown(uri)),
+    })?;
+    Some(())
+}
+
+/// Capabilities and fields, each behind the two lengths.
+fn blocks(walk: &mut Walk<'_>, request: bool) -> Option<()> {
+    let capabilities_len = length(walk, "capabilities length")?;
+    let headers_len = length(walk, "headers length")?;
+    if capabilities_len > 0 {
+        walk.group(capabilities_len, "capabilities", |walk| {
+            capability_block(walk, request);
+        })?;
+    }
+    headers(walk, headers_len)
+}
+
+fn capability_block(walk: &mut Walk<'_>, request: bool) {
+    for capability in capabilities(walk.rest()) {
+        let Ok(capability) = capability else { break };
+        let meaning = capability_meaning(capability, request);
+        // Length, identifier and parameters follow each other without gaps.
+        match crate::codec::located(walk.rest(), crate::codec::uintvar) {
+            Ok((after, len)) => {
+                let prefix = walk.rest().len() - after.len();
+                walk.say(prefix + usize::try_from(len).unwrap_or(usize::MAX), meaning);
+            }
+            Err(error) => walk.wrong(error),
+        }
+    }
+    let rest = walk.rest();
+    if let Some(Err(error)) = capabilities(rest).next() {
+        walk.wrong(error);
+    }
+}
+
+fn capability_meaning(capability: Capability<'_>, request: bool) -> String {
+    let Capability { id, parameters } = capability;
+    let id = match id {
+        Ok(id) => id,
+        Err(octets) => return format!("unknown capability {}", shown(octets)),
+    };
+    let size = || match crate::codec::uintvar(parameters) {
+        Ok((_, 0)) => "no limit".to_owned(),
+        Ok((_, size)) => format!("{size} octets"),
+        Err(_) => "not a size".to_owned(),
+    };
+    let first = parameters.first().copied();
+    let value = match id {
+        Id::CLIENT_SDU_SIZE
+        | Id::SERVER_SDU_SIZE
+        | Id::CLIENT_MESSAGE_SIZE
+        | Id::SERVER_MESSAGE_SIZE => size(),
+        Id::PROTOCOL_OPTIONS => {
+            first.map_or_else(String::new, |flags| ProtocolOptions(flags).to_string())
+        }
+        Id::METHOD_MOR | Id::PUSH_MOR => {
+            first.map_or_else(String::new, |number| number.to_string())
+        }
+        Id::EXTENDED_METHODS | Id::HEADER_CODE_PAGES if request => {
+            let pairs =
+                assignments(parameters).map(|(code, name)| format!("{code:#04x} {}", shown(name)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        Id::EXTENDED_METHODS | Id::HEADER_CODE_PAGES => {
+            let codes = parameters.iter().map(|code| format!("{code:#04x}"));
+            codes.collect::<Vec<_>>().join(", ")
+        }
+        _ => format!("{} octets", parameters.len()),
+    };
+    let value = if value.is_empty() {
+        "none".to_owned()
+    } else {
+        value
+    };
+    format!("{id}: {value}")
+}
+
+fn address_list(walk: &mut Walk<'_>, len: usize) -> Option<()> {
+    walk.group(len, "addresses", |walk| {
+        let mut before = walk.rest();
+        for address in addresses(walk.rest()) {
+            match address {
+                Ok(address) => {
+                    let taken = 1
+                        + usize::from(address.bearer.is_some())
+                        + 2 * usize::from(address.port.is_some())
+                        + address.address.len();
+                    before = before.get(taken..).unwrap_or_default();
+                    let ip = <[u8; 4]>::try_from(address.address).map(std::net::Ipv4Addr::from);
+                    let mut meaning = match ip {
+                        Ok(ip) => ip.to_string(),
+                        Err(_) => format!("address of {} octets", address.address.len()),
+                    };
+                    if let Some(port) = address.port {
+                        meaning.push_str(&format!(", port {port}"));
+                    }
+                    if let Some(bearer) = address.bearer {
+                        meaning.push_str(&format!(", bearer {bearer:#04x}"));
+                    }
+                    walk.say(taken, meaning);
+                }
+                Err(error) => {
+                    let error = crate::codec::DecodeError {
+                        offset: error.offset.saturating_sub(len - before.len()),
+                        ..error
+                    };
+                    walk.wrong(error);
+                    break;
+                }
+            }
+        }
+    })
+}
+
+/// Content type, fields and body.
+fn entity(walk: &mut Walk<'_>, headers_len: usize) -> Option<()> {
+    let mut media = String::new();
+    let body_len = walk.rest().len().saturating_sub(headers_len);
+    if headers_len > 0 {
+        walk.group(headers_len, "headers", |walk| {
+            media = content_type(walk);
+            field_block(walk, body_len);
+        })?;
+    }
+    body(walk, &media)
+}
+
+fn content_type(walk: &mut Walk<'_>) -> String {
+    match decode_content_type(walk.rest()) {
+        Ok((media, after)) => {
+            let media = media.into_owned();
+            walk.say(
+                walk.rest().len() - after.len(),
+                format!("content type: {media}"),
+            );
+            media
+        }
+        Err(error) => {
+            walk.wrong(error);
+            String::new()
+        }
+    }
+}
+
+fn headers(walk: &mut Walk<'_>, len: usize) -> Option<()> {
+    if len == 0 {
+        return Some(());
+    }
+    let body_len = walk.rest().len().saturating_sub(len);
+    walk.group(len, "headers", |walk| field_block(walk, body_len))
+}
+
+fn field_block(walk: &mut Walk<'_>, body_len: usize) {
+    let mut list = fields(walk.rest(), &[]).with_body(body_len);
+    let mut before = 0;
+    while let Some(field) = list.next() {
+        let len = list.offset() - before;
+        match field {
+            Ok(field) => {
+                let value = shown_value(&field.value);
+                walk.say(len, format!("{}: {value}", field.name));
+            }
+            Err(FieldError::Page { page, .. }) => {
+                walk.say(len, format!("shift to header code page {page:#04x}, which the session must have agreed on"));
+            }
+            Err(FieldError::Malformed(mut error)) => {
+                error.offset = error.offset.saturating_sub(before);
+                walk.wrong(error);
+                return;
+            }
+            Err(FieldError::Value(error) | FieldError::Unassigned(error)) => {
+                let at = walk.offset() + error.offset.saturating_sub(before);
+                walk.say_fault(
+                    len,
+                    format!(
+                        "a field that cannot be read: {} was expected at {at:#06x}",
+                        error.expected
+                    ),
+                );
+            }
+        }
+        before = list.offset();
+    }
+    let left = walk.rest().len();
+    if left > 0 {
+        walk.say(left, "fields of that page".to_owned());
+    }
+}
+
+fn shown_value(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(value) => value.to_owned(),
+        Err(_) => value.iter().map(|&octet| char::from(octet)).collect(),
+    }
+}
+
+fn body(walk: &mut Walk<'_>, media: &str) -> Option<()> {
+    let len = walk.rest().len();
+    if len == 0 {
+        return Some(());
+    }
+    if is_binary(media) {
+        return walk.group(len, "multipart body", |walk| multipart(walk, MAX_DEPTH));
+    }
+    walk.octets(len, "body", |body| format!("body: {}", shown(body)))?;
+    Some(())
+}
+
+/// Multiparts inside each other that are taken apart.
+const MAX_DEPTH: usize = 4;
+
+fn multipart(walk: &mut Walk<'_>, depth: usize) {
+    if walk.uintvar("entries").is_none() {
+        return;
+    }
+    while !walk.rest().is_empty() {
+        if part(walk, depth).is_none() {
+            return;
+        }
+    }
+}
+
+fn part(walk: &mut Walk<'_>, depth: usize) -> Option<()> {
+    let headers_len = length(walk, "headers length")?;
+    let data_len = length(walk, "data length")?;
+    let mut media = String::new();
+    walk.group(headers_len, "part's headers", |walk| {
+        media = content_type(walk);
+        field_block(walk, data_len);
+    })?;
+    if is_binary(&media) && depth > 0 {
+        return walk.group(data_len, "part: a multipart", |walk| {
+            multipart(walk, depth - 1);
+        });
+    }
+    walk.octets(data_len, "part", |data| format!("part: {}", shown(data)))?;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::explain::wsp;
+
+    #[test]
+    fn a_connect_is_explained() {
+        let text = wsp(
+            b"\x01\x10\x12\x02\x04\x80\x82\xE0\x00\x02\x82\xF0\x06\x86\x10x-u\0\x02\x8A\x01\x80\x94",
+            false,
+        )
+        .to_string();
+        for line in [
+            "WSP Connect",
+            "version 1.0",
+            "capabilities length: 18",
+            "Client-SDU-Size: 45056 octets",
+            "Protocol Options: confirmed push, push, session resume, acknowledgement headers",
+            "Header Code Pages: 0x10 x-u",
+            "unknown capability",
+            "accept: application/vnd.wap.wmlc",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_reply_with_a_multipart_is_explained() {
+        let text = wsp(b"\x77\x04\x20\x03\xA3\x8D\x8A\x01\x01\x03\x83abc", true).to_string();
+        for line in [
+            "transaction id 0x77",
+            "status 200",
+            "content type: application/vnd.wap.multipart.mixed",
+            "content-length: 10",
+            "entries: 1",
+            "content type: text/plain",
+            "part: abc",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (wire, offset, words) in [
+            (&b"\x3F"[..], 0, "0x3f is no assigned PDU type"),
+            (b"\x40\x09/a", 2, "URI: 9 octets announced, 2 are left"),
+            (
+                b"\x40\x02/a\xFE\x81",
+                4,
+                "a field that cannot be read: an assigned field number was expected at 0x0004",
+            ),
+            (
+                b"\x01\x10\x03\x00\x05\x80\x83",
+                5,
+                "as many octets as the length says was expected here",
+            ),
+            (b"\x04\x20\x81", 2, "a uintvar was expected here"),
+            (
+                b"\x03\x80\x04\x0A\x00",
+                3,
+                "as many octets as the length says was expected here",
+            ),
+        ] {
+            let explained = wsp(wire, false);
+            let fault = explained.fault().unwrap_or_else(|| panic!("{explained}"));
+            assert_eq!(
+                (fault.offset, &*fault.meaning),
+                (offset, words),
+                "{explained}"
+            );
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What becomes of SyncML bodies on their way through an exchange: the route's content policy, carried out.
+//!
+//! The decisions are [`syncml::content`](crate::syncml::content)'s. Here they meet HTTP: fields are changed
+//! with the body, a refused media type is answered with the other notation once, and what an origin was found
+//! to want is remembered.
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+use crate::gateway::answer::Problem;
+use crate::gateway::fetch::{Reply, Request};
+use crate::random::Keyed;
+use crate::syncml::Encoding;
+use crate::syncml::content::{
+    self, Config, MediaType, Message, Outcome, Policy, Reason, Translated,
+};
+
+/// What an exchange remembers of its content until the reply is here.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    config: Config,
+    /// What the handset sent.
+    asked: Option<MediaType>,
+    /// What it accepts.
+    accept: String,
+    /// It sent a digest of its octets, so nothing of this exchange is touched.
+    integrity: bool,
+    /// The request as the handset sent it, while its origin may still refuse the media type.
+    untouched: Option<Box<Request>>,
+    /// The notation of the second try, until the origin has answered it.
+    trying: Option<Encoding>,
+}
+
+/// What origins were found to want, for routes with `encoding = "auto"`.
+#[derive(Debug)]
+pub(super) struct Wants {
+    by_origin: HashMap<Box<str>, Encoding, Keyed>,
+}
+
+/// Counters of translation; they only grow.
+#[derive(Clone, Copy, Debug, Default, derive_more::AddAssign)]
+pub struct Stats {
+    /// Requests translated for the origin.
+    pub requests: u64,
+    /// Replies translated for the handset.
+    pub replies: u64,
+    /// Requests sent again in the other notation, after 415 or 406.
+    pub second_tries: u64,
+    /// Messages that should have been translated and passed untouched: they carry a digest.
+    pub sealed: u64,
+    /// Messages that could not be translated.
+    pub untranslatable: u64,
+    /// Messages too large for their receiver once translated.
+    pub too_large: u64,
+}
+
+impl Wants {
+    pub(super) fn new(hasher: Keyed) -> Self {
+        Self {
+            by_origin: HashMap::with_hasher(hasher),
+        }
+    }
+
+    fn of(&self, request: &Request) -> Option<Encoding> {
+        let origin = request.uri.authority()?.as_str();
+        self.by_origin.get(origin).copied()
+    }
+
+    fn learn(&mut self, origin: &str, encoding: Encoding) {
+        // Origins are named by the configuration; only pass-through routes could bring more than a few.
+        if self.by_origin.len() < MOST_ORIGINS || self.by_origin.contains_key(origin) {
+            self.by_origin.insert(origin.into(), encoding);
+        }
+    }
+}
+
+/// Applies the route's policy to a request that is about to go upstream.
+///
+/// # Errors
+/// [`Problem::Untranslatable`] or [`Problem::RequestTooLarge`] with the reason in words.
+pub(super) fn outgoing(
+    config: &Config,
+    request: &mut Request,
+    wants: &Wants,
+    stats: &mut Stats,
+) -> Result<Content, (Problem, Option<String>)> {
+    if config.policy == Policy::AsIs {
+        return Ok(Content::default());
+    }
+    let text = |name| {
+        request
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let content_type = text(CONTENT_TYPE).unwrap_or_default().to_owned();
+    let mut content = Content {
+        config: *config,
+        asked: MediaType::parse(&content_type),
+        accept: text(ACCEPT).unwrap_or_default().to_owned(),
+        integrity: is_sealed(&request.headers),
+        untouched: None,
+        trying: None,
+    };
+    if content.asked.is_none() {
+        return Ok(content);
+    }
+    let message = Message {
+        content_type: &content_type,
+        body: &request.body,
+        integrity: content.integrity,
+    };
+    match content::request(config, &message, wants.of(request)) {
+        Outcome::Pass(reason) => {
+            stats.count(reason);
+            if config.policy == Policy::Auto && !content.integrity {
+                content.untouched = Some(Box::new(request.clone()));
+            }
+        }
+        Outcome::Translated(translated) => {
+            stats.requests += 1;
+            put(
+                translated,
+                &mut request.headers,
+                &mut request.body,
+                Some(ACCEPT),
+            );
+        }
+        Outcome::Refuse(reason) => {
+            stats.count(reason);
+            let problem = match reason {
+                Reason::TooLarge => Problem::RequestTooLarge,
+                _ => Problem::Untranslatable,
+            };
+            return Err((problem, Some(format!("the request: {}", words(reason)))));
+        }
+    }
+    Ok(content)
+}
+
+impl Content {
+    /// What to ask instead, after the origin has refused the media type: at most once, and only where the
+    /// refusal says that nothing was processed.
+    pub(super) fn second_try(&mut self, reply: &Reply, stats: &mut Stats) -> Option<Request> {
+        let mut request = *self.untouched.take()?;
+        let content_type = request.headers.get(CONTENT_TYPE)?.to_str().ok()?.to_owned();
+        let message = Message {
+            content_type: &content_type,
+            body: &request.body,
+            integrity: self.integrity,
+        };
+        let translated = content::after_refusal(&self.config, &message, reply.status.as_u16())?;
+        self.trying = Some(translated.media_type.encoding);
+        put(
+            translated,
+            &mut request.headers,
+            &mut request.body,
+            Some(ACCEPT),
+        );
+        stats.second_tries += 1;
+        stats.requests += 1;
+        Some(request)
+    }
+
+    /// Applies the policy to the origin's answer.
+    ///
+    /// # Errors
+    /// [`Problem::ReplyTooLarge`] or [`Problem::Untranslatable`], with the reason in words.
+    pub(super) fn incoming(
+        &mut self,
+        origin: Option<&str>,
+        reply: &mut Reply,
+        room: Option<usize>,
+        wants: &mut Wants,
+        stats: &mut Stats,
+    ) -> Result<(), (Problem, Option<String>)> {
+        if let (Some(encoding), Some(origin)) = (self.trying.take(), origin)
+            && !matches!(reply.status.as_u16(), 406 | 415)
+        {
+            wants.learn(origin, encoding);
+        }
+        if self.config.policy == Policy::AsIs || self.asked.is_none() {
+            return Ok(());
+        }
+        let Some(content_type) = reply
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+        else {
+            return Ok(());
+        };
+        let content_type = content_type.to_owned();
+        let message = Message {
+            content_type: &content_type,
+            body: &reply.body,
+            integrity: self.integrity || is_sealed(&reply.headers),
+        };
+        match content::response(&self.config, &message, self.asked, &self.accept, room) {
+            Outcome::Pass(reason) => stats.count(reason),
+            Outcome::Translated(translated) => {
+                stats.replies += 1;
+                put(translated, &mut reply.headers, &mut reply.body, None);
+            }
+            Outcome::Refuse(reason) => {
+                stats.count(reason);
+                let problem = match reason {
+                    Reason::TooLarge => Problem::ReplyTooLarge,
+                    _ => Problem::Untranslatable,
+                };
+                return Err((problem, Some(format!("the reply: {}", words(reason)))));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stats {
+    fn count(&mut self, reason: Reason) {
+        match reason {
+            Reason::Fits | Reason::NotSyncMl => {}
+            Reason::Integrity => self.sealed += 1,
+            Reason::Untranslatable(_) => self.untranslatable += 1,
+            Reason::TooLarge => self.too_large += 1,
+        }
+    }
+}
+
+/// A body that carries a digest of its octets must not be touched.
+fn is_sealed(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-syncml-hmac")
+}
+
+/// Puts a translated message in the place of what was there.
+fn put(
+    translated: Translated,
+    headers: &mut HeaderMap,
+    body: &mut Bytes,
+    also: Option<http::HeaderName>,
+) {
+    let name = HeaderValue::from_static(translated.media_type.name());
+    if let Some(also) = also {
+        headers.insert(also, name.clone());
+    }
+    headers.insert(CONTENT_TYPE, name);
+    *body = translated.body.into();
+}
+
+fn words(reason: Reason) -> String {
+    match reason {
+        Reason::Untranslatable(error) => format!("cannot be translated: {error}"),
+        Reason::TooLarge => "is too large once translated".to_owned(),
+        Reason::Integrity => "carries a digest".to_owned(),
+        Reason::Fits | Reason::NotSyncMl => "needs no translation".to_owned(),
+    }
+}
+
+/// Origins whose wish is remembered.
+const MOST_ORIGINS: usize = 4_096;

@@ -1,0 +1,76 @@
+//! Transactions of ours: their identifiers, and those that must wait (WTP 7.8.3).
+
+use bytes::Bytes;
+
+use super::{Endpoint, FROM_RESPONDER, Key, Refused};
+use crate::wdp::Peer;
+use crate::wtp::indication::Handle;
+use crate::wtp::initiator;
+use crate::wtp::sender::LARGEST_LONE_PACKET;
+use crate::wtp::transaction::{Side, Transaction};
+use crate::wtp::unowned::Unowned;
+
+impl Endpoint {
+    pub(super) fn invoke_unreliably(&mut self, peer: Peer, data: Bytes) -> Result<Handle, Refused> {
+        if data.len() > LARGEST_LONE_PACKET {
+            return Err(Refused::TooLarge);
+        }
+        let tid = self.next_tid(peer)?;
+        self.stats.unreliable_out += 1;
+        let invoke = Unowned::Invoke { tid, data };
+        self.unowned
+            .push(peer, invoke, &self.config, &mut self.stats);
+        Ok(Handle::OVER)
+    }
+
+    pub(super) fn next_tid(&mut self, peer: Peer) -> Result<u16, Refused> {
+        let taken = |tid| {
+            let tid = tid | FROM_RESPONDER;
+            self.by_tid.contains_key(&Key { peer, tid })
+        };
+        self.tids
+            .next(self.now, self.config.tid_lifetime, taken)
+            .ok_or(Refused::NoTid)
+    }
+
+    /// Whether an Invoke with TIDnew to this peer waits for its confirmation (WTP 7.8.3.2).
+    pub(super) fn is_behind_tid_new(&self, peer: Peer) -> bool {
+        self.tid_new.iter().any(|(other, _)| *other == peer)
+    }
+
+    pub(super) fn hold(&mut self, handle: Handle) {
+        if self.held.len() > self.slots.len() {
+            self.held.retain(|&handle| self.slots.get(handle).is_some());
+        }
+        self.held.push(handle);
+    }
+
+    /// Starts the Invokes that were held back behind this one, if it is confirmed or over.
+    pub(super) fn release_held(&mut self, tid_new: Handle) {
+        let Some(at) = self
+            .tid_new
+            .iter()
+            .position(|(_, handle)| *handle == tid_new)
+        else {
+            return;
+        };
+        if let Some(Transaction {
+            side: Side::Initiator(side),
+            ..
+        }) = self.slots.get(tid_new)
+            && side.is_unconfirmed_tid_new()
+        {
+            return;
+        }
+        let (peer, _) = self.tid_new.swap_remove(at);
+        for handle in std::mem::take(&mut self.held) {
+            match self.slots.get(handle) {
+                Some(transaction) if transaction.shared.peer == peer => {
+                    self.initiator_step(self.now, handle, initiator::Event::Go);
+                }
+                Some(_) => self.held.push(handle),
+                None => {}
+            }
+        }
+    }
+}

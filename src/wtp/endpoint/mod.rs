@@ -1,0 +1,456 @@
+//! One end of WTP: all transactions with all peers over one port, both sides.
+
+mod begin;
+mod query;
+mod receive;
+mod transmit;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use crate::random::{Keyed, Random};
+use crate::time::{Instant, Timers};
+use crate::wdp::{Peer, Transmit};
+use crate::wtp::abort::AbortReason;
+use crate::wtp::aborted::Aborted;
+use crate::wtp::capabilities::Capabilities;
+use crate::wtp::concat::{self, Joiner};
+use crate::wtp::config::Config;
+use crate::wtp::counter::TidCounter;
+use crate::wtp::indication::{Fragment, Handle, Indication};
+use crate::wtp::initiator::{self, Initiator};
+use crate::wtp::pdu::{Class, Pdu};
+use crate::wtp::pool::Pool;
+use crate::wtp::report::{Report, Stats};
+use crate::wtp::responder;
+use crate::wtp::slots::Slots;
+use crate::wtp::tid::Peers;
+use crate::wtp::transaction::{Charge, Fate, Shared, Side, Transaction, Turn};
+use crate::wtp::unowned::UnownedRing;
+
+/// A WTP provider, initiator and responder, that does no I/O.
+///
+/// Give it datagrams, the time, and its user's primitives; after each, drain
+/// [`poll_indication`](Self::poll_indication) and [`poll_transmit`](Self::poll_transmit), and call
+/// [`handle_timeout`](Self::handle_timeout) at the moment [`poll_timeout`](Self::poll_timeout) names.
+/// Time never runs backwards. Two endpoints with one seed and one history are identical octet for octet.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    config: Config,
+    slots: Slots,
+    by_tid: HashMap<Key, Handle, Keyed>,
+    peers: Peers,
+    pool: Pool,
+    aborted: Aborted<Key>,
+    timers: Timers<Handle>,
+    /// Transactions with something to say, in the order they came to have it.
+    ready: VecDeque<Handle>,
+    unowned: UnownedRing,
+    indications: VecDeque<Indication>,
+    /// Invokes with TIDnew that are not confirmed, and those held back behind them.
+    tid_new: Vec<(Peer, Handle)>,
+    held: Vec<Handle>,
+    /// New Invokes are ignored.
+    draining: bool,
+    tids: TidCounter,
+    /// The latest moment heard of.
+    now: Instant,
+    stats: Stats,
+}
+
+/// What finds a transaction: the quadruplet, and the TID as the peer sends it, direction bit included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    peer: Peer,
+    tid: u16,
+}
+
+/// Why a transaction could not be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// `max_transactions` are alive.
+    #[error("too many transactions")]
+    TooManyTransactions,
+    /// The message fits neither one datagram nor the segments the peer is known to take.
+    #[error("message too large")]
+    TooLarge,
+    /// 16,384 transactions were begun within `tid_lifetime`; more would confuse old with new (WTP 7.8.3.1).
+    #[error("transaction identifiers used up for now")]
+    NoTid,
+}
+
+impl Endpoint {
+    /// An endpoint that knows nobody. Until `tid_lifetime` after `now` it verifies peers it has not heard.
+    #[must_use]
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        Self {
+            slots: Slots::default(),
+            by_tid: HashMap::with_hasher(Random::new(seed).hasher()),
+            peers: Peers::new(seed, now, &config),
+            pool: Pool::new(seed),
+            aborted: Aborted::new(seed),
+            timers: Timers::new(),
+            ready: VecDeque::new(),
+            unowned: UnownedRing::default(),
+            indications: VecDeque::new(),
+            tid_new: Vec::new(),
+            held: Vec::new(),
+            draining: false,
+            tids: TidCounter::new(seed),
+            now,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    // --- Inputs ---
+
+    /// A datagram came.
+    pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8]) {
+        self.set_time(now);
+        self.stats.datagrams_in += 1;
+        if !concat::is_whole(payload) {
+            self.stats.malformed += 1;
+        }
+        for octets in concat::separate(payload) {
+            match Pdu::decode(octets) {
+                Ok(pdu) => {
+                    self.stats.pdus_in += 1;
+                    self.handle_pdu(peer, &pdu, octets.len());
+                }
+                Err(malformed) => self.handle_malformed(peer, malformed, octets.len()),
+            }
+        }
+    }
+
+    /// The moment [`poll_timeout`](Self::poll_timeout) named has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.set_time(now);
+        while let Some(handle) = self.timers.pop_due(self.now) {
+            let Some(transaction) = self.slots.get_mut(handle) else {
+                continue;
+            };
+            if transaction.wake_up.is_some_and(|at| at <= self.now) {
+                transaction.wake_up = None;
+            }
+            let due = transaction.deadline().is_some_and(|at| at <= self.now);
+            if due {
+                self.step(handle, Transaction::expire);
+            } else {
+                self.settle(handle);
+            }
+        }
+    }
+
+    // --- Primitives ---
+
+    /// TR-Invoke.req: begins a transaction. Of class 0 the handle is over.
+    ///
+    /// `user_ack` asks the peer's user to acknowledge every message.
+    pub fn invoke(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        class: Class,
+        user_ack: bool,
+        data: Bytes,
+    ) -> Result<Handle, Refused> {
+        self.invoke_fragment(now, peer, class, user_ack, data, Fragment::WHOLE)
+    }
+
+    /// TR-Invoke.req with the parameters More Data and Frame Boundary (extended SAR, WTP 7.15.2).
+    ///
+    /// More data can be sent with [`invoke_data`](Self::invoke_data). A peer without extended SAR gets
+    /// only what 256 packets hold.
+    pub fn invoke_fragment(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        class: Class,
+        user_ack: bool,
+        data: Bytes,
+        fragment: Fragment,
+    ) -> Result<Handle, Refused> {
+        self.set_time(now);
+        if class == Class::Zero {
+            return self.invoke_unreliably(peer, data);
+        }
+        if self.slots.len() >= self.config.max_transactions {
+            return Err(Refused::TooManyTransactions);
+        }
+        let tid = self.next_tid(peer)?;
+        let shared = self.shared(peer, tid, class, user_ack);
+        let shared = Shared {
+            capabilities: Capabilities {
+                sar: true,
+                offered: self.config.offer_extended_sar && self.config.num_groups > 0,
+                ..Capabilities::default()
+            },
+            ..shared
+        };
+        let behind = self.is_behind_tid_new(peer);
+        let tid_new = !behind && self.peers.is_doubting(peer);
+        let side = if behind {
+            Initiator::held(data, fragment)
+        } else {
+            Initiator::start((data, fragment), tid_new, &shared, self.now, &self.config)
+                .map_err(|_| Refused::TooLarge)?
+        };
+        self.stats.initiated += 1;
+        let handle = self.insert(shared, Side::Initiator(side));
+        if behind {
+            self.hold(handle);
+        }
+        if tid_new {
+            self.tid_new.push((peer, handle));
+        }
+        self.settle(handle);
+        Ok(handle)
+    }
+
+    /// TR-InvokeData.req: a further data unit of an Invoke that announced more (extended SAR). Ignored if
+    /// it did not.
+    pub fn invoke_data(&mut self, now: Instant, handle: Handle, data: Bytes, fragment: Fragment) {
+        self.initiator_step(now, handle, initiator::Event::InvokeData(data, fragment));
+    }
+
+    /// TR-Invoke.res: the user has the Invoke, and answers later (class 2) or not at all (class 1).
+    ///
+    /// `exit_info`, at most 255 octets, goes with the ack of class 1 and is ignored for class 2. Ignored
+    /// when it comes too late.
+    pub fn accept(&mut self, now: Instant, handle: Handle, exit_info: &[u8]) {
+        self.responder_step(now, handle, responder::Event::Accept(exit_info));
+    }
+
+    /// TR-Result.req: the answer to a class 2 Invoke, in segments where needed and possible.
+    ///
+    /// If the peer cannot take it, the transaction is aborted and an [`Indication::Abort`] follows.
+    pub fn result(&mut self, now: Instant, handle: Handle, data: Bytes) {
+        self.result_data(now, handle, data, Fragment::WHOLE);
+    }
+
+    /// TR-Result.req and TR-ResultData.req with the parameters More Data and Frame Boundary (extended SAR).
+    pub fn result_data(&mut self, now: Instant, handle: Handle, data: Bytes, fragment: Fragment) {
+        self.responder_step(now, handle, responder::Event::Result(data, fragment));
+    }
+
+    /// TR-Result.res: the user of a class 2 initiator has the Result. `exit_info`, at most 255 octets, goes
+    /// with the last ack.
+    pub fn acknowledge(&mut self, now: Instant, handle: Handle, exit_info: &[u8]) {
+        self.initiator_step(now, handle, initiator::Event::Acknowledge(exit_info));
+    }
+
+    /// TR-Abort.req: ends a transaction; the peer's user is given the reason. No indication follows.
+    pub fn abort(&mut self, now: Instant, handle: Handle, reason: u8) {
+        self.set_time(now);
+        self.step(handle, |transaction, turn| match &mut transaction.side {
+            Side::Responder(side) => side.step(
+                responder::Event::AbortRequest(reason),
+                &mut transaction.shared,
+                turn,
+            ),
+            Side::Initiator(side) => side.step(
+                initiator::Event::AbortRequest(reason),
+                &mut transaction.shared,
+                turn,
+            ),
+        });
+    }
+
+    // --- Outputs ---
+
+    /// What the user is to know, oldest first.
+    pub fn poll_indication(&mut self) -> Option<Indication> {
+        self.indications.pop_front()
+    }
+
+    /// Appends one datagram to `buf`: the PDUs that wait for one peer, as many as fit.
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let start = buf.len();
+        let limit = usize::from(self.config.max_datagram);
+        let mut joiner = Joiner::new(buf, limit);
+        let peer = self.next_peer()?;
+        while let Some(unowned) = self.unowned.pop_for(peer) {
+            let from = buf.len();
+            unowned.encode(buf);
+            if !joiner.add(from, buf) {
+                self.unowned.unpop(peer, unowned);
+                break;
+            }
+            self.stats.pdus_out += 1;
+        }
+        self.say_ready(peer, limit, &mut joiner, buf);
+        self.stats.datagrams_out += 1;
+        Some(Transmit {
+            peer,
+            len: buf.len().saturating_sub(start),
+        })
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may find nothing to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    // --- Settings ---
+
+    /// Replaces the settings. What has begun goes on under the new ones as far as it can: what it has
+    /// announced, and timers that run, stay as they are.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// From now on ignores new Invokes of classes 1 and 2, or takes them again; what has begun goes on.
+    pub const fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    // --- Transactions ---
+
+    fn set_time(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn shared(&self, peer: Peer, send_tid: u16, class: Class, user_ack: bool) -> Shared {
+        Shared {
+            handle: Handle::OVER,
+            peer,
+            send_tid,
+            class,
+            user_ack,
+            capabilities: Capabilities::default(),
+            complaint: None,
+            report: Report {
+                started: self.now,
+                updated: self.now,
+                ..Report::default()
+            },
+        }
+    }
+
+    fn insert(&mut self, shared: Shared, side: Side) -> Handle {
+        let key = Key {
+            peer: shared.peer,
+            tid: shared.send_tid ^ FROM_RESPONDER,
+        };
+        let by_peer = matches!(side, Side::Responder(_));
+        let (now, config, stats) = (self.now, &self.config, &mut self.stats);
+        self.peers.begin(now, key.peer, by_peer, config, stats);
+        let handle = self.slots.insert(|handle| Transaction {
+            shared: Shared { handle, ..shared },
+            side,
+            queued: false,
+            wake_up: None,
+            charge: Charge::default(),
+        });
+        self.by_tid.insert(key, handle);
+        handle
+    }
+
+    fn responder_step(&mut self, now: Instant, handle: Handle, event: responder::Event<'_>) {
+        self.set_time(now);
+        self.step(handle, |transaction, turn| match &mut transaction.side {
+            Side::Responder(side) => side.step(event, &mut transaction.shared, turn),
+            Side::Initiator(_) => Fate::Lives,
+        });
+    }
+
+    fn initiator_step(&mut self, now: Instant, handle: Handle, event: initiator::Event<'_>) {
+        self.set_time(now);
+        self.step(handle, |transaction, turn| match &mut transaction.side {
+            Side::Initiator(side) => side.step(event, &mut transaction.shared, turn),
+            Side::Responder(_) => Fate::Lives,
+        });
+    }
+
+    /// Runs one step of a transaction and puts the books in order after it. Says whether there is such a
+    /// transaction.
+    fn step(
+        &mut self,
+        handle: Handle,
+        step: impl FnOnce(&mut Transaction, &mut Turn<'_>) -> Fate,
+    ) -> bool {
+        let Some(transaction) = self.slots.get_mut(handle) else {
+            return false;
+        };
+        transaction.shared.report.updated = self.now;
+        let mut turn = Turn {
+            now: self.now,
+            config: &self.config,
+            indications: &mut self.indications,
+            unowned: &mut self.unowned,
+            stats: &mut self.stats,
+            peers: &mut self.peers,
+            pool: &self.pool,
+        };
+        match step(transaction, &mut turn) {
+            Fate::Lives => self.settle(handle),
+            Fate::Over => self.remove(handle, None),
+            Fate::Aborted(reason) => self.remove(handle, Some(reason)),
+        }
+        if !self.tid_new.is_empty() {
+            self.release_held(handle);
+        }
+        true
+    }
+
+    /// Charges, queues and schedules a transaction as its state now asks.
+    fn settle(&mut self, handle: Handle) {
+        let Some(transaction) = self.slots.get_mut(handle) else {
+            return;
+        };
+        let charge = transaction.footprint();
+        let address = transaction.shared.peer.remote;
+        if charge != transaction.charge {
+            self.pool.charge(address.ip(), transaction.charge, charge);
+            transaction.charge = charge;
+        }
+        if !transaction.queued && transaction.has_something_to_say() {
+            transaction.queued = true;
+            self.ready.push_back(handle);
+        }
+        if let Some(deadline) = transaction.deadline()
+            && transaction.wake_up.is_none_or(|at| deadline < at)
+        {
+            transaction.wake_up = Some(deadline);
+            self.timers.schedule(deadline, handle);
+        }
+    }
+
+    fn remove(&mut self, handle: Handle, aborted: Option<AbortReason>) {
+        let Some(transaction) = self.slots.remove(handle) else {
+            return;
+        };
+        let shared = &transaction.shared;
+        let key = Key {
+            peer: shared.peer,
+            tid: shared.send_tid ^ FROM_RESPONDER,
+        };
+        self.by_tid.remove(&key);
+        if let (Side::Responder(_), Some(reason)) = (&transaction.side, aborted) {
+            self.aborted.remember(self.now, key, reason, &self.config);
+        }
+        self.pool
+            .charge(key.peer.remote.ip(), transaction.charge, Charge::default());
+        let by_peer = matches!(transaction.side, Side::Responder(_));
+        self.peers.end(self.now, key.peer, by_peer, &self.config);
+        self.drop_stale_wake_ups();
+    }
+
+    /// Wake-ups of transactions that ended early are dropped once they are the greater part.
+    fn drop_stale_wake_ups(&mut self) {
+        if self.timers.len() > 2 * self.slots.len() + STALE_WAKE_UPS {
+            let slots = &self.slots;
+            self.timers.retain(|&handle| slots.get(handle).is_some());
+        }
+    }
+}
+
+/// The bit of a TID that says it was sent by the responder.
+const FROM_RESPONDER: u16 = 0x8000;
+
+/// Wake-ups that may outlive their transactions before anyone cares.
+const STALE_WAKE_UPS: usize = 1024;

@@ -1,0 +1,74 @@
+//! Who speaks next, and what shares a datagram (WTP 7.5).
+
+use super::Endpoint;
+use crate::wdp::Peer;
+use crate::wtp::concat::Joiner;
+use crate::wtp::transaction::SayContext;
+
+impl Endpoint {
+    pub(super) fn next_peer(&mut self) -> Option<Peer> {
+        if let Some(peer) = self.unowned.next_peer() {
+            return Some(peer);
+        }
+        loop {
+            let handle = *self.ready.front()?;
+            match self.slots.get_mut(handle) {
+                Some(transaction) if transaction.has_something_to_say() => {
+                    return Some(transaction.shared.peer);
+                }
+                Some(transaction) => transaction.queued = false,
+                None => {}
+            }
+            self.ready.pop_front();
+        }
+    }
+
+    /// Lets the transactions of one peer speak, in their order, until the datagram is full.
+    pub(super) fn say_ready(
+        &mut self,
+        peer: Peer,
+        limit: usize,
+        joiner: &mut Joiner,
+        buf: &mut Vec<u8>,
+    ) {
+        let mut at = 0;
+        while at < self.ready.len().min(READY_LOOKAHEAD) {
+            let Some(&handle) = self.ready.get(at) else {
+                return;
+            };
+            let context = SayContext {
+                config: &self.config,
+                now: self.now,
+                peers: &self.peers,
+            };
+            let Some(transaction) = self.slots.get_mut(handle) else {
+                self.ready.remove(at);
+                continue;
+            };
+            if transaction.shared.peer != peer {
+                at += 1;
+                continue;
+            }
+            // What is said cannot be unsaid: another PDU is begun only if any but the largest would fit,
+            // and the largest are let begin a datagram of their own.
+            while transaction.has_something_to_say() {
+                if joiner.pdus() > 0 && !transaction.fits(limit, joiner.len(buf)) {
+                    return;
+                }
+                let from = buf.len();
+                let Some(said) = transaction.say(&context, buf) else {
+                    break;
+                };
+                self.stats.pdus_out += 1;
+                self.stats.retransmissions += u64::from(said.is_again());
+                let joined = joiner.add(from, buf);
+                debug_assert!(joined, "its size was foretold");
+            }
+            transaction.queued = false;
+            self.ready.remove(at);
+        }
+    }
+}
+
+/// How far the queue of the ready is searched for PDUs to concatenate.
+const READY_LOOKAHEAD: usize = 64;

@@ -1,0 +1,70 @@
+//! What the gateway logs while the tests of this process run.
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// Starts listening to the log. Every test's gateway logs to the same place.
+pub(crate) fn start() {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(|| Writer)
+            .init();
+    });
+}
+
+/// The access log's line about a URI that only one exchange of this process asks for.
+pub(crate) async fn line_about(uri: &str) -> Value {
+    let about = |line: &&Value| line["target"] == "access" && line["uri"] == uri;
+    let mut lines = lines().subscribe();
+    let found = lines.wait_for(|lines| lines.iter().any(|line| about(&line)));
+    tokio::time::timeout(Duration::from_secs(30), found)
+        .await
+        .unwrap_or_else(|_| panic!("no line about {uri}"))
+        .unwrap();
+    let lines = lines.borrow();
+    let all: Vec<&Value> = lines.iter().filter(about).collect();
+    assert_eq!(all.len(), 1, "one line per exchange: {all:?}");
+    all[0].clone()
+}
+
+/// Whether any line so far says this.
+pub(crate) fn mentions(text: &str) -> bool {
+    lines()
+        .borrow()
+        .iter()
+        .any(|line| line.to_string().contains(text))
+}
+
+fn lines() -> &'static watch::Sender<Vec<Value>> {
+    static LINES: OnceLock<watch::Sender<Vec<Value>>> = OnceLock::new();
+    LINES.get_or_init(watch::Sender::default)
+}
+
+/// Takes one line at a time.
+struct Writer;
+
+impl io::Write for Writer {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let value: Value = serde_json::from_slice(line)?;
+        // The tests' own TLS and HTTP libraries log too, and much.
+        if value["target"]
+            .as_str()
+            .is_some_and(|t| t == "access" || t.starts_with("wapbridge"))
+        {
+            lines().send_modify(|lines| lines.push(value));
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

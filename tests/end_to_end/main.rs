@@ -1,0 +1,91 @@
+//! The gateway from outside: handsets on real UDP sockets on one side, real HTTPS with verification on the
+//! other, nothing in between but the library's own server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod failures;
+mod hostile;
+mod logs;
+#[allow(dead_code, reason = "shared; each binary uses its part")]
+#[path = "../support/origin.rs"]
+mod origin;
+mod phone;
+#[path = "../support/sessions.rs"]
+mod sessions;
+mod traffic;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wapbridge::gateway::{self, Stats};
+use wapbridge::route::{RouteSettings, Routes};
+use wapbridge::server::{self, Config, Server};
+use wapbridge::upstream::{Tls, TlsSettings};
+
+/// A gateway on loopback that trusts the tests' authority.
+struct Bridge {
+    server: Option<Server>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Bridge {
+    /// With one route, from `http://sync.example.com/` to `upstream`.
+    fn to(upstream: &str) -> Self {
+        Self::with(&["127.0.0.1:0"], route(upstream))
+    }
+
+    fn with(addresses: &[&str], route: RouteSettings) -> Self {
+        logs::start();
+        let tls = Tls::load(&TlsSettings {
+            ca_files: vec![origin::ca_file().to_owned()],
+        })
+        .unwrap();
+        let gateway = gateway::Config::new(Arc::new(Routes::new(vec![route])));
+        let server = Server::start(Config {
+            connection_mode: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            connectionless: Vec::new(),
+            shards: 1,
+            gateway: Arc::new(gateway),
+            tls,
+        })
+        .unwrap();
+        Self {
+            addresses: server.addresses().iter().map(|(_, at)| *at).collect(),
+            server: Some(server),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Waits until the published counters say so.
+    async fn stats(&self, so: impl Fn(&Stats) -> bool) -> Stats {
+        let server = self.server.as_ref().unwrap();
+        let mut shard = server.watch().remove(0);
+        let shown = shard.wait_for(|shown| so(&shown.stats));
+        let shown = tokio::time::timeout(std::time::Duration::from_secs(20), shown).await;
+        let stats = shown.expect("the counters never say so").unwrap().stats;
+        assert_eq!(
+            server::total(&server.published()).0.sessions,
+            stats.sessions
+        );
+        stats
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+    }
+}
+
+fn route(upstream: &str) -> RouteSettings {
+    RouteSettings::from_prefix("http://sync.example.com/", upstream).unwrap()
+}

@@ -1,0 +1,150 @@
+//! A handset on a real socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use wapbridge::handset::{Config, Event, Handset, Reply, Request, Ticket};
+use wapbridge::server::clock::{self, Clock};
+use wapbridge::wdp::Peer;
+use wapbridge::wsp::capability::Capabilities;
+use wapbridge::wsp::pdu::Method;
+
+pub(crate) struct Phone {
+    socket: UdpSocket,
+    clock: Clock,
+    peer: Peer,
+    pub(crate) handset: Handset,
+    /// Every datagram it has sent.
+    pub(crate) sent: Vec<Vec<u8>>,
+    /// How many it has received.
+    pub(crate) received: usize,
+}
+
+/// One that takes and sends whatever there is.
+pub(crate) fn roomy() -> Option<Capabilities> {
+    let mut all = Capabilities::default();
+    all.method_mor = 4;
+    Some(all.with_client_sdu(0).with_server_sdu(0))
+}
+
+impl Phone {
+    /// A handset that has a session. Its socket is connected, so it hears only what comes from `gateway`.
+    pub(crate) async fn connect(gateway: SocketAddr, capabilities: Option<Capabilities>) -> Self {
+        let mut phone = Self::switched_on(gateway, capabilities).await;
+        phone.handset.connect(phone.clock.now());
+        match phone.event().await {
+            Event::Connected(_) => phone,
+            other => panic!("no session: {other:?}"),
+        }
+    }
+
+    async fn switched_on(gateway: SocketAddr, capabilities: Option<Capabilities>) -> Self {
+        let any = if gateway.is_ipv4() {
+            "0.0.0.0:0"
+        } else {
+            "[::]:0"
+        };
+        let socket = UdpSocket::bind(any).await.unwrap();
+        socket.connect(gateway).await.unwrap();
+        let peer = Peer::new(gateway, socket.local_addr().unwrap());
+        let clock = Clock::start();
+        let config = Config {
+            capabilities,
+            ..Config::default()
+        };
+        Self {
+            handset: Handset::new(config, peer, clock::seed().unwrap(), clock.now()),
+            socket,
+            clock,
+            peer,
+            sent: Vec::new(),
+            received: 0,
+        }
+    }
+
+    pub(crate) async fn get(&mut self, uri: &str) -> Reply {
+        self.ask(Method::GET, uri, &[], b"").await
+    }
+
+    pub(crate) async fn post(&mut self, uri: &str, media_type: &str, body: &[u8]) -> Reply {
+        self.ask(Method::POST, uri, &[("Content-Type", media_type)], body)
+            .await
+    }
+
+    /// A request and its reply.
+    pub(crate) async fn ask(
+        &mut self,
+        method: Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let ticket = self.begin(method, uri, headers, body).await;
+        match self.event().await {
+            Event::Replied(answered, reply) if answered == ticket => reply,
+            other => panic!("{uri}: {other:?}"),
+        }
+    }
+
+    /// A request, without waiting for anything.
+    pub(crate) async fn begin(
+        &mut self,
+        method: Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Ticket {
+        let headers: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let request = Request {
+            method,
+            uri,
+            headers: &headers,
+            body,
+        };
+        let ticket = self.handset.request(self.clock.now(), &request);
+        self.say().await;
+        ticket
+    }
+
+    pub(crate) async fn abort(&mut self, ticket: Ticket) {
+        self.handset.abort(self.clock.now(), ticket);
+        self.say().await;
+    }
+
+    /// What happens next. Lives on meanwhile: acknowledges, repeats.
+    pub(crate) async fn event(&mut self) -> Event {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            self.say().await;
+            if let Some(event) = self.handset.poll_event() {
+                return event;
+            }
+            let wake = self.handset.poll_timeout();
+            let wake = wake.map_or(patience, |at| self.clock.system(at).into());
+            tokio::select! {
+                len = self.socket.recv(&mut buffer) => {
+                    self.received += 1;
+                    let (now, peer) = (self.clock.now(), self.peer);
+                    self.handset.handle_datagram(now, peer, &buffer[..len.unwrap()]);
+                }
+                () = tokio::time::sleep_until(wake.min(patience)) => {
+                    assert!(tokio::time::Instant::now() < patience, "the gateway is silent");
+                    self.handset.handle_timeout(self.clock.now());
+                }
+            }
+        }
+    }
+
+    async fn say(&mut self) {
+        let mut datagram = Vec::new();
+        while self.handset.poll_transmit(&mut datagram).is_some() {
+            self.socket.send(&datagram).await.unwrap();
+            self.sent.push(std::mem::take(&mut datagram));
+        }
+    }
+}
