@@ -367,14 +367,7 @@ fn the_gateway_keeps_cookies_for_handsets_that_cannot() {
     world.run_until_idle();
     world.request(phone, &get("http://sync.example/hello"));
     world.run_until_idle();
-    assert!(
-        !world
-            .origin
-            .last()
-            .unwrap()
-            .headers
-            .contains_key("cookie")
-    );
+    assert!(!world.origin.last().unwrap().headers.contains_key("cookie"));
 }
 
 #[test]
