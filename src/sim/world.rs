@@ -156,6 +156,13 @@ impl World {
         self.drain();
     }
 
+    /// S-Suspend.req of a handset.
+    pub fn suspend(&mut self, phone: Phone) {
+        let now = self.now;
+        self.phone(phone).suspend(now);
+        self.drain();
+    }
+
     /// S-MethodAbort.req of a handset.
     pub fn abort(&mut self, phone: Phone, ticket: Ticket) {
         let now = self.now;

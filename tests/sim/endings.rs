@@ -7,6 +7,7 @@ use wapbridge::gateway::record::Ending;
 use wapbridge::handset::{Event, Request, Ticket};
 use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::sim::{Network, Phone, World};
+use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
 use crate::{content_type, gateway_config, ms, phone_config};
@@ -23,7 +24,11 @@ fn post(world: &mut World, phone: Phone, uri: &str, body: &[u8]) -> Ticket {
 }
 
 fn connected(world: &mut World) -> Phone {
-    let phone = world.handset(phone_config());
+    let mut config = phone_config();
+    if let Some(capabilities) = &mut config.capabilities {
+        capabilities.options = ProtocolOptions::SESSION_RESUME;
+    }
+    let phone = world.handset(config);
     world.connect(phone);
     world.run_until(|world| !world.session_events(phone).is_empty());
     assert!(matches!(world.session_events(phone), [Event::Connected(_)]));
@@ -57,10 +62,7 @@ fn whatever_ends_an_exchange_cancels_its_fetch_once() {
         ),
         (
             "suspend",
-            |world, phone, _| {
-                let now = world.now();
-                world.phone(phone).suspend(now);
-            },
+            |world, phone, _| world.suspend(phone),
             Ending::SessionEnded,
         ),
         (
