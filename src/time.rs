@@ -65,109 +65,42 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// An index of wake-ups: who wants to be looked at, and when.
-///
-/// It is only an index. The deadline itself is a field of the state it belongs to; a wake-up that fires
-/// for a key that is gone, or whose deadline has moved later, is answered with "not yet" by its owner
-/// (who then schedules the new moment). Nothing is ever removed before its time, so cancelling is free
-/// and an idle key costs nothing.
-#[derive(Clone, Debug)]
-pub struct Timers<K> {
-    heap: BinaryHeap<Reverse<(Instant, K)>>,
-}
-
-impl<K: Ord + Copy> Timers<K> {
-    /// An empty index.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-        }
-    }
-
-    /// Asks for `key` to come out of [`pop_due`](Self::pop_due) once it is `at`.
-    pub fn schedule(&mut self, at: Instant, key: K) {
-        self.heap.push(Reverse((at, key)));
-    }
-
-    /// The next moment something is due.
-    #[must_use]
-    pub fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
-    }
-
-    /// Takes one key whose moment has come, earliest first, ties in the order of the keys.
-    ///
-    /// Memory grown by a burst is given back once the index is nearly empty.
-    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
-        if self.next()? > now {
-            return None;
-        }
-        let Reverse((_, key)) = self.heap.pop()?;
-        if self.heap.capacity() > 1024 && self.heap.len() < self.heap.capacity() / 8 {
-            self.heap.shrink_to(self.heap.capacity() / 4);
-        }
-        Some(key)
-    }
-
-    /// Drops the wake-ups of keys that `keep` disowns, for owners whose keys tend to go before their time.
-    pub fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
-        self.heap.retain(|Reverse((_, key))| keep(key));
-    }
-
-    /// Wake-ups held, stale ones included.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.heap.len()
-    }
-
-    /// Whether no wake-up is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
-    }
-}
-
-impl<K: Ord + Copy> Default for Timers<K> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// An index of wake-ups: which slots of a table want to be looked at, and when.
 ///
 /// It is only an index. The deadline itself is a field of the state it belongs to; when a wake-up fires the
-/// owner looks at the slot and, if its deadline has moved later, schedules it again. Nothing is removed
-/// before its time, so disarming is free, and a slot never has more than one wake-up that counts: the index
-/// grows with the size of the table and not with the traffic through it.
+/// owner looks at the slot and, if it is empty or its deadline has moved later, answers with "not yet" (and
+/// schedules it again). Disarming is therefore free. A slot has one wake-up that counts, the earliest it asked
+/// for; those it outran go with the next clean-up, so that the index is never larger than twice the table, however
+/// much traffic goes through it.
 #[derive(Clone, Debug, Default)]
-pub struct Wakeups {
+pub struct Timers {
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Per slot the earliest wake-up in the heap; later ones are stale.
-    queued: Vec<Option<Instant>>,
+    /// Per slot the wake-up that counts; any other in the heap is stale.
+    armed: Vec<Option<Instant>>,
 }
 
-impl Wakeups {
+impl Timers {
     /// An empty index.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
-            queued: Vec::new(),
+            armed: Vec::new(),
         }
     }
 
     /// Asks for `slot` to come out of [`pop_due`](Self::pop_due) once it is `at`, unless it comes out
     /// earlier anyway.
     pub fn schedule(&mut self, at: Instant, slot: usize) {
-        if self.queued.len() <= slot {
-            self.queued.resize(slot + 1, None);
+        if self.armed.len() <= slot {
+            self.armed.resize(slot + 1, None);
         }
-        if let Some(queued) = self.queued.get_mut(slot)
-            && queued.is_none_or(|queued| at < queued)
+        if let Some(armed) = self.armed.get_mut(slot)
+            && armed.is_none_or(|armed| at < armed)
         {
-            *queued = Some(at);
+            *armed = Some(at);
             self.heap.push(Reverse((at, slot)));
+            self.drop_stale();
         }
     }
 
@@ -189,15 +122,28 @@ impl Wakeups {
             if self.heap.capacity() > 1024 && self.heap.len() < self.heap.capacity() / 8 {
                 self.heap.shrink_to(self.heap.capacity() / 4);
             }
-            if let Some(queued) = self.queued.get_mut(slot)
-                && *queued == Some(at)
+            if let Some(armed) = self.armed.get_mut(slot)
+                && *armed == Some(at)
             {
-                *queued = None;
+                *armed = None;
                 return Some(slot);
             }
         }
     }
+
+    /// Forgets the stale wake-ups once they are surely the greater part, which pays for looking at all.
+    fn drop_stale(&mut self) {
+        if self.heap.len() > 2 * self.armed.len() + FEW {
+            let armed = self.armed.iter().enumerate();
+            self.heap = armed
+                .filter_map(|(slot, at)| Some(Reverse(((*at)?, slot))))
+                .collect();
+        }
+    }
 }
+
+/// Stale wake-ups nobody minds.
+const FEW: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -210,31 +156,6 @@ mod tests {
     #[test]
     fn wake_ups_come_out_in_order_and_not_before_their_time() {
         let mut timers = Timers::new();
-        timers.schedule(at(3), 'c');
-        timers.schedule(at(1), 'b');
-        timers.schedule(at(1), 'a');
-        assert_eq!(timers.next(), Some(at(1)));
-        assert_eq!(timers.pop_due(Instant::ZERO), None);
-        assert_eq!(timers.pop_due(at(2)), Some('a'));
-        assert_eq!(timers.pop_due(at(2)), Some('b'));
-        assert_eq!(timers.pop_due(at(2)), None);
-        assert_eq!(timers.pop_due(at(9)), Some('c'));
-        assert!(timers.is_empty());
-    }
-
-    #[test]
-    fn memory_of_a_burst_is_given_back() {
-        let mut timers = Timers::new();
-        for key in 0..100_000 {
-            timers.schedule(at(1), key);
-        }
-        while timers.pop_due(at(1)).is_some() {}
-        assert!(timers.heap.capacity() < 10_000);
-    }
-
-    #[test]
-    fn slots_come_out_in_order_and_not_before_their_time() {
-        let mut timers = Wakeups::new();
         timers.schedule(at(3), 2);
         timers.schedule(at(1), 1);
         timers.schedule(at(1), 0);
@@ -249,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_slot_comes_out_once_at_its_earliest_moment() {
-        let mut timers = Wakeups::new();
+        let mut timers = Timers::new();
         timers.schedule(at(5), 7);
         timers.schedule(at(2), 7);
         timers.schedule(at(4), 7);
@@ -261,7 +182,7 @@ mod tests {
 
     #[test]
     fn traffic_through_one_slot_does_not_grow_the_index() {
-        let mut timers = Wakeups::new();
+        let mut timers = Timers::new();
         for second in 0..10_000 {
             timers.schedule(at(60 + second), 0);
         }
@@ -269,8 +190,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_burst_of_slots_is_given_back() {
-        let mut timers = Wakeups::new();
+    fn wake_ups_that_were_outrun_do_not_pile_up() {
+        let mut timers = Timers::new();
+        for second in 0..10_000 {
+            timers.schedule(at(100_000 + second), 0);
+            timers.schedule(at(second), 0);
+            assert_eq!(timers.pop_due(at(second)), Some(0));
+        }
+        assert!(timers.heap.len() <= 2 + FEW);
+        timers.schedule(at(200_000), 0);
+        assert_eq!(timers.pop_due(at(199_999)), None);
+        assert_eq!(timers.pop_due(at(200_000)), Some(0));
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let mut timers = Timers::new();
         for slot in 0..100_000 {
             timers.schedule(at(1), slot);
         }

@@ -756,3 +756,60 @@ fn a_pass_through_route_names_its_hosts() {
         assert!(report.contains(told), "{keys}\n---\n{report}");
     }
 }
+
+#[test]
+fn sessions_redirects_connectionless_mode_and_headers_are_set() {
+    let settings = parse(&format!(
+        "[wsp]\nmax_pushes = 2\nextended_methods = [\"PROPFIND\"]\nearly_wait = \"0s\"\n\
+         redirect = \"192.0.2.9:9201\"\nredirect_permanent = true\ndrain_redirect = \"192.0.2.9:50000\"\n\
+         [connectionless]\nrate = 7\nmax_reply = \"2KiB\"\nremember = \"20s\"\n\
+         [headers]\ncookies = \"gateway\"\ndrop_to_handset = [\"X-Big\"]\nunassigned = \"refuse\"\n{ROUTE}"
+    ))
+    .unwrap_or_else(|report| panic!("{report}"));
+    let core = settings.core();
+    assert_eq!(
+        (core.wsp.max_pushes, core.wsp.extended_methods.len()),
+        (2, 1)
+    );
+    assert!(core.wsp.early_wait.is_zero());
+    let redirect = core.redirect.unwrap();
+    assert_eq!(
+        (redirect.flags, &redirect.addresses[..]),
+        (0x80, &[4, 192, 0, 2, 9][..])
+    );
+    assert_eq!(
+        core.drain_redirect.unwrap().addresses[..4],
+        [0x44, 0xC3, 0x50, 192]
+    );
+    assert_eq!(
+        (core.connectionless.rate, core.connectionless.max_reply),
+        (7, 2_048)
+    );
+    assert_eq!(core.headers.cookies, wapbridge::gateway::Cookies::Gateway);
+    assert_eq!(
+        core.headers.unassigned,
+        wapbridge::gateway::Unassigned::Refuse
+    );
+    assert_eq!(core.headers.drop_to_handset, ["x-big"]);
+}
+
+#[test]
+fn mistakes_in_them_are_told() {
+    let wrong = [
+        ("[wsp]\nredirect = \"192.0.2.9:9300\"\n", "49152"),
+        (
+            "[wsp]\nredirect = \"192.0.2.9:50000\"\nredirect_permanent = true\n",
+            "keeps the port",
+        ),
+        ("[headers]\ncookies = \"gatway\"\n", "gateway"),
+        (
+            "[headers]\ndrop_to_origin = [\"no name\"]\n",
+            "name of a header field",
+        ),
+        ("[connectionless]\nrate = 0\n", "less than 1"),
+    ];
+    for (text, told) in wrong {
+        let report = parse(&format!("{text}{ROUTE}")).unwrap_err().to_string();
+        assert!(report.contains(told), "{report}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,6 +80,8 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => info!("SIGTERM: draining"),
             _ = interrupt.recv() => info!("SIGINT: draining"),
+            // Whoever started us can start us again; a part of a gateway looks healthy and is not.
+            () = server.lost_a_shard() => bail!("a shard stopped by itself"),
             _ = hangup.recv() => {
                 reload(path, &settings, &server).await;
                 continue;

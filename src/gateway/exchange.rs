@@ -9,9 +9,9 @@ use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
-use crate::random::Hasher;
+use crate::random::Keyed;
 use crate::route::{HeaderPolicy, WayBack};
-use crate::time::{Instant, Wakeups};
+use crate::time::{Instant, Timers};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
 
@@ -59,19 +59,19 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_asker: HashMap<Asked, RequestId, Hasher>,
-    deadlines: Wakeups,
+    by_asker: HashMap<Asked, RequestId, Keyed>,
+    deadlines: Timers,
     next_generation: u32,
     fetching: usize,
 }
 
 impl Exchanges {
     /// None yet.
-    pub(super) fn new(hasher: Hasher) -> Self {
+    pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             slots: Slab::new(),
             by_asker: HashMap::with_hasher(hasher),
-            deadlines: Wakeups::new(),
+            deadlines: Timers::new(),
             next_generation: 0,
             fetching: 0,
         }

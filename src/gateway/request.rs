@@ -135,7 +135,8 @@ impl From<(Problem, Option<String>)> for Refused {
 /// Decodes a block of WSP fields into HTTP ones.
 ///
 /// A field whose value makes no sense is left out, and so, by the rules' default, is one whose number nobody
-/// assigned. A block that cannot be read to its end is an error, and so is a page that was not agreed on.
+/// assigned. A block that cannot be read to its end is an error, and so are a page that was not agreed on and
+/// more than [`MOST_FIELDS`].
 fn collect(
     block: &[u8],
     pages: &[CodePage],
@@ -169,6 +170,12 @@ fn collect(
             continue;
         };
         if wanted(&name) {
+            if into.len() >= MOST_FIELDS {
+                return Err(Refused {
+                    detail: Some(format!("it has more than {MOST_FIELDS} header fields")),
+                    ..Problem::BadRequest.into()
+                });
+            }
             into.append(name, value);
         }
     }
@@ -192,6 +199,10 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(*name);
     }
 }
+
+/// Fields a request may bring, and its session besides. Handsets send some dozen; origins take a hundred or
+/// so, and a map of fields has an end that it panics at.
+const MOST_FIELDS: usize = 256;
 
 /// Fields that never leave the gateway towards the origin, in lower case.
 const THIS_HOP: &[&str] = &[

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::gateway;
 use crate::gateway::{Command, Gateway, Stats};
@@ -180,6 +181,12 @@ impl Server {
         tokio::time::timeout(timeout, quiet).await.is_ok()
     }
 
+    /// Waits until a shard stops that nobody has stopped: it panicked, or cannot use its sockets. What it had
+    /// to say is on standard error. Its handsets have nobody to talk to from then on.
+    pub async fn lost_a_shard(&self) {
+        any_closed(self.watch()).await;
+    }
+
     /// Stops every shard and waits for its thread.
     pub fn stop(self) {
         for shard in self.shards {
@@ -188,6 +195,15 @@ impl Server {
             let _ = shard.thread.join();
         }
     }
+}
+
+/// Waits until nobody is left to show anything on one of the channels.
+async fn any_closed(channels: Vec<watch::Receiver<Published>>) {
+    let mut open: JoinSet<()> = channels
+        .into_iter()
+        .map(|mut channel| async move { while channel.changed().await.is_ok() {} })
+        .collect();
+    open.join_next().await;
 }
 
 /// Sums what the shards show.
@@ -247,3 +263,20 @@ fn spawn(
 
 /// Orders that may wait for a shard.
 const MAILBOX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_lost_shard_of_many_is_noticed() {
+        let (alive, first) = watch::channel(Published::default());
+        let (lost, second) = watch::channel(Published::default());
+        let noticed = tokio::spawn(any_closed(vec![first, second]));
+        alive.send_replace(Published::default());
+        tokio::task::yield_now().await;
+        assert!(!noticed.is_finished());
+        drop(lost);
+        noticed.await.unwrap();
+    }
+}

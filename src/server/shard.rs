@@ -5,6 +5,7 @@ use std::future::{pending, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use derive_more::AddAssign;
 use tokio::sync::{mpsc, watch};
@@ -101,23 +102,35 @@ impl Shard {
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let alarm = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(alarm);
+        let mut set_to = None;
+        let mut next_socket = 0;
         loop {
-            let due = gateway.poll_timeout().map(|at| clock.system(at).into());
+            let due = gateway.poll_timeout();
+            // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
+            if due != set_to {
+                set_to = due;
+                if let Some(at) = due {
+                    alarm.as_mut().reset(clock.system(at).into());
+                }
+            }
             let turn = tokio::select! {
-                index = readable(&sockets) => Turn::Readable(index),
+                index = readable(&sockets, next_socket) => Turn::Readable(index),
                 Some(done) = fetches.running.join_next(), if !fetches.running.is_empty() => match done {
                     Ok((id, reply)) => Turn::Replied(id, reply),
                     // Cancelled; or it panicked, and then the core's deadline answers for it.
                     Err(_) => continue,
                 },
                 order = mailbox.recv() => order.map_or(Turn::Stopped, Turn::Ordered),
-                () = sleep_until(due) => Turn::Due,
+                () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
             };
             let now = clock.now();
             match turn {
                 Turn::Readable(index) => {
+                    next_socket = index + 1;
                     let Some(socket) = sockets.get(index) else {
                         continue;
                     };
@@ -142,7 +155,11 @@ impl Shard {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
-                Turn::Due => gateway.handle_timeout(now),
+                Turn::Due => {
+                    // It rings once: the same moment would have to be set again.
+                    set_to = None;
+                    gateway.handle_timeout(now);
+                }
                 Turn::Writable => {}
                 Turn::Publish => {
                     published.send_replace(Published {
@@ -253,25 +270,52 @@ impl Outbox {
     }
 }
 
-/// Waits until one of the sockets has something.
-async fn readable(sockets: &[Socket]) -> usize {
+/// Waits until one of the sockets has something; `first` is asked first, so that a flood on one does not
+/// silence the others.
+async fn readable(sockets: &[Socket], first: usize) -> usize {
     poll_fn(|cx| {
-        for (index, socket) in sockets.iter().enumerate() {
-            if socket.poll_readable(cx).is_ready() {
-                return Poll::Ready(index);
-            }
-        }
-        Poll::Pending
+        let mut order = (first..sockets.len()).chain(0..first);
+        let found = order.find(|index| {
+            let socket = sockets.get(*index);
+            socket.is_some_and(|socket| socket.poll_readable(cx).is_ready())
+        });
+        found.map_or(Poll::Pending, Poll::Ready)
     })
     .await
 }
 
-async fn sleep_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => pending().await,
+/// How often the counters are shown.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::socket::bind_group;
+    use crate::wdp::Service;
+
+    #[tokio::test]
+    async fn a_flood_on_one_socket_does_not_silence_the_others() {
+        let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut sockets = Vec::new();
+        for _ in 0..2 {
+            let bound = bind_group("127.0.0.1:0".parse().unwrap(), 1)
+                .unwrap()
+                .remove(0);
+            let address = bound.local_addr().unwrap();
+            sockets.push(Socket::new(bound, Service::ConnectionMode).unwrap());
+            client.send_to(b"x", address).await.unwrap();
+        }
+        for socket in &sockets {
+            poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+        }
+        // Nothing is taken out, so both stay readable.
+        let mut order = Vec::new();
+        let mut next = 0;
+        for _ in 0..4 {
+            let index = readable(&sockets, next).await;
+            order.push(index);
+            next = index + 1;
+        }
+        assert_eq!(order, [0, 1, 0, 1]);
     }
 }
-
-/// How often the counters are shown.
-const PUBLISH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);

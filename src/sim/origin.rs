@@ -24,6 +24,8 @@ pub struct Origin {
     pending: HashMap<RequestId, ()>,
     /// Requests whose answer the gateway was given.
     pub answered: u64,
+    /// What a reply says besides its type.
+    pub headers: HeaderMap,
     /// Requests given up by the gateway.
     pub cancelled: u64,
 }
@@ -41,6 +43,7 @@ impl Default for Origin {
             seen: HashMap::new(),
             pending: HashMap::new(),
             answered: 0,
+            headers: HeaderMap::new(),
             cancelled: 0,
         }
     }
@@ -51,6 +54,12 @@ impl Origin {
     #[must_use]
     pub fn times_seen(&self, path_and_query: &str) -> u32 {
         self.seen.get(path_and_query).copied().unwrap_or(0)
+    }
+
+    /// The request that came last.
+    #[must_use]
+    pub fn last(&self) -> Option<&Request> {
+        self.requests.last()
     }
 
     /// Requests not answered yet.
@@ -86,7 +95,7 @@ impl Origin {
         if let Some(script) = &mut self.script {
             return (ready, script(request));
         }
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers.clone();
         let content_type = HeaderValue::from_static("application/vnd.syncml+wbxml");
         headers.insert(http::header::CONTENT_TYPE, content_type);
         let reply = Reply {

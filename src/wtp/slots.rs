@@ -52,6 +52,11 @@ impl Slots {
         slot.transaction.as_mut().filter(|_| current)
     }
 
+    /// Whichever transaction is in a slot.
+    pub(super) fn at(&self, slot: usize) -> Option<&Transaction> {
+        self.slots.get(slot)?.transaction.as_ref()
+    }
+
     pub(super) fn remove(&mut self, handle: Handle) -> Option<Transaction> {
         let slot = self.slots.get_mut(handle.slot as usize)?;
         if slot.generation != handle.generation {

@@ -28,8 +28,6 @@ pub(super) struct Transaction {
     pub(super) side: Side,
     /// It stands in the queue of those with something to say.
     pub(super) queued: bool,
-    /// The earliest wake-up it has in the index of timers.
-    pub(super) wake_up: Option<Instant>,
     /// Octets it was charged for in the pool.
     pub(super) charge: Charge,
 }

@@ -13,6 +13,7 @@ mod content;
 mod endings;
 mod routes;
 mod scenarios;
+mod sessions;
 mod storm;
 
 use std::sync::Arc;

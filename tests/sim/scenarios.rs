@@ -62,6 +62,33 @@ fn a_uri_no_route_matches_is_refused_and_never_fetched() {
 }
 
 #[test]
+fn more_fields_than_a_request_can_have_are_refused_and_not_fatal() {
+    let mut world = World::new(1, gateway_config());
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    // More than an `http::HeaderMap` can hold, in far less than a message may have.
+    let headers: Vec<_> = (0..40_000)
+        .map(|number| (format!("x{number:x}"), "1".to_owned()))
+        .collect();
+    let request = Request {
+        headers: &headers,
+        ..get("http://sync.example/hello")
+    };
+    world.request(phone, &request);
+    world.run_until_idle();
+    world.request(phone, &get("http://sync.example/hello"));
+    world.run_until_idle();
+    let statuses: Vec<u16> = world
+        .outcomes(phone)
+        .iter()
+        .map(|(_, outcome)| outcome.as_ref().unwrap().status)
+        .collect();
+    assert_eq!(statuses, [400, 200]);
+    assert_eq!(world.origin.times_seen("/hello"), 1);
+}
+
+#[test]
 fn a_handset_that_negotiates_nothing_is_served() {
     let mut world = World::new(1, gateway_config());
     let mut config = phone_config();

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
+use crate::random::{Keyed, Random};
 use crate::time::{Instant, Timers};
 use crate::wdp::{Peer, Transmit};
 use crate::wtp::abort::AbortReason;
@@ -20,7 +21,6 @@ use crate::wtp::config::Config;
 use crate::wtp::counter::TidCounter;
 use crate::wtp::indication::{Fragment, Handle, Indication};
 use crate::wtp::initiator::{self, Initiator};
-use crate::wtp::keyed::Keyed;
 use crate::wtp::pdu::{Class, Pdu};
 use crate::wtp::pool::Pool;
 use crate::wtp::report::{Report, Stats};
@@ -44,7 +44,7 @@ pub struct Endpoint {
     peers: Peers,
     pool: Pool,
     aborted: Aborted<Key>,
-    timers: Timers<Handle>,
+    timers: Timers,
     /// Transactions with something to say, in the order they came to have it.
     ready: VecDeque<Handle>,
     unowned: UnownedRing,
@@ -87,7 +87,7 @@ impl Endpoint {
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         Self {
             slots: Slots::default(),
-            by_tid: HashMap::with_hasher(Keyed::new(seed)),
+            by_tid: HashMap::with_hasher(Random::new(seed).hasher()),
             peers: Peers::new(seed, now, &config),
             pool: Pool::new(seed),
             aborted: Aborted::new(seed),
@@ -128,18 +128,17 @@ impl Endpoint {
     /// The moment [`poll_timeout`](Self::poll_timeout) named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.set_time(now);
-        while let Some(handle) = self.timers.pop_due(self.now) {
-            let Some(transaction) = self.slots.get_mut(handle) else {
+        while let Some(slot) = self.timers.pop_due(self.now) {
+            let Some(transaction) = self.slots.at(slot) else {
                 continue;
             };
-            if transaction.wake_up.is_some_and(|at| at <= self.now) {
-                transaction.wake_up = None;
-            }
-            let due = transaction.deadline().is_some_and(|at| at <= self.now);
-            if due {
-                self.step(handle, Transaction::expire);
-            } else {
-                self.settle(handle);
+            match transaction.deadline() {
+                Some(deadline) if deadline <= self.now => {
+                    let handle = transaction.shared.handle;
+                    self.step(handle, Transaction::expire);
+                }
+                Some(deadline) => self.timers.schedule(deadline, slot),
+                None => {}
             }
         }
     }
@@ -343,7 +342,6 @@ impl Endpoint {
             shared: Shared { handle, ..shared },
             side,
             queued: false,
-            wake_up: None,
             charge: Charge::default(),
         });
         self.by_tid.insert(key, handle);
@@ -412,11 +410,8 @@ impl Endpoint {
             transaction.queued = true;
             self.ready.push_back(handle);
         }
-        if let Some(deadline) = transaction.deadline()
-            && transaction.wake_up.is_none_or(|at| deadline < at)
-        {
-            transaction.wake_up = Some(deadline);
-            self.timers.schedule(deadline, handle);
+        if let Some(deadline) = transaction.deadline() {
+            self.timers.schedule(deadline, handle.slot as usize);
         }
     }
 
@@ -437,20 +432,8 @@ impl Endpoint {
             .charge(key.peer.remote.ip(), transaction.charge, Charge::default());
         let by_peer = matches!(transaction.side, Side::Responder(_));
         self.peers.end(self.now, key.peer, by_peer, &self.config);
-        self.drop_stale_wake_ups();
-    }
-
-    /// Wake-ups of transactions that ended early are dropped once they are the greater part.
-    fn drop_stale_wake_ups(&mut self) {
-        if self.timers.len() > 2 * self.slots.len() + STALE_WAKE_UPS {
-            let slots = &self.slots;
-            self.timers.retain(|&handle| slots.get(handle).is_some());
-        }
     }
 }
 
 /// The bit of a TID that says it was sent by the responder.
 const FROM_RESPONDER: u16 = 0x8000;
-
-/// Wake-ups that may outlive their transactions before anyone cares.
-const STALE_WAKE_UPS: usize = 1024;
