@@ -89,6 +89,22 @@ fn more_fields_than_a_request_can_have_are_refused_and_not_fatal() {
 }
 
 #[test]
+fn a_session_does_not_hold_more_headers_than_handsets_have() {
+    let mut world = World::new(1, gateway_config());
+    let mut config = phone_config();
+    config
+        .headers
+        .push(("X-Profile".into(), "x".repeat(100_000)));
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    let refused = Failure::Aborted(AbortReason::MRUEXCEEDED);
+    assert_eq!(world.session_events(phone), [Event::ConnectFailed(refused)]);
+    assert_eq!(world.gateway.stats().sessions, 0);
+    assert_eq!(world.gateway.stats().wsp.too_large, 1);
+}
+
+#[test]
 fn a_handset_that_negotiates_nothing_is_served() {
     let mut world = World::new(1, gateway_config());
     let mut config = phone_config();
