@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use crate::random::{Hasher, Random};
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 use crate::wdp::{Peer, Transmit};
 use crate::wsp::capability::{self, Capabilities, ProtocolOptions};
@@ -136,10 +136,10 @@ pub struct Handset {
     session: Option<u32>,
     agreed: Capabilities,
     connecting: Option<Handle>,
-    requests: HashMap<Handle, Ticket, Hasher>,
+    requests: HashMap<Handle, Ticket, Keyed>,
     confirmed: Option<Ticket>,
     /// Replies of which more is to come: the data units so far.
-    partial: HashMap<Handle, (Bytes, Vec<u8>), Hasher>,
+    partial: HashMap<Handle, (Bytes, Vec<u8>), Keyed>,
     events: VecDeque<Event>,
     next_ticket: u64,
 }

@@ -58,7 +58,9 @@
 //! 3. `wtp/endpoint.rs`: decode (`pdu.rs`), find the transaction by peer and TID, or judge a new one
 //!    (`tid.rs`); segments wait in `assembler.rs` until the message is whole.
 //! 4. `wtp/responder.rs`: the state machine steps; an Invoke indication comes out.
-//! 5. `wsp/sessions.rs`: the peer's session takes the method.
+//! 5. `wsp/sessions.rs`: the peer's session is found, `wsp/method.rs` takes the method. (`setup.rs` connects,
+//!    suspends and resumes, `push.rs` pushes, `early.rs` holds what came before its Connect, and
+//!    `connectionless.rs` does without all of it: one datagram there, one back.)
 //! 6. `gateway/mod.rs` with `request.rs` and `route/`: headers are decoded, a route is found, the exchange
 //!    is admitted (`exchange.rs`), `Event::Fetch` goes out.
 //! 7. `server/shard.rs` starts `Upstream::fetch`; its result returns through `Gateway::handle_reply`.
@@ -72,6 +74,8 @@
 //! | transactions, their deadlines and retained messages | [`wtp::Endpoint`] | peer and TID | no; handsets retransmit |
 //! | last TID per peer, bounded, forgotten after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
 //! | sessions and methods | [`wsp::sessions::Sessions`] | peer, session id | no; handsets connect anew |
+//! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
+//! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
 //!
@@ -96,6 +100,11 @@
 //! | unverified peers | TID verification before any work |
 //! | sessions per shard | Abort CONGESTION |
 //! | outstanding methods per session | Abort MOREXCEEDED |
+//! | confirmed pushes outstanding | refused to who asked |
+//! | methods ahead of their Connect | Abort DISCONNECT |
+//! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
+//! | rate per address, connectionless (nothing proves the address) | dropped |
+//! | answers remembered, connectionless | the oldest is forgotten |
 //! | upstream requests in flight | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |

@@ -39,8 +39,8 @@ impl Random {
     }
 
     /// A hasher with a key of its own.
-    pub fn hasher(&mut self) -> Hasher {
-        Hasher {
+    pub fn hasher(&mut self) -> Keyed {
+        Keyed {
             key: (self.u64(), self.u64()),
         }
     }
@@ -49,11 +49,11 @@ impl Random {
 /// SipHash-1-3 with a secret key: peers choose the keys of our tables and must not be able to choose
 /// their collisions. The key comes from the seed, so that a run can be repeated.
 #[derive(Clone, Copy, Debug)]
-pub struct Hasher {
+pub struct Keyed {
     key: (u64, u64),
 }
 
-impl BuildHasher for Hasher {
+impl BuildHasher for Keyed {
     type Hasher = SipHasher13;
 
     fn build_hasher(&self) -> SipHasher13 {

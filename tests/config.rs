@@ -42,6 +42,7 @@ fn target(settings: &Settings, uri: &str, port: u16) -> Option<String> {
         local_port: port,
         content_type: Some("text/x-vcard"),
         user_agent: None,
+        message: wapbridge::route::Message::Body(&[]),
     };
     let target = settings.routes.lookup(&request).ok()?;
     Some(target.uri.to_string())
@@ -112,7 +113,81 @@ fn a_routes_settings_arrive() {
     assert_eq!(route.limits.max_reply, 65_536);
     assert_eq!(route.limits.connect_timeout, Duration::from_millis(500));
     assert_eq!(route.limits.timeout, Duration::from_secs(120));
+    assert_eq!(route.limits.first_byte_timeout, Duration::from_secs(120));
     assert_eq!(&*settings.routes.iter().nth(1).unwrap().name, "2");
+}
+
+#[test]
+fn what_a_route_does_to_requests_and_headers_arrives() {
+    let settings = parse(
+        "[[route]]\nmatch = \"http://a.example/\"\nsyncml = [\"1.1\", \"DM\"]\n\
+         upstream = \"https://ds.example/\"\nallowed_methods = [\"POST\"]\n\
+         timeout = \"60s\"\nfirst_byte_timeout = \"20s\"\nhttp_proxy = \"http://proxy.example:3128/\"\n\
+         forwarded = \"none\"\nrequest_headers = [\"set X-Carrier: example\", \"remove Cookie\"]\n\
+         reply_headers = \"rename Server: X-Server\"\n\
+         [privacy]\nidentity_headers = [\"X-Who\"]\n",
+    )
+    .unwrap_or_else(|report| panic!("{report}"));
+    let route = settings.routes.iter().next().unwrap();
+    assert_eq!(
+        route.condition.to_string(),
+        "http://a.example/, SyncML 1.1 or DM"
+    );
+    assert_eq!(route.allowed_methods, [Method::POST]);
+    assert_eq!(route.limits.first_byte_timeout, Duration::from_secs(20));
+    let proxy = route.http_proxy.as_ref().unwrap().to_string();
+    assert_eq!(proxy, "http://proxy.example:3128/");
+    let rules = |rules: &[wapbridge::route::HeaderRule]| -> Vec<String> {
+        rules.iter().map(ToString::to_string).collect()
+    };
+    let headers = &route.headers;
+    assert_eq!(
+        rules(&headers.request),
+        ["set x-carrier: example", "remove cookie"]
+    );
+    assert_eq!(rules(&headers.reply), ["rename server: x-server"]);
+    assert_eq!(headers.forwarded, wapbridge::route::Forwarded::Nowhere);
+    assert_eq!(headers.identity, ["x-who"]);
+}
+
+#[test]
+fn what_a_route_cannot_do_is_told() {
+    let route = |keys: &str| {
+        parse(&format!(
+            "[[route]]\nmatch = \"http://a.example/\"\n{keys}\n"
+        ))
+    };
+    let to = "upstream = \"https://b.example/\"\n";
+    for (keys, told) in [
+        (format!("{to}syncml = \"1.3\""), "\"1.0\", \"1.1\""),
+        (format!("{to}allowed_methods = \"get\""), "write \"GET\""),
+        (format!("{to}request_headers = \"add X: y\""), "set X-Carrier"),
+        (format!("{to}reply_headers = \"remove Content-Length\""), "belongs to the connection"),
+        (format!("{to}forwarded = \"yes\""), "\"x-forwarded-for\""),
+        (format!("{to}http_proxy = \"https://p.example/\""), "plain HTTP"),
+        (format!("{to}[privacy]\nidentity_headers = \"a b\""), "name of a header field"),
+        (
+            "upstream = \"http://b.example/\"\nallow_plaintext = true\nhttp_proxy = \"http://p.example/\"".to_owned(),
+            "https:// only",
+        ),
+        (
+            "upstream = \"as-requested\"\nallow_plaintext = true\nhttp_proxy = \"http://p.example/\"".to_owned(),
+            "could not be checked",
+        ),
+        (
+            format!(
+                "{to}[[route]]\nmatch = \"http://c.example/\"\n{to}http_proxy = \"http://p.example/\""
+            ),
+            "in different ways",
+        ),
+        (
+            "upstream = \"as-requested\"\nallow_plaintext = true\nrewrite_resp_uri = true".to_owned(),
+            "own addresses already",
+        ),
+    ] {
+        let report = route(&keys).expect_err(&keys).to_string();
+        assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
 }
 
 #[test]
@@ -373,9 +448,18 @@ fn the_examples_comments_are_settings() {
                 })
                 // These name files, or digests of what only an operator has.
                 .filter(|rest| {
-                    !["ca_file", "client_", "pin"]
-                        .iter()
-                        .any(|key| rest.starts_with(key))
+                    ![
+                        "ca_file",
+                        "client_",
+                        "pin",
+                        "http_proxy",
+                        "identity_",
+                        "allowed_",
+                        "request_h",
+                        "reply_h",
+                    ]
+                    .iter()
+                    .any(|key| rest.starts_with(key))
                 });
             format!("{}\n", setting.unwrap_or(line))
         })
@@ -393,6 +477,11 @@ fn the_examples_comments_are_settings() {
     assert_eq!(core(&all), core(&plain));
     let (first, default) = (all.routes.iter().next(), plain.routes.iter().next());
     assert_eq!(first.unwrap().limits, default.unwrap().limits);
+    let headers = |settings: &Settings| {
+        let route = settings.routes.iter().next().unwrap();
+        format!("{:?} {:?}", route.headers, route.allowed_methods)
+    };
+    assert_eq!(headers(&all), headers(&plain));
     assert_eq!(all.routes.iter().count(), 3);
 }
 
@@ -552,6 +641,8 @@ fn route_tells_where_a_request_goes_and_why() {
     ]);
     assert_eq!(status, Some(0));
     assert!(said.ends_with("POST https://irmc.example/x\n"), "{said}");
+    let (_, said) = route(&["--syncml", "DM/1.2", "http://a.example/x"]);
+    assert!(said.ends_with("GET https://ds.example/app/x\n"), "{said}");
     let (status, said) = route(&["http://b.example/"]);
     assert_eq!(status, Some(1));
     assert!(
@@ -663,5 +754,62 @@ fn a_pass_through_route_names_its_hosts() {
     ] {
         let report = route(keys).expect_err(keys).to_string();
         assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
+}
+
+#[test]
+fn sessions_redirects_connectionless_mode_and_headers_are_set() {
+    let settings = parse(&format!(
+        "[wsp]\nmax_pushes = 2\nextended_methods = [\"PROPFIND\"]\nearly_wait = \"0s\"\n\
+         redirect = \"192.0.2.9:9201\"\nredirect_permanent = true\ndrain_redirect = \"192.0.2.9:50000\"\n\
+         [connectionless]\nrate = 7\nmax_reply = \"2KiB\"\nremember = \"20s\"\n\
+         [headers]\ncookies = \"gateway\"\ndrop_to_handset = [\"X-Big\"]\nunassigned = \"refuse\"\n{ROUTE}"
+    ))
+    .unwrap_or_else(|report| panic!("{report}"));
+    let core = settings.core();
+    assert_eq!(
+        (core.wsp.max_pushes, core.wsp.extended_methods.len()),
+        (2, 1)
+    );
+    assert!(core.wsp.early_wait.is_zero());
+    let redirect = core.redirect.unwrap();
+    assert_eq!(
+        (redirect.flags, &redirect.addresses[..]),
+        (0x80, &[4, 192, 0, 2, 9][..])
+    );
+    assert_eq!(
+        core.drain_redirect.unwrap().addresses[..4],
+        [0x44, 0xC3, 0x50, 192]
+    );
+    assert_eq!(
+        (core.connectionless.rate, core.connectionless.max_reply),
+        (7, 2_048)
+    );
+    assert_eq!(core.headers.cookies, wapbridge::gateway::Cookies::Gateway);
+    assert_eq!(
+        core.headers.unassigned,
+        wapbridge::gateway::Unassigned::Refuse
+    );
+    assert_eq!(core.headers.drop_to_handset, ["x-big"]);
+}
+
+#[test]
+fn mistakes_in_them_are_told() {
+    let wrong = [
+        ("[wsp]\nredirect = \"192.0.2.9:9300\"\n", "49152"),
+        (
+            "[wsp]\nredirect = \"192.0.2.9:50000\"\nredirect_permanent = true\n",
+            "keeps the port",
+        ),
+        ("[headers]\ncookies = \"gatway\"\n", "gateway"),
+        (
+            "[headers]\ndrop_to_origin = [\"no name\"]\n",
+            "name of a header field",
+        ),
+        ("[connectionless]\nrate = 0\n", "less than 1"),
+    ];
+    for (text, told) in wrong {
+        let report = parse(&format!("{text}{ROUTE}")).unwrap_err().to_string();
+        assert!(report.contains(told), "{report}");
     }
 }

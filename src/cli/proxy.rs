@@ -313,9 +313,9 @@ async fn carry_out(
             Err(AirError::Failed(Failure::Aborted(AbortReason::DISCONNECT))) if again => {
                 again = false;
             }
-            Err(AirError::Silence(patience)) => {
+            Err(error @ (AirError::Silence(_) | AirError::NoAnswer(_))) => {
                 let _ = air.abort(ticket).await;
-                return Some(Err(AirError::Silence(patience)));
+                return Some(Err(error));
             }
             reply => return Some(reply),
         }
@@ -454,7 +454,7 @@ impl Problem {
             Self::UnknownMethod(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoHost | Self::NoPlaceForBody(_) | Self::BodyUnread => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Air(AirError::Silence(_)) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Air(AirError::Silence(_) | AirError::NoAnswer(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::NoHandset | Self::Air(_) => StatusCode::BAD_GATEWAY,
         }
     }

@@ -35,12 +35,15 @@ pub(super) struct Post {
 pub(super) struct Get {
     #[command(flatten)]
     common: Common,
+    /// Ask with HEAD: for the status and the headers alone.
+    #[arg(long, short = 'I')]
+    head: bool,
 }
 
 #[derive(Debug, Args)]
 struct Common {
     /// The gateway's connection-mode address. Without a port: 9201.
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", env = "WAPBRIDGE_GATEWAY")]
     gateway: String,
     /// A header, as `Name: value`. May be given more than once.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
@@ -93,7 +96,8 @@ impl Post {
 impl Get {
     /// Runs it. An answer of 400 and above is an error.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        run(&self.common, Method::GET, &self.common.headers, &[])
+        let method = if self.head { Method::HEAD } else { Method::GET };
+        run(&self.common, method, &self.common.headers, &[])
     }
 }
 

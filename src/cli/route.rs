@@ -7,7 +7,7 @@ use clap::Args;
 use http::Method;
 
 use super::load;
-use crate::route::RequestView;
+use crate::route::{Message, Protocol, RequestView};
 
 /// Tell which route a request takes, and why, without sending anything
 #[derive(Debug, Args)]
@@ -34,6 +34,9 @@ pub(super) struct Route {
     /// How it names itself
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
+    /// What its SyncML message speaks: SyncML/1.0, SyncML/1.1, SyncML/1.2, DM/1.2
+    #[arg(long, value_name = "VERPROTO", value_parser = protocol)]
+    syncml: Option<Protocol>,
     /// The configuration [default: wapbridge.toml in the working directory]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -52,6 +55,7 @@ impl Route {
             local_port: self.port,
             content_type: self.content_type.as_deref(),
             user_agent: self.agent.as_deref(),
+            message: Message::Speaks(self.syncml),
         };
         let tried = match settings.routes.explain(&request) {
             Ok(tried) => tried,
@@ -70,4 +74,15 @@ impl Route {
         }
         Ok(())
     }
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    [
+        text.to_owned(),
+        format!("SyncML/{text}"),
+        format!("{text}/1.2"),
+    ]
+    .iter()
+    .find_map(|text| Protocol::of(text))
+    .ok_or_else(|| "expected a VerProto such as SyncML/1.1 or DM/1.2".to_owned())
 }

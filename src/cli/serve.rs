@@ -1,6 +1,7 @@
 //! `wapbridge serve`: the gateway itself.
 
-use std::path::PathBuf;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::metrics::Metrics;
 use crate::admin::{self, Phase, Readiness};
@@ -35,13 +36,14 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(run(settings))
+        runtime.block_on(run(&path, settings))
     }
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let readiness = Readiness::default();
     let metrics = Metrics::install();
     for address in &settings.admin.listen {
@@ -74,11 +76,18 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     readiness.set(Phase::Ready);
     info!("ready");
 
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: draining"),
-        _ = interrupt.recv() => info!("SIGINT: draining"),
-        // Whoever started us can start us again; a part of a gateway looks healthy and is not.
-        () = server.lost_a_shard() => bail!("a shard stopped by itself"),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: draining"),
+            _ = interrupt.recv() => info!("SIGINT: draining"),
+            // Whoever started us can start us again; a part of a gateway looks healthy and is not.
+            () = server.lost_a_shard() => bail!("a shard stopped by itself"),
+            _ = hangup.recv() => {
+                reload(path, &settings, &server).await;
+                continue;
+            }
+        }
+        break;
     }
     readiness.set(Phase::Draining);
     tokio::select! {
@@ -94,6 +103,42 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     server.stop();
     info!("stopped");
     Ok(())
+}
+
+/// Reads the configuration and the files it names again. What has a mistake changes nothing.
+async fn reload(path: &Path, began_with: &Settings, server: &Server) {
+    let settings = match Settings::load(path) {
+        Ok(settings) => settings,
+        Err(report) => {
+            error!("SIGHUP: the configuration has mistakes; the old one stays in force\n{report}");
+            return;
+        }
+    };
+    for section in needing_a_restart(began_with, &settings) {
+        warn!(
+            section,
+            "changed, which takes effect with the next start only"
+        );
+    }
+    server
+        .reload(Arc::new(settings.core()), settings.tls.clone())
+        .await;
+    info!(config = %path.display(), "SIGHUP: routes, limits and certificates reloaded");
+}
+
+/// The changed sections that a running gateway cannot change.
+fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let changed = |old: &dyn Debug, new: &dyn Debug| format!("{old:?}") != format!("{new:?}");
+    [
+        ("[listen]", changed(&old.listen, &new.listen)),
+        ("[admin]", changed(&old.admin, &new.admin)),
+        ("[log]", changed(&old.log, &new.log)),
+        ("[wtp]", changed(&old.wtp, &new.wtp)),
+        ("[wsp]", changed(&old.wsp, &new.wsp)),
+    ]
+    .into_iter()
+    .filter_map(|(section, changed)| changed.then_some(section))
+    .collect()
 }
 
 /// Gives the shards' counters their names, once a second.
@@ -112,7 +157,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish for 10 s. A second signal
-stops at once. Log lines go to standard error. RUST_LOG overrides the configured level.
+stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
+old ones stay. Log lines go to standard error. RUST_LOG overrides the configured level.
 
 Exit status:
   0  stopped by a signal

@@ -12,6 +12,7 @@ pub(super) struct Leads {
     pub(super) destination: Destination,
     pub(super) hosts: Spanned<Vec<Address>>,
     pub(super) allow_plaintext: bool,
+    pub(super) http_proxy: Option<Address>,
 }
 
 /// Reads where a route leads, given what it matches; `None` if there is something wrong with it.
@@ -27,6 +28,7 @@ pub(super) fn read(
     }
     let allow_plaintext = section.or("allow_plaintext", false);
     let networks = section.list::<Network>("allow_addresses");
+    let http_proxy = section.spanned::<Address>("http_proxy");
     let upstreams = section.list::<Upstream>("upstream")?;
     let at = upstreams.span();
     let invalid = |label: &str, help: &str| {
@@ -85,11 +87,44 @@ pub(super) fn read(
             "use https://, or add `allow_plaintext = true` to this route if that is all right",
         );
     }
+    if let Some(proxy) = &http_proxy {
+        check_proxy(section, proxy, &destination, &hosts);
+    }
     Some(Leads {
         destination,
         hosts: Spanned::new(at, hosts),
         allow_plaintext,
+        http_proxy: http_proxy.map(Spanned::into_inner),
     })
+}
+
+/// Tells what a proxy cannot be used for.
+fn check_proxy(
+    section: &Section<'_, '_>,
+    proxy: &Spanned<Address>,
+    destination: &Destination,
+    hosts: &[Address],
+) {
+    let invalid = |label: &str, help: &str| {
+        section.invalid("http_proxy", proxy.span(), Wrong::new(label, help));
+    };
+    if proxy.get_ref().is_secure() {
+        invalid(
+            "the way to the proxy itself is plain HTTP",
+            "write http://; TLS with the origin goes through it, end to end",
+        );
+    }
+    if matches!(destination, Destination::AsRequested { .. }) {
+        invalid(
+            "a proxy would find the addresses, and they could not be checked",
+            "name an upstream, or remove it",
+        );
+    } else if !hosts.iter().all(Address::is_secure) {
+        invalid(
+            "a tunnel through a proxy is for https:// only",
+            "use https:// upstream, or remove it",
+        );
+    }
 }
 
 /// One value of `upstream`.

@@ -160,7 +160,9 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let routes = Arc::new(routes::read(&routes, &listen, directory, &mut tls));
+        let privacy = file.section("privacy");
+        let routes = routes::read(&routes, &listen, directory, &privacy, &mut tls);
+        let routes = Arc::new(routes);
         Some(Self {
             listen,
             admin,

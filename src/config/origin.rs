@@ -14,8 +14,9 @@ use super::value::{Value, Wrong, one_of, text};
 use crate::route::{Address, Destination, Network};
 use crate::upstream::{ClientIdentity, KeyPin, OriginTls, Tls, TlsError, TlsVersion};
 
-/// How an origin is spoken to: what it asks for, and where it must be if it is not the operator's choice.
-type Manner = (OriginTls, Option<Arc<[Network]>>);
+/// How an origin is spoken to: what it asks for, where it must be if it is not the operator's choice, and
+/// through which proxy.
+type Manner = (OriginTls, Option<Arc<[Network]>>, Option<Address>);
 
 /// The origins named so far and what they ask for: connections are shared between routes, so each origin
 /// can be spoken to in one way only.
@@ -81,14 +82,17 @@ impl Origins {
             Destination::Fixed { .. } => None,
             Destination::AsRequested { allow_addresses } => Some(Arc::clone(allow_addresses)),
         };
-        if let Err(other) = self.agree(upstreams.get_ref(), &(origin.clone(), networks)) {
+        if let Err(other) = self.agree(
+            upstreams.get_ref(),
+            &(origin.clone(), networks, leads.http_proxy.clone()),
+        ) {
             section.problem(Problem {
                 title: format!("two routes want to speak to {other} in different ways"),
                 at: upstreams.span(),
                 label: "an earlier route leads there otherwise".to_owned(),
                 related: None,
                 help: format!(
-                    "connections are shared: give both the same {}",
+                    "connections are shared: give both the same http_proxy, {}",
                     KEYS.join(", ")
                 ),
             });

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -14,7 +14,10 @@ use super::origin::Origins;
 use super::report::Problem;
 use super::section::Section;
 use super::value::{Size, Value, Wrong, one_of, text};
-use crate::route::{Address, Condition, Limits, Pattern, RouteSettings, Routes};
+use crate::route::{
+    Address, Condition, Destination, Forwarded, HeaderPolicy, HeaderRule, Limits, NotARule,
+    Pattern, Protocol, RouteSettings, Routes,
+};
 use crate::syncml::Encoding;
 use crate::syncml::content::{self, Fallback, Policy};
 use crate::upstream::Tls;
@@ -24,8 +27,10 @@ pub(super) fn read(
     sections: &[Section<'_, '_>],
     listen: &ListenSettings,
     directory: &Path,
+    privacy: &Section<'_, '_>,
     tls: &mut Option<Tls>,
 ) -> Routes {
+    let identity = read_identity(privacy);
     let mut origins = Origins::default();
     let mut routes: Vec<(RouteSettings, Range<usize>)> = Vec::new();
     for (nth, section) in sections.iter().enumerate() {
@@ -38,7 +43,8 @@ pub(super) fn read(
         let prefixes = section.list::<Address>("match");
         let leads = destination::read(section, prefixes.as_ref());
         origins.read(section, leads.as_ref(), directory, tls.as_mut());
-        let Some((route, at)) = read_one(section, nth + 1, listen, prefixes, leads) else {
+        let Some((route, at)) = read_one(section, nth + 1, listen, &identity, prefixes, leads)
+        else {
             continue;
         };
         let earlier = routes
@@ -79,6 +85,7 @@ fn read_one(
     section: &Section<'_, '_>,
     nth: usize,
     listen: &ListenSettings,
+    identity: &[HeaderName],
     prefixes: Option<Spanned<Vec<Address>>>,
     leads: Option<Leads>,
 ) -> Option<(RouteSettings, Range<usize>)> {
@@ -87,6 +94,10 @@ fn read_one(
     let methods = section.list::<Method>("method");
     let media_types = section.list::<Pattern>("media_type");
     let user_agents = section.list::<Pattern>("user_agent");
+    let protocols = section.list::<Protocol>("syncml");
+    let allowed_methods = section.list::<Method>("allowed_methods");
+    let headers = read_headers(section, identity);
+    let rewrite_resp_uri = section.spanned::<bool>("rewrite_resp_uri");
     let limits = read_limits(section);
     let content = read_content(section);
 
@@ -111,6 +122,7 @@ fn read_one(
         methods.as_ref().map(Spanned::span),
         media_types.as_ref().map(Spanned::span),
         user_agents.as_ref().map(Spanned::span),
+        protocols.as_ref().map(Spanned::span),
     ]
     .into_iter()
     .flatten()
@@ -121,21 +133,50 @@ fn read_one(
         methods: listed(methods),
         media_types: listed(media_types),
         user_agents: listed(user_agents),
+        protocols: listed(protocols),
     };
     let leads = leads?;
+    if let (Some(rewrite), Destination::AsRequested { .. }) =
+        (&rewrite_resp_uri, &leads.destination)
+    {
+        let label = "handsets use the hosts' own addresses already";
+        let help = "remove it: it is for a route with an `upstream` of its own";
+        section.invalid("rewrite_resp_uri", rewrite.span(), Wrong::new(label, help));
+    }
     let route = RouteSettings {
         name: name.unwrap_or_else(|| nth.to_string()).into(),
         condition,
         destination: leads.destination,
         allow_plaintext: leads.allow_plaintext,
+        allowed_methods: listed(allowed_methods),
+        http_proxy: leads.http_proxy,
+        rewrite_resp_uri: rewrite_resp_uri.is_some_and(Spanned::into_inner),
         limits,
+        headers: headers.into(),
         content,
     };
     Some((route, at))
 }
 
+fn read_identity(privacy: &Section<'_, '_>) -> Vec<HeaderName> {
+    privacy
+        .get::<Vec<HeaderName>>("identity_headers")
+        .unwrap_or_else(|| HeaderPolicy::default().identity)
+}
+
+fn read_headers(section: &Section<'_, '_>, identity: &[HeaderName]) -> HeaderPolicy {
+    HeaderPolicy {
+        identity: identity.to_vec(),
+        forwarded: section.or("forwarded", Forwarded::default()),
+        request: listed(section.list::<HeaderRule>("request_headers")),
+        reply: listed(section.list::<HeaderRule>("reply_headers")),
+    }
+}
+
 fn read_limits(section: &Section<'_, '_>) -> Limits {
     let default = Limits::default();
+    let times = Duration::from_millis(10)..=Duration::from_secs(3600);
+    let timeout = section.within("timeout", times.clone(), default.timeout);
     Limits {
         max_reply: section
             .within(
@@ -149,11 +190,8 @@ fn read_limits(section: &Section<'_, '_>) -> Limits {
             Duration::from_millis(10)..=Duration::from_secs(600),
             default.connect_timeout,
         ),
-        timeout: section.within(
-            "timeout",
-            Duration::from_millis(10)..=Duration::from_secs(3600),
-            default.timeout,
-        ),
+        first_byte_timeout: section.within("first_byte_timeout", times, timeout),
+        timeout,
     }
 }
 
@@ -210,6 +248,52 @@ impl Value for Pattern {
     }
 }
 
+impl Value for Protocol {
+    const EXPECTED: &'static str = "\"1.0\", \"1.1\", \"1.2\" or \"DM\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let choices = [Self::Ds10, Self::Ds11, Self::Ds12, Self::Dm];
+        one_of(value, &choices.map(|choice| (choice.label(), choice)))
+    }
+}
+
+impl Value for HeaderName {
+    const EXPECTED: &'static str = "the name of a header field such as \"X-MSISDN\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        Self::from_bytes(text::<Self>(value)?.as_bytes())
+            .map_err(|_| Wrong::new(format!("expected {}", Self::EXPECTED), ""))
+    }
+}
+
+impl Value for HeaderRule {
+    const EXPECTED: &'static str =
+        "a rule such as \"set X-Carrier: example\", \"remove X-Foo\" or \"rename X-A: X-B\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        text::<Self>(value)?.parse().map_err(|error: NotARule| {
+            let help = format!("expected {}", Self::EXPECTED);
+            Wrong::new(format!("this {error}"), help)
+        })
+    }
+}
+
+impl Value for Forwarded {
+    const EXPECTED: &'static str = "\"none\", \"forwarded\", \"x-forwarded-for\" or \"both\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(
+            value,
+            &[
+                ("none", Self::Nowhere),
+                ("forwarded", Self::Standard),
+                ("x-forwarded-for", Self::Customary),
+                ("both", Self::Both),
+            ],
+        )
+    }
+}
+
 impl Value for Policy {
     const EXPECTED: &'static str = "\"as-is\", \"xml\", \"wbxml\" or \"auto\"";
 
@@ -235,4 +319,11 @@ impl Value for Fallback {
 }
 
 /// The keys that say which requests a route takes.
-const CONDITIONS: [&str; 5] = ["match", "port", "method", "media_type", "user_agent"];
+const CONDITIONS: [&str; 6] = [
+    "match",
+    "port",
+    "method",
+    "media_type",
+    "user_agent",
+    "syncml",
+];

@@ -19,6 +19,8 @@ pub enum Problem {
     NoRoute,
     /// The method is none we can forward.
     UnknownMethod,
+    /// The route does not allow the method.
+    MethodNotAllowed,
     /// More requests are in flight upstream than allowed.
     Busy,
     /// The gateway is being shut down.
@@ -45,6 +47,7 @@ impl Problem {
             Self::NoRoute => 403,
             Self::RequestTooLarge => 413,
             Self::UnknownMethod => 501,
+            Self::MethodNotAllowed => 405,
             Self::Busy | Self::Draining => 503,
             Self::Deadline | Self::Upstream(Failure::Timeout) => 504,
             // 413 would blame the handset's request; it is only passed on when the origin said so.
@@ -61,6 +64,7 @@ impl Problem {
             Self::UriTooLong => "uri_too_long",
             Self::NoRoute => "no_route",
             Self::UnknownMethod => "unknown_method",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::Busy => "busy",
             Self::Draining => "draining",
             Self::RequestTooLarge => "request_too_large",
@@ -79,6 +83,7 @@ impl Problem {
             Self::UriTooLong => "The address is too long.",
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
+            Self::MethodNotAllowed => "This method is not allowed here.",
             Self::Busy | Self::Draining => "The gateway is busy. Try again later.",
             Self::RequestTooLarge => "The message is too large.",
             Self::Untranslatable => "The message could not be translated.",
@@ -102,6 +107,9 @@ impl Problem {
             Self::NoRoute => {
                 "add a [[route]] whose match is a prefix of this URI, if it should be forwarded"
             }
+            Self::MethodNotAllowed => {
+                "add the method to the route's allowed_methods, if handsets should use it"
+            }
             Self::Busy => "raise max_exchanges in [limits], or look why the origin is slow",
             Self::Draining => "none needed: the gateway is stopping",
             Self::RequestTooLarge => "raise max_message in [limits]",
@@ -122,6 +130,7 @@ pub(super) const fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::TooLong => Problem::UriTooLong,
         Refusal::Address(_) | Refusal::NoRoute => Problem::NoRoute,
+        Refusal::Method => Problem::MethodNotAllowed,
     }
 }
 

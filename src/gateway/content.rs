@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::gateway::answer::Problem;
 use crate::gateway::fetch::{Reply, Request};
-use crate::random::Hasher;
+use crate::random::Keyed;
 use crate::syncml::Encoding;
 use crate::syncml::content::{
     self, Config, MediaType, Message, Outcome, Policy, Reason, Translated,
@@ -35,7 +35,7 @@ pub(super) struct Content {
 /// What origins were found to want, for routes with `encoding = "auto"`.
 #[derive(Debug)]
 pub(super) struct Wants {
-    by_origin: HashMap<Box<str>, Encoding, Hasher>,
+    by_origin: HashMap<Box<str>, Encoding, Keyed>,
 }
 
 /// Counters of translation; they only grow.
@@ -56,7 +56,7 @@ pub struct Stats {
 }
 
 impl Wants {
-    pub(super) fn new(hasher: Hasher) -> Self {
+    pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             by_origin: HashMap::with_hasher(hasher),
         }
@@ -227,7 +227,7 @@ impl Stats {
 }
 
 /// A body that carries a digest of its octets must not be touched.
-fn is_sealed(headers: &HeaderMap) -> bool {
+pub(super) fn is_sealed(headers: &HeaderMap) -> bool {
     headers.contains_key("x-syncml-hmac")
 }
 

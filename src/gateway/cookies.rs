@@ -6,14 +6,14 @@ use hashbrown::HashMap;
 use http::Uri;
 use http::header::{COOKIE, DATE, HeaderMap, HeaderValue, SET_COOKIE};
 
-use crate::random::Hasher;
+use crate::random::Keyed;
 use crate::time::Instant;
 use crate::wsp::header::date;
 
 /// The cookies of every session that was given some.
 #[derive(Debug)]
 pub(super) struct Jars {
-    jars: HashMap<u32, Vec<Cookie>, Hasher>,
+    jars: HashMap<u32, Vec<Cookie>, Keyed>,
     octets: usize,
 }
 
@@ -31,7 +31,7 @@ struct Cookie {
 }
 
 impl Jars {
-    pub(super) fn new(hasher: Hasher) -> Self {
+    pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             jars: HashMap::with_hasher(hasher),
             octets: 0,

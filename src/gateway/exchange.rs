@@ -1,5 +1,7 @@
 //! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use slab::Slab;
 
@@ -7,7 +9,8 @@ use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
-use crate::random::Hasher;
+use crate::random::Keyed;
+use crate::route::{HeaderPolicy, WayBack};
 use crate::time::{Instant, Timers};
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
@@ -25,6 +28,10 @@ pub(super) struct Exchange {
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
     pub(super) content: Content,
+    /// What the route does to header fields, once there is one.
+    pub(super) headers: Option<Arc<HeaderPolicy>>,
+    /// The way back through the route, if addresses in the reply are to be replaced.
+    pub(super) way_back: Option<Box<WayBack>>,
     /// Whom the request went to.
     pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,
@@ -52,7 +59,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_asker: HashMap<Asked, RequestId, Hasher>,
+    by_asker: HashMap<Asked, RequestId, Keyed>,
     deadlines: Timers,
     next_generation: u32,
     fetching: usize,
@@ -60,7 +67,7 @@ pub(super) struct Exchanges {
 
 impl Exchanges {
     /// None yet.
-    pub(super) fn new(hasher: Hasher) -> Self {
+    pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             slots: Slab::new(),
             by_asker: HashMap::with_hasher(hasher),

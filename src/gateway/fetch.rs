@@ -42,6 +42,8 @@ pub struct Request {
     pub max_reply: usize,
     /// Time for connecting, TLS included.
     pub connect_timeout: Duration,
+    /// Time until the reply begins, connecting included.
+    pub first_byte_timeout: Duration,
     /// Time for the whole exchange, connecting included. The core keeps its own deadline besides.
     pub timeout: Duration,
 }

@@ -18,6 +18,7 @@ mod request;
 mod settings;
 mod stats;
 pub mod syncml;
+mod way_back;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub use crate::gateway::settings::{
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
 use crate::random::Random;
-use crate::route::RequestView;
+use crate::route::{Message, RequestView};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
 use crate::wsp::connectionless::Connectionless;
@@ -292,6 +293,8 @@ impl Gateway {
             cookies_for: None,
             max_reply: invocation.max_reply,
             content: Content::default(),
+            headers: None,
+            way_back: None,
             origin: None,
             record: ExchangeRecord {
                 peer: invocation.peer,
@@ -377,6 +380,7 @@ impl Gateway {
                 local_port: invocation.peer.local.port(),
                 content_type: text(http::header::CONTENT_TYPE),
                 user_agent: text(http::header::USER_AGENT),
+                message: Message::Body(&body),
             })
             .map_err(|refusal| Refused {
                 detail: Some(refusal.to_string()),
@@ -391,6 +395,10 @@ impl Gateway {
             exchange.cookies_for = Some(Box::new(target.uri.clone()));
         }
         exchange.record.route = Some(target.route);
+        let handset = invocation.peer.remote.ip();
+        target.headers.apply_to_request(&mut headers, handset);
+        exchange.headers = Some(target.headers);
+        exchange.way_back = target.way_back.filter(|_| !content::is_sealed(&headers));
         // What cannot be delivered need not be read.
         let cost = target.limits;
         let max_reply = exchange
@@ -403,6 +411,7 @@ impl Gateway {
             body,
             max_reply,
             connect_timeout: cost.connect_timeout,
+            first_byte_timeout: cost.first_byte_timeout,
             timeout: cost.timeout,
         };
         let stats = &mut self.stats.content;
@@ -442,6 +451,14 @@ impl Gateway {
             let max = self.config.limits.max_cookies;
             self.cookies.keep(now, session, uri, &reply.headers, max);
             reply.headers.remove(http::header::SET_COOKIE);
+        }
+        if let Some(way) = &exchange.way_back
+            && !content::is_sealed(&reply.headers)
+        {
+            way_back::lead(way, &mut reply);
+        }
+        if let Some(policy) = &exchange.headers {
+            policy.apply_to_reply(&mut reply.headers);
         }
         let drop = &self.config.headers.drop_to_handset;
         match reply::encode(&reply, &exchange.verb, &exchange.reader, drop, room) {

@@ -73,12 +73,13 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 18] = [
+const PROBLEMS: [Problem; 19] = [
     Problem::BadRequest,
     Problem::Encoding,
     Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,
+    Problem::MethodNotAllowed,
     Problem::Busy,
     Problem::Draining,
     Problem::RequestTooLarge,

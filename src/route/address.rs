@@ -167,6 +167,24 @@ impl Address {
         joined
     }
 
+    /// The address that `reference` names when it is found in what was fetched from this one (RFC 3986
+    /// section 5). What is not to be trusted names none.
+    #[must_use]
+    pub fn resolve(&self, reference: &str) -> Option<Self> {
+        let resolved = self.url.join(reference).ok()?;
+        Self::parse(resolved.as_str()).ok()
+    }
+
+    /// Scheme, host and port of this address, with the shortest path.
+    #[must_use]
+    pub fn root(&self) -> Self {
+        let mut url = self.url.clone();
+        url.set_path("");
+        url.set_query(None);
+        url.set_fragment(None);
+        Self { url }
+    }
+
     /// The host without the dot that marks a name as complete: both forms name the same host.
     fn host(&self) -> &str {
         let host = self.url.host_str().unwrap_or_default();

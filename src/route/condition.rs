@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Method;
 
-use super::{Address, RequestView};
+use super::{Address, Protocol, RequestView};
 
 /// What a request must be for a route to take it: all of these, each by any of its alternatives. An empty
 /// list asks for nothing.
@@ -21,6 +21,8 @@ pub struct Condition {
     pub media_types: Vec<Pattern>,
     /// How the handset names itself, such as `Nokia*`. Default: any.
     pub user_agents: Vec<Pattern>,
+    /// What the SyncML message in the body speaks. A body that is no such message speaks nothing. Default: any.
+    pub protocols: Vec<Protocol>,
 }
 
 impl Condition {
@@ -65,6 +67,14 @@ impl Condition {
         if !any(&self.user_agents, request.user_agent) {
             return Err(Mismatch::UserAgent);
         }
+        // Last, because this is the only condition that reads the body.
+        if !self.protocols.is_empty()
+            && !request
+                .protocol()
+                .is_some_and(|protocol| self.protocols.contains(&protocol))
+        {
+            return Err(Mismatch::SyncMl);
+        }
         Ok(found)
     }
 
@@ -77,6 +87,7 @@ impl Condition {
             && covers(&self.methods, &other.methods, PartialEq::eq)
             && covers(&self.media_types, &other.media_types, Pattern::covers)
             && covers(&self.user_agents, &other.user_agents, Pattern::covers)
+            && covers(&self.protocols, &other.protocols, PartialEq::eq)
     }
 }
 
@@ -98,6 +109,9 @@ pub enum Mismatch {
     /// The handset names itself otherwise, or not at all.
     #[error("another user agent")]
     UserAgent,
+    /// The body speaks another version of SyncML, or is no SyncML message.
+    #[error("another version of SyncML")]
+    SyncMl,
 }
 
 fn any(patterns: &[Pattern], value: Option<&str>) -> bool {
@@ -202,6 +216,10 @@ impl fmt::Display for Condition {
             f.write_str(", user agent ")?;
             list(f, &self.user_agents)?;
         }
+        if !self.protocols.is_empty() {
+            f.write_str(", SyncML ")?;
+            list(f, &self.protocols)?;
+        }
         Ok(())
     }
 }
@@ -219,6 +237,7 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::Message;
 
     #[test]
     fn a_star_stands_for_anything() {
@@ -253,6 +272,7 @@ mod tests {
             local_port: 9201,
             content_type,
             user_agent: Some("Nokia6600"),
+            message: Message::Body(&[]),
         }
     }
 
@@ -281,6 +301,32 @@ mod tests {
             agents.admit(&asked, &request(&Method::GET, None)),
             Err(Mismatch::UserAgent)
         );
+    }
+
+    #[test]
+    fn what_a_message_speaks_is_read_from_it() {
+        let asked = Address::parse("http://a.example/x").unwrap();
+        let condition = Condition {
+            protocols: vec![Protocol::Ds11, Protocol::Dm],
+            ..Condition::default()
+        };
+        let message = |ver_proto: &str| {
+            format!("<SyncML><SyncHdr><VerProto>{ver_proto}</VerProto></SyncHdr></SyncML>")
+        };
+        let admits = |content_type, body: &str| {
+            let request = RequestView {
+                message: Message::Body(body.as_bytes()),
+                ..request(&Method::POST, Some(content_type))
+            };
+            condition.admit(&asked, &request).err()
+        };
+        let xml = "application/vnd.syncml+xml; charset=utf-8";
+        assert_eq!(admits(xml, &message("SyncML/1.1")), None);
+        assert_eq!(admits(xml, &message("DM/1.2")), None);
+        let no = Some(Mismatch::SyncMl);
+        assert_eq!(admits(xml, &message("SyncML/1.2")), no);
+        assert_eq!(admits("text/plain", &message("SyncML/1.1")), no);
+        assert_eq!(admits(xml, "<SyncML>"), no);
     }
 
     #[test]

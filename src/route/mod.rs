@@ -4,7 +4,10 @@
 
 mod address;
 mod condition;
+mod headers;
 mod network;
+mod protocol;
+mod way_back;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +20,10 @@ use crate::syncml::content;
 
 pub use address::{Address, AddressError, MAX_URI};
 pub use condition::{Condition, Mismatch, Pattern};
+pub use headers::{Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule};
 pub use network::{Network, NotANetwork, special_purpose};
+pub use protocol::{Message, Protocol};
+pub use way_back::WayBack;
 
 /// What a route looks at, borrowed from the request.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +38,8 @@ pub struct RequestView<'a> {
     pub content_type: Option<&'a str>,
     /// How the handset names itself.
     pub user_agent: Option<&'a str>,
+    /// What it sends.
+    pub message: Message<'a>,
 }
 
 /// One route: which requests it takes, where they go and what they may cost there.
@@ -46,8 +54,18 @@ pub struct RouteSettings {
     /// Lets `upstream` be `http://`: anyone between here and there can then read and change what is
     /// synchronized. Default: false.
     pub allow_plaintext: bool,
+    /// Methods that are passed on; the others are answered 405. Default: all.
+    pub allowed_methods: Vec<Method>,
+    /// An HTTP proxy through which the upstreams are reached, by CONNECT. Default: none.
+    pub http_proxy: Option<Address>,
+    /// Replaces the upstream's addresses in RespURI, `Location` and `Content-Location` by those that handsets
+    /// reach it by. It changes octets of SyncML replies, but never of an exchange that carries
+    /// `x-syncml-hmac`. Default: false.
+    pub rewrite_resp_uri: bool,
     /// What one request may cost.
     pub limits: Limits,
+    /// What becomes of header fields.
+    pub headers: Arc<HeaderPolicy>,
     /// What becomes of SyncML messages on their way. Default: every octet passes.
     pub content: content::Config,
 }
@@ -82,6 +100,8 @@ pub struct Limits {
     /// Time for the whole request, connecting included; then the handset gets 504. Hold-on
     /// acknowledgements keep it patient meanwhile. Default: 120 s.
     pub timeout: Duration,
+    /// Time until the reply begins, connecting included; then the handset gets 504. Default: as `timeout`.
+    pub first_byte_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -90,6 +110,7 @@ impl Default for Limits {
             max_reply: 1024 * 1024,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(120),
+            first_byte_timeout: Duration::from_secs(120),
         }
     }
 }
@@ -103,11 +124,16 @@ pub struct Target {
     pub route: Arc<str>,
     /// What the request may cost.
     pub limits: Limits,
+    /// What becomes of header fields.
+    pub headers: Arc<HeaderPolicy>,
     /// What becomes of SyncML messages on their way.
     pub content: content::Config,
+    /// The way back, if the upstream's addresses are to be replaced.
+    pub way_back: Option<Box<WayBack>>,
 }
 
-/// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`]).
+/// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`], 405 for
+/// [`Refusal::Method`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Longer than [`MAX_URI`].
@@ -119,6 +145,9 @@ pub enum Refusal {
     /// No route takes it.
     #[error("no route matches")]
     NoRoute,
+    /// The route that takes it does not allow the method.
+    #[error("the route does not allow the method")]
+    Method,
 }
 
 impl Refusal {
@@ -129,6 +158,7 @@ impl Refusal {
             Self::TooLong => "too_long",
             Self::Address(_) => "address",
             Self::NoRoute => "no_route",
+            Self::Method => "method",
         }
     }
 }
@@ -157,6 +187,10 @@ impl Routes {
         let asked = Address::parse(request.uri)?;
         for route in &self.routes {
             if let Ok((prefix, rest)) = route.condition.admit(&asked, request) {
+                let allowed = &route.allowed_methods;
+                if !allowed.is_empty() && !allowed.contains(request.method) {
+                    return Err(Refusal::Method);
+                }
                 return route.target(&asked, prefix, rest);
             }
         }
@@ -215,7 +249,11 @@ impl RouteSettings {
                 fallbacks: Vec::new(),
             },
             allow_plaintext: false,
+            allowed_methods: Vec::new(),
+            http_proxy: None,
+            rewrite_resp_uri: false,
             limits: Limits::default(),
+            headers: Arc::default(),
             content: content::Config::default(),
         }
     }
@@ -243,12 +281,21 @@ impl RouteSettings {
             // The prefix and not what the handset wrote: `host.` is the same host by another name.
             Destination::AsRequested { .. } => prefix.ok_or(Refusal::NoRoute)?,
         };
-        let joined = Bytes::from(base.join(rest, asked));
+        let joined = base.join(rest, asked);
+        let way_back = self.rewrite_resp_uri.then(|| Address::parse(&joined).ok());
+        let way_back = way_back.flatten().map(|fetched| WayBack {
+            hosts: self.hosts().cloned().collect(),
+            prefix: prefix.cloned().unwrap_or_else(|| asked.root()),
+            fetched,
+        });
+        let joined = Bytes::from(joined);
         Ok(Target {
             uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
             route: Arc::clone(&self.name),
             limits: self.limits,
+            headers: Arc::clone(&self.headers),
             content: self.content,
+            way_back: way_back.map(Box::new),
         })
     }
 }
@@ -298,6 +345,7 @@ mod tests {
             local_port: 9201,
             content_type: None,
             user_agent: None,
+            message: Message::Body(&[]),
         }
     }
 
@@ -410,6 +458,67 @@ mod tests {
             let target = routes.lookup(&request).ok().map(|t| t.uri.to_string());
             assert_eq!(target.as_deref(), upstream, "{port}");
         }
+    }
+
+    #[test]
+    fn release_99_objects_and_syncml_go_to_servers_of_their_own() {
+        let mut irmc = route("http://a.example/", "https://irmc.example/");
+        irmc.condition.media_types = ["text/x-vcard", "text/x-vcalendar", "text/x-irmc*"]
+            .map(Pattern::new)
+            .into();
+        let mut dm = route("http://a.example/", "https://dm.example/");
+        dm.condition.protocols = vec![Protocol::Dm];
+        let ds = route("http://a.example/", "https://ds.example/");
+        let routes = Routes::new(vec![irmc, dm, ds]);
+        let dm_message =
+            b"<SyncML><SyncHdr><VerProto>DM/1.1</VerProto></SyncHdr></SyncML>".as_slice();
+        for (method, content_type, body, host) in [
+            (
+                Method::PUT,
+                Some("text/x-vcard"),
+                b"BEGIN".as_slice(),
+                "irmc.example",
+            ),
+            (Method::POST, Some("text/x-irmc; x=y"), b"", "irmc.example"),
+            (Method::GET, None, b"", "ds.example"),
+            (
+                Method::POST,
+                Some("application/vnd.syncml.dm+xml"),
+                dm_message,
+                "dm.example",
+            ),
+            (
+                Method::POST,
+                Some("application/vnd.syncml+wbxml"),
+                b"\x02",
+                "ds.example",
+            ),
+        ] {
+            let request = RequestView {
+                method: &method,
+                content_type,
+                message: Message::Body(body),
+                ..get("http://a.example/x")
+            };
+            let target = routes.lookup(&request).unwrap();
+            assert_eq!(target.uri.host(), Some(host), "{method} {content_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_its_route_does_not_allow_is_refused_and_not_tried_elsewhere() {
+        let mut first = route("http://a.example/", "https://ds.example/");
+        first.allowed_methods = vec![Method::POST];
+        let routes = Routes::new(vec![
+            first,
+            route("http://a.example/", "https://b.example/"),
+        ]);
+        assert_eq!(uri(&routes, "http://a.example/x"), Err(Refusal::Method));
+        let post = RequestView {
+            method: &Method::POST,
+            ..get("http://a.example/x")
+        };
+        assert_eq!(routes.lookup(&post).unwrap().uri.host(), Some("ds.example"));
     }
 
     #[test]

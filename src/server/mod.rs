@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::gateway;
 use crate::gateway::{Command, Gateway, Stats};
 use crate::server::clock::Clock;
-use crate::server::shard::Shard;
+use crate::server::shard::{Order, Shard};
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::socket::{Socket, bind_group};
 use crate::upstream::{Tls, Upstream};
@@ -79,7 +79,7 @@ pub struct Server {
 
 #[derive(Debug)]
 struct ShardHandle {
-    mailbox: mpsc::Sender<Command>,
+    mailbox: mpsc::Sender<Order>,
     published: watch::Receiver<Published>,
     thread: JoinHandle<()>,
 }
@@ -149,11 +149,21 @@ impl Server {
             .collect()
     }
 
-    /// Gives every shard an order.
+    /// Gives every shard's core an order.
     pub async fn command(&self, command: &Command) {
+        self.order(Order::Core(command.clone())).await;
+    }
+
+    /// Gives every shard new routes, limits and certificates. Requests under way finish as they began, and
+    /// connections to origins are made anew. Sockets and timers stay what they are.
+    pub async fn reload(&self, gateway: Arc<gateway::Config>, tls: Tls) {
+        self.order(Order::Reload(gateway, tls)).await;
+    }
+
+    async fn order(&self, order: Order) {
         for shard in &self.shards {
             // A closed mailbox is a shard that has stopped, which needs no orders.
-            let _ = shard.mailbox.send(command.clone()).await;
+            let _ = shard.mailbox.send(order.clone()).await;
         }
     }
 

@@ -13,11 +13,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
-use crate::gateway::{Command, Event, Gateway, Stats};
+use crate::gateway::{self, Command, Event, Gateway, Stats};
 use crate::record::access;
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
-use crate::upstream::Upstream;
+use crate::upstream::{Tls, Upstream};
 use crate::wdp::{Peer, Transmit};
 
 /// A shard, ready to run.
@@ -27,9 +27,18 @@ pub(super) struct Shard {
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
     /// Orders from the control thread; the shard stops when it is closed.
-    pub(super) mailbox: mpsc::Receiver<Command>,
+    pub(super) mailbox: mpsc::Receiver<Order>,
     /// Where the counters are shown once a second.
     pub(super) published: watch::Sender<Published>,
+}
+
+/// What a shard is told.
+#[derive(Clone, Debug)]
+pub(super) enum Order {
+    /// Something for the core.
+    Core(Command),
+    /// New routes and certificates, from the next request on. What is under way keeps what it began with.
+    Reload(Arc<gateway::Config>, Tls),
 }
 
 /// What a shard shows of itself once a second.
@@ -66,7 +75,7 @@ pub struct ShellStats {
 enum Turn {
     Readable(usize),
     Replied(RequestId, Result<Reply, FetchError>),
-    Command(Command),
+    Ordered(Order),
     Due,
     Writable,
     Publish,
@@ -113,7 +122,7 @@ impl Shard {
                     // Cancelled; or it panicked, and then the core's deadline answers for it.
                     Err(_) => continue,
                 },
-                command = mailbox.recv() => command.map_or(Turn::Stopped, Turn::Command),
+                order = mailbox.recv() => order.map_or(Turn::Stopped, Turn::Ordered),
                 () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
@@ -141,7 +150,11 @@ impl Shard {
                     fetches.handles.remove(&id);
                     gateway.handle_reply(now, id, reply);
                 }
-                Turn::Command(command) => gateway.handle_command(now, command),
+                Turn::Ordered(Order::Core(command)) => gateway.handle_command(now, command),
+                Turn::Ordered(Order::Reload(config, tls)) => {
+                    fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
+                    gateway.handle_command(now, Command::Reload(config));
+                }
                 Turn::Due => {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
@@ -178,7 +191,7 @@ struct Fetches {
 }
 
 impl Fetches {
-    fn start(&mut self, id: RequestId, request: crate::gateway::fetch::Request) {
+    fn start(&mut self, id: RequestId, request: gateway::fetch::Request) {
         let upstream = Arc::clone(&self.upstream);
         let handle = self
             .running

@@ -22,6 +22,8 @@ pub struct Origin {
     pub requests: Vec<Request>,
     seen: HashMap<String, u32>,
     pending: HashMap<RequestId, ()>,
+    /// What a reply says besides its type.
+    pub headers: HeaderMap,
     /// Requests given up by the gateway.
     pub cancelled: u64,
 }
@@ -38,6 +40,7 @@ impl Default for Origin {
             requests: Vec::new(),
             seen: HashMap::new(),
             pending: HashMap::new(),
+            headers: HeaderMap::new(),
             cancelled: 0,
         }
     }
@@ -48,6 +51,12 @@ impl Origin {
     #[must_use]
     pub fn times_seen(&self, path_and_query: &str) -> u32 {
         self.seen.get(path_and_query).copied().unwrap_or(0)
+    }
+
+    /// The request that came last.
+    #[must_use]
+    pub fn last(&self) -> Option<&Request> {
+        self.requests.last()
     }
 
     /// Requests not answered yet.
@@ -83,7 +92,7 @@ impl Origin {
         if let Some(script) = &mut self.script {
             return (ready, script(request));
         }
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers.clone();
         let content_type = HeaderValue::from_static("application/vnd.syncml+wbxml");
         headers.insert(http::header::CONTENT_TYPE, content_type);
         let reply = Reply {

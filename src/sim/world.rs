@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::push::{PushId, PushOutcome};
 use crate::gateway::record::ExchangeRecord;
-use crate::gateway::{Config, Event, Gateway};
+use crate::gateway::{Command, Config, Event, Gateway};
 use crate::handset::{self, Handset, Request, Ticket};
 use crate::random::Random;
 use crate::sim::network::Network;
@@ -44,12 +44,17 @@ pub struct World {
     pub records: Vec<ExchangeRecord>,
     /// What became of every push.
     pub pushed: Vec<(PushId, PushOutcome)>,
+    /// Datagrams to addresses where no handset is: to those that [`World::send`] spoke for.
+    pub strangers: Vec<(Peer, Vec<u8>)>,
+    /// Datagrams of handsets that are lost on purpose, by what they say.
+    pub uplink_loses: fn(&[u8]) -> bool,
     datagrams: u64,
     buffer: Vec<u8>,
 }
 
 struct PhoneState {
     handset: Handset,
+    config: handset::Config,
     address: SocketAddr,
     connected: Vec<handset::Event>,
     outcomes: Vec<(Ticket, Outcome)>,
@@ -86,6 +91,8 @@ impl World {
             serial: 0,
             records: Vec::new(),
             pushed: Vec::new(),
+            strangers: Vec::new(),
+            uplink_loses: |_| false,
             datagrams: 0,
             buffer: Vec::new(),
             random,
@@ -118,7 +125,8 @@ impl World {
         let peer = Peer::new(GATEWAY, address);
         let seed = self.random.u64();
         self.phones.push(PhoneState {
-            handset: Handset::new(config, peer, seed, self.now),
+            handset: Handset::new(config.clone(), peer, seed, self.now),
+            config,
             address,
             connected: Vec::new(),
             outcomes: Vec::new(),
@@ -170,6 +178,39 @@ impl World {
         let state = self.state(phone);
         state.address = address;
         state.handset.resume(now, Peer::new(GATEWAY, address));
+        self.drain();
+    }
+
+    /// The handset goes away and says so; it comes back with [`World::move_to_new_address`].
+    pub fn suspend(&mut self, phone: Phone) {
+        let now = self.now;
+        self.phone(phone).suspend(now);
+        self.drain();
+    }
+
+    /// The handset's battery is taken out and put back: it keeps its address and nothing else.
+    pub fn restart_handset(&mut self, phone: Phone) {
+        let (seed, now) = (self.random.u64(), self.now);
+        let state = self.state(phone);
+        let peer = Peer::new(GATEWAY, state.address);
+        state.handset = Handset::new(state.config.clone(), peer, seed, now);
+    }
+
+    /// A datagram from an address where no handset is, to one of the gateway's services. Answers are kept in
+    /// [`World::strangers`].
+    pub fn send(&mut self, from: SocketAddr, service: Service, payload: &[u8]) {
+        let local = match service {
+            Service::ConnectionMode => GATEWAY,
+            Service::Connectionless => UNIT_GATEWAY,
+        };
+        self.carry_up(Peer::new(from, local), payload);
+        self.drain();
+    }
+
+    /// The shell wants something of the gateway.
+    pub fn command(&mut self, command: Command) {
+        let now = self.now;
+        self.gateway.handle_command(now, command);
         self.drain();
     }
 
@@ -272,15 +313,19 @@ impl World {
                 self.now,
                 Datagram {
                     peer,
-                    service: Service::ConnectionMode,
+                    service: match peer.local.port() {
+                        UNIT_PORT => Service::Connectionless,
+                        _ => Service::ConnectionMode,
+                    },
                     payload: &payload,
                 },
             ),
             What::ToPhone(peer, payload) => {
                 let (now, local) = (self.now, peer.local);
                 // A datagram to an address its handset has left arrives nowhere.
-                if let Some(phone) = self.phones.iter_mut().find(|p| local == p.address.into()) {
-                    phone.handset.handle_datagram(now, peer, &payload);
+                match self.phones.iter_mut().find(|p| local == p.address.into()) {
+                    Some(phone) => phone.handset.handle_datagram(now, peer, &payload),
+                    None => self.strangers.push((peer, payload)),
                 }
             }
             What::Answer(id, reply) => {
@@ -326,12 +371,7 @@ impl World {
                 else {
                     break;
                 };
-                let arrivals = self.uplink.carry(self.now, transmit.len, &mut self.random);
-                let peer = swapped(transmit.peer);
-                self.datagrams += 1;
-                for at in arrivals.into_iter().flatten() {
-                    self.schedule(at, What::ToGateway(peer, buffer.clone()));
-                }
+                self.carry_up(swapped(transmit.peer), &buffer);
             }
             let phone = self.state(Phone(index));
             while let Some(event) = phone.handset.poll_event() {
@@ -353,6 +393,18 @@ impl World {
             "the gateway has a deadline in the past: {late:?} at {:?}",
             self.now
         );
+    }
+
+    /// A datagram goes from somebody to the gateway.
+    fn carry_up(&mut self, peer: Peer, payload: &[u8]) {
+        self.datagrams += 1;
+        if (self.uplink_loses)(payload) {
+            return;
+        }
+        let arrivals = self.uplink.carry(self.now, payload.len(), &mut self.random);
+        for at in arrivals.into_iter().flatten() {
+            self.schedule(at, What::ToGateway(peer, payload.to_vec()));
+        }
     }
 
     fn schedule(&mut self, at: Instant, what: What) {
@@ -401,5 +453,9 @@ impl Ord for Arrival {
 }
 
 /// Where the gateway is.
-const GATEWAY: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9201);
+const GATEWAY: SocketAddr = SocketAddr::new(GATEWAY_IP, 9_201);
+const GATEWAY_IP: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// Where the gateway does connectionless mode.
+const UNIT_GATEWAY: SocketAddr = SocketAddr::new(GATEWAY_IP, UNIT_PORT);
+const UNIT_PORT: u16 = 9_200;

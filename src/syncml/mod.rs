@@ -1,6 +1,7 @@
 //! What a gateway knows about SyncML: enough to route, count and translate messages, and no more.
 //!
 //! - [`header`] reads SyncHdr without building a tree and without going further than it must.
+//! - [`resp_uri`] changes where a server wants the next message.
 //! - [`summary`] counts what a message asks and answers, for logs and metrics.
 //! - [`alert`] reads the notification by which a server asks for a session.
 //! - [`content`] decides what becomes of a message on its way, and translates it.
@@ -10,6 +11,7 @@
 pub mod alert;
 pub mod content;
 pub mod header;
+pub mod resp_uri;
 mod scan;
 pub mod summary;
 mod walk;

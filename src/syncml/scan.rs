@@ -9,6 +9,8 @@ use std::borrow::Cow;
 /// Scans a text.
 pub(super) struct Scan<'a> {
     rest: &'a [u8],
+    /// Octets of the whole.
+    len: usize,
     /// The element that just began was an empty one.
     empty: bool,
 }
@@ -27,8 +29,14 @@ impl<'a> Scan<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         Self {
             rest: text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text),
+            len: text.len(),
             empty: false,
         }
+    }
+
+    /// Octets scanned so far.
+    pub(super) const fn offset(&self) -> usize {
+        self.len - self.rest.len()
     }
 
     /// The next token; `None` at the end, or where the text is cut or makes no sense.

@@ -77,6 +77,24 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where in the message the walk is.
+    pub(super) fn offset(&self) -> usize {
+        match self {
+            Self::Wbxml { decoder, .. } => decoder.offset(),
+            Self::Xml(scan) => scan.offset(),
+        }
+    }
+
+    /// Whether ASCII text is written in the message as it is.
+    pub(super) fn writes_ascii(&self) -> bool {
+        match self {
+            Self::Wbxml { decoder, .. } => {
+                decoder.charset().decode(b"http://x").as_deref() == Some("http://x")
+            }
+            Self::Xml(_) => true,
+        }
+    }
+
     /// The next step; `None` at the end, or where the message is malformed.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Step<'a>> {

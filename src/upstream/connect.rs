@@ -13,6 +13,7 @@ use http::Uri;
 use http::uri::Authority;
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -29,29 +30,48 @@ use crate::gateway::fetch::{Failure, FetchError};
 pub(super) struct Connector {
     tcp: HttpConnector,
     tls: Arc<Configs>,
-    /// What addresses some hosts may have.
-    guards: Arc<HashMap<Authority, Guard>>,
+    paths: Arc<Paths>,
     /// For name, TCP and TLS together.
     timeout: Duration,
 }
 
+/// What is special about the way to some hosts.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    /// What addresses they may have.
+    pub(super) guards: HashMap<Authority, Guard>,
+    /// The HTTP proxy in front of them.
+    pub(super) proxies: HashMap<Authority, Uri>,
+}
+
 impl Connector {
-    pub(super) fn new(
-        tls: Arc<Configs>,
-        guards: Arc<HashMap<Authority, Guard>>,
-        timeout: Duration,
-    ) -> Self {
+    pub(super) fn new(tls: Arc<Configs>, paths: Arc<Paths>, timeout: Duration) -> Self {
         Self {
             tcp: tuned(HttpConnector::new(), timeout),
             tls,
-            guards,
+            paths,
             timeout,
         }
     }
 
     fn connect(&mut self, origin: &Uri) -> BoxFuture<Result<TokioIo<TcpStream>, FetchError>> {
         let origin = origin.clone();
-        let guard = origin.authority().and_then(|host| self.guards.get(host));
+        let proxy = origin
+            .authority()
+            .and_then(|host| self.paths.proxies.get(host));
+        if let Some(proxy) = proxy {
+            let tunnel = Tunnel::new(proxy.clone(), self.tcp.clone()).call(origin.clone());
+            let proxy = proxy.clone();
+            return Box::pin(async move {
+                tunnel.await.map_err(|error| {
+                    let cause = format!("through the proxy {proxy}: {}", root_cause(&error));
+                    failed(Failure::Connect, &origin, &cause)
+                })
+            });
+        }
+        let guard = origin
+            .authority()
+            .and_then(|host| self.paths.guards.get(host));
         let Some(guard) = guard else {
             let tcp = self.tcp.call(origin.clone());
             return Box::pin(async move { tcp.await.map_err(|error| tcp_failed(&origin, &error)) });

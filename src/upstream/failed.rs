@@ -15,6 +15,8 @@ pub(super) struct Failed {
     pub(super) error: FetchError,
     /// It certainly was not sent, so that sending it elsewhere is no second request.
     pub(super) unsent: bool,
+    /// Nothing of a reply had come.
+    pub(super) before_reply: bool,
 }
 
 impl Failed {
@@ -27,6 +29,7 @@ impl Failed {
                 detail: format!("{host}: {cause}"),
             },
             unsent: false,
+            before_reply: false,
         }
     }
 
@@ -37,6 +40,7 @@ impl Failed {
             return Self {
                 error: error.clone(),
                 unsent: true,
+                before_reply: true,
             };
         }
         let (failure, cause) = classify(error);

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Uri;
 use http::uri::Authority;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -23,8 +24,8 @@ use tokio::time::{Instant, Sleep};
 use tracing::warn;
 
 use crate::gateway::fetch::{Failure, FetchError, Reply, Request};
-use crate::route::{Destination, Routes};
-use connect::Connector;
+use crate::route::{Destination, RouteSettings, Routes};
+use connect::{Connector, Paths};
 use failed::Failed;
 use failover::{Failover, at_host};
 use guard::Guard;
@@ -35,14 +36,15 @@ pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion}
 
 /// The connections of one shard to its origins, kept alive between requests.
 ///
-/// A request is never repeated here. hyper resends one only if it got it back unsent from a connection that
-/// the origin had closed meanwhile; that is no second POST.
+/// A POST is never repeated here. hyper resends one only if it got it back unsent from a connection that the
+/// origin had closed meanwhile; that is no second POST. A request whose method is idempotent is repeated once
+/// if its connection ended before anything of a reply had come.
 pub struct Upstream {
     tls: Arc<Configs>,
     /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
     pools: Mutex<Vec<(Duration, Pool)>>,
     failover: Failover,
-    guards: Arc<HashMap<Authority, Guard>>,
+    paths: Arc<Paths>,
 }
 
 type Pool = Client<Connector, Full<Bytes>>;
@@ -55,10 +57,16 @@ impl Upstream {
     pub fn new(tls: &Tls, routes: &Routes) -> Self {
         let mut failover = Failover::default();
         let mut guards = HashMap::new();
+        let mut proxies = HashMap::new();
         for route in routes.iter() {
             let mut hosts = route
                 .hosts()
-                .filter_map(|address| address.authority().parse::<Authority>().ok());
+                .filter_map(|address| address.authority().parse::<Authority>().ok())
+                .collect::<Vec<_>>()
+                .into_iter();
+            if let Some(proxy) = proxy(route) {
+                proxies.extend(hosts.clone().map(|host| (host, proxy.clone())));
+            }
             match &route.destination {
                 Destination::Fixed { fallbacks, .. } if fallbacks.is_empty() => {}
                 Destination::Fixed { .. } => {
@@ -74,7 +82,7 @@ impl Upstream {
         }
         Self {
             tls: Arc::new(tls.configs()),
-            guards: Arc::new(guards),
+            paths: Arc::new(Paths { guards, proxies }),
             failover,
             pools: Mutex::default(),
         }
@@ -92,11 +100,28 @@ impl Upstream {
     pub async fn fetch(&self, request: Request) -> Result<Reply, FetchError> {
         let deadline = tokio::time::sleep(request.timeout);
         tokio::pin!(deadline);
+        let again = request.method.is_idempotent().then(|| request.clone());
+        match self.fetch_once(request, deadline.as_mut()).await {
+            Err(Failed {
+                error,
+                before_reply: true,
+                ..
+            }) if error.failure == Failure::Reset => match again {
+                Some(request) => self.fetch_once(request, deadline).await,
+                None => return Err(error),
+            },
+            fetched => fetched,
+        }
+        .map_err(|failed| failed.error)
+    }
+
+    async fn fetch_once(
+        &self,
+        request: Request,
+        deadline: Pin<&mut Sleep>,
+    ) -> Result<Reply, Failed> {
         match self.failover.candidates(&request.uri, Instant::now()) {
-            None => self
-                .attempt(request, deadline)
-                .await
-                .map_err(|failed| failed.error),
+            None => self.attempt(request, deadline).await,
             Some(hosts) => self.fetch_from_any(request, hosts, deadline).await,
         }
     }
@@ -106,7 +131,7 @@ impl Upstream {
         request: Request,
         hosts: Vec<Authority>,
         mut deadline: Pin<&mut Sleep>,
-    ) -> Result<Reply, FetchError> {
+    ) -> Result<Reply, Failed> {
         let mut last = None;
         for host in hosts {
             let request = Request {
@@ -114,15 +139,13 @@ impl Upstream {
                 ..request.clone()
             };
             match self.attempt(request, deadline.as_mut()).await {
-                Err(Failed {
-                    error,
-                    unsent: true,
-                }) => {
+                Err(failed) if failed.unsent => {
+                    let error = &failed.error;
                     warn!(%host, %error, "origin cannot be connected to; trying the next");
                     self.failover.failed(&host, Instant::now());
-                    last = Some(error);
+                    last = Some(failed);
                 }
-                Err(failed) => return Err(failed.error),
+                Err(failed) => return Err(failed),
                 Ok(reply) => {
                     self.failover.worked(&host);
                     return Ok(reply);
@@ -139,13 +162,22 @@ impl Upstream {
         mut deadline: Pin<&mut Sleep>,
     ) -> Result<Reply, Failed> {
         let timeout = request.timeout;
+        let first_byte_timeout = request.first_byte_timeout;
         let max_reply = request.max_reply;
         let host = request.uri.authority().cloned();
         let failed = |failure, cause: String| Failed::sent(host.as_ref(), failure, &cause);
 
         let response = tokio::select! {
             response = self.send(request) => {
-                response.map_err(|error| Failed::from_http(host.as_ref(), &error))?
+                response.map_err(|error| Failed {
+                    before_reply: true,
+                    ..Failed::from_http(host.as_ref(), &error)
+                })?
+            }
+            // Not if it is the same as the whole time: the core's own deadline is close behind that.
+            () = tokio::time::sleep(first_byte_timeout), if first_byte_timeout < timeout => {
+                let cause = format!("no reply began within {first_byte_timeout:?}");
+                return Err(failed(Failure::Timeout, cause));
             }
             () = &mut deadline => {
                 return Err(failed(Failure::Timeout, format!("no reply within {timeout:?}")));
@@ -191,13 +223,18 @@ impl Upstream {
         }
         let pool = new_pool(Connector::new(
             Arc::clone(&self.tls),
-            Arc::clone(&self.guards),
+            Arc::clone(&self.paths),
             connect_timeout,
         ));
         let response = pool.request(request);
         pools.push((connect_timeout, pool));
         response
     }
+}
+
+/// The URI of the proxy that a route's hosts are reached through.
+fn proxy(route: &RouteSettings) -> Option<Uri> {
+    route.http_proxy.as_ref()?.to_string().parse().ok()
 }
 
 fn new_pool(connector: Connector) -> Pool {

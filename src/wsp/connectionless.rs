@@ -14,7 +14,7 @@ use derive_more::AddAssign;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::random::{Hasher, Random};
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 use crate::wdp::{Peer, Transmit};
 use crate::wsp::header::{self, EncodingVersion};
@@ -94,11 +94,11 @@ pub struct Connectionless {
     config: Config,
     rates: Rates,
     requests: Slab<Request>,
-    by_key: HashMap<Key, usize, Hasher>,
+    by_key: HashMap<Key, usize, Keyed>,
     /// Answered requests, oldest first.
     answered: VecDeque<(Instant, UnitId)>,
     remembered_octets: usize,
-    digest: Hasher,
+    digest: Keyed,
     next_serial: u64,
     next_push: u8,
     indications: VecDeque<(UnitId, Invocation)>,
@@ -158,12 +158,9 @@ impl Connectionless {
             self.stats.malformed += 1;
             return;
         };
-        let pdu = match Pdu::decode(sdu) {
-            Ok(pdu @ (Pdu::Get(_) | Pdu::Post(_))) => pdu,
-            _ => {
-                self.stats.malformed += 1;
-                return;
-            }
+        let Ok(pdu @ (Pdu::Get(_) | Pdu::Post(_))) = Pdu::decode(sdu) else {
+            self.stats.malformed += 1;
+            return;
         };
         let key = Key {
             peer,
@@ -334,7 +331,7 @@ impl Connectionless {
 /// When each address has used up what it sent: a generic cell rate algorithm.
 #[derive(Debug)]
 struct Rates {
-    due: HashMap<u128, Instant, Hasher>,
+    due: HashMap<u128, Instant, Keyed>,
     swept: Instant,
 }
 

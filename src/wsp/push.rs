@@ -172,6 +172,9 @@ impl Sessions {
         self.owners.remove(&transaction);
         if let Some(session) = self.sessions.get_mut(push.session.slot) {
             session.pushes.retain(|other| *other != transaction);
+            if session.pushes.is_empty() {
+                session.pushes = Vec::new();
+            }
         }
         Some(push)
     }

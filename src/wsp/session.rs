@@ -235,3 +235,22 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle session keeps: itself and its places in the tables by peer, by id and by time, these at
+    /// their worst (a table that has just doubled), and its client's headers.
+    #[test]
+    fn an_idle_session_stays_below_512_octets() {
+        let entry = |size: usize| 2 * (size + 1);
+        let tables = entry(size_of::<(Peer, usize)>()) + entry(size_of::<(u32, usize)>());
+        let wakeup = 2 * (size_of::<(Instant, usize)>() + size_of::<Option<Instant>>());
+        let session = size_of::<Session>() + tables + wakeup;
+        assert!(
+            session <= 448,
+            "{session} octets besides what its client said"
+        );
+    }
+}

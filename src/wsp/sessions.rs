@@ -11,7 +11,7 @@ use derive_more::AddAssign;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::random::{Hasher, Random};
+use crate::random::{Keyed, Random};
 use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
@@ -115,13 +115,13 @@ pub struct Sessions {
     pub(super) limits: ServerLimits,
     pub(super) sessions: Slab<Session>,
     pub(super) methods: Slab<Method>,
-    pub(super) pushes: HashMap<Handle, Push, Hasher>,
-    pub(super) by_peer: HashMap<Peer, usize, Hasher>,
-    pub(super) by_id: HashMap<u32, usize, Hasher>,
+    pub(super) pushes: HashMap<Handle, Push, Keyed>,
+    pub(super) by_peer: HashMap<Peer, usize, Keyed>,
+    pub(super) by_id: HashMap<u32, usize, Keyed>,
     /// Sessions that wait for the user's answer to a Connect or Resume, by the peer it came from: methods
     /// that follow belong to them.
-    pub(super) setting_up: HashMap<Peer, SessionKey, Hasher>,
-    pub(super) owners: HashMap<Handle, Owner, Hasher>,
+    pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
+    pub(super) owners: HashMap<Handle, Owner, Keyed>,
     pub(super) early: Early,
     pub(super) idle: Timers,
     pub(super) indications: VecDeque<Indication>,

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::abort::AbortReason;
 use super::config::Config;
-use super::keyed::Keyed;
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 
 /// What was aborted lately, oldest first; bounded, the oldest is forgotten first.
@@ -25,7 +25,7 @@ pub(super) struct Aborted<K> {
 impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            reasons: HashMap::with_hasher(Keyed::new(seed)),
+            reasons: HashMap::with_hasher(Random::new(seed).hasher()),
             queue: VecDeque::new(),
         }
     }

@@ -24,7 +24,6 @@ mod counter;
 mod endpoint;
 mod indication;
 mod initiator;
-mod keyed;
 mod message;
 mod pace;
 pub mod pdu;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::config::Config;
-use super::keyed::Keyed;
 use super::transaction::Charge;
+use crate::random::{Keyed, Random};
 
 /// Octets held at the moment.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl Pool {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             held: Charge::default(),
-            by_address: HashMap::with_hasher(Keyed::new(seed)),
+            by_address: HashMap::with_hasher(Random::new(seed).hasher()),
         }
     }
 

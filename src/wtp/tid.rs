@@ -6,8 +6,8 @@ use std::hash::{Hash, Hasher};
 use hashbrown::HashMap;
 
 use super::config::{Config, Defect};
-use super::keyed::Keyed;
 use super::report::Stats;
+use crate::random::{Keyed, Random};
 use crate::time::Instant;
 use crate::wdp::Peer;
 
@@ -67,7 +67,7 @@ pub fn is_newer(tid: u16, last: u16) -> bool {
 impl Peers {
     pub(super) fn new(seed: u64, now: Instant, config: &Config) -> Self {
         Self {
-            entries: HashMap::with_hasher(Keyed::new(seed)),
+            entries: HashMap::with_hasher(Random::new(seed).hasher()),
             queue: VecDeque::new(),
             covered_from: now + config.tid_lifetime,
         }

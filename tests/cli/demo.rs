@@ -36,12 +36,7 @@ async fn the_demo_holds_and_shows_it() {
 async fn a_gateway_that_forgets_duplicates_is_found_out() {
     let output = run(&["demo", "--break", "duplicate", "--loss", "0"]).await;
     let output = output.fails();
+    // A second POST, or a second Connect that takes the session away.
     assert!(output.text().contains("✗"), "{}", output.text());
-    assert!(
-        output.text().contains("reached the origin 2 times")
-            || output.text().contains("reached the origin 3 times"),
-        "{}",
-        output.text()
-    );
     output.says(&["not hold"]);
 }

@@ -52,7 +52,13 @@ impl Output {
 
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wapbridge"));
-    for name in ["RUST_LOG", "WAPBRIDGE_CONFIG", "NO_COLOR", "RUST_BACKTRACE"] {
+    for name in [
+        "RUST_LOG",
+        "WAPBRIDGE_CONFIG",
+        "WAPBRIDGE_GATEWAY",
+        "NO_COLOR",
+        "RUST_BACKTRACE",
+    ] {
         command.env_remove(name);
     }
     command

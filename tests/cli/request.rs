@@ -88,6 +88,9 @@ async fn the_exit_status_tells_success() {
     moved
         .succeeds()
         .says(&["302 Found", "location: https://other.example/x?y=1"]);
+    let head = run(&["get", &option, "--head", "http://sync.example.com/hello"]).await;
+    let head = head.succeeds().says(&["200 OK", "content-length: 5"]);
+    assert!(head.stdout.is_empty());
     let usage = run(&["get", "http://sync.example.com/"]).await;
     assert_eq!(usage.status, Some(2), "{}", usage.stderr);
     usage.says(&["--gateway"]);
@@ -127,8 +130,8 @@ async fn what_cannot_be_reached_is_told_with_its_remedy() {
     let option = format!("--gateway={}", mute.local_addr().unwrap());
     let output = run(&["get", &option, "--timeout", "1", uri]).await.fails();
     output.says(&["not a word in 1 s", "firewall", "9201"]);
-    // Nobody does.
-    drop(mute);
+    // Somebody holds the port, so that no other test gets it, and hears only one who never speaks.
+    mute.connect("127.0.0.1:9").unwrap();
     let output = run(&["get", &option, "--timeout", "20", uri]).await.fails();
     output.says(&["nobody listens", "wapbridge serve"]);
     let output = run(&["get", "--gateway", "no such host", uri])

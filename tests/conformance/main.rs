@@ -11,7 +11,10 @@
 )]
 
 mod suite;
+mod talk;
 mod transcript;
+mod wdp;
+mod wsp;
 mod wtp;
 
 use suite::Suite;
@@ -21,4 +24,18 @@ fn wtp() {
     let mut suite = Suite::new(include_str!("../../fixtures/conformance/wtp.tsv"));
     wtp::hold(&mut suite);
     suite.conclude("WTP");
+}
+
+#[test]
+fn wsp() {
+    let mut suite = Suite::new(include_str!("../../fixtures/conformance/wsp.tsv"));
+    wsp::hold(&mut suite);
+    suite.conclude("WSP");
+}
+
+#[test]
+fn wdp() {
+    let mut suite = Suite::new(include_str!("../../fixtures/conformance/wdp.tsv"));
+    wdp::hold(&mut suite);
+    suite.conclude("WDP over UDP");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::origin::{Certificate, Origin, listen, uri};
+use crate::origin::{Certificate, Origin, uri};
 use crate::phone::{Phone, roomy};
 use crate::{Bridge, logs, route};
 
@@ -38,8 +38,10 @@ fn assert_detail(line: &Value, words: &str) {
 
 #[tokio::test]
 async fn a_refused_connection_is_502() {
-    let (listener, address) = listen().await;
-    drop(listener);
+    // Bound, so that nobody else gets the port, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = closed.local_addr().unwrap();
     let bridge = Bridge::to(&uri(address));
     let line = fails(&bridge, "refused", 502, "connect").await;
     assert_detail(&line, "refused");

@@ -30,9 +30,8 @@ async fn thousands_of_hostile_datagrams_leave_the_others_served() {
             let mut datagram = good[below(good.len())].clone();
             match kind % 4 {
                 0 => {
-                    datagram = (0..below(60))
-                        .map(|_| below(256).to_le_bytes()[0])
-                        .collect()
+                    let octets = (0..below(60)).map(|_| below(256).to_le_bytes()[0]);
+                    datagram = octets.collect();
                 }
                 1 => datagram.truncate(below(datagram.len())),
                 2 => {

@@ -25,11 +25,13 @@ use wapbridge::gateway::{self, Stats};
 use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::server::{self, Config, Server};
 use wapbridge::upstream::{Tls, TlsSettings};
+use wapbridge::wdp::Service;
 
 /// A gateway on loopback that trusts the tests' authority.
 struct Bridge {
     server: Option<Server>,
     addresses: Vec<SocketAddr>,
+    connectionless: SocketAddr,
 }
 
 impl Bridge {
@@ -47,14 +49,20 @@ impl Bridge {
         let gateway = gateway::Config::new(Arc::new(Routes::new(vec![route])));
         let server = Server::start(Config {
             connection_mode: addresses.iter().map(|a| a.parse().unwrap()).collect(),
-            connectionless: Vec::new(),
+            connectionless: vec!["127.0.0.1:0".parse().unwrap()],
             shards: 1,
             gateway: Arc::new(gateway),
             tls,
         })
         .unwrap();
+        let of = |service| {
+            let all = server.addresses().iter();
+            let of = all.filter(move |(other, _)| *other == service);
+            of.map(|(_, address)| *address)
+        };
         Self {
-            addresses: server.addresses().iter().map(|(_, at)| *at).collect(),
+            addresses: of(Service::ConnectionMode).collect(),
+            connectionless: of(Service::Connectionless).next().unwrap(),
             server: Some(server),
         }
     }

@@ -273,3 +273,24 @@ async fn a_gateway_that_stops_finishes_what_it_has_and_refuses_the_rest() {
     }
     assert!(server.drain(Duration::from_secs(20)).await, "all is quiet");
 }
+
+#[tokio::test]
+async fn a_handset_without_a_session_is_served_on_the_other_port() {
+    let origin = Origin::start().await;
+    let bridge = Bridge::to(&origin.uri());
+    let handset = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    handset.connect(bridge.connectionless).await.unwrap();
+    // S-Unit-MethodInvoke: a TID, Get, the URI's length, the URI (WSP 8.2.3.1).
+    let uri = b"http://sync.example.com/hello?unit";
+    let mut datagram = vec![0x77, 0x40, u8::try_from(uri.len()).unwrap()];
+    datagram.extend_from_slice(uri);
+    handset.send(&datagram).await.unwrap();
+    let mut reply = [0; 1500];
+    let receiving = handset.recv(&mut reply);
+    let len = tokio::time::timeout(Duration::from_secs(20), receiving).await;
+    let reply = &reply[..len.unwrap().unwrap()];
+    // The same TID, Reply, 200 OK; the body stands at the end.
+    assert_eq!(reply[..3], [0x77, 0x04, 0x20], "{reply:02x?}");
+    assert!(reply.ends_with(b"hello"), "{reply:02x?}");
+    assert_eq!(origin.heard("/hello?unit").len(), 1);
+}

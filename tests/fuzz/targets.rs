@@ -168,6 +168,7 @@ fn route(octets: &[u8]) {
             local_port: 9201,
             content_type: None,
             user_agent: None,
+            message: wapbridge::route::Message::Body(&[]),
         };
         if let Ok(target) = routes.lookup(&view) {
             assert_eq!(target.uri.host(), Some("origin.example"));

@@ -5,6 +5,7 @@ usage: origin.py --port PORT --cert FILE --key FILE --corpus DIR --ledger FILE
 
 POST /SESSION/NN must carry the octets of DIR/SESSION/NN-req.*; the answer is NN-resp.*. Every POST adds a
 line `SESSION/NN ok|wrong` to the ledger. GET /hello is a short text, GET /large 20,000 octets.
+GET /agent says who asked, GET or POST /echo gives back what it brought.
 """
 import argparse
 import glob
@@ -27,6 +28,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/hello":
             self.answer(200, "text/vnd.wap.wml", b"<wml><card><p>hello</p></card></wml>")
+        elif self.path == "/echo":
+            self.answer(200, "text/plain", b"nothing")
+        elif self.path == "/agent":
+            self.answer(200, "text/plain", self.headers.get("User-Agent", "").encode())
         elif self.path == "/large":
             self.answer(200, "application/octet-stream", bytes(i * 7 % 251 for i in range(20000)))
         else:
@@ -34,6 +39,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/echo":
+            self.answer(200, "text/plain", body)
+            return
         message = self.path.split("?")[0].strip("/")
         requests = [p for p in glob.glob(os.path.join(self.server.corpus, message + "-req.*")) if not p.endswith(".txt")]
         right = False

@@ -10,7 +10,9 @@
 )]
 
 mod content;
+mod routes;
 mod scenarios;
+mod sessions;
 mod storm;
 
 use std::sync::Arc;

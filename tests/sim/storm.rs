@@ -6,6 +6,8 @@ use wapbridge::server::clock::Clock;
 use wapbridge::sim::origin::answer_to;
 use wapbridge::sim::{Network, Phone, World};
 use wapbridge::time::Instant;
+use wapbridge::wdp::Service;
+use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
 use crate::{content_type, gateway_config, ms, phone_config};
@@ -22,6 +24,12 @@ struct Tally {
 
 /// One walk: a few handsets, a few requests each, all invariants checked.
 fn walk(seed: u64, loss: f64) -> Tally {
+    walk_in(seed, loss, false)
+}
+
+/// The same where handsets change their address, some after a Suspend and some in the middle of a request, and
+/// strangers ask without a session.
+fn walk_in(seed: u64, loss: f64, moving: bool) -> Tally {
     let mut random = Random::new(seed ^ 0x5707);
     let network = Network::perfect()
         .loss(loss)
@@ -30,9 +38,14 @@ fn walk(seed: u64, loss: f64) -> Tally {
         .delay(ms(random.below(400)))
         .jitter(ms(random.below(600)));
     let mut world = World::new(seed, gateway_config()).network(network);
+    let mut config = phone_config();
+    if let (true, Some(capabilities)) = (moving, &mut config.capabilities) {
+        capabilities.options = ProtocolOptions::ALL;
+    }
     let phones: Vec<Phone> = (0..1 + random.below(3))
-        .map(|_| world.handset(phone_config()))
+        .map(|_| world.handset(config.clone()))
         .collect();
+    let mut units: Vec<String> = Vec::new();
     let mut tally = Tally::default();
     let mut sent: Vec<(Phone, Ticket, String, Vec<u8>)> = Vec::new();
 
@@ -67,6 +80,32 @@ fn walk(seed: u64, loss: f64) -> Tally {
             tally.requests += 1;
             sent.push((*phone, ticket, uri, body));
             waiting.push((*phone, ticket));
+        }
+        if moving {
+            for phone in &phones {
+                if random.chance(0.3) {
+                    world.run_for(ms(random.below(2_000)));
+                    if random.chance(0.5) {
+                        world.suspend(*phone);
+                        world.run_for(ms(random.below(1_000)));
+                    }
+                    let before = world.session_events(*phone).len();
+                    world.move_to_new_address(*phone);
+                    world.run_until(|world| world.session_events(*phone).len() > before);
+                }
+            }
+            let path = format!("/unit?n={}", units.len());
+            let uri = format!("http://sync.example{path}");
+            let mut datagram = vec![random.u32().to_le_bytes()[0], 0x60];
+            datagram.extend([u8::try_from(uri.len()).unwrap(), 1]);
+            datagram.extend_from_slice(uri.as_bytes());
+            datagram.extend_from_slice(b"\x83body");
+            let stranger = ([172, 16, 0, random.u32().to_le_bytes()[0]], 4_000).into();
+            for _ in 0..3 {
+                world.send(stranger, Service::Connectionless, &datagram);
+                world.run_for(ms(random.below(2_000)));
+            }
+            units.push(path);
         }
         for (phone, ticket) in waiting {
             world.run_until(|world| {
@@ -121,6 +160,11 @@ fn walk(seed: u64, loss: f64) -> Tally {
             Err(_) => tally.gave_up += 1,
         }
     }
+    for path in &units {
+        let seen = world.origin.times_seen(path);
+        assert!(seen <= 1, "{}: {path} was posted {seen} times", context());
+    }
+    assert!(world.gateway.stats().sessions <= phones.len() as u64 * 2);
     for phone in &phones {
         if !matches!(
             world.session_events(*phone).first(),
@@ -196,11 +240,30 @@ fn every_request_reaches_the_origin_at_most_once() {
     println!("{seeds} seeds in {:.1?}", started.now() - Instant::ZERO);
 }
 
+/// Whatever moves and whoever asks: at most one POST, one outcome, nothing left over.
+#[test]
+fn moving_handsets_and_strangers_keep_every_invariant() {
+    let seeds = variable("WAPBRIDGE_SEEDS", 1_000) / 4;
+    let first = variable("WAPBRIDGE_FIRST_SEED", 1);
+    let mut total = Tally::default();
+    for seed in first..first + seeds {
+        let loss = [0.0, 0.05, 0.1, 0.2][usize::try_from(seed % 4).unwrap()];
+        let tally = walk_in(seed, loss, true);
+        total.requests += tally.requests;
+        total.answered += tally.answered;
+        total.gave_up += tally.gave_up;
+    }
+    println!("{seeds} seeds, moving: {total:?}");
+    assert!(total.answered * 2 > total.requests, "{total:?}");
+}
+
 /// One seed is one history: two runs agree in everything that can be seen.
 #[test]
 fn a_seed_gives_the_same_history_twice() {
     for seed in 1..20 {
         let (first, second) = (walk(seed, 0.2), walk(seed, 0.2));
+        assert_eq!(format!("{first:?}"), format!("{second:?}"));
+        let (first, second) = (walk_in(seed, 0.2, true), walk_in(seed, 0.2, true));
         assert_eq!(format!("{first:?}"), format!("{second:?}"));
     }
 }

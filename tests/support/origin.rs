@@ -244,7 +244,7 @@ impl Drop for Watched {
     }
 }
 
-pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
+async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)

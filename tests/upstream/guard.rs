@@ -22,6 +22,7 @@ async fn fetch(uri: &str, allowed: &[&str]) -> Result<Reply, FetchError> {
         local_port: 9201,
         content_type: None,
         user_agent: None,
+        message: wapbridge::route::Message::Body(&[]),
     };
     let mut post = request(Method::POST, ([127, 0, 0, 1], 1).into(), b"x");
     post.uri = routes.lookup(&asked).unwrap().uri;

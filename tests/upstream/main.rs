@@ -6,10 +6,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod again;
 mod failover;
 mod guard;
 mod http2;
 mod origin;
+mod proxy;
 mod special;
 
 use std::net::SocketAddr;
@@ -167,7 +169,9 @@ async fn a_reply_cut_short_is_a_reset() {
     for reply in ["", "HTTP/1.1 200 OK\r\nConte", half, half_chunked] {
         for then in [Then::Close, Then::Reset] {
             let (address, seen) = origin(reply, then).await;
-            assert_fails(get(address).await, Failure::Reset, "localhost:");
+            let upstream = upstream();
+            let result = upstream.fetch(request(Method::POST, address, b"x")).await;
+            assert_fails(result, Failure::Reset, "localhost:");
             assert_eq!(seen.requests().len(), 1, "{reply}");
         }
     }
@@ -221,6 +225,24 @@ async fn a_stalling_origin_is_a_timeout_and_its_connection_is_closed() {
         assert_fails(upstream().fetch(slow).await, Failure::Timeout, words);
         seen.closed().await;
     }
+}
+
+#[tokio::test]
+async fn a_reply_must_begin_in_time_and_may_then_take_its_own() {
+    let (address, seen) = origin("", Then::Stall).await;
+    let mut post = request(Method::POST, address, b"x");
+    post.first_byte_timeout = Duration::from_millis(200);
+    let result = upstream().fetch(post).await;
+    assert_fails(result, Failure::Timeout, "no reply began within 200ms");
+    seen.closed().await;
+
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
+    let (address, _) = origin(half, Then::Stall).await;
+    let mut post = request(Method::POST, address, b"x");
+    post.first_byte_timeout = Duration::from_millis(500);
+    post.timeout = Duration::from_millis(1500);
+    let result = upstream().fetch(post).await;
+    assert_fails(result, Failure::Timeout, "no whole reply within 1.5s");
 }
 
 #[tokio::test]

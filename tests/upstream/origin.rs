@@ -302,6 +302,7 @@ pub(crate) fn request(method: Method, address: SocketAddr, body: &'static [u8]) 
         body: Bytes::from_static(body),
         max_reply: 1000,
         connect_timeout: Duration::from_secs(20),
+        first_byte_timeout: Duration::from_secs(20),
         timeout: Duration::from_secs(20),
     }
 }

@@ -101,7 +101,7 @@ impl Demo {
             .context("the gateway listens nowhere")?
             .1;
         // Whoever wants to see duplicates matter shall not depend on luck.
-        let doubled = if self.broken.is_some() { 50 } else { 10 };
+        let doubled = if self.broken.is_some() { 90 } else { 10 };
         println!(
             "3. A relay between them and the handsets that loses {} %, doubles {doubled} % and reorders 10 % of all datagrams.",
             self.loss

@@ -1,9 +1,10 @@
 //! The data of items and credentials, where the two notations differ most: documents inside, raw octets, digests.
 
+use super::XmlOptions;
 use super::escape::{self, Forbidden};
 use super::meaning::{Format, Kind, Level, Meaning, Role};
 use super::writer::{Writer, write};
-use super::{XmlOptions, base64};
+use crate::codec::put_base64;
 use crate::wbxml::decoder::{Decoder, Options};
 use crate::wbxml::error::Error;
 use crate::wbxml::header::Header;
@@ -61,7 +62,7 @@ impl Writer<'_, '_> {
             return Err(self.cannot(decoder, "one piece of binary data, not several"));
         }
         self.say_base64(role, decoder)?;
-        base64::encode(octets, self.out);
+        put_base64(self.out, octets);
         self.encoded = true;
         Ok(())
     }

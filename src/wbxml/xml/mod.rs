@@ -7,7 +7,6 @@
 //! XML is read with `quick-xml`, without expanding anything but the five entities and character references, and
 //! without fetching anything.
 
-mod base64;
 mod data;
 mod datetime;
 mod document;

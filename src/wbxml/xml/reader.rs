@@ -7,7 +7,8 @@ use super::document::{Document, Namespace, devinf_of};
 use super::escape::{self, Forbidden};
 use super::meaning::{Kind, Role};
 use super::source::{self, Prolog};
-use super::{WbxmlOptions, base64, is_name, untranslatable};
+use super::{WbxmlOptions, is_name, untranslatable};
+use crate::codec::decode_base64;
 use crate::wbxml::error::{Error, Fault};
 use crate::wbxml::tables;
 use crate::wbxml::vocabulary::Space;
@@ -417,7 +418,8 @@ impl<'i, 'p> Session<'i, 'p> {
                 .ok_or_else(|| self.unencodable())?;
             document.encoder.opaque(&octets);
         } else if document.raw_digest {
-            let digest = base64::decode(characters.as_bytes()).filter(|digest| digest.len() == 16);
+            let digest =
+                decode_base64(characters.trim().as_bytes()).filter(|digest| digest.len() == 16);
             let digest =
                 digest.ok_or_else(|| untranslatable(self.offset(), "an MD5 digest in base64"))?;
             document.encoder.opaque(&digest);

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
+use crate::random::{Keyed, Random};
 use crate::time::{Instant, Timers};
 use crate::wdp::{Peer, Transmit};
 use crate::wtp::abort::AbortReason;
@@ -20,7 +21,6 @@ use crate::wtp::config::Config;
 use crate::wtp::counter::TidCounter;
 use crate::wtp::indication::{Fragment, Handle, Indication};
 use crate::wtp::initiator::{self, Initiator};
-use crate::wtp::keyed::Keyed;
 use crate::wtp::pdu::{Class, Pdu};
 use crate::wtp::pool::Pool;
 use crate::wtp::report::{Report, Stats};
@@ -87,7 +87,7 @@ impl Endpoint {
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         Self {
             slots: Slots::default(),
-            by_tid: HashMap::with_hasher(Keyed::new(seed)),
+            by_tid: HashMap::with_hasher(Random::new(seed).hasher()),
             peers: Peers::new(seed, now, &config),
             pool: Pool::new(seed),
             aborted: Aborted::new(seed),

@@ -1,0 +1,215 @@
+//! An origin, a gateway and a way to ask it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wapbridge");
+
+/// A certificate authority.
+pub(crate) fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// An HTTPS origin on localhost that says back what is posted, and `word` to everything else; its port.
+pub(crate) fn origin(authority: &CertifiedIssuer<'static, KeyPair>, word: &'static str) -> u16 {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let provider = rustls::crypto::ring::default_provider();
+    let config = ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(std::sync::Arc::new(config));
+    let (tell, port) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap().port()).unwrap();
+            while let Ok((tcp, _)) = listener.accept().await {
+                let Ok(mut tls) = acceptor.accept(tcp).await else {
+                    continue;
+                };
+                let Some(body) = read_body(&mut tls).await else {
+                    continue;
+                };
+                let body = if body.is_empty() {
+                    word.as_bytes()
+                } else {
+                    &body
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: x/echo\r\nX-Origin: {word}\r\n\
+                     Content-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _ = tls.write_all(head.as_bytes()).await;
+                let _ = tls.write_all(body).await;
+                let _ = tls.shutdown().await;
+            }
+        });
+    });
+    port.recv().unwrap()
+}
+
+/// The body of a request, as told by Content-Length.
+async fn read_body(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<Vec<u8>> {
+    let mut request = Vec::new();
+    loop {
+        if stream.read_buf(&mut request).await.ok()? == 0 {
+            return None;
+        }
+        let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        if request.len() >= end + 4 + length {
+            return Some(request.split_off(end + 4));
+        }
+    }
+}
+
+/// A running gateway, its configuration and what it says.
+pub(crate) struct Gateway {
+    process: Child,
+    log: mpsc::Receiver<String>,
+    directory: PathBuf,
+    pub(crate) address: String,
+}
+
+impl Gateway {
+    /// Starts one in a directory of its own, with this configuration and authority.
+    pub(crate) fn start(name: &str, configuration: &str, authority: &str) -> Self {
+        let directory =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("wapbridge.toml"), configuration).unwrap();
+        std::fs::write(directory.join("ca.pem"), authority).unwrap();
+        let (process, log) = run(&directory);
+        let mut gateway = Self {
+            process,
+            log,
+            directory,
+            address: String::new(),
+        };
+        gateway.is_ready();
+        gateway
+    }
+
+    /// Stops it at once and starts it again: what it knew is gone.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.log) = run(&self.directory);
+        self.is_ready();
+    }
+
+    fn is_ready(&mut self) {
+        let listening = self.says("listening for WSP over WTP");
+        self.address = listening.split("address=").nth(1).unwrap().to_owned();
+        self.says("ready");
+    }
+
+    /// Waits for a line of the log.
+    pub(crate) fn says(&self, words: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(Duration::from_secs(30)).expect(words);
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.join(name), text).unwrap();
+    }
+
+    pub(crate) fn hang_up(&self) {
+        let pid = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-HUP", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// What a handset is told: the body, or the status on standard error.
+    pub(crate) fn get(&self) -> String {
+        let output = Command::new(PROGRAM)
+            .args(["get", "--timeout", "20", "--gateway", &self.address])
+            .arg("http://sync.example/")
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return String::from_utf8(output.stdout).unwrap();
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        said.split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn run(directory: &Path) -> (Child, mpsc::Receiver<String>) {
+    let mut process = Command::new(PROGRAM)
+        .args(["serve", "--config"])
+        .arg(directory.join("wapbridge.toml"))
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (tell, log) = mpsc::channel();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stderr.lines() {
+            let _ = tell.send(line.unwrap());
+        }
+    });
+    (process, log)
+}
+
+/// One route to the origin at `port`, listening at the gateway's `address`.
+pub(crate) fn configuration(address: &str, port: u16) -> String {
+    format!(
+        "[listen]\nconnection_mode = \"{address}\"\nconnectionless = []\n[admin]\nlisten = []\n\
+         [[route]]\nmatch = \"http://sync.example/\"\nupstream = \"https://localhost:{port}/\"\n\
+         [tls]\nca_file = \"ca.pem\"\n"
+    )
+}

@@ -1,0 +1,245 @@
+//! What routes do to the requests they take: which one it is, what it refuses, what becomes of headers.
+
+use wapbridge::gateway;
+use wapbridge::gateway::answer::Problem;
+use wapbridge::gateway::fetch::Reply;
+use wapbridge::handset::{self, Request};
+use wapbridge::route::{Condition, HeaderPolicy, Pattern, Protocol, RouteSettings, Routes};
+use wapbridge::sim::World;
+use wapbridge::wsp::pdu::Method;
+
+use crate::{gateway_config, phone_config};
+
+fn route(upstream: &str) -> RouteSettings {
+    RouteSettings::from_prefix("http://sync.example/", upstream).unwrap()
+}
+
+fn world(routes: Vec<RouteSettings>) -> World {
+    let config = gateway::Config {
+        routes: Routes::new(routes).into(),
+        ..gateway_config()
+    };
+    World::new(1, config)
+}
+
+fn ask(world: &mut World, method: Method, headers: &[(&str, &str)], body: &[u8]) -> handset::Reply {
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    let headers: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    world.request(
+        phone,
+        &Request {
+            method,
+            uri: "http://sync.example/x",
+            headers: &headers,
+            body,
+        },
+    );
+    world.run_until_idle();
+    world.outcomes(phone)[0].1.clone().unwrap()
+}
+
+fn host(world: &World) -> &str {
+    world.origin.requests.last().unwrap().uri.host().unwrap()
+}
+
+/// TS 27.103 5.8: Release 99 objects and the versions of SyncML have servers of their own.
+#[test]
+fn a_message_goes_to_the_server_for_its_type_and_version() {
+    let mut irmc = route("https://irmc.example/");
+    irmc.condition.media_types = vec![Pattern::new("text/x-vcard"), Pattern::new("text/x-irmc")];
+    let mut ds10 = route("https://ds10.example/");
+    ds10.condition.protocols = vec![Protocol::Ds10];
+    let mut dm = route("https://dm.example/");
+    dm.condition.protocols = vec![Protocol::Dm];
+    let mut world = world(vec![irmc, ds10, dm, route("https://ds.example/")]);
+    for (session, host_wanted) in [
+        ("s10-wbxml-md5-01-slow/01-req.wbxml", "ds10.example"),
+        ("s11-wbxml-basic-01-slow/01-req.wbxml", "ds.example"),
+    ] {
+        let path = format!(
+            "{}/fixtures/syncml-sessions/{session}",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let wbxml = [("Content-Type", "application/vnd.syncml+wbxml")];
+        ask(
+            &mut world,
+            Method::POST,
+            &wbxml,
+            &std::fs::read(path).unwrap(),
+        );
+        assert_eq!(host(&world), host_wanted);
+    }
+    let dm_message = b"<SyncML><SyncHdr><VerProto>DM/1.2</VerProto></SyncHdr></SyncML>";
+    let xml = [("Content-Type", "application/vnd.syncml.dm+xml")];
+    ask(&mut world, Method::POST, &xml, dm_message);
+    assert_eq!(host(&world), "dm.example");
+    for (method, body) in [
+        (Method::PUT, b"BEGIN:VCARD".as_slice()),
+        (Method::POST, b"x"),
+    ] {
+        let vcard = [("Content-Type", "text/x-vcard")];
+        ask(&mut world, method, &vcard, body);
+        assert_eq!(host(&world), "irmc.example");
+    }
+    ask(&mut world, Method::GET, &[], b"");
+    assert_eq!(host(&world), "ds.example");
+}
+
+#[test]
+fn a_method_the_route_does_not_allow_is_405_and_never_fetched() {
+    let mut posts = route("https://ds.example/");
+    posts.allowed_methods = vec![http::Method::POST];
+    let mut world = world(vec![posts]);
+    assert_eq!(ask(&mut world, Method::DELETE, &[], b"").status, 405);
+    assert!(world.origin.requests.is_empty());
+    let problem = world.records[0].problem;
+    assert_eq!(problem, Some(Problem::MethodNotAllowed));
+    assert_eq!(ask(&mut world, Method::POST, &[], b"x").status, 200);
+}
+
+#[test]
+fn what_a_handset_claims_of_its_identity_never_arrives() {
+    let mut world = world(vec![route("https://ds.example/")]);
+    let claims = [
+        ("X-MSISDN", "4917012345"),
+        ("x-up-calling-line-id", "4917012345"),
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("Forwarded", "for=10.0.0.1"),
+        ("X-Mine", "kept"),
+    ];
+    ask(&mut world, Method::GET, &claims, b"");
+    let headers = &world.origin.requests[0].headers;
+    assert!(!headers.contains_key("x-msisdn"));
+    assert!(!headers.contains_key("x-up-calling-line-id"));
+    assert_eq!(headers["x-mine"], "kept");
+    let peer = world.records[0].peer.remote.ip().to_string();
+    assert_eq!(headers["x-forwarded-for"], peer.as_str());
+    assert_eq!(headers["forwarded"], format!("for={peer}").as_str());
+    assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+}
+
+#[test]
+fn header_rules_change_requests_and_replies() {
+    let rules = |rules: &[&str]| rules.iter().map(|rule| rule.parse().unwrap()).collect();
+    let mut ruled = RouteSettings::new(
+        Condition::default(),
+        route("https://ds.example/").hosts().next().unwrap().clone(),
+    );
+    ruled.headers = HeaderPolicy {
+        request: rules(&["set X-Carrier: example", "remove Accept-Language"]),
+        reply: rules(&["set X-Gateway: 1", "set Content-Type: text/x-changed"]),
+        ..HeaderPolicy::default()
+    }
+    .into();
+    let mut world = world(vec![ruled]);
+    let reply = ask(&mut world, Method::GET, &[("Accept-Language", "de")], b"");
+    let headers = &world.origin.requests[0].headers;
+    assert_eq!(headers["x-carrier"], "example");
+    assert!(!headers.contains_key("accept-language"));
+    assert_eq!(reply.content_type, "text/x-changed");
+    let said = reply
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("x-gateway"));
+    assert_eq!(said.unwrap().1, b"1");
+}
+
+/// A world whose origin answers with `reply`, over a route that replaces addresses.
+fn rewriting(reply: Reply) -> World {
+    let mut route =
+        RouteSettings::from_prefix("http://sync.example/", "https://in.example:8443/app/").unwrap();
+    route.rewrite_resp_uri = true;
+    let mut world = world(vec![route]);
+    world.origin.script = Some(Box::new(move |_| Ok(reply.clone())));
+    world
+}
+
+fn reply(status: u16, fields: &[(&'static str, &'static str)], body: Vec<u8>) -> Reply {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in fields {
+        headers.insert(*name, http::HeaderValue::from_static(value));
+    }
+    Reply {
+        status: http::StatusCode::from_u16(status).unwrap(),
+        headers,
+        body: body.into(),
+        trailers: None,
+    }
+}
+
+const XML: &str = "application/vnd.syncml+xml";
+const WBXML: &str = "application/vnd.syncml+wbxml";
+
+fn message(resp_uri: &str) -> String {
+    format!(
+        "<SyncML xmlns='SYNCML:SYNCML1.1'><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto>\
+         <SessionID>1</SessionID><MsgID>1</MsgID><RespURI>{resp_uri}</RespURI></SyncHdr>\
+         <SyncBody><Final/></SyncBody></SyncML>"
+    )
+}
+
+#[test]
+fn the_servers_own_address_leads_back_through_the_route() {
+    let inside = message("https://in.example:8443/app/ds?sid=1&amp;x=2");
+    let outside = message("http://sync.example/ds?sid=1&amp;x=2");
+    let binary = |text: &str| {
+        let mut out = Vec::new();
+        wapbridge::wbxml::xml::from_xml(text.as_bytes(), &Default::default(), &mut out).unwrap();
+        out
+    };
+    for (content_type, sent, expected) in [
+        (
+            XML,
+            inside.clone().into_bytes(),
+            outside.clone().into_bytes(),
+        ),
+        (WBXML, binary(&inside), binary(&outside)),
+    ] {
+        let mut world = rewriting(reply(200, &[("content-type", content_type)], sent));
+        let answer = ask(
+            &mut world,
+            Method::POST,
+            &[("Content-Type", content_type)],
+            b"x",
+        );
+        assert_eq!(&*answer.body, expected);
+    }
+    let location = [
+        ("location", "https://in.example:8443/app/other?a"),
+        ("content-location", "/app/here"),
+    ];
+    let mut world = rewriting(reply(302, &location, Vec::new()));
+    let answer = ask(&mut world, Method::GET, &[], b"");
+    let field = |wanted: &str| {
+        let found = answer
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        String::from_utf8(found.unwrap().1.clone()).unwrap()
+    };
+    assert_eq!(field("location"), "http://sync.example/other?a");
+    assert_eq!(field("content-location"), "http://sync.example/here");
+}
+
+#[test]
+fn an_exchange_with_a_digest_and_an_address_elsewhere_are_left_alone() {
+    let inside = message("https://in.example:8443/app/ds").into_bytes();
+    let sealed = [("content-type", XML), ("x-syncml-hmac", "mac=x")];
+    let mut world = rewriting(reply(200, &sealed, inside.clone()));
+    let answer = ask(&mut world, Method::POST, &[("Content-Type", XML)], b"x");
+    assert_eq!(&*answer.body, inside);
+
+    let mut world = rewriting(reply(200, &[("content-type", XML)], inside.clone()));
+    let asked = [("Content-Type", XML), ("x-syncml-hmac", "mac=x")];
+    assert_eq!(&*ask(&mut world, Method::POST, &asked, b"x").body, inside);
+
+    let elsewhere = message("https://else.example/ds").into_bytes();
+    let mut world = rewriting(reply(200, &[("content-type", XML)], elsewhere.clone()));
+    let answer = ask(&mut world, Method::POST, &[("Content-Type", XML)], b"x");
+    assert_eq!(&*answer.body, elsewhere);
+}
