@@ -300,7 +300,8 @@ impl Gateway {
                 peer: invocation.peer,
                 session: invocation.session.map(|session| session.id),
                 method: invocation.method,
-                uri: invocation.uri.clone(),
+                // Copied, so that the record does not keep the whole request until the last Ack.
+                uri: Bytes::copy_from_slice(&invocation.uri),
                 syncml: None,
                 route: None,
                 status: None,

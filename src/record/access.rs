@@ -64,9 +64,22 @@ pub fn loggable(uri: &[u8]) -> String {
         .iter()
         .position(|octet| matches!(octet, b'?' | b'#'))
         .unwrap_or(uri.len());
-    let shown = uri.get(..end.min(LONGEST_URI)).unwrap_or_default();
-    let mut text: String = shown
+    let shown = uri.get(..end).unwrap_or_default();
+    let authority = shown
+        .windows(3)
+        .position(|octets| octets == b"://")
+        .map_or(0, |at| at + 3);
+    let (scheme, rest) = shown.split_at_checked(authority).unwrap_or_default();
+    let path = rest.iter().position(|octet| *octet == b'/');
+    let user = rest
+        .get(..path.unwrap_or(rest.len()))
+        .and_then(|authority| authority.iter().rposition(|octet| *octet == b'@'))
+        .map_or(0, |at| at + 1);
+    // Cut to its length only now: a long password would hide the `@` that marks it as one.
+    let mut text: String = scheme
         .iter()
+        .chain(rest.iter().skip(user))
+        .take(LONGEST_URI)
         .map(|octet| {
             if octet.is_ascii_graphic() {
                 char::from(*octet)
@@ -75,17 +88,6 @@ pub fn loggable(uri: &[u8]) -> String {
             }
         })
         .collect();
-    let authority = text.find("://").map_or(0, |at| at + 3);
-    let path = text
-        .get(authority..)
-        .and_then(|rest| rest.find('/'))
-        .map_or(text.len(), |at| at + authority);
-    if let Some(at) = text
-        .get(authority..path)
-        .and_then(|authority| authority.rfind('@'))
-    {
-        text.replace_range(authority..=authority + at, "");
-    }
     if end < uri.len() {
         text.push_str("?…");
     }
@@ -119,5 +121,9 @@ mod tests {
         assert_eq!(loggable(b"http://user:pass@h/p"), "http://h/p");
         assert_eq!(loggable(b"http://h/p\x1b[31m"), "http://h/p.[31m");
         assert_eq!(loggable(b"http://h/a@b"), "http://h/a@b");
+        let long = format!("http://user:{}@h/p", "secret".repeat(100));
+        assert_eq!(loggable(long.as_bytes()), "http://h/p");
+        let long = format!("http://h/{}", "x".repeat(1_000));
+        assert_eq!(loggable(long.as_bytes()).len(), LONGEST_URI);
     }
 }

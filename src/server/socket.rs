@@ -92,8 +92,10 @@ impl Socket {
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
         batch.received = 0;
         let Batch { buffers, metas, .. } = batch;
-        let mut slices: Vec<IoSliceMut<'_>> =
-            buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let mut rest = buffers.iter_mut();
+        let mut slices: [_; BATCH_SIZE] = std::array::from_fn(|_| {
+            IoSliceMut::new(rest.next().map_or(&mut [][..], Vec::as_mut_slice))
+        });
         batch.received = self.io.try_io(Interest::READABLE, || {
             self.state.recv((&self.io).into(), &mut slices, metas)
         })?;

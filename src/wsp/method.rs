@@ -200,9 +200,7 @@ impl Sessions {
         method.state = State::Replying;
         let (key, transaction) = (method.session, method.transaction);
         let several = wtp.has_extended_sar(transaction)
-            && self
-                .session(key)
-                .is_some_and(|session| session.agreed.options.has(ProtocolOptions::LARGE_DATA));
+            && self.session(key).is_some_and(Session::takes_several);
         let unit = self.session(key).and_then(Session::max_unit);
         let unit = unit.filter(|_| several).unwrap_or(usize::MAX).max(1);
         let trailers = if several { trailers } else { &[] };

@@ -159,10 +159,17 @@ impl Session {
         (size != 0).then_some(size)
     }
 
+    /// Whether replies may come in several SDUs. A client that wants crumbs is given no such reply: each SDU
+    /// would cost more than it carries, and a large reply would have a million of them.
+    pub(super) fn takes_several(&self) -> bool {
+        self.agreed.options.has(ProtocolOptions::LARGE_DATA)
+            && self.max_unit().is_none_or(|unit| unit >= SMALLEST_UNIT)
+    }
+
     /// Octets of the largest reply: in one SDU, or in several if both sides and their transaction can.
     pub(super) fn max_reply(&self, in_several: bool) -> Option<usize> {
         let one = self.max_unit()?;
-        if !(in_several && self.agreed.options.has(ProtocolOptions::LARGE_DATA)) {
+        if !(in_several && self.takes_several()) {
             return Some(one);
         }
         match self.agreed.client_message as usize {
@@ -171,6 +178,9 @@ impl Session {
         }
     }
 }
+
+/// Octets of the smallest SDU of several.
+const SMALLEST_UNIT: usize = 128;
 
 /// Where a session stands (WSP 7.1.6.4). NULL is not being in the table; TERMINATING is no more than an open
 /// transaction without a session.

@@ -102,7 +102,7 @@ pub struct Stats {
     pub unknown_session: u64,
     /// Methods aborted because the client had as many outstanding as agreed.
     pub too_many_methods: u64,
-    /// Methods aborted because they were larger than agreed.
+    /// Methods aborted because they were larger than agreed, Connects and Resumes because of their headers.
     pub too_large: u64,
     /// SDUs that are no PDU, or none a client may send.
     pub malformed: u64,

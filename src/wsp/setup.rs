@@ -176,6 +176,10 @@ impl Sessions {
             self.stats.malformed += 1;
             return wtp.abort(now, transaction, AbortReason::CONNECTERR.0);
         };
+        if connect.headers.len() + connect.capabilities.len() > MAX_KEPT {
+            self.stats.too_large += 1;
+            return wtp.abort(now, transaction, AbortReason::MRUEXCEEDED.0);
+        }
         if self.sessions.len() >= self.config.max_sessions {
             self.stats.congested += 1;
             return wtp.abort(now, transaction, AbortReason::CONGESTION.0);
@@ -221,6 +225,10 @@ impl Sessions {
             self.stats.unknown_session += 1;
             return wtp.abort(now, transaction, AbortReason::DISCONNECT.0);
         };
+        if resume.headers.len() > MAX_KEPT {
+            self.stats.too_large += 1;
+            return wtp.abort(now, transaction, AbortReason::MRUEXCEEDED.0);
+        }
         // S-Suspend.ind(RESUME), except where it sleeps already.
         self.abort_transactions(now, key, AbortReason::RESUME, wtp);
         if self.state_of(key) != Some(&State::Suspended) {
@@ -458,3 +466,7 @@ fn agreed_version(headers: &[u8]) -> Option<EncodingVersion> {
 
 /// `*/*`: a Reply without a body still has a content type (WSP 8.2.3.3).
 const ANY_TYPE: &[u8] = &[0x80];
+
+/// Octets of headers and capabilities of a client that are kept for as long as its session, and read again
+/// with each of its methods. Handsets send one or two thousand.
+const MAX_KEPT: usize = 16 * 1024;

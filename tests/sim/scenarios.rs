@@ -1,9 +1,11 @@
 //! Single behaviours, each on its own seed.
 
+use wapbridge::gateway::fetch::Reply;
 use wapbridge::gateway::record::Ending;
 use wapbridge::handset::{Event, Failure, Request};
 use wapbridge::sim::{Network, World};
 use wapbridge::wsp::AbortReason;
+use wapbridge::wsp::capability::{Capabilities, ProtocolOptions};
 use wapbridge::wsp::pdu::Method;
 
 use crate::{content_type, gateway_config, ms, phone_config};
@@ -86,6 +88,49 @@ fn more_fields_than_a_request_can_have_are_refused_and_not_fatal() {
         .collect();
     assert_eq!(statuses, [400, 200]);
     assert_eq!(world.origin.times_seen("/hello"), 1);
+}
+
+#[test]
+fn a_session_does_not_hold_more_headers_than_handsets_have() {
+    let mut world = World::new(1, gateway_config());
+    let mut config = phone_config();
+    config
+        .headers
+        .push(("X-Profile".into(), "x".repeat(100_000)));
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    let refused = Failure::Aborted(AbortReason::MRUEXCEEDED);
+    assert_eq!(world.session_events(phone), [Event::ConnectFailed(refused)]);
+    assert_eq!(world.gateway.stats().sessions, 0);
+    assert_eq!(world.gateway.stats().wsp.too_large, 1);
+}
+
+#[test]
+fn a_reply_is_not_cut_into_crumbs() {
+    let mut config = phone_config();
+    let mut wanted = Capabilities::default().with_client_sdu(16);
+    wanted.options = ProtocolOptions::LARGE_DATA;
+    wanted.client_message = 0;
+    config.capabilities = Some(wanted);
+    config.wtp.offer_extended_sar = true;
+    let mut world = World::new(1, gateway_config());
+    world.origin.script = Some(Box::new(|_| {
+        Ok(Reply {
+            status: http::StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            body: vec![7; 4_000].into(),
+            trailers: None,
+        })
+    }));
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    let before = world.datagrams();
+    world.request(phone, &get("http://sync.example/large"));
+    world.run_until_idle();
+    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 502);
+    assert!(world.datagrams() - before < 10);
 }
 
 #[test]
