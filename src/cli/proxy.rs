@@ -564,8 +564,8 @@ mod tests {
             status: 204,
             content_type: "*/*".into(),
             headers: vec![("X-A".into(), b"1".to_vec())],
-            trailers: Vec::new(),
             body: Bytes::new(),
+            trailers: Vec::new(),
         };
         let response = into_http(reply);
         assert_eq!(response.status(), 204);

@@ -81,6 +81,18 @@ impl Ending {
 }
 
 impl ExchangeRecord {
+    /// Time from the first packet of the request to the last, on the air.
+    #[must_use]
+    pub fn air_in_time(&self) -> Option<Duration> {
+        Some(self.received.since(self.air.as_ref()?.started))
+    }
+
+    /// Time from the reply's being ready to its end: the handset's acknowledgement, or that there was none.
+    #[must_use]
+    pub fn air_out_time(&self) -> Option<Duration> {
+        Some(self.finished.since(self.replied?))
+    }
+
     /// Time spent waiting for the origin.
     #[must_use]
     pub fn upstream_time(&self) -> Option<Duration> {

@@ -11,16 +11,18 @@ use crate::gateway::record::ExchangeRecord;
 use crate::syncml::summary::Codes;
 
 /// Writes the line of one exchange.
+///
+/// Three phases make up `total_ms`: `air_in_ms` until the request is whole, `upstream_ms` until the reply is
+/// ready, `air_out_ms` until the handset has it or is given up. `resent` are packets we sent again, `repeats`
+/// those we heard again; `air_*_octets` count every packet, headers and repetitions included.
 pub fn log(record: &ExchangeRecord) {
     let uri = loggable(&record.uri);
     let route = record.route.as_deref().unwrap_or("-");
     let status = record.status.unwrap_or(0);
-    let total = millis(record.finished.since(record.received));
-    let upstream = record.upstream_time().map(millis);
-    let (resent, repeats) = record
-        .air
-        .as_ref()
-        .map_or((0, 0), |air| (air.retransmissions, air.duplicates));
+    // Without a transaction there is one packet in and one out, and no time between the first and the last.
+    let air = record.air.unwrap_or_default();
+    let air_in = record.air_in_time().unwrap_or_default();
+    let total = air_in + record.finished.since(record.received);
     let syncml = record.syncml.as_deref();
     info!(
         target: "access",
@@ -42,10 +44,14 @@ pub fn log(record: &ExchangeRecord) {
         remedy = record.problem.map(super::super::gateway::answer::Problem::remedy),
         request_octets = record.request_octets,
         reply_octets = record.reply_octets,
-        upstream_ms = upstream,
-        total_ms = total,
-        resent,
-        repeats,
+        air_in_octets = air.octets_in,
+        air_out_octets = air.octets_out,
+        air_in_ms = millis(air_in),
+        upstream_ms = record.upstream_time().map(millis),
+        air_out_ms = record.air_out_time().map(millis),
+        total_ms = millis(total),
+        resent = air.retransmissions,
+        repeats = air.duplicates,
         "exchange"
     );
 }

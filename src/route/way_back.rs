@@ -57,7 +57,7 @@ mod tests {
                 "https://a.internal:8443/app/r?sid=1&x=%20",
                 Some("http://sync.example/ds/r?sid=1&x=%20"),
             ),
-            ("https://B.internal/app", Some("http://sync.example/ds")),
+            ("https://B.internal/app/", Some("http://sync.example/ds")),
             ("https://a.internal:8443/application", None),
             ("https://a.internal/app/r", None),
             ("http://a.internal:8443/app/r", None),
@@ -78,7 +78,7 @@ mod tests {
             ("https://b.internal/app/z", Some("http://sync.example/ds/z")),
             ("/outside", None),
             ("../../outside", None),
-            ("//b.internal/app/", Some("http://sync.example/ds/")),
+            ("//b.internal/app/", Some("http://sync.example/ds")),
         ] {
             assert_eq!(
                 way.of_reference(reference).as_deref(),

@@ -22,6 +22,8 @@ pub struct Origin {
     pub requests: Vec<Request>,
     seen: HashMap<String, u32>,
     pending: HashMap<RequestId, ()>,
+    /// Requests whose answer the gateway was given.
+    pub answered: u64,
     /// What a reply says besides its type.
     pub headers: HeaderMap,
     /// Requests given up by the gateway.
@@ -40,6 +42,7 @@ impl Default for Origin {
             requests: Vec::new(),
             seen: HashMap::new(),
             pending: HashMap::new(),
+            answered: 0,
             headers: HeaderMap::new(),
             cancelled: 0,
         }
@@ -106,7 +109,9 @@ impl Origin {
 
     /// The answer's moment has come: whether the gateway still waits for it.
     pub fn finish(&mut self, id: RequestId) -> bool {
-        self.pending.remove(&id).is_some()
+        let wanted = self.pending.remove(&id).is_some();
+        self.answered += u64::from(wanted);
+        wanted
     }
 
     /// The gateway gave a request up.

@@ -7,6 +7,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     reason = "a test may panic"
 )]
@@ -112,7 +113,7 @@ fn a_planted_mistake_is_found() {
     }
 }
 
-fn run(name: &str, target: fn(&[u8]), octets: &[u8]) {
+fn run(name: &str, target: targets::Target, octets: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| target(octets))).is_err() {
         let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
         panic!("target {name} fails on {hex}");

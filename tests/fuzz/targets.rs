@@ -19,8 +19,11 @@ use wapbridge::wsp::pdu::Method;
 use wapbridge::wtp::concat;
 use wapbridge::{explain, wsp, wtp};
 
+/// A target: takes any octets, and panics if something does not hold.
+pub(crate) type Target = fn(&[u8]);
+
 /// Every target by name.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+pub(crate) const ALL: &[(&str, Target)] = &[
     ("wtp_pdu", wtp_pdu),
     ("wsp_pdu", wsp_pdu),
     ("wsp_headers", wsp_headers),

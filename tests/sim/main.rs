@@ -10,6 +10,7 @@
 )]
 
 mod content;
+mod endings;
 mod routes;
 mod scenarios;
 mod sessions;
