@@ -109,11 +109,10 @@
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
 //!
-//! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST goes
-//! upstream a second time only when the first is known to have had no effect: hyper got it back unsent from a
-//! reused connection, its host could not be connected to and has a stand-in, or the origin refused its media type
-//! (415, 406) and the route translates. A request whose method is idempotent is also repeated once when its
-//! connection ended before anything of a reply had come.
+//! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST is never sent
+//! upstream twice, except that hyper may resend one it got back unsent from a reused connection, and that a
+//! translating route asks once more in the other notation after 415 or 406. An idempotent request is sent once
+//! more when its connection ends before its reply.
 //!
 //! Abort, Disconnect, Suspend, Resume, a new Connect of the same peer and an expired deadline all end an
 //! exchange the same way: it is removed and `Event::Cancel` is emitted once. A reply that was already under

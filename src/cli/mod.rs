@@ -100,4 +100,5 @@ Examples:
   wapbridge serve --config /etc/wapbridge.toml   run the gateway
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
   wapbridge route http://sync.example.com/       tell where a request would go
+  wapbridge proxy --gateway localhost            let any HTTP program go over WSP
   wapbridge decode capture.pcap                  explain what was on the air";

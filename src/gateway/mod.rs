@@ -331,8 +331,10 @@ impl Gateway {
                 problem,
                 detail,
                 page,
+                allow,
             }) => {
-                let sdu = reply::problem(problem, &exchange.reader, page, exchange.max_reply);
+                let (reader, max) = (&exchange.reader, exchange.max_reply);
+                let sdu = reply::problem(problem, reader, page, allow.as_deref(), max);
                 exchange.record.status = Some(problem.status());
                 exchange.record.problem = Some(problem);
                 exchange.record.detail = detail;
@@ -372,20 +374,19 @@ impl Gateway {
                 self.stats.syncml.count_request(syncml);
             }
         }
-        let target = config
-            .routes
-            .lookup(&RequestView {
-                uri,
-                method: &verb,
-                local_port: invocation.peer.local.port(),
-                content_type: text(http::header::CONTENT_TYPE),
-                user_agent: text(http::header::USER_AGENT),
-                message: Message::Body(&body),
-            })
-            .map_err(|refusal| Refused {
-                detail: Some(refusal.to_string()),
-                ..answer::refused(refusal).into()
-            })?;
+        let view = RequestView {
+            uri,
+            method: &verb,
+            local_port: invocation.peer.local.port(),
+            content_type: text(http::header::CONTENT_TYPE),
+            user_agent: text(http::header::USER_AGENT),
+            message: Message::Body(&body),
+        };
+        let target = config.routes.lookup(&view).map_err(|refusal| Refused {
+            detail: Some(refusal.to_string()),
+            allow: config.routes.allowed_methods(&view),
+            ..answer::refused(refusal).into()
+        })?;
         if let (Cookies::Gateway, Some(session)) = (config.headers.cookies, invocation.session)
             && !cookies::has_own(&headers)
         {
@@ -482,7 +483,7 @@ impl Gateway {
             return;
         };
         let asked = exchange.asked;
-        let sdu = reply::problem(problem, &exchange.reader, None, exchange.max_reply);
+        let sdu = reply::problem(problem, &exchange.reader, None, None, exchange.max_reply);
         exchange.record.status = Some(problem.status());
         exchange.record.problem = Some(problem);
         exchange.record.detail = detail;

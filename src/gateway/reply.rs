@@ -108,11 +108,12 @@ pub(super) fn trailers(reply: &Reply, reader: &Reader, drop: &[HeaderName]) -> V
 }
 
 /// The Reply PDU of the gateway's own answer: a status and a short text. One that is about encodings says
-/// which are supported, or that `page` is not.
+/// which are supported, or that `page` is not; one that is about methods names those of `allow`.
 pub(super) fn problem(
     problem: Problem,
     reader: &Reader,
     page: Option<u8>,
+    allow: Option<&str>,
     max: Option<usize>,
 ) -> Bytes {
     let (mut encoder, mut headers) = reader.block("text/plain");
@@ -122,6 +123,9 @@ pub(super) fn problem(
             encoder.encoding_version(&mut headers);
         }
         None => {}
+    }
+    if let Some(allow) = allow {
+        encoder.field("allow", allow.as_bytes(), &mut headers);
     }
     let text = problem.text().as_bytes();
     // A handset with a tiny SDU still gets the status.

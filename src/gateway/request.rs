@@ -111,6 +111,8 @@ pub(super) struct Refused {
     pub(super) detail: Option<String>,
     /// The code page that was not agreed on.
     pub(super) page: Option<u8>,
+    /// The methods that would have been allowed, as `Allow` names them.
+    pub(super) allow: Option<String>,
 }
 
 impl From<Problem> for Refused {
@@ -119,6 +121,7 @@ impl From<Problem> for Refused {
             problem,
             detail: None,
             page: None,
+            allow: None,
         }
     }
 }
@@ -160,6 +163,7 @@ fn collect(
                     problem,
                     detail: Some(error.to_string()),
                     page,
+                    allow: None,
                 });
             }
         };

@@ -197,6 +197,17 @@ impl Routes {
         Err(Refusal::NoRoute)
     }
 
+    /// The methods that the route which takes a request allows, as an `Allow` field names them (RFC 9110
+    /// 10.2.1); nothing if no route takes it or all are allowed.
+    #[must_use]
+    pub fn allowed_methods(&self, request: &RequestView<'_>) -> Option<String> {
+        let asked = Address::parse(request.uri).ok()?;
+        let takes = |route: &&RouteSettings| route.condition.admit(&asked, request).is_ok();
+        let allowed = &self.routes.iter().find(takes)?.allowed_methods;
+        let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// Each route down to the one that takes a request, and what kept the others from it.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! What the README tells a reader to type works.
 
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use crate::origin::{Origin, ca_file, http_get};
 use crate::process::{Gateway, recorded, run_in};
@@ -44,6 +47,7 @@ async fn every_command_and_configuration_of_the_readme_works() {
     std::fs::copy(message, place.join("message.xml")).unwrap();
 
     let mut seen = 0;
+    let mut proxy = None;
     for line in blocks(&readme, "sh").into_iter().flat_map(str::lines) {
         seen += 1;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -55,6 +59,25 @@ async fn every_command_and_configuration_of_the_readme_works() {
             }
             ["wapbridge", "serve", "--config", "wapbridge.toml"] => {
                 gateway.line(" ready").await;
+            }
+            [
+                "wapbridge",
+                "proxy",
+                "--gateway",
+                _,
+                "--listen",
+                _,
+                weather @ ..,
+                "&",
+            ] => {
+                let air = gateway.air.to_string();
+                let own = ["proxy", "--gateway", &air, "--listen", "127.0.0.1:0"];
+                proxy = Some(Proxy::start(&[&own, weather].concat()));
+            }
+            ["curl", "--proxy", "http://127.0.0.1:8080", uri] => {
+                let proxy = proxy.as_ref().expect("the proxy was started before");
+                let reply = http_get(proxy.address, uri).await;
+                assert!(reply.starts_with("HTTP/1.1 200"), "{line}: {reply}");
             }
             ["wapbridge", arguments @ ..] => {
                 let air = gateway.air.to_string();
@@ -73,6 +96,38 @@ async fn every_command_and_configuration_of_the_readme_works() {
         }
     }
     assert!(seen >= 14, "only {seen} commands");
+}
+
+/// `wapbridge proxy`, until it is dropped.
+struct Proxy {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wapbridge"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        lines.read_line(&mut first).unwrap();
+        let address = first
+            .split([' ', '/'])
+            .find_map(|word| word.parse().ok())
+            .unwrap_or_else(|| panic!("no address in {first}"));
+        Self { child, address }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]

@@ -93,9 +93,18 @@ fn a_message_goes_to_the_server_for_its_type_and_version() {
 #[test]
 fn a_method_the_route_does_not_allow_is_405_and_never_fetched() {
     let mut posts = route("https://ds.example/");
-    posts.allowed_methods = vec![http::Method::POST];
+    posts.allowed_methods = vec![http::Method::POST, http::Method::PUT];
     let mut world = world(vec![posts]);
-    assert_eq!(ask(&mut world, Method::DELETE, &[], b"").status, 405);
+    let refused = ask(&mut world, Method::DELETE, &[], b"");
+    assert_eq!(refused.status, 405);
+    let mut allow: Vec<String> = refused
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("allow"))
+        .map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+        .collect();
+    allow.sort();
+    assert_eq!(allow.join(", "), "POST, PUT");
     assert!(world.origin.requests.is_empty());
     let problem = world.records[0].problem;
     assert_eq!(problem, Some(Problem::MethodNotAllowed));
