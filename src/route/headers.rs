@@ -53,9 +53,10 @@ pub enum Forwarded {
 impl HeaderPolicy {
     /// Changes the fields of a request that came from `handset`.
     pub fn apply_to_request(&self, headers: &mut HeaderMap, handset: IpAddr) {
-        for name in self.identity.iter().chain(&CLAIMS) {
+        for name in self.identity.iter().chain(CLAIMS.iter()) {
             headers.remove(name);
         }
+        self.remove_disguised(headers);
         if matches!(self.forwarded, Forwarded::Standard | Forwarded::Both) {
             let node = match handset {
                 IpAddr::V4(v4) => format!("for={v4}"),
@@ -67,6 +68,19 @@ impl HeaderPolicy {
             insert(headers, X_FORWARDED_FOR, &handset.to_string());
         }
         self.request.iter().for_each(|rule| rule.apply(headers));
+    }
+
+    /// Removes claims with underscores for hyphens: an origin behind CGI takes `X_MSISDN` for `X-MSISDN`.
+    fn remove_disguised(&self, headers: &mut HeaderMap) {
+        let plain = |name: &HeaderName| name.as_str().replace('_', "-");
+        let is_claim = |name: &&HeaderName| {
+            let mut claims = self.identity.iter().chain(CLAIMS.iter());
+            name.as_str().contains('_') && claims.any(|claim| plain(claim) == plain(name))
+        };
+        let disguised: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
+        for name in disguised {
+            headers.remove(name);
+        }
     }
 
     /// Changes the fields of a reply.
@@ -192,7 +206,7 @@ impl fmt::Display for HeaderRule {
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What only a proxy may say of where a request came from.
-const CLAIMS: [HeaderName; 6] = [
+static CLAIMS: [HeaderName; 6] = [
     FORWARDED,
     X_FORWARDED_FOR,
     HeaderName::from_static("x-forwarded-host"),
@@ -274,6 +288,10 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-real-ip", "10.0.0.1"),
+            // One and the same field to an origin behind CGI.
+            ("x_msisdn", "4917012345"),
+            ("x-up_calling-line_id", "4917012345"),
+            ("x_forwarded_for", "10.0.0.1"),
             ("accept", "*/*"),
         ]);
         let policy = HeaderPolicy::default();
