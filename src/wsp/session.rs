@@ -180,7 +180,7 @@ impl Session {
 }
 
 /// Octets of the smallest SDU of several.
-const SMALLEST_UNIT: usize = 128;
+const SMALLEST_UNIT: usize = 64;
 
 /// Where a session stands (WSP 7.1.6.4). NULL is not being in the table; TERMINATING is no more than an open
 /// transaction without a session.

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 use crate::origin::{Origin, ca_file, http_get};
-use crate::process::{Gateway, command, recorded, run_in};
+use crate::process::{Gateway, recorded, run_in};
 
 /// The fenced blocks of a language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
@@ -47,7 +47,7 @@ async fn every_command_and_configuration_of_the_readme_works() {
     std::fs::copy(message, place.join("message.xml")).unwrap();
 
     let mut seen = 0;
-    let mut proxies = Vec::new();
+    let mut proxy = None;
     for line in blocks(&readme, "sh").into_iter().flat_map(str::lines) {
         seen += 1;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -60,15 +60,23 @@ async fn every_command_and_configuration_of_the_readme_works() {
             ["wapbridge", "serve", "--config", "wapbridge.toml"] => {
                 gateway.line(" ready").await;
             }
-            // It runs until it is stopped.
-            ["wapbridge", "proxy", arguments @ ..] => {
+            [
+                "wapbridge",
+                "proxy",
+                "--gateway",
+                _,
+                "--listen",
+                _,
+                weather @ ..,
+                "&",
+            ] => {
                 let air = gateway.air.to_string();
-                let (child, address) = proxy(arguments, &air);
-                proxies.push((Running(child), address));
+                let own = ["proxy", "--gateway", &air, "--listen", "127.0.0.1:0"];
+                proxy = Some(Proxy::start(&[&own, weather].concat()));
             }
-            ["curl", "--proxy", _, uri] => {
-                let (_, address) = proxies.last().unwrap();
-                let reply = http_get(*address, uri).await;
+            ["curl", "--proxy", "http://127.0.0.1:8080", uri] => {
+                let proxy = proxy.as_ref().expect("the proxy was started before");
+                let reply = http_get(proxy.address, uri).await;
                 assert!(reply.starts_with("HTTP/1.1 200"), "{line}: {reply}");
             }
             ["wapbridge", arguments @ ..] => {
@@ -90,34 +98,36 @@ async fn every_command_and_configuration_of_the_readme_works() {
     assert!(seen >= 14, "only {seen} commands");
 }
 
-/// A program that runs until this is dropped.
-struct Running(std::process::Child);
+/// `wapbridge proxy`, until it is dropped.
+struct Proxy {
+    child: Child,
+    address: SocketAddr,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Proxy {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wapbridge"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        lines.read_line(&mut first).unwrap();
+        let address = first
+            .split([' ', '/'])
+            .find_map(|word| word.parse().ok())
+            .unwrap_or_else(|| panic!("no address in {first}"));
+        Self { child, address }
     }
 }
 
-/// Starts a proxy as the README has it, but for the gateway's address and its own.
-fn proxy(arguments: &[&str], air: &str) -> (std::process::Child, SocketAddr) {
-    let here = arguments.iter().map(|word| match *word {
-        "localhost" => air,
-        "127.0.0.1:8080" => "127.0.0.1:0",
-        word => word,
-    });
-    let mut child = command()
-        .arg("proxy")
-        .args(here)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let stdout = child.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    let address = line.split(['/', ' ']).nth(3).unwrap();
-    (child, address.parse().unwrap())
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]

@@ -234,7 +234,7 @@ fn a_session_is_resumed_from_another_address() {
     let mut world = World::new(1, gateway_config());
     let mut config = phone_config();
     if let Some(capabilities) = &mut config.capabilities {
-        capabilities.options = wapbridge::wsp::capability::ProtocolOptions::SESSION_RESUME;
+        capabilities.options = ProtocolOptions::SESSION_RESUME;
     }
     let phone = world.handset(config);
     world.connect(phone);
