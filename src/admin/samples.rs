@@ -272,6 +272,11 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
             stats.exchanges,
         ),
         Sample::gauge(
+            "wapbridge_exchange_bytes",
+            "Octets of bodies held for exchanges.",
+            stats.exchange_octets,
+        ),
+        Sample::gauge(
             "wapbridge_upstream_in_flight",
             "Requests waiting for an origin.",
             stats.in_flight,

@@ -90,10 +90,11 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
         break;
     }
     readiness.set(Phase::Draining);
+    let patience = drain_timeout(&settings);
     tokio::select! {
-        quiet = server.drain(DRAIN_TIMEOUT) => {
+        quiet = server.drain(patience) => {
             if !quiet {
-                warn!("some exchanges were still under way after {DRAIN_TIMEOUT:?}");
+                warn!("some exchanges were still under way after {patience:?}");
             }
         }
         // A second signal means now.
@@ -133,8 +134,6 @@ fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("[listen]", changed(&old.listen, &new.listen)),
         ("[admin]", changed(&old.admin, &new.admin)),
         ("[log]", changed(&old.log, &new.log)),
-        ("[wtp]", changed(&old.wtp, &new.wtp)),
-        ("[wsp]", changed(&old.wsp, &new.wsp)),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
@@ -152,12 +151,20 @@ async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
     }
 }
 
-/// How long exchanges under way may take to finish after SIGTERM.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long exchanges under way may take to finish after SIGTERM: as long as the slowest route lets an origin
+/// think, and some more for the reply to cross the air.
+fn drain_timeout(settings: &Settings) -> Duration {
+    let slowest = settings
+        .routes
+        .iter()
+        .map(|route| route.limits.timeout)
+        .max();
+    slowest.unwrap_or_default() + Duration::from_secs(15)
+}
 
 const EXAMPLES: &str = "\
-SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish for 10 s. A second signal
-stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
+SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish, for as long as the slowest
+route's timeout and 15 s. A second signal stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
 old ones stay. Log lines go to standard error. RUST_LOG overrides the configured level.
 
 Exit status:

@@ -162,6 +162,13 @@ pub(super) fn read_limits(
     };
     let limits = Limits {
         max_exchanges: count("max_exchanges", base.max_exchanges),
+        max_octets: section
+            .within(
+                "max_octets",
+                Size(max_message)..=Size(1 << 40),
+                Size(base.max_octets),
+            )
+            .0,
         ..base
     };
     (wtp, wsp, limits)

@@ -110,7 +110,9 @@ impl Problem {
             Self::MethodNotAllowed => {
                 "add the method to the route's allowed_methods, if handsets should use it"
             }
-            Self::Busy => "raise max_exchanges in [limits], or look why the origin is slow",
+            Self::Busy => {
+                "raise max_exchanges or max_octets in [limits], or look why the origin is slow"
+            }
             Self::Draining => "none needed: the gateway is stopping",
             Self::RequestTooLarge => "raise max_message in [limits]",
             Self::Untranslatable => {

@@ -37,6 +37,16 @@ pub(super) struct Exchange {
     pub(super) record: ExchangeRecord,
 }
 
+impl Exchange {
+    /// Octets of bodies held for it: the request's until the answer is here, then the answer's.
+    const fn held(&self) -> usize {
+        match self.state {
+            State::Fetching { .. } => self.record.request_octets,
+            State::Replying => self.record.reply_octets,
+        }
+    }
+}
+
 /// Who asked, and is owed the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asked {
@@ -63,6 +73,7 @@ pub(super) struct Exchanges {
     deadlines: Timers,
     next_generation: u32,
     fetching: usize,
+    octets: usize,
 }
 
 impl Exchanges {
@@ -74,6 +85,7 @@ impl Exchanges {
             deadlines: Timers::new(),
             next_generation: 0,
             fetching: 0,
+            octets: 0,
         }
     }
 
@@ -82,6 +94,7 @@ impl Exchanges {
         self.next_generation = self.next_generation.wrapping_add(1);
         let asked = exchange.asked;
         let state = exchange.state;
+        self.octets += exchange.held();
         let slot = self.slots.insert((self.next_generation, exchange));
         let id = RequestId {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
@@ -122,7 +135,10 @@ impl Exchanges {
     /// The answer is with the transaction layer; only the handset's acknowledgement is missing.
     pub(super) fn replying(&mut self, id: RequestId) {
         if let Some(exchange) = self.fetching(id) {
+            let before = exchange.held();
             exchange.state = State::Replying;
+            let after = exchange.held();
+            self.octets = self.octets - before + after;
             self.fetching -= 1;
         }
     }
@@ -131,6 +147,7 @@ impl Exchanges {
     pub(super) fn remove(&mut self, asked: Asked) -> Option<(RequestId, Exchange)> {
         let id = self.by_asker.remove(&asked)?;
         let (_, exchange) = self.slots.try_remove(id.slot as usize)?;
+        self.octets -= exchange.held();
         if exchange.state != State::Replying {
             self.fetching -= 1;
         }
@@ -166,6 +183,11 @@ impl Exchanges {
     /// Exchanges that wait for an origin.
     pub(super) const fn in_flight(&self) -> usize {
         self.fetching
+    }
+
+    /// Octets of bodies held for exchanges that are not over.
+    pub(super) const fn octets(&self) -> usize {
+        self.octets
     }
 
     /// Exchanges in all.

@@ -152,7 +152,12 @@ impl Gateway {
                     self.sessions.disconnect(now, session.key, &mut self.wtp);
                 }
             }
-            Command::Reload(config) => self.config = config,
+            Command::Reload(config) => {
+                self.wtp.set_config(config.wtp.clone());
+                self.sessions.set_config(config.wsp.clone());
+                self.connectionless.set_config(config.connectionless);
+                self.config = config;
+            }
             Command::Drain => self.draining = true,
         }
         self.run(now);
@@ -205,6 +210,7 @@ impl Gateway {
             transactions: self.wtp.transactions() as u64,
             exchanges: self.exchanges.len() as u64,
             in_flight: self.exchanges.in_flight() as u64,
+            exchange_octets: self.exchanges.octets() as u64,
             ..self.stats
         }
     }
@@ -357,7 +363,10 @@ impl Gateway {
         if self.draining {
             return Err(Problem::Draining.into());
         }
-        if self.exchanges.in_flight() >= config.limits.max_exchanges {
+        let octets = self.exchanges.octets() + exchange.record.request_octets;
+        if self.exchanges.in_flight() >= config.limits.max_exchanges
+            || octets > config.limits.max_octets
+        {
             return Err(Problem::Busy.into());
         }
         let verb = request::method(invocation)?;

@@ -54,6 +54,9 @@ impl Config {
 pub struct Limits {
     /// Upstream requests in flight at once per shard. Beyond it a handset is answered 503. Default: 4 096.
     pub max_exchanges: usize,
+    /// Octets of request and reply bodies held at once per shard for exchanges that are not over. Beyond it
+    /// a handset is answered 503. Default: 512 MiB.
+    pub max_octets: usize,
     /// The core's own deadline comes this much after the upstream client's, so that its more precise word
     /// is heard first. Default: 500 ms.
     pub deadline_grace: Duration,
@@ -66,6 +69,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_exchanges: 4_096,
+            max_octets: 512 << 20,
             deadline_grace: Duration::from_millis(500),
             max_cookies: 32 << 20,
         }

@@ -25,6 +25,8 @@ pub struct Stats {
     pub exchanges: u64,
     /// Gauge: of these, waiting for an origin.
     pub in_flight: u64,
+    /// Gauge: octets of bodies held for exchanges.
+    pub exchange_octets: u64,
     /// Methods taken in.
     pub exchanges_begun: u64,
     /// Exchanges whose reply the handset acknowledged.

@@ -147,6 +147,11 @@ impl Connectionless {
         }
     }
 
+    /// Replaces the settings.
+    pub const fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
     /// Unitdata.ind: a datagram came.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8]) {
         if !self.rates.allow(now, peer.remote.ip(), &self.config) {

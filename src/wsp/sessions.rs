@@ -185,6 +185,12 @@ impl Sessions {
         }
     }
 
+    /// Replaces the settings. What sessions have agreed on stays agreed.
+    pub fn set_config(&mut self, config: Config) {
+        self.limits = config.server_limits();
+        self.config = config;
+    }
+
     /// What the transaction layer says.
     pub fn handle_indication(
         &mut self,

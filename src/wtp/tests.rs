@@ -506,25 +506,6 @@ fn what_a_peer_may_begin_does_not_limit_what_we_begin_with_it() {
 }
 
 #[test]
-fn who_drains_takes_nothing_new_and_finishes_what_has_begun() {
-    let mut t = Transcript::new(Config::ip());
-    let handle = t.hears(&INVOKE).invoked(b"q");
-    t.endpoint.set_draining(true);
-    t.hears(&[0x0A, 0x00, 0x06, 0x02])
-        .says_nothing()
-        .indicates_nothing();
-    t.endpoint.result(t.now, handle, Bytes::new());
-    t.says(&[0x12, 0x80, 0x05]).hears(&[0x18, 0x00, 0x05]);
-    assert_eq!(
-        (
-            t.endpoint.transactions(),
-            t.endpoint.stats().refused_transactions
-        ),
-        (0, 1)
-    );
-}
-
-#[test]
 fn two_late_copies_do_not_pass_the_handshake_again() {
     let mut t = Transcript::new(Config {
         verify_new_peers: true,

@@ -312,3 +312,78 @@ fn sixteen_handsets_on_a_narrow_link_all_get_their_answers() {
     }
     assert_eq!(world.origin.times_seen("/all"), 16);
 }
+
+#[test]
+fn octets_under_way_are_bounded() {
+    let mut config = gateway_config();
+    config.limits.max_octets = 10_000;
+    let mut world = World::new(1, config);
+    world.origin.think = (ms(5_000), ms(5_000));
+    world.origin.max_answer = 100;
+    let phones: Vec<_> = (0..3).map(|_| world.handset(phone_config())).collect();
+    for phone in &phones {
+        world.connect(*phone);
+        world.run_until_idle();
+    }
+    let body = vec![7; 4_000];
+    for phone in &phones {
+        world.request(
+            *phone,
+            &Request {
+                method: Method::POST,
+                uri: "http://sync.example/post",
+                headers: &content_type(),
+                body: &body,
+            },
+        );
+    }
+    world.run_until_idle();
+    let mut statuses: Vec<u16> = phones
+        .iter()
+        .map(|phone| world.outcomes(*phone)[0].1.as_ref().unwrap().status)
+        .collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 503]);
+    assert_eq!(world.gateway.stats().exchange_octets, 0);
+    // There is room again.
+    world.request(phones[0], &get("http://sync.example/after"));
+    world.run_until_idle();
+    assert_eq!(
+        world
+            .outcomes(phones[0])
+            .last()
+            .unwrap()
+            .1
+            .as_ref()
+            .unwrap()
+            .status,
+        200
+    );
+}
+
+#[test]
+fn a_reload_reaches_every_layer() {
+    let mut world = World::new(1, gateway_config());
+    let mut config = gateway_config();
+    config.wsp.max_sessions = 1;
+    config.wtp.max_message = 1_000;
+    world.command(wapbridge::gateway::Command::Reload(config.into()));
+    let phones: Vec<_> = (0..2).map(|_| world.handset(phone_config())).collect();
+    for phone in &phones {
+        world.connect(*phone);
+        world.run_until_idle();
+    }
+    assert_eq!(world.gateway.stats().sessions, 1);
+    world.request(
+        phones[0],
+        &Request {
+            method: Method::POST,
+            uri: "http://sync.example/post",
+            headers: &content_type(),
+            body: &[7; 4_000],
+        },
+    );
+    world.run_until_idle();
+    assert!(world.outcomes(phones[0])[0].1.is_err());
+    assert_eq!(world.gateway.stats().wtp.refused_message, 1);
+}

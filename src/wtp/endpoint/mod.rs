@@ -53,7 +53,6 @@ pub struct Endpoint {
     tid_new: Vec<(Peer, Handle)>,
     held: Vec<Handle>,
     /// New Invokes are ignored.
-    draining: bool,
     tids: TidCounter,
     /// The latest moment heard of.
     now: Instant,
@@ -97,7 +96,6 @@ impl Endpoint {
             indications: VecDeque::new(),
             tid_new: Vec::new(),
             held: Vec::new(),
-            draining: false,
             tids: TidCounter::new(seed),
             now,
             stats: Stats::default(),
@@ -300,11 +298,6 @@ impl Endpoint {
     /// announced, and timers that run, stay as they are.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
-    }
-
-    /// From now on ignores new Invokes of classes 1 and 2, or takes them again; what has begun goes on.
-    pub const fn set_draining(&mut self, draining: bool) {
-        self.draining = draining;
     }
 
     // --- Transactions ---

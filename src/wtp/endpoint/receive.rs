@@ -79,7 +79,7 @@ impl Endpoint {
         if invoke.class == Class::Zero {
             return self.handle_unreliable(peer, invoke, octets);
         }
-        if self.draining || self.slots.len() >= self.config.max_transactions {
+        if self.slots.len() >= self.config.max_transactions {
             self.stats.refused_transactions += 1;
             return;
         }
