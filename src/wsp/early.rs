@@ -61,10 +61,12 @@ impl Sessions {
     ) {
         let max = self.config.max_early;
         let held = &mut self.early.0;
+        let octets = held.iter().map(|held| held.sdu.len()).sum::<usize>() + sdu.len();
         let of_peer = |held: &VecDeque<Held>| held.iter().filter(|held| held.peer == peer).count();
         if fragment.more
             || self.config.early_wait.is_zero()
             || held.len() >= max
+            || octets > self.config.max_early_octets
             || of_peer(held) >= max.div_ceil(16)
         {
             self.stats.unknown_session += 1;

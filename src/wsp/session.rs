@@ -39,6 +39,8 @@ pub struct Config {
     /// Methods that wait so at once per shard, and of one peer a sixteenth; what comes on top is aborted
     /// with DISCONNECT. Default: 256.
     pub max_early: usize,
+    /// Octets of all methods held so, together; beyond, as above. Default: 4 MiB.
+    pub max_early_octets: usize,
     /// Octets held per shard for requests that come in several SDUs (Large Data Transfer) and are not yet
     /// whole; beyond, they are aborted with CONGESTION. Default: 16 MiB.
     pub max_gathered: usize,
@@ -79,6 +81,7 @@ impl Default for Config {
             aliases: Vec::new(),
             early_wait: Duration::from_millis(1_500),
             max_early: 256,
+            max_early_octets: 4 << 20,
             max_gathered: 16 << 20,
             idle_timeout: Duration::from_secs(12 * 3600),
         }
