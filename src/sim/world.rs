@@ -49,6 +49,8 @@ pub struct World {
     /// Datagrams of handsets that are lost on purpose, by what they say.
     pub uplink_loses: fn(&[u8]) -> bool,
     datagrams: u64,
+    /// While it is there, every datagram a handset sends is put down in it, with the address it left from.
+    pub tap: Option<Vec<(SocketAddr, Vec<u8>)>>,
     buffer: Vec<u8>,
 }
 
@@ -94,6 +96,7 @@ impl World {
             strangers: Vec::new(),
             uplink_loses: |_| false,
             datagrams: 0,
+            tap: None,
             buffer: Vec::new(),
             random,
         }
@@ -398,6 +401,9 @@ impl World {
     /// A datagram goes from somebody to the gateway.
     fn carry_up(&mut self, peer: Peer, payload: &[u8]) {
         self.datagrams += 1;
+        if let Some(tap) = &mut self.tap {
+            tap.push((peer.remote.into(), payload.to_vec()));
+        }
         if (self.uplink_loses)(payload) {
             return;
         }

@@ -246,7 +246,9 @@ impl Peers {
     /// Forgets the peer unused longest. If all have transactions the cache grows by what
     /// `max_transactions` allows.
     fn evict(&mut self, now: Instant, config: &Config, stats: &mut Stats) {
-        for _ in 0..self.queue.len() {
+        // The first time round, every peer used since it was queued only takes its new place; so where all were
+        // used, the one to go is found the second time. Each use costs one such move at most.
+        for _ in 0..2 * self.queue.len() {
             let due = self.queue.front().map(|&(at, _)| at);
             if self.turn(|entry| entry.live == 0 && Some(entry.expires) == due) {
                 stats.evicted_peers += 1;
@@ -365,6 +367,21 @@ mod tests {
         assert_eq!(setup.peers.len(), 1);
         assert_eq!(setup.judge(2000, 2, 1), Verdict::New);
         assert_eq!(setup.peers.len(), 1);
+    }
+
+    #[test]
+    fn somebody_goes_though_all_were_used_since_they_came() {
+        let mut setup = Setup::new(Config {
+            tid_cache_capacity: 2,
+            ..Config::ip()
+        });
+        for tid in 5..8 {
+            for peer in [1, 2] {
+                assert_eq!(setup.judge(295 + u64::from(tid), peer, tid), Verdict::New);
+            }
+        }
+        assert_eq!(setup.judge(304, 3, 5), Verdict::New);
+        assert_eq!((setup.stats.evicted_peers, setup.peers.len()), (1, 2));
     }
 
     #[test]

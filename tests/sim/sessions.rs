@@ -408,3 +408,69 @@ fn connectionless_requests_are_answered_and_posts_never_doubled() {
     assert!(answered >= 35, "{answered} of 40");
     assert!(world.gateway.is_idle());
 }
+
+/// What handsets said while `act` went on, as (address, datagram).
+fn overheard(world: &mut World, act: impl FnOnce(&mut World)) -> Vec<(SocketAddr, Vec<u8>)> {
+    world.tap = Some(Vec::new());
+    act(world);
+    world.tap.take().unwrap()
+}
+
+fn post(world: &mut World, phone: Phone, uri: &str) {
+    let request = Request {
+        method: Method::POST,
+        uri,
+        headers: &content_type(),
+        body: b"small",
+    };
+    world.request(phone, &request);
+    world.run_until_idle();
+}
+
+/// A cache of two TIDs and three handsets: the first one's is forgotten, and a late copy of its POST looks
+/// new. It has to be vouched for, and is not.
+#[test]
+fn a_late_copy_from_a_forgotten_handset_makes_no_second_post() {
+    let mut config = gateway_config();
+    config.wtp.tid_cache_capacity = 2;
+    let mut world = World::new(1, config);
+    // Long past the time after a start in which everybody is verified anyway.
+    world.run_for(ms(1_000_000));
+    let first = connected(&mut world, phone_config());
+    let said = overheard(&mut world, |world| {
+        post(world, first, "http://sync.example/first");
+    });
+    for name in ["second", "third"] {
+        let phone = connected(&mut world, phone_config());
+        post(&mut world, phone, &format!("http://sync.example/{name}"));
+    }
+    assert!(world.gateway.stats().wtp.evicted_peers > 0);
+    let before = world.gateway.stats().wtp.verifications;
+    for (address, datagram) in said {
+        world.send(address, Service::ConnectionMode, &datagram);
+    }
+    world.run_until_idle();
+    assert!(world.gateway.stats().wtp.verifications > before);
+    assert_eq!(world.origin.times_seen("/first"), 1);
+}
+
+/// A gateway that was started anew knows no TID. The handset has connected again; a copy of its POST from
+/// before the restart arrives.
+#[test]
+fn a_late_copy_after_a_restart_makes_no_second_post() {
+    let mut world = World::new(1, gateway_config());
+    let phone = connected(&mut world, phone_config());
+    let said = overheard(&mut world, |world| {
+        post(world, phone, "http://sync.example/once");
+    });
+    world.restart_gateway();
+    world.connect(phone);
+    world.run_until_idle();
+    post(&mut world, phone, "http://sync.example/again");
+    assert_eq!(world.origin.times_seen("/again"), 1);
+    for (address, datagram) in said {
+        world.send(address, Service::ConnectionMode, &datagram);
+    }
+    world.run_until_idle();
+    assert_eq!(world.origin.times_seen("/once"), 1);
+}
