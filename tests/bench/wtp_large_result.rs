@@ -2,7 +2,8 @@
 //!
 //! A handset asks, the gateway answers with 64 kB at once, over a link with a rate, a round trip of 600 ms and
 //! loss in both directions. The bound is one round trip and the time the octets take on the link, 32 octets of
-//! headers per datagram included. `cargo run --example wtp_large_result` prints medians and 95th percentiles.
+//! headers per datagram included. `cargo run --example wtp_large_result` prints medians and 95th percentiles, and
+//! then what segment size, group size and timers do to them.
 
 #![allow(
     clippy::indexing_slicing,
@@ -45,14 +46,88 @@ fn main() {
         );
         for rate in [9_600, 40_000, 384_000] {
             for loss in [0, 5, 10, 20] {
-                print_row(rate, loss, announced, seeds);
+                print_row(&Config::ip(), rate, loss, announced, seeds);
             }
+        }
+    }
+    sweep(seeds);
+}
+
+/// What the settings do: one of them changed at a time, beside the defaults.
+fn sweep(seeds: u64) {
+    let ip = Config::ip;
+    let whole = Some(65_536);
+    let variants: [(&str, Config, Option<u32>); 9] = [
+        ("defaults", ip(), whole),
+        (
+            "segment_size = 536",
+            Config {
+                segment_size: 536,
+                ..ip()
+            },
+            whole,
+        ),
+        (
+            "segment_size = 1000",
+            Config {
+                segment_size: 1000,
+                ..ip()
+            },
+            whole,
+        ),
+        (
+            "send_group = 16 kB",
+            Config {
+                send_group: 16_384,
+                ..ip()
+            },
+            whole,
+        ),
+        (
+            "send_group = 4 kB",
+            Config {
+                send_group: 4_096,
+                ..ip()
+            },
+            whole,
+        ),
+        (
+            "group_retry = 1.5 s",
+            Config {
+                group_retry: ip().group_retry / 2,
+                ..ip()
+            },
+            whole,
+        ),
+        (
+            "group_retry = 6 s",
+            Config {
+                group_retry: ip().group_retry * 2,
+                ..ip()
+            },
+            whole,
+        ),
+        ("nothing announced", ip(), None),
+        (
+            "the same, unannounced_group = 4 kB",
+            Config {
+                unannounced_group: 4_215,
+                ..ip()
+            },
+            None,
+        ),
+    ];
+    for (rate, loss) in [(40_000, 0), (40_000, 10), (384_000, 10)] {
+        println!("\n{} kbit/s, {loss} % loss", rate / 1000);
+        for (name, gateway, announced) in &variants {
+            print!("{name:>36}");
+            print_row(gateway, rate, loss, *announced, seeds);
         }
     }
 }
 
-fn print_row(rate: u64, loss: u64, announced: Option<u32>, seeds: u64) {
-    let runs = (0..seeds).filter_map(|seed| run(seed, rate, loss, announced));
+fn print_row(gateway: &Config, rate: u64, loss: u64, announced: Option<u32>, seeds: u64) {
+    let runs = (0..seeds).filter_map(|seed| run(gateway, seed, rate, loss, announced));
     let (mut times, mut datagrams): (Vec<_>, Vec<_>) = runs.unzip();
     times.sort_unstable();
     datagrams.sort_unstable();
@@ -96,7 +171,13 @@ fn on_link(octets: usize, rate: u64) -> Duration {
 }
 
 /// Time until the handset has the result, and datagrams until all is quiet.
-fn run(seed: u64, rate: u64, loss: u64, announced: Option<u32>) -> Option<(Duration, u32)> {
+fn run(
+    gateway: &Config,
+    seed: u64,
+    rate: u64,
+    loss: u64,
+    announced: Option<u32>,
+) -> Option<(Duration, u32)> {
     let address = |end: u8| SocketAddr::from(([192, 0, 2, end], 9201));
     let peers = [
         Peer::new(address(1), address(0)),
@@ -108,7 +189,7 @@ fn run(seed: u64, rate: u64, loss: u64, announced: Option<u32>) -> Option<(Durat
     };
     let mut ends = [
         Endpoint::new(handset, seed, Instant::ZERO),
-        Endpoint::new(Config::ip(), seed + 1, Instant::ZERO),
+        Endpoint::new(gateway.clone(), seed + 1, Instant::ZERO),
     ];
     let start = Instant::ZERO + Duration::from_secs(1000);
     let mut now = start;
