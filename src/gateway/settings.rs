@@ -11,7 +11,8 @@ use crate::wsp::pdu::{self, BearerAddress};
 use crate::wsp::{connectionless, session};
 use crate::wtp;
 
-/// What the core is built with. Replaced whole on reload; what is under way keeps what it began with.
+/// What the core is built with. Replaced whole on reload; what is under way keeps what it began with, and what was
+/// agreed stays agreed.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The transaction layer.

@@ -154,8 +154,8 @@ impl Server {
         self.order(Order::Core(command.clone())).await;
     }
 
-    /// Gives every shard new routes, limits and certificates. Requests under way finish as they began, and
-    /// connections to origins are made anew. Sockets and timers stay what they are.
+    /// Gives every shard new settings and certificates. Requests under way finish as they began, and connections
+    /// to origins are made anew. Sockets stay what they are.
     pub async fn reload(&self, gateway: Arc<gateway::Config>, tls: Tls) {
         self.order(Order::Reload(gateway, tls)).await;
     }

@@ -42,10 +42,7 @@ impl Bridge {
 
     fn with(addresses: &[&str], route: RouteSettings) -> Self {
         logs::start();
-        let tls = Tls::load(&TlsSettings {
-            ca_files: vec![origin::ca_file().to_owned()],
-        })
-        .unwrap();
+        let tls = tls();
         let gateway = gateway::Config::new(Arc::new(Routes::new(vec![route])));
         let server = Server::start(Config {
             connection_mode: addresses.iter().map(|a| a.parse().unwrap()).collect(),
@@ -92,6 +89,14 @@ impl Drop for Bridge {
             server.stop();
         }
     }
+}
+
+/// Trust in the tests' authority.
+fn tls() -> Tls {
+    Tls::load(&TlsSettings {
+        ca_files: vec![origin::ca_file().to_owned()],
+    })
+    .unwrap()
 }
 
 fn route(upstream: &str) -> RouteSettings {

@@ -1,14 +1,16 @@
 //! What works: bodies to the octet, every method, all sizes, all addresses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use wapbridge::gateway::Command;
+use wapbridge::gateway::{self, Command};
 use wapbridge::handset::Event;
+use wapbridge::route::{Pattern, Routes};
 use wapbridge::wsp::pdu::Method;
 
 use crate::origin::{Origin, octets};
 use crate::phone::{Phone, roomy};
-use crate::{Bridge, logs, route, sessions};
+use crate::{Bridge, logs, route, sessions, tls};
 
 #[tokio::test]
 async fn every_recorded_message_crosses_to_the_octet_and_so_does_its_answer() {
@@ -293,4 +295,53 @@ async fn a_handset_without_a_session_is_served_on_the_other_port() {
     assert_eq!(reply[..3], [0x77, 0x04, 0x20], "{reply:02x?}");
     assert!(reply.ends_with(b"hello"), "{reply:02x?}");
     assert_eq!(origin.heard("/hello?unit").len(), 1);
+}
+
+/// Release 99 handsets and newer ones are told apart by port number or by MIME type (TS 27.103 clause 5.8): one
+/// URI, two origins. The ports are known once the gateway is bound, so its routes are loaded again then.
+#[tokio::test]
+async fn one_uri_leads_to_two_origins_by_port_and_by_media_type() {
+    let (newer, older) = (Origin::start().await, Origin::start().await);
+    let bridge = Bridge::with(&["127.0.0.1:0", "127.0.0.1:0"], route(&newer.uri()));
+    let [first, second] = bridge.addresses[..] else {
+        panic!("{:?}", bridge.addresses);
+    };
+    let mut by_port = route(&older.uri());
+    by_port.condition.local_ports = vec![second.port()];
+    let mut by_type = route(&older.uri());
+    by_type.condition.media_types = vec![Pattern::new("text/x-vcard")];
+    let routes = Routes::new(vec![by_port, by_type, route(&newer.uri())]);
+    let config = gateway::Config::new(Arc::new(routes));
+    let server = bridge.server.as_ref().unwrap();
+    server.reload(Arc::new(config), tls()).await;
+
+    let syncml = "application/vnd.syncml+wbxml";
+    let mut phone = Phone::connect(first, roomy()).await;
+    assert_eq!(
+        phone
+            .post("http://sync.example.com/echo?1", syncml, b"x")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        phone
+            .post("http://sync.example.com/echo?2", "text/x-vcard", b"x")
+            .await
+            .status,
+        200
+    );
+    let mut other = Phone::connect(second, roomy()).await;
+    assert_eq!(
+        other
+            .post("http://sync.example.com/echo?3", syncml, b"x")
+            .await
+            .status,
+        200
+    );
+    let seen = |origin: &Origin, target: &str| origin.heard(target).len();
+    for (target, by_newer, by_older) in [("/echo?1", 1, 0), ("/echo?2", 0, 1), ("/echo?3", 0, 1)] {
+        assert_eq!(seen(&newer, target), by_newer, "{target}");
+        assert_eq!(seen(&older, target), by_older, "{target}");
+    }
 }
