@@ -306,7 +306,7 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
             Encoding::Xml => "wapbridge_syncml_xml_requests_total",
         };
         let help = "SyncML requests in this notation, by protocol.";
-        all.push(Sample::counter(name, help, value).label("protocol", protocol.label()));
+        all.push(Sample::counter(name, help, value).label("protocol", protocol));
     }
     for (code, value) in stats.syncml.alerts() {
         let help = "SyncML Alert codes in both directions.";

@@ -7,7 +7,8 @@ use clap::Args;
 use http::Method;
 
 use super::load;
-use crate::route::{Message, Protocol, RequestView};
+use crate::route::{Message, RequestView};
+use crate::syncml::Protocol;
 
 /// Tell which route a request takes, and why, without sending anything
 #[derive(Debug, Args)]

@@ -16,10 +16,10 @@ use super::section::Section;
 use super::value::{Size, Value, Wrong, one_of, text};
 use crate::route::{
     Address, Condition, Destination, Forwarded, HeaderPolicy, HeaderRule, Limits, NotARule,
-    Pattern, Protocol, RouteSettings, Routes,
+    Pattern, RouteSettings, Routes,
 };
-use crate::syncml::Encoding;
 use crate::syncml::content::{self, Fallback, Policy};
+use crate::syncml::{Encoding, Protocol};
 use crate::upstream::Tls;
 
 /// Reads the routes in their order and tells which of them could never be reached.

@@ -2,15 +2,15 @@
 
 use crate::syncml::content::MediaType;
 use crate::syncml::summary::{Codes, Summary, summarize};
-use crate::syncml::{Encoding, header};
+use crate::syncml::{Encoding, Protocol, header};
 
 /// The messages of one exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncMl {
     /// The notation the handset sent.
     pub encoding: Encoding,
-    /// Data synchronization or device management, and which version.
-    pub protocol: Protocol,
+    /// What it speaks; `None` if it is none of the known.
+    pub protocol: Option<Protocol>,
     /// The SyncML session, the same in all its messages.
     pub session: Box<str>,
     /// The message's number in it. A resent message has the same.
@@ -19,45 +19,6 @@ pub struct SyncMl {
     pub request: Summary,
     /// What the reply asks and answers, once it is here.
     pub reply: Option<Summary>,
-}
-
-/// A protocol by its VerProto: a closed set, used as a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// `SyncML/1.0`.
-    Data10,
-    /// `SyncML/1.1`.
-    Data11,
-    /// `SyncML/1.2`.
-    Data12,
-    /// `DM/1.1`, `DM/1.2` and other versions.
-    Management,
-    /// Anything else.
-    Other,
-}
-
-impl Protocol {
-    fn of(ver_proto: &str) -> Self {
-        match ver_proto {
-            "SyncML/1.0" => Self::Data10,
-            "SyncML/1.1" => Self::Data11,
-            "SyncML/1.2" => Self::Data12,
-            management if management.starts_with("DM/") => Self::Management,
-            _ => Self::Other,
-        }
-    }
-
-    /// The stable name used in logs and as a metric label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Data10 => "ds-1.0",
-            Self::Data11 => "ds-1.1",
-            Self::Data12 => "ds-1.2",
-            Self::Management => "dm",
-            Self::Other => "other",
-        }
-    }
 }
 
 impl SyncMl {
@@ -81,6 +42,12 @@ impl SyncMl {
     pub(super) fn answered(&mut self, body: &[u8]) {
         self.reply = Some(summarize(body));
     }
+}
+
+/// The stable name of a protocol in logs and metrics, that of an unknown one included.
+#[must_use]
+pub fn label(protocol: Option<Protocol>) -> &'static str {
+    protocol.map_or("other", Protocol::label)
 }
 
 /// Counters over all messages; they only grow.
@@ -132,11 +99,12 @@ impl Stats {
     }
 
     /// Requests, by protocol and notation.
-    pub fn requests(&self) -> impl Iterator<Item = (Protocol, Encoding, u64)> {
+    pub fn requests(&self) -> impl Iterator<Item = (&'static str, Encoding, u64)> {
         PROTOCOLS
             .into_iter()
             .zip(self.requests)
             .flat_map(|(protocol, [xml, wbxml])| {
+                let protocol = label(protocol);
                 [
                     (protocol, Encoding::Xml, xml),
                     (protocol, Encoding::Wbxml, wbxml),
@@ -179,12 +147,12 @@ fn numbers(codes: &Codes) -> impl Iterator<Item = (Option<u16>, u32)> {
     known.chain((codes.others > 0).then_some((None, codes.others)))
 }
 
-const PROTOCOLS: [Protocol; 5] = [
-    Protocol::Data10,
-    Protocol::Data11,
-    Protocol::Data12,
-    Protocol::Management,
-    Protocol::Other,
+const PROTOCOLS: [Option<Protocol>; 5] = [
+    Some(Protocol::Ds10),
+    Some(Protocol::Ds11),
+    Some(Protocol::Ds12),
+    Some(Protocol::Dm),
+    None,
 ];
 
 /// The alerts that begin or steer a session: two-way to refresh-from-server by either side, suspend, resume.
@@ -217,7 +185,7 @@ mod tests {
         stats.count_request(&syncml);
         stats += stats;
         let requests: Vec<_> = stats.requests().filter(|(.., count)| *count > 0).collect();
-        assert_eq!(requests, [(Protocol::Data11, Encoding::Xml, 2)]);
+        assert_eq!(requests, [("1.1", Encoding::Xml, 2)]);
         let alerts: Vec<_> = stats.alerts().filter(|(_, count)| *count > 0).collect();
         assert_eq!(alerts, [("201", 2), ("other", 2)]);
         let statuses: Vec<_> = stats.statuses().filter(|(_, count)| *count > 0).collect();

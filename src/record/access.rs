@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::gateway::record::ExchangeRecord;
+use crate::gateway::syncml::label;
 use crate::syncml::summary::Codes;
 
 /// Writes the line of one exchange.
@@ -33,7 +34,7 @@ pub fn log(record: &ExchangeRecord) {
         route,
         status,
         ending = record.ending.label(),
-        syncml = syncml.map(|syncml| syncml.protocol.label()),
+        syncml = syncml.map(|syncml| label(syncml.protocol)),
         syncml_encoding = syncml.map(|syncml| syncml.encoding.label()),
         syncml_session = syncml.map(|syncml| &*syncml.session),
         syncml_message = syncml.map(|syncml| &*syncml.message),

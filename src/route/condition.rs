@@ -4,7 +4,8 @@ use std::fmt;
 
 use http::Method;
 
-use super::{Address, Protocol, RequestView};
+use super::{Address, RequestView};
+use crate::syncml::Protocol;
 
 /// What a request must be for a route to take it: all of these, each by any of its alternatives. An empty
 /// list asks for nothing.

@@ -22,7 +22,7 @@ pub use address::{Address, AddressError, MAX_URI};
 pub use condition::{Condition, Mismatch, Pattern};
 pub use headers::{Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule};
 pub use network::{Network, NotANetwork, special_purpose};
-pub use protocol::{Message, Protocol};
+pub use protocol::Message;
 pub use way_back::WayBack;
 
 /// What a route looks at, borrowed from the request.
@@ -341,6 +341,7 @@ impl fmt::Display for RouteSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::syncml::Protocol;
 
     fn route(prefix: &str, upstream: &str) -> RouteSettings {
         RouteSettings::new(

@@ -11,10 +11,13 @@
 pub mod alert;
 pub mod content;
 pub mod header;
+mod protocol;
 pub mod resp_uri;
 mod scan;
 pub mod summary;
 mod walk;
+
+pub use protocol::Protocol;
 
 /// The two notations of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

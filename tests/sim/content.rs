@@ -8,8 +8,8 @@ use wapbridge::gateway::fetch::{Reply, Request as Fetch};
 use wapbridge::handset::{self, Request};
 use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::sim::World;
-use wapbridge::syncml::Encoding;
 use wapbridge::syncml::content::{Fallback, Policy};
+use wapbridge::syncml::{Encoding, Protocol};
 use wapbridge::wsp::pdu::Method;
 
 use crate::{gateway_config, phone_config};
@@ -247,7 +247,10 @@ fn the_record_says_which_syncml_message_it_was() {
         &fixture("s12-wbxml-md5-02-two-way/02-req.wbxml"),
     );
     let syncml = world.records[0].syncml.clone().unwrap();
-    assert_eq!((syncml.protocol.label(), &*syncml.message), ("ds-1.2", "2"));
+    assert_eq!(
+        (syncml.protocol, &*syncml.message),
+        (Some(Protocol::Ds12), "2")
+    );
     assert!(!syncml.request.statuses.counts.is_empty());
     assert!(!syncml.session.is_empty());
 }

@@ -4,8 +4,9 @@ use wapbridge::gateway;
 use wapbridge::gateway::answer::Problem;
 use wapbridge::gateway::fetch::Reply;
 use wapbridge::handset::{self, Request};
-use wapbridge::route::{Condition, HeaderPolicy, Pattern, Protocol, RouteSettings, Routes};
+use wapbridge::route::{Condition, HeaderPolicy, Pattern, RouteSettings, Routes};
 use wapbridge::sim::World;
+use wapbridge::syncml::Protocol;
 use wapbridge::wsp::pdu::Method;
 
 use crate::{gateway_config, phone_config};
