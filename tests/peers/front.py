@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """HTTPS in front of a plain HTTP server on loopback, with a ledger and with faults on order.
 
-usage: front.py --port PORT --cert FILE --key FILE --server PORT --ledger FILE --fault FILE
+usage: front.py --port PORT [--cert FILE --key FILE] --server PORT --ledger FILE --fault FILE
+
+Without a certificate it speaks plain HTTP itself.
 
 Every POST adds a line `PATH CONTENT-TYPE OCTETS SHA1 FAULT` to the ledger before it is passed on. While the
 fault file says `stall N SECONDS` or `drop N`, the Nth POST from then on is passed on, and its answer is given
@@ -85,8 +87,8 @@ class Server(ThreadingHTTPServer):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--cert", required=True)
-    parser.add_argument("--key", required=True)
+    parser.add_argument("--cert")
+    parser.add_argument("--key")
     parser.add_argument("--server", type=int, required=True)
     parser.add_argument("--ledger", required=True)
     parser.add_argument("--fault", required=True)
@@ -94,9 +96,10 @@ def main():
     server = Server(("127.0.0.1", arguments.port), Handler)
     server.behind, server.ledger, server.fault = arguments.server, arguments.ledger, arguments.fault
     server.lock = threading.Lock()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(arguments.cert, arguments.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    if arguments.cert:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(arguments.cert, arguments.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()
 
 
