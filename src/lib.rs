@@ -55,16 +55,16 @@
 //!
 //! 1. `server/shard.rs`: a batch arrives; each datagram goes to `Gateway::handle_datagram`.
 //! 2. `gateway/mod.rs`: the socket named the [`wdp::Service`]; connection mode goes to `wtp`.
-//! 3. `wtp/endpoint.rs`: decode (`pdu.rs`), find the transaction by peer and TID, or judge a new one
+//! 3. `wtp/endpoint/receive.rs`: decode (`pdu.rs`), find the transaction by peer and TID, or judge a new one
 //!    (`tid.rs`); segments wait in `assembler.rs` until the message is whole.
-//! 4. `wtp/responder.rs`: the state machine steps; an Invoke indication comes out.
+//! 4. `wtp/responder/mod.rs`: the state machine steps; an Invoke indication comes out.
 //! 5. `wsp/sessions.rs`: the peer's session is found, `wsp/method.rs` takes the method. (`setup.rs` connects,
 //!    suspends and resumes, `push.rs` pushes, `early.rs` holds what came before its Connect, and
 //!    `connectionless.rs` does without all of it: one datagram there, one back.)
 //! 6. `gateway/mod.rs` with `request.rs` and `route/`: headers are decoded, a route is found, the exchange
 //!    is admitted (`exchange.rs`), `Event::Fetch` goes out.
 //! 7. `server/shard.rs` starts `Upstream::fetch`; its result returns through `Gateway::handle_reply`.
-//! 8. Back: `gateway/reply.rs` (status, headers, body) → `wsp/sessions.rs` → `wtp/responder.rs` keeps the
+//! 8. Back: `gateway/reply.rs` (status, headers, body) → `wsp/sessions.rs` → `wtp/responder/mod.rs` keeps the
 //!    result as `Bytes` → `poll_transmit` encodes the next PDU straight into the send buffer.
 //!
 //! # State
@@ -105,7 +105,7 @@
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
-//! | upstream requests in flight | WSP reply 503 |
+//! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
 //!
