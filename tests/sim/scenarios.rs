@@ -387,3 +387,27 @@ fn a_reload_reaches_every_layer() {
     assert!(world.outcomes(phones[0])[0].1.is_err());
     assert_eq!(world.gateway.stats().wtp.refused_message, 1);
 }
+
+#[test]
+fn octets_that_wait_for_a_connect_are_bounded() {
+    let mut config = gateway_config();
+    config.wsp.max_early_octets = 5_000;
+    let mut world = World::new(1, config);
+    world.run_for(ms(1_000_000));
+    for _ in 0..2 {
+        let phone = world.handset(phone_config());
+        world.request(
+            phone,
+            &Request {
+                method: Method::POST,
+                uri: "http://sync.example/post",
+                headers: &content_type(),
+                body: &[7; 3_000],
+            },
+        );
+    }
+    world.run_until_idle();
+    let stats = world.gateway.stats().wsp;
+    assert_eq!((stats.early, stats.unknown_session), (1, 2));
+    assert_eq!(world.origin.times_seen("/post"), 0);
+}
