@@ -15,6 +15,7 @@ mod section;
 mod suggest;
 mod value;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,6 +112,16 @@ impl Settings {
             Some(settings) if problems.is_empty() => Ok(settings),
             _ => Err(Report::new(name, source, problems)),
         }
+    }
+
+    /// The keys there are, each with its section as the operator writes it: what reading `source` asks for. Sections
+    /// read only when something else is set appear only when it is.
+    #[must_use]
+    pub fn vocabulary(source: &str, directory: &Path) -> BTreeSet<(String, &'static str)> {
+        let (table, _) = DeTable::parse_recoverable(source);
+        let problems = Problems::default();
+        let _ = Self::read(Section::root(table.into_inner(), &problems), directory);
+        problems.into_words()
     }
 
     /// The part of the settings that the core is built with.
