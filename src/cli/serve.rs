@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::admin::metrics::Metrics;
-use crate::admin::{self, Phase, Readiness};
+use crate::admin::{self, Admin, Phase, Readiness};
 use crate::config::Settings;
 use crate::server::{self, Config, Published, Server};
 use crate::wdp::Service;
@@ -46,17 +46,13 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let readiness = Readiness::default();
     let metrics = Metrics::install();
+    let admin = Admin::new(&settings.admin, readiness.clone(), metrics.clone());
     for address in &settings.admin.listen {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("[admin]: cannot listen on {address}"))?;
         info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
-        tokio::spawn(admin::serve(
-            listener,
-            readiness.clone(),
-            metrics.clone(),
-            std::future::pending(),
-        ));
+        tokio::spawn(admin.clone().serve(listener, std::future::pending()));
     }
 
     let server = Server::start(Config {
@@ -72,7 +68,8 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
             Service::Connectionless => info!(%address, "listening for connectionless WSP"),
         }
     }
-    tokio::spawn(publish(server.watch(), metrics));
+    admin.started(server.shards());
+    tokio::spawn(publish(server.watch(), metrics, admin.clone()));
     readiness.set(Phase::Ready);
     info!("ready");
 
@@ -83,7 +80,7 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
             // Whoever started us can start us again; a part of a gateway looks healthy and is not.
             () = server.lost_a_shard() => bail!("a shard stopped by itself"),
             _ = hangup.recv() => {
-                reload(path, &settings, &server).await;
+                reload(path, &settings, &server, &admin).await;
                 continue;
             }
         }
@@ -107,7 +104,7 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
 }
 
 /// Reads the configuration and the files it names again. What has a mistake changes nothing.
-async fn reload(path: &Path, began_with: &Settings, server: &Server) {
+async fn reload(path: &Path, began_with: &Settings, server: &Server, admin: &Admin) {
     let settings = match Settings::load(path) {
         Ok(settings) => settings,
         Err(report) => {
@@ -121,6 +118,7 @@ async fn reload(path: &Path, began_with: &Settings, server: &Server) {
             "changed, which takes effect with the next start only"
         );
     }
+    admin.reload(&settings.admin);
     server
         .reload(Arc::new(settings.core()), settings.tls.clone())
         .await;
@@ -132,7 +130,10 @@ fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let changed = |old: &dyn Debug, new: &dyn Debug| format!("{old:?}") != format!("{new:?}");
     [
         ("[listen]", changed(&old.listen, &new.listen)),
-        ("[admin]", changed(&old.admin, &new.admin)),
+        (
+            "[admin] listen",
+            changed(&old.admin.listen, &new.admin.listen),
+        ),
         ("[log]", changed(&old.log, &new.log)),
     ]
     .into_iter()
@@ -141,13 +142,14 @@ fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
 }
 
 /// Gives the shards' counters their names, once a second.
-async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
+async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics, admin: Admin) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
         let shown: Vec<Published> = shards.iter().map(|shard| *shard.borrow()).collect();
         let (stats, shell) = server::total(&shown);
         metrics.publish(&admin::samples(&stats, &shell));
+        metrics.publish(&admin.samples());
     }
 }
 

@@ -4,6 +4,7 @@
 //! and its default are documented. To add a key, add the field there and one line where its section is
 //! read; to add a section, one line in `Settings::read`. Unknown keys, wrong types and the report follow.
 
+mod admin;
 mod core;
 mod destination;
 mod listen;
@@ -11,6 +12,7 @@ mod log;
 mod origin;
 mod report;
 mod routes;
+mod secret;
 mod section;
 mod suggest;
 mod value;
@@ -23,9 +25,11 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, Error};
 
-pub use listen::{AdminSettings, ListenSettings};
+pub use admin::AdminSettings;
+pub use listen::ListenSettings;
 pub use log::{LogFormat, LogSettings};
 pub use report::{Problem, Report};
+pub use secret::Secret;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
 use crate::route::Routes;
@@ -143,7 +147,7 @@ impl Settings {
     /// nothing to go on with.
     fn read(file: Section<'_, '_>, directory: &Path) -> Option<Self> {
         let listen = ListenSettings::read(&file.section("listen"));
-        let admin = AdminSettings::read(&file.section("admin"));
+        let admin = AdminSettings::read(&file.section("admin"), directory);
         let log = LogSettings::read(&file.section("log"));
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));

@@ -4,6 +4,7 @@
 //! [`Gateway`], one upstream client, one mailbox. Nothing on the way of a datagram is shared with another
 //! shard.
 
+mod ask;
 pub mod clock;
 mod shard;
 mod socket;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::gateway;
 use crate::gateway::{Command, Gateway, Stats};
+pub use crate::server::ask::{Answer, Question, Shards};
 use crate::server::clock::Clock;
 use crate::server::shard::{Order, Shard};
 pub use crate::server::shard::{Published, ShellStats};

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Stats};
 use crate::record::access;
+use crate::server::ask::{Answer, Asked, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
 use crate::upstream::{Tls, Upstream};
@@ -39,6 +40,8 @@ pub(super) enum Order {
     Core(Command),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
+    /// A question, whose answer somebody waits for.
+    Ask(Asked),
 }
 
 /// What a shard shows of itself once a second.
@@ -154,6 +157,16 @@ impl Shard {
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
+                }
+                Turn::Ordered(Order::Ask(Asked { question, answer })) => {
+                    let found = match question {
+                        Question::Sessions(query) => {
+                            Answer::Sessions(gateway.sessions().stretch(now, &query))
+                        }
+                        Question::Origins => Answer::Origins(fetches.upstream.health()),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.try_send(found);
                 }
                 Turn::Due => {
                     // It rings once: the same moment would have to be set again.
