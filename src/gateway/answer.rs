@@ -117,7 +117,9 @@ impl Problem {
                 "raise max_exchanges or max_octets in [limits], or look why the origin is slow"
             }
             Self::Draining => "none needed: the gateway is draining, as it was told",
-            Self::Isolated => "none needed: the gateway is isolated, as it was told; `running` ends it",
+            Self::Isolated => {
+                "none needed: the gateway is isolated, as it was told; `running` ends it"
+            }
             Self::RequestTooLarge => "raise max_message in [limits]",
             Self::Untranslatable => {
                 "see detail; `untranslatable = \"pass\"` in the route passes such messages as they are"

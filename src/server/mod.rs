@@ -26,8 +26,8 @@ pub use crate::server::control::{
 };
 use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
-pub use crate::server::shards::{Shards, total};
 use crate::server::shards::Way;
+pub use crate::server::shards::{Shards, total};
 use crate::server::socket::{Socket, bind_group};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
@@ -191,10 +191,7 @@ fn spawn(
                 }
             });
         })?;
-    let way = Way {
-        mailbox,
-        published,
-    };
+    let way = Way { mailbox, published };
     Ok((way, thread))
 }
 

@@ -273,7 +273,10 @@ async fn a_gateway_that_stops_finishes_what_it_has_and_refuses_the_rest() {
         Event::Replied(ticket, reply) => assert_eq!((ticket, reply.status), (held, 200)),
         other => panic!("{other:?}"),
     }
-    assert!(server.shards().drain(Duration::from_secs(20)).await, "all is quiet");
+    assert!(
+        server.shards().drain(Duration::from_secs(20)).await,
+        "all is quiet"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The life of a gateway: started, told by signals and operators what to be, drained, stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::bail;
@@ -10,7 +10,7 @@ use crate::cli::serve::parts::{self, Parts};
 use crate::cli::serve::signals::{Signal, Signals};
 use crate::config::Settings;
 use crate::gateway::Mode;
-use crate::server::{self, Answer, Disobeyed, Obedience, Order, Reloaded, State};
+use crate::server::{self, Disobeyed, Obedience, Order, Reloaded, State};
 
 /// Runs until it is told to stop and has drained. An error is the reason it could not start, or could not go on.
 pub(super) async fn live(path: PathBuf, settings: Settings) -> anyhow::Result<()> {
@@ -21,6 +21,7 @@ pub(super) async fn live(path: PathBuf, settings: Settings) -> anyhow::Result<()
     info!("ready");
     let mut life = Life {
         path,
+        began_with: settings.clone(),
         settings,
         parts,
     };
@@ -34,6 +35,9 @@ pub(super) async fn live(path: PathBuf, settings: Settings) -> anyhow::Result<()
 
 struct Life {
     path: PathBuf,
+    /// What a restart is needed to change.
+    began_with: Settings,
+    /// What is in force.
     settings: Settings,
     parts: Parts,
 }
@@ -105,10 +109,8 @@ impl Life {
 
     /// Reads the configuration and the files it names again. What has a mistake changes nothing.
     async fn reload(&mut self) -> Result<Reloaded, Disobeyed> {
-        let settings = read(&self.path)
-            .await
-            .map_err(Disobeyed::Configuration)?;
-        let needs_restart = parts::needing_a_restart(&self.settings, &settings);
+        let settings = Settings::load(&self.path).map_err(Disobeyed::Configuration)?;
+        let needs_restart = parts::needing_a_restart(&self.began_with, &settings);
         for section in &needs_restart {
             warn!(
                 section,
@@ -116,8 +118,16 @@ impl Life {
             );
         }
         self.parts.reload(&settings).await;
+        self.settings = settings;
         info!(config = %self.path.display(), "routes, limits and certificates reloaded");
         Ok(Reloaded { needs_restart })
     }
 }
 
+/// Nothing is changed any more once the gateway stops.
+fn refuse(order: Order) {
+    match order {
+        Order::Enter(_, answer) => answer.give(Err(Disobeyed::Stopping)),
+        Order::Reload(answer) => answer.give(Err(Disobeyed::Stopping)),
+    }
+}
