@@ -40,6 +40,7 @@ pub use crate::gateway::settings::{
 };
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
+use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView};
 use crate::time::Instant;
@@ -74,6 +75,8 @@ pub enum Command {
     Push(Box<Push>),
     /// End the session of this id, if it is ours.
     Disconnect(u32),
+    /// Learn who has which address from now on.
+    Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
     /// Serve these from now on.
@@ -90,6 +93,7 @@ pub struct Gateway {
     exchanges: Exchanges,
     wants: Wants,
     cookies: Jars,
+    identities: identity::Table,
     random: Random,
     events: VecDeque<Event>,
     mode: Mode,
@@ -108,6 +112,7 @@ impl Gateway {
             wants: Wants::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
+            identities: identity::Table::new(random.hasher()),
             random,
             events: VecDeque::new(),
             mode: Mode::Running,
@@ -154,6 +159,7 @@ impl Gateway {
                     self.sessions.disconnect(now, session.key, &mut self.wtp);
                 }
             }
+            Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
@@ -311,6 +317,7 @@ impl Gateway {
                 method: invocation.method,
                 // Copied, so that the record does not keep the whole request until the last Ack.
                 uri: Bytes::copy_from_slice(&invocation.uri),
+                identity: self.identities.find(invocation.peer.remote.ip()).cloned(),
                 syncml: None,
                 route: None,
                 status: None,
