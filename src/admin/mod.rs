@@ -11,7 +11,6 @@ pub mod metrics;
 mod samples;
 mod sessions;
 
-pub use health::{Phase, Readiness};
 pub use samples::samples;
 
 use std::future::Future;
@@ -26,12 +25,12 @@ use self::access::Access;
 use self::counters::Counters;
 use self::metrics::Metrics;
 use crate::config::AdminSettings;
-use crate::server::Shards;
+use crate::server::{Control, Shards};
 
 /// The admin interface. Clones are the same.
 #[derive(Clone)]
 pub struct Admin {
-    readiness: Readiness,
+    control: Control,
     metrics: Metrics,
     access: Access,
     counters: Arc<Counters>,
@@ -41,10 +40,10 @@ pub struct Admin {
 impl Admin {
     /// An interface to a server that is not there yet.
     #[must_use]
-    pub fn new(settings: &AdminSettings, readiness: Readiness, metrics: Metrics) -> Self {
+    pub fn new(settings: &AdminSettings, control: Control, metrics: Metrics) -> Self {
         let counters = Arc::new(Counters::default());
         Self {
-            readiness,
+            control,
             metrics,
             access: Access::new(settings, Arc::clone(&counters)),
             counters,
@@ -93,7 +92,7 @@ impl Admin {
             .merge(named)
             .layer(from_fn_with_state(access(), access::reads));
         Router::new()
-            .merge(health::router(self.readiness.clone()))
+            .merge(health::router(self.control.clone()))
             .merge(read)
             .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
             .layer(from_fn_with_state(access(), access::changes))
@@ -113,12 +112,13 @@ mod tests {
     use super::metrics::Sample;
     use super::*;
     use crate::config::Secret;
+    use crate::server::{self, Obedience, State};
 
     const TOKEN: &str = "0123456789abcdef";
 
     struct Rig {
         address: SocketAddr,
-        readiness: Readiness,
+        obedience: Obedience,
         metrics: Metrics,
         stop: oneshot::Sender<()>,
         server: tokio::task::JoinHandle<()>,
@@ -128,16 +128,16 @@ mod tests {
         async fn start(settings: &AdminSettings) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let readiness = Readiness::default();
+            let (control, obedience) = server::control();
             let metrics = Metrics::install();
             let (stop, stopped) = oneshot::channel::<()>();
-            let admin = Admin::new(settings, readiness.clone(), metrics.clone());
+            let admin = Admin::new(settings, control, metrics.clone());
             let server = tokio::spawn(admin.serve(listener, async {
                 let _ = stopped.await;
             }));
             Self {
                 address,
-                readiness,
+                obedience,
                 metrics,
                 stop,
                 server,
@@ -174,12 +174,13 @@ mod tests {
     async fn tells_health_and_metrics_and_stops_when_told() {
         let rig = Rig::start(&AdminSettings::default()).await;
         assert_eq!(rig.status("GET /livez", &[HOST]).await, "200");
-        for (phase, status, body) in [
-            (Phase::Starting, "HTTP/1.1 503", "starting\n"),
-            (Phase::Ready, "HTTP/1.1 200", "ready\n"),
-            (Phase::Draining, "HTTP/1.1 503", "draining\n"),
+        for (state, status, body) in [
+            (State::Starting, "HTTP/1.1 503", "starting\n"),
+            (State::Running, "HTTP/1.1 200", "ready\n"),
+            (State::Isolated, "HTTP/1.1 503", "isolated\n"),
+            (State::Draining, "HTTP/1.1 503", "draining\n"),
         ] {
-            rig.readiness.set(phase);
+            rig.obedience.show(state);
             let reply = rig.ask("GET /readyz", &[HOST]).await;
             assert!(
                 reply.starts_with(status) && reply.ends_with(body),

@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use crate::server::{Answer, Question, Shards};
+use crate::server::{Findings, Question, Shards};
 use crate::wsp::census::{self, Summary};
 
 pub(super) fn router(shards: Arc<OnceLock<Shards>>) -> Router {
@@ -145,7 +145,7 @@ async fn gather(shards: &Shards, mut at: Cursor, wanted: &Wanted) -> Option<Page
             address: wanted.address,
             state: wanted.state.clone(),
         };
-        let Answer::Sessions(stretch) = shards.ask(at.shard, Question::Sessions(query)).await?
+        let Findings::Sessions(stretch) = shards.ask(at.shard, Question::Sessions(query)).await?
         else {
             return None;
         };

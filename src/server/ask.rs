@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
 use super::shard::Order;
-use super::{Server, ShardHandle};
+use super::shards::Shards;
 use crate::upstream;
 use crate::wsp::census::{Query, Stretch};
 
@@ -21,7 +21,7 @@ pub enum Question {
 
 /// What it answers, in kind.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum Findings {
     /// A stretch of the sessions.
     Sessions(Stretch),
     /// Every host that routes name, as this shard knows it.
@@ -29,23 +29,10 @@ pub enum Answer {
 }
 
 /// A question and where the answer goes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Asked {
     pub(super) question: Question,
-    pub(super) answer: mpsc::Sender<Answer>,
-}
-
-/// The shards, to be asked. It does not keep them alive. Clones ask the same.
-#[derive(Clone, Debug)]
-pub struct Shards(Vec<mpsc::WeakSender<Order>>);
-
-impl Server {
-    /// The way to ask the shards.
-    #[must_use]
-    pub fn shards(&self) -> Shards {
-        let mailbox = |shard: &ShardHandle| shard.mailbox.downgrade();
-        Shards(self.shards.iter().map(mailbox).collect())
-    }
+    pub(super) answer: oneshot::Sender<Findings>,
 }
 
 impl Shards {
@@ -56,15 +43,13 @@ impl Shards {
     }
 
     /// Asks one shard. `None` if there is no such shard, if it has stopped or if it does not answer in time.
-    pub async fn ask(&self, shard: usize, question: Question) -> Option<Answer> {
-        let mailbox = self.0.get(shard)?.upgrade()?;
-        let (answer, mut answered) = mpsc::channel(1);
-        let asked = Order::Ask(Asked { question, answer });
+    pub async fn ask(&self, shard: usize, question: Question) -> Option<Findings> {
+        let way = self.0.get(shard)?;
+        let (answer, answered) = oneshot::channel();
         let asking = async {
-            mailbox.send(asked).await.ok()?;
-            // Held no longer than needed: a shard stops when nobody can give it orders any more.
-            drop(mailbox);
-            answered.recv().await
+            let order = Order::Ask(Asked { question, answer });
+            way.mailbox.send(order).await.ok()?;
+            answered.await.ok()
         };
         tokio::time::timeout(PATIENCE, asking).await.ok()?
     }
