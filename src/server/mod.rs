@@ -7,6 +7,7 @@
 mod ask;
 pub mod clock;
 mod control;
+mod measure;
 mod shard;
 mod shards;
 mod socket;
@@ -26,10 +27,11 @@ use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
 };
+pub use crate::server::measure::{Histogram, Measures, PerRoute, Unit};
 use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
-pub use crate::server::shards::{Shards, total};
+pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;

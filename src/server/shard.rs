@@ -18,8 +18,9 @@ use crate::gateway::{self, Command, Event, Gateway, Stats};
 use crate::record::access;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
+use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
-use crate::upstream::{Tls, Upstream};
+use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Transmit};
 
 /// A shard, ready to run.
@@ -50,8 +51,14 @@ pub(super) enum Order {
 }
 
 /// What a shard shows of itself once a second.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Published {
+    /// When; `None` until it has begun to run.
+    pub at: Option<std::time::Instant>,
+    /// Where its exchanges' time goes, and how large they are.
+    pub measures: Measures,
+    /// The hosts that routes name.
+    pub targets: Vec<Health>,
     /// The core's counters.
     pub stats: Stats,
     /// The shell's.
@@ -105,6 +112,8 @@ impl Shard {
             running: JoinSet::new(),
             handles: HashMap::new(),
         };
+        let mut measures = Measures::default();
+        measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
@@ -161,6 +170,7 @@ impl Shard {
                 }
                 Turn::Ordered(Order::Core(command)) => gateway.handle_command(now, command),
                 Turn::Ordered(Order::Reload(config, tls)) => {
+                    measures.set_routes(&config.routes);
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
@@ -169,7 +179,6 @@ impl Shard {
                         Question::Sessions(query) => {
                             Findings::Sessions(gateway.sessions().stretch(now, &query))
                         }
-                        Question::Origins => Findings::Origins(fetches.upstream.health()),
                     };
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
@@ -186,6 +195,9 @@ impl Shard {
                 Turn::Writable => {}
                 Turn::Publish => {
                     published.send_replace(Published {
+                        at: Some(clock.system(now)),
+                        measures: measures.clone(),
+                        targets: fetches.upstream.health(),
                         stats: gateway.stats(),
                         shell: out.stats,
                     });
@@ -198,7 +210,10 @@ impl Shard {
                     Event::Fetch(id, request) => fetches.start(id, request),
                     Event::Cancel(id) => fetches.cancel(id),
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
-                    Event::Finished(record) => access::log(&record),
+                    Event::Finished(record) => {
+                        measures.record(&record);
+                        access::log(&record);
+                    }
                 }
             }
             if !await_idle.is_empty() && gateway.is_idle() && out.blocked.is_none() {

@@ -5,17 +5,15 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::admin::metrics::Metrics;
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::config::Settings;
-use crate::server::{self, Config, Control, Server, Shards};
+use crate::server::{Config, Control, Server, Shards};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
@@ -23,31 +21,24 @@ pub(super) struct Parts {
     admin: Admin,
     listening: JoinSet<()>,
     server: Server,
-    publisher: JoinHandle<()>,
 }
 
 impl Parts {
     /// Starts everything. What had been started is stopped again if the rest cannot be.
     pub(super) async fn start(settings: &Settings, control: &Control) -> anyhow::Result<Self> {
-        let metrics = Metrics::install();
-        let admin = Admin::new(&settings.admin, control.clone(), metrics.clone());
+        let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
         let server = start_server(settings)?;
-        let shards = server.shards().clone();
-        admin.started(shards.clone());
-        let publishing = publish(shards, control.clone(), metrics, admin.clone());
-        let publisher = tokio::spawn(publishing);
+        admin.started(server.shards().clone());
         Ok(Self {
             admin,
             listening,
             server,
-            publisher,
         })
     }
 
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
-        self.publisher.abort();
         self.server.stop();
         let mut listening = self.listening;
         listening.shutdown().await;
@@ -110,15 +101,4 @@ fn start_server(settings: &Settings) -> anyhow::Result<Server> {
         }
     }
     Ok(server)
-}
-
-/// Gives the shards' counters their names, once a second.
-async fn publish(shards: Shards, control: Control, metrics: Metrics, admin: Admin) {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        second.tick().await;
-        let (stats, shell) = server::total(&shards.published());
-        metrics.publish(&admin::samples(&stats, &shell, control.state()));
-        metrics.publish(&admin.samples());
-    }
 }
