@@ -47,7 +47,7 @@
 //! | 5 | [`handset`], [`sim`] | the client side of the same stack; virtual time, network and origin |
 //! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
-//! | 8 | [`server`] | sockets, shards, the clock |
+//! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
 //! | 9 | [`admin`] | health and metrics |
 //! | 10 | [`cli`] | the commands |
 //!

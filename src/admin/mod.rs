@@ -7,8 +7,6 @@ pub use samples::samples;
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -18,39 +16,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::server;
+use crate::server::Control;
 use metrics::Metrics;
-
-/// Whether handsets should be sent here. Clones share one state; it starts as [`Phase::Starting`].
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicU8>);
-
-/// Where the server is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Not yet listening.
-    Starting,
-    /// Serving.
-    Ready,
-    /// Finishing what it has; new handsets should go elsewhere.
-    Draining,
-}
-
-impl Readiness {
-    /// Says where the server is now.
-    pub fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Release);
-    }
-
-    /// Where the server is now.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Acquire) {
-            ready if ready == Phase::Ready as u8 => Phase::Ready,
-            draining if draining == Phase::Draining as u8 => Phase::Draining,
-            _ => Phase::Starting,
-        }
-    }
-}
 
 /// Answers on `listener` until `stop` is ready, then finishes what is under way.
 ///
@@ -59,31 +27,33 @@ impl Readiness {
 /// None that the listener gives while it is running: those are waited out.
 pub async fn serve(
     listener: TcpListener,
-    readiness: Readiness,
+    control: Control,
     metrics: Metrics,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let upkeep = tokio::spawn(metrics.clone().upkeep());
-    let served = axum::serve(listener, router(readiness, metrics))
+    let served = axum::serve(listener, router(control, metrics))
         .with_graceful_shutdown(stop)
         .await;
     upkeep.abort();
     served
 }
 
-fn router(readiness: Readiness, metrics: Metrics) -> Router {
+fn router(control: Control, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz).with_state(readiness))
+        .route("/readyz", get(readyz).with_state(control))
         .route("/metrics", get(scrape).with_state(metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
 }
 
-async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    match readiness.phase() {
-        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-        Phase::Ready => (StatusCode::OK, "ready\n"),
-        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+async fn readyz(State(control): State<Control>) -> (StatusCode, String) {
+    let state = control.state();
+    match state {
+        server::State::Running => (StatusCode::OK, "ready\n".to_owned()),
+        server::State::Starting | server::State::Isolated | server::State::Draining => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{state}\n"))
+        }
     }
 }
 
@@ -115,20 +85,21 @@ mod tests {
     async fn tells_health_and_metrics_and_stops_when_told() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let readiness = Readiness::default();
+        let (control, obedience) = server::control();
         let metrics = Metrics::install();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, readiness.clone(), metrics.clone(), async {
+        let server = tokio::spawn(serve(listener, control, metrics.clone(), async {
             let _ = stopped.await;
         }));
 
         assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
-        for (phase, status, body) in [
-            (Phase::Starting, "HTTP/1.1 503", "starting\n"),
-            (Phase::Ready, "HTTP/1.1 200", "ready\n"),
-            (Phase::Draining, "HTTP/1.1 503", "draining\n"),
+        for (state, status, body) in [
+            (server::State::Starting, "HTTP/1.1 503", "starting\n"),
+            (server::State::Running, "HTTP/1.1 200", "ready\n"),
+            (server::State::Isolated, "HTTP/1.1 503", "isolated\n"),
+            (server::State::Draining, "HTTP/1.1 503", "draining\n"),
         ] {
-            readiness.set(phase);
+            obedience.show(state);
             let reply = get(address, "/readyz").await;
             assert!(
                 reply.starts_with(status) && reply.ends_with(body),

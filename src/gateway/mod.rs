@@ -11,6 +11,7 @@ mod content;
 mod cookies;
 mod exchange;
 pub mod fetch;
+mod mode;
 pub mod push;
 pub mod record;
 mod reply;
@@ -30,6 +31,7 @@ use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+pub use crate::gateway::mode::Mode;
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
 use crate::gateway::request::Refused;
@@ -77,8 +79,8 @@ pub enum Command {
     Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
-    /// Refuse new sessions and methods; let what is under way finish.
-    Drain,
+    /// Serve these from now on.
+    Enter(Mode),
 }
 
 /// The core of one shard.
@@ -94,7 +96,7 @@ pub struct Gateway {
     identities: identity::Table,
     random: Random,
     events: VecDeque<Event>,
-    draining: bool,
+    mode: Mode,
     stats: Stats,
 }
 
@@ -113,7 +115,7 @@ impl Gateway {
             identities: identity::Table::new(random.hasher()),
             random,
             events: VecDeque::new(),
-            draining: false,
+            mode: Mode::Running,
             stats: Stats::default(),
             config,
         }
@@ -164,7 +166,7 @@ impl Gateway {
                 self.connectionless.set_config(config.connectionless);
                 self.config = config;
             }
-            Command::Drain => self.draining = true,
+            Command::Enter(mode) => self.mode = mode,
         }
         self.run(now);
     }
@@ -274,15 +276,16 @@ impl Gateway {
     /// A client wants a session: it is given one, or other addresses, or a refusal.
     fn connect(&mut self, now: Instant, session: SessionKey) {
         let config = Arc::clone(&self.config);
-        let elsewhere = match self.draining {
-            true => config.drain_redirect.as_ref(),
-            false => config.redirect.as_ref(),
+        let refused = self.mode.refuses_sessions();
+        let elsewhere = match refused {
+            Some(_) => config.drain_redirect.as_ref(),
+            None => config.redirect.as_ref(),
         };
         if let Some(Redirect { flags, addresses }) = elsewhere {
             self.sessions
                 .redirect(now, session, *flags, addresses, &mut self.wtp);
-        } else if self.draining {
-            let status = Problem::Draining.status();
+        } else if let Some(problem) = refused {
+            let status = problem.status();
             self.sessions.refuse(now, session, status, &mut self.wtp);
         } else {
             self.sessions.accept(now, session, &mut self.wtp);
@@ -367,8 +370,12 @@ impl Gateway {
         invocation: &Invocation,
         exchange: &mut Exchange,
     ) -> Result<Request, Refused> {
-        if self.draining {
-            return Err(Problem::Draining.into());
+        let service = match invocation.session {
+            Some(_) => Service::ConnectionMode,
+            None => Service::Connectionless,
+        };
+        if let Some(problem) = self.mode.refuses_requests(service) {
+            return Err(problem.into());
         }
         let octets = self.exchanges.octets() + exchange.record.request_octets;
         if self.exchanges.in_flight() >= config.limits.max_exchanges
