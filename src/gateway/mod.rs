@@ -223,6 +223,12 @@ impl Gateway {
         }
     }
 
+    /// The sessions, to be looked at.
+    #[must_use]
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Stats};
 use crate::record::access;
+use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
 use crate::upstream::{Tls, Upstream};
@@ -42,6 +43,8 @@ pub(super) enum Order {
     Core(Command),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
+    /// A question, whose answer somebody waits for.
+    Ask(Asked),
     /// To be answered as soon as nothing is under way.
     WhenIdle(oneshot::Sender<()>),
 }
@@ -160,6 +163,16 @@ impl Shard {
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
+                }
+                Turn::Ordered(Order::Ask(Asked { question, answer })) => {
+                    let found = match question {
+                        Question::Sessions(query) => {
+                            Findings::Sessions(gateway.sessions().stretch(now, &query))
+                        }
+                        Question::Origins => Findings::Origins(fetches.upstream.health()),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.send(found);
                 }
                 Turn::Ordered(Order::WhenIdle(answer)) => {
                     await_idle.retain(|waiting| !waiting.is_closed());
