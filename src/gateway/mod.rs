@@ -13,6 +13,7 @@ pub mod directory;
 mod exchange;
 pub mod fetch;
 pub mod handover;
+mod mode;
 pub mod push;
 pub mod record;
 mod reply;
@@ -33,6 +34,7 @@ use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::gateway::handover::{Handover, Ticket};
+pub use crate::gateway::mode::Mode;
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
 use crate::gateway::request::Refused;
@@ -41,6 +43,7 @@ pub use crate::gateway::settings::{
 };
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
+use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView};
 use crate::time::Instant;
@@ -90,10 +93,12 @@ pub enum Command {
     Release(Ticket, u32),
     /// The session of this id, which was made here, has ended elsewhere.
     EndedElsewhere(u32),
+    /// Learn who has which address from now on.
+    Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
-    /// Refuse new sessions and methods; let what is under way finish.
-    Drain,
+    /// Serve these from now on.
+    Enter(Mode),
 }
 
 /// The core of one shard.
@@ -106,9 +111,10 @@ pub struct Gateway {
     exchanges: Exchanges,
     wants: Wants,
     cookies: Jars,
+    identities: identity::Table,
     random: Random,
     events: VecDeque<Event>,
-    draining: bool,
+    mode: Mode,
     stats: Stats,
 }
 
@@ -124,9 +130,10 @@ impl Gateway {
             wants: Wants::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
+            identities: identity::Table::new(random.hasher()),
             random,
             events: VecDeque::new(),
-            draining: false,
+            mode: Mode::Running,
             stats: Stats::default(),
             config,
         }
@@ -200,13 +207,14 @@ impl Gateway {
                 self.events.push_back(Event::Released(ticket, session));
             }
             Command::EndedElsewhere(id) => self.sessions.ended_elsewhere(id),
+            Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
                 self.connectionless.set_config(config.connectionless);
                 self.config = config;
             }
-            Command::Drain => self.draining = true,
+            Command::Enter(mode) => self.mode = mode,
         }
         self.run(now);
     }
@@ -263,10 +271,10 @@ impl Gateway {
         }
     }
 
-    /// The ids of the sessions held, in no order.
-    #[doc(hidden)]
-    pub fn session_ids(&self) -> impl Iterator<Item = u32> {
-        self.sessions.ids()
+    /// The sessions, to be looked at.
+    #[must_use]
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Whether nothing is under way: no transaction, no exchange, no claim. Sessions may still be held.
@@ -329,15 +337,16 @@ impl Gateway {
     /// A client wants a session: it is given one, or other addresses, or a refusal.
     fn connect(&mut self, now: Instant, session: SessionKey) {
         let config = Arc::clone(&self.config);
-        let elsewhere = match self.draining {
-            true => config.drain_redirect.as_ref(),
-            false => config.redirect.as_ref(),
+        let refused = self.mode.refuses_sessions();
+        let elsewhere = match refused {
+            Some(_) => config.drain_redirect.as_ref(),
+            None => config.redirect.as_ref(),
         };
         if let Some(Redirect { flags, addresses }) = elsewhere {
             self.sessions
                 .redirect(now, session, *flags, addresses, &mut self.wtp);
-        } else if self.draining {
-            let status = Problem::Draining.status();
+        } else if let Some(problem) = refused {
+            let status = problem.status();
             self.sessions.refuse(now, session, status, &mut self.wtp);
         } else {
             self.sessions.accept(now, session, &mut self.wtp);
@@ -369,6 +378,7 @@ impl Gateway {
                 method: invocation.method,
                 // Copied, so that the record does not keep the whole request until the last Ack.
                 uri: Bytes::copy_from_slice(&invocation.uri),
+                identity: self.identities.find(invocation.peer.remote.ip()).cloned(),
                 syncml: None,
                 route: None,
                 status: None,
@@ -421,8 +431,12 @@ impl Gateway {
         invocation: &Invocation,
         exchange: &mut Exchange,
     ) -> Result<Request, Refused> {
-        if self.draining {
-            return Err(Problem::Draining.into());
+        let service = match invocation.session {
+            Some(_) => Service::ConnectionMode,
+            None => Service::Connectionless,
+        };
+        if let Some(problem) = self.mode.refuses_requests(service) {
+            return Err(problem.into());
         }
         let octets = self.exchanges.octets() + exchange.record.request_octets;
         if self.exchanges.in_flight() >= config.limits.max_exchanges

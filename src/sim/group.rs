@@ -188,7 +188,7 @@ impl Group {
         }
         let mut seen = HashSet::new();
         for gateway in std::iter::once(first).chain(&self.others) {
-            for id in gateway.session_ids() {
+            for id in gateway.sessions().ids() {
                 assert!(seen.insert(id), "session {id} lives in two shards");
             }
         }

@@ -307,7 +307,10 @@ impl Sessions {
 
     /// Claims whose time is over end without a session.
     pub(super) fn expire_claims(&mut self, now: Instant, wtp: &mut Endpoint) {
-        while let Some(claim) = self.claims.open.pop_front_if(|claim| claim.until <= now) {
+        let is_due = |claims: &Claims| claims.next_deadline().is_some_and(|until| until <= now);
+        while is_due(&self.claims)
+            && let Some(claim) = self.claims.open.pop_front()
+        {
             self.stats.claims_expired += 1;
             self.hear_again(now, claim, wtp);
         }

@@ -43,8 +43,13 @@ impl SessionRecord {
             encode_address(address, out);
         }
         let agreed = &self.agreed;
-        let flags = u8::from(self.suspended) * SUSPENDED
-            | u8::from(agreed.server_mru().is_some()) * SERVER_SDU_NAMED;
+        let mut flags = 0;
+        if self.suspended {
+            flags |= SUSPENDED;
+        }
+        if agreed.server_mru().is_some() {
+            flags |= SERVER_SDU_NAMED;
+        }
         out.extend([
             flags,
             self.encoding.map_or(0, EncodingVersion::octet),
@@ -143,7 +148,7 @@ fn record(input: &[u8]) -> Parsed<'_, SessionRecord> {
         agreed = agreed.with_aliases(aliases);
     }
     let record = SessionRecord {
-        id: id.iter().fold(0, |id, octet| id << 8 | u32::from(*octet)),
+        id: id.iter().fold(0, |id, octet| (id << 8) | u32::from(*octet)),
         peer: Peer { remote, local },
         suspended: flags & SUSPENDED != 0,
         agreed,
