@@ -47,7 +47,7 @@
 //! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
-//! | 9 | [`admin`] | health and metrics |
+//! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
 //! | 10 | [`cli`] | the commands |
 //!
 //! # One datagram, there and back

@@ -231,10 +231,10 @@ impl Gateway {
         }
     }
 
-    /// Sessions held.
+    /// The sessions, to be looked at.
     #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.sessions.len()
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// When the oldest of the requests that wait for an origin came in.

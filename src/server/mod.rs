@@ -4,6 +4,7 @@
 //! [`Gateway`], one upstream client, one mailbox. Nothing on the way of a datagram is shared with another
 //! shard.
 
+mod ask;
 pub mod clock;
 mod control;
 mod departure;
@@ -22,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
 use crate::gateway::Gateway;
+pub use crate::server::ask::{Findings, Question};
 use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
 use crate::record::access;
+use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
 use crate::time::Instant;
@@ -46,6 +47,8 @@ pub(super) enum Order {
     Core(Command),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
+    /// A question, whose answer somebody waits for.
+    Ask(Asked),
     /// To be answered as soon as it is so.
     When(Calm, oneshot::Sender<()>),
     /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
@@ -191,9 +194,19 @@ impl Shard {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
+                Turn::Ordered(Order::Ask(Asked { question, answer })) => {
+                    let found = match question {
+                        Question::Sessions(query) => {
+                            Findings::Sessions(gateway.sessions().stretch(now, &query))
+                        }
+                        Question::Origins => Findings::Origins(fetches.upstream.health()),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.send(found);
+                }
                 Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
                 Turn::Ordered(Order::Farewell(answer)) => {
-                    let sessions = gateway.sessions();
+                    let sessions = gateway.sessions().len();
                     farewell = Some(Farewell { sessions, answer });
                 }
                 // Where the socket is full, there is no sense in more.
@@ -272,7 +285,7 @@ impl Farewell {
             return None;
         }
         gateway.handle_command(now, Command::Farewell(FAREWELL_AT_ONCE));
-        if gateway.sessions() > 0 {
+        if !gateway.sessions().is_empty() {
             return Some(self);
         }
         let _ = self.answer.send(self.sessions);

@@ -13,7 +13,7 @@ use crate::upstream::Tls;
 /// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
 /// stopped is lost.
 #[derive(Clone, Debug)]
-pub struct Shards(Arc<[Way]>);
+pub struct Shards(pub(super) Arc<[Way]>);
 
 /// The way to one shard.
 #[derive(Debug)]
@@ -25,12 +25,6 @@ pub(super) struct Way {
 impl Shards {
     pub(super) fn new(ways: Vec<Way>) -> Self {
         Self(ways.into())
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.len()
     }
 
     /// Waits until every shard runs. False if one never will.

@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
-use crate::admin;
 use crate::admin::metrics::Metrics;
+use crate::admin::{self, Admin};
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::server::{self, Config, Control, Departure, Inherited, Remaining, Server, Shards};
@@ -21,7 +21,8 @@ use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
-    admin: JoinSet<()>,
+    admin: Admin,
+    listening: JoinSet<()>,
     server: Server,
     publisher: JoinHandle<()>,
     watchdog: JoinHandle<()>,
@@ -35,13 +36,17 @@ impl Parts {
         control: &Control,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::install();
-        let admin = start_admin(settings, control, &metrics).await?;
+        let admin = Admin::new(&settings.admin, control.clone(), metrics.clone());
+        let listening = start_admin(settings, &admin).await?;
         let server = start_server(settings, inherited).await?;
         let shards = server.shards().clone();
-        let publisher = tokio::spawn(publish(shards, control.clone(), metrics));
-        let watchdog = tokio::spawn(manager::feed_watchdog(server.shards().clone()));
+        admin.started(shards.clone());
+        let publishing = publish(shards.clone(), control.clone(), metrics, admin.clone());
+        let publisher = tokio::spawn(publishing);
+        let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             admin,
+            listening,
             server,
             publisher,
             watchdog,
@@ -53,12 +58,13 @@ impl Parts {
         self.watchdog.abort();
         self.publisher.abort();
         self.server.stop();
-        let mut admin = self.admin;
-        admin.shutdown().await;
+        let mut listening = self.listening;
+        listening.shutdown().await;
     }
 
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
+        self.admin.reload(&settings.admin);
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
             .await;
@@ -98,7 +104,10 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
     let changed = |old: &dyn Debug, new: &dyn Debug| format!("{old:?}") != format!("{new:?}");
     [
         ("[listen]", changed(&old.listen, &new.listen)),
-        ("[admin]", changed(&old.admin, &new.admin)),
+        (
+            "[admin] listen",
+            changed(&old.admin.listen, &new.admin.listen),
+        ),
         ("[log]", changed(&old.log, &new.log)),
     ]
     .into_iter()
@@ -106,27 +115,14 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
     .collect()
 }
 
-async fn start_admin(
-    settings: &Settings,
-    control: &Control,
-    metrics: &Metrics,
-) -> anyhow::Result<JoinSet<()>> {
+async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinSet<()>> {
     let mut listening = JoinSet::new();
     for address in &settings.admin.listen {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("[admin]: cannot listen on {address}"))?;
         info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
-        let serving = admin::serve(
-            listener,
-            control.clone(),
-            metrics.clone(),
-            std::future::pending(),
-        );
-        listening.spawn(async {
-            // It waits out whatever the listener says, for ever.
-            let _ = serving.await;
-        });
+        listening.spawn(admin.clone().serve(listener, std::future::pending()));
     }
     Ok(listening)
 }
@@ -160,11 +156,12 @@ async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Resu
 }
 
 /// Gives the shards' counters their names, once a second.
-async fn publish(shards: Shards, control: Control, metrics: Metrics) {
+async fn publish(shards: Shards, control: Control, metrics: Metrics, admin: Admin) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
         let (stats, shell) = server::total(&shards.published());
         metrics.publish(&admin::samples(&stats, &shell, control.state()));
+        metrics.publish(&admin.samples());
     }
 }
