@@ -491,6 +491,7 @@ fn the_examples_comments_are_settings() {
                         "allowed_",
                         "request_h",
                         "reply_h",
+                        "token",
                     ]
                     .iter()
                     .any(|key| rest.starts_with(key))
