@@ -18,6 +18,7 @@ const RANKS: &[(&str, u8)] = &[
     ("wdp", 0),
     ("wbxml", 1),
     ("wtp", 1),
+    ("identity", 2),
     ("syncml", 2),
     ("wsp", 2),
     ("explain", 3),

@@ -2,19 +2,31 @@
 
 use super::metrics::Sample;
 use crate::gateway::Stats;
-use crate::server::ShellStats;
+use crate::server::{ShellStats, State};
 use crate::syncml::Encoding;
 
 /// Every number of the server, named.
 #[must_use]
-pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
+pub fn samples(stats: &Stats, shell: &ShellStats, state: State) -> Vec<Sample> {
     let mut all = Vec::with_capacity(80);
+    all.extend(states(state));
     sockets(shell, &mut all);
     transactions(stats, &mut all);
     sessions(stats, &mut all);
     connectionless(stats, &mut all);
     exchanges(stats, &mut all);
     all
+}
+
+fn states(now: State) -> impl Iterator<Item = Sample> {
+    State::ALL.into_iter().map(move |state| {
+        Sample::gauge(
+            "wapbridge_state",
+            "What the gateway is doing: 1 for the state it is in, 0 for the others.",
+            u64::from(state == now),
+        )
+        .label("state", state.name())
+    })
 }
 
 fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
@@ -347,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_counter_has_one_name_and_label_to_itself() {
-        let all = samples(&Stats::default(), &ShellStats::default());
+        let all = samples(&Stats::default(), &ShellStats::default(), State::Running);
         let mut seen = std::collections::HashSet::new();
         for sample in &all {
             assert!(

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, shown the way rustc shows it.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -116,16 +117,29 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Where mistakes are gathered while a file is read, so that all of them are told at once.
+/// What is gathered while a file is read: mistakes, so that all of them are told at once, and the words the
+/// reader knows.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(super) struct Problems {
+    found: RefCell<Vec<Problem>>,
+    words: RefCell<BTreeSet<(String, &'static str)>>,
+}
 
 impl Problems {
     pub(super) fn add(&self, problem: Problem) {
-        self.0.borrow_mut().push(problem);
+        self.found.borrow_mut().push(problem);
+    }
+
+    /// The reader asked the section of this name for this key.
+    pub(super) fn asked(&self, section: &str, key: &'static str) {
+        self.words.borrow_mut().insert((section.to_owned(), key));
     }
 
     pub(super) fn into_vec(self) -> Vec<Problem> {
-        self.0.into_inner()
+        self.found.into_inner()
+    }
+
+    pub(super) fn into_words(self) -> BTreeSet<(String, &'static str)> {
+        self.words.into_inner()
     }
 }

@@ -175,6 +175,7 @@ impl<'p, 'i> Section<'p, 'i> {
 
     fn take(&self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'i>>)> {
         self.known.borrow_mut().push(key);
+        self.problems.asked(&self.name, key);
         let (name, value) = self.entries.borrow_mut().remove_entry(key)?;
         Some((name.span(), value))
     }

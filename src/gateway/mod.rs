@@ -11,6 +11,7 @@ mod content;
 mod cookies;
 mod exchange;
 pub mod fetch;
+mod mode;
 pub mod push;
 pub mod record;
 mod reply;
@@ -30,6 +31,7 @@ use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+pub use crate::gateway::mode::Mode;
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
 use crate::gateway::request::Refused;
@@ -38,6 +40,7 @@ pub use crate::gateway::settings::{
 };
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
+use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView};
 use crate::time::Instant;
@@ -72,10 +75,12 @@ pub enum Command {
     Push(Box<Push>),
     /// End the session of this id, if it is ours.
     Disconnect(u32),
+    /// Learn who has which address from now on.
+    Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
-    /// Refuse new sessions and methods; let what is under way finish.
-    Drain,
+    /// Serve these from now on.
+    Enter(Mode),
 }
 
 /// The core of one shard.
@@ -88,9 +93,10 @@ pub struct Gateway {
     exchanges: Exchanges,
     wants: Wants,
     cookies: Jars,
+    identities: identity::Table,
     random: Random,
     events: VecDeque<Event>,
-    draining: bool,
+    mode: Mode,
     stats: Stats,
 }
 
@@ -106,9 +112,10 @@ impl Gateway {
             wants: Wants::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
+            identities: identity::Table::new(random.hasher()),
             random,
             events: VecDeque::new(),
-            draining: false,
+            mode: Mode::Running,
             stats: Stats::default(),
             config,
         }
@@ -152,13 +159,14 @@ impl Gateway {
                     self.sessions.disconnect(now, session.key, &mut self.wtp);
                 }
             }
+            Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
                 self.connectionless.set_config(config.connectionless);
                 self.config = config;
             }
-            Command::Drain => self.draining = true,
+            Command::Enter(mode) => self.mode = mode,
         }
         self.run(now);
     }
@@ -215,6 +223,12 @@ impl Gateway {
         }
     }
 
+    /// The sessions, to be looked at.
+    #[must_use]
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -268,15 +282,16 @@ impl Gateway {
     /// A client wants a session: it is given one, or other addresses, or a refusal.
     fn connect(&mut self, now: Instant, session: SessionKey) {
         let config = Arc::clone(&self.config);
-        let elsewhere = match self.draining {
-            true => config.drain_redirect.as_ref(),
-            false => config.redirect.as_ref(),
+        let refused = self.mode.refuses_sessions();
+        let elsewhere = match refused {
+            Some(_) => config.drain_redirect.as_ref(),
+            None => config.redirect.as_ref(),
         };
         if let Some(Redirect { flags, addresses }) = elsewhere {
             self.sessions
                 .redirect(now, session, *flags, addresses, &mut self.wtp);
-        } else if self.draining {
-            let status = Problem::Draining.status();
+        } else if let Some(problem) = refused {
+            let status = problem.status();
             self.sessions.refuse(now, session, status, &mut self.wtp);
         } else {
             self.sessions.accept(now, session, &mut self.wtp);
@@ -308,6 +323,7 @@ impl Gateway {
                 method: invocation.method,
                 // Copied, so that the record does not keep the whole request until the last Ack.
                 uri: Bytes::copy_from_slice(&invocation.uri),
+                identity: self.identities.find(invocation.peer.remote.ip()).cloned(),
                 syncml: None,
                 route: None,
                 status: None,
@@ -360,8 +376,12 @@ impl Gateway {
         invocation: &Invocation,
         exchange: &mut Exchange,
     ) -> Result<Request, Refused> {
-        if self.draining {
-            return Err(Problem::Draining.into());
+        let service = match invocation.session {
+            Some(_) => Service::ConnectionMode,
+            None => Service::Connectionless,
+        };
+        if let Some(problem) = self.mode.refuses_requests(service) {
+            return Err(problem.into());
         }
         let octets = self.exchanges.octets() + exchange.record.request_octets;
         if self.exchanges.in_flight() >= config.limits.max_exchanges

@@ -8,13 +8,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use derive_more::AddAssign;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Stats};
 use crate::record::access;
+use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
 use crate::upstream::{Tls, Upstream};
@@ -26,19 +28,25 @@ pub(super) struct Shard {
     pub(super) clock: Clock,
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
-    /// Orders from the control thread; the shard stops when it is closed.
+    /// Orders from the control thread.
     pub(super) mailbox: mpsc::Receiver<Order>,
+    /// The end of it.
+    pub(super) stop: CancellationToken,
     /// Where the counters are shown once a second.
     pub(super) published: watch::Sender<Published>,
 }
 
 /// What a shard is told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
+    /// A question, whose answer somebody waits for.
+    Ask(Asked),
+    /// To be answered as soon as nothing is under way.
+    WhenIdle(oneshot::Sender<()>),
 }
 
 /// What a shard shows of itself once a second.
@@ -48,8 +56,6 @@ pub struct Published {
     pub stats: Stats,
     /// The shell's.
     pub shell: ShellStats,
-    /// Whether nothing is under way.
-    pub idle: bool,
 }
 
 /// What the shell of a shard counts.
@@ -83,7 +89,7 @@ enum Turn {
 }
 
 impl Shard {
-    /// Runs until the mailbox is closed.
+    /// Runs until it is stopped.
     pub(super) async fn run(self) {
         let Self {
             mut gateway,
@@ -91,6 +97,7 @@ impl Shard {
             sockets,
             upstream,
             mut mailbox,
+            stop,
             published,
         } = self;
         let mut fetches = Fetches {
@@ -106,6 +113,7 @@ impl Shard {
         tokio::pin!(alarm);
         let mut set_to = None;
         let mut next_socket = 0;
+        let mut await_idle: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
             let due = gateway.poll_timeout();
             // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
@@ -126,6 +134,7 @@ impl Shard {
                 () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
+                () = stop.cancelled() => Turn::Stopped,
             };
             let now = clock.now();
             match turn {
@@ -155,6 +164,20 @@ impl Shard {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
+                Turn::Ordered(Order::Ask(Asked { question, answer })) => {
+                    let found = match question {
+                        Question::Sessions(query) => {
+                            Findings::Sessions(gateway.sessions().stretch(now, &query))
+                        }
+                        Question::Origins => Findings::Origins(fetches.upstream.health()),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.send(found);
+                }
+                Turn::Ordered(Order::WhenIdle(answer)) => {
+                    await_idle.retain(|waiting| !waiting.is_closed());
+                    await_idle.push(answer);
+                }
                 Turn::Due => {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
@@ -165,7 +188,6 @@ impl Shard {
                     published.send_replace(Published {
                         stats: gateway.stats(),
                         shell: out.stats,
-                        idle: gateway.is_idle(),
                     });
                 }
                 Turn::Stopped => return,
@@ -177,6 +199,11 @@ impl Shard {
                     Event::Cancel(id) => fetches.cancel(id),
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => access::log(&record),
+                }
+            }
+            if !await_idle.is_empty() && gateway.is_idle() && out.blocked.is_none() {
+                for waiting in await_idle.drain(..) {
+                    let _ = waiting.send(());
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 mod address;
 pub mod capability;
+pub mod census;
 pub mod connectionless;
 mod early;
 pub mod header;

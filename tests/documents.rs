@@ -1,0 +1,201 @@
+//! The tables in the operators' book are made here, from what the program says of itself; the copies in the book are
+//! held to that. `WAPBRIDGE_DOCUMENTS=write cargo test --test documents` writes them anew.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use wapbridge::config::Settings;
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Holds the part of OPERATIONS.md between the marks of `name` to `fresh`, or writes it.
+fn hold(name: &str, fresh: &str) {
+    let file = path("deploy/OPERATIONS.md");
+    let book = std::fs::read_to_string(&file).unwrap();
+    let open = format!("<!-- generated: {name} -->\n");
+    let (before, rest) = book.split_once(&open).expect("the mark is there");
+    let (shown, after) = rest.split_once("<!-- end -->").expect("the mark is closed");
+    let fresh = format!("\n{}\n\n", fresh.trim());
+    if shown == fresh {
+        return;
+    }
+    let wanted = std::env::var("WAPBRIDGE_DOCUMENTS");
+    assert!(
+        wanted.is_ok_and(|wanted| wanted == "write"),
+        "the table `{name}` in deploy/OPERATIONS.md is stale; \
+         `WAPBRIDGE_DOCUMENTS=write cargo test --test documents` writes it"
+    );
+    std::fs::write(file, format!("{before}{open}{fresh}<!-- end -->{after}")).unwrap();
+}
+
+/// One setting as the example file shows it.
+struct Setting {
+    section: String,
+    key: String,
+    value: String,
+    /// Commented out: `value` is the default.
+    is_default: bool,
+    meaning: String,
+}
+
+/// The settings of the example file, in its order.
+fn settings(example: &str) -> Vec<Setting> {
+    let mut section = String::new();
+    let mut found: Vec<Setting> = Vec::new();
+    for line in example.lines() {
+        let (text, is_default) = match line.strip_prefix("# ") {
+            Some(text) => (text, true),
+            None => (line, false),
+        };
+        if text.starts_with('[') && text.trim_end().ends_with(']') {
+            section = text.trim().to_owned();
+            continue;
+        }
+        // What a comment says goes on in the next line, far to the right.
+        if let Some(more) = text.trim_start().strip_prefix("# ")
+            && text.starts_with("    ")
+            && let Some(last) = found.last_mut()
+        {
+            write!(last.meaning, " {}", more.trim()).unwrap();
+            continue;
+        }
+        let Some((key, rest)) = text.split_once('=') else {
+            continue;
+        };
+        let key = key.trim();
+        if key.is_empty() || key.contains(|c: char| !c.is_ascii_lowercase() && c != '_' && c != '6')
+        {
+            continue;
+        }
+        let (value, meaning) = value_and_comment(rest);
+        if found
+            .iter()
+            .any(|other| other.section == section && other.key == key)
+        {
+            continue;
+        }
+        found.push(Setting {
+            section: section.clone(),
+            key: key.to_owned(),
+            value: value.to_owned(),
+            is_default,
+            meaning: meaning.to_owned(),
+        });
+    }
+    found
+}
+
+/// Cuts at the first `#` outside quotes.
+fn value_and_comment(rest: &str) -> (&str, &str) {
+    let mut quoted = false;
+    for (at, octet) in rest.bytes().enumerate() {
+        match octet {
+            b'"' => quoted = !quoted,
+            b'#' if !quoted => return (rest[..at].trim(), rest[at + 1..].trim()),
+            _ => {}
+        }
+    }
+    (rest.trim(), "")
+}
+
+fn example() -> String {
+    std::fs::read_to_string(path("deploy/wapbridge.toml")).unwrap()
+}
+
+#[test]
+fn the_settings_are_those_of_the_example_file() {
+    let mut table = String::new();
+    let mut section = String::new();
+    for setting in settings(&example()) {
+        if setting.section != section {
+            section.clone_from(&setting.section);
+            write!(
+                table,
+                "\n`{section}`\n\n| key | default | effect |\n| --- | --- | --- |\n"
+            )
+            .unwrap();
+        }
+        // Where there is no default to show, the file shows an example and says so.
+        let (meaning, default) = match setting.meaning.split_once("default: ") {
+            Some((meaning, default)) => (meaning.trim().trim_end_matches(';'), default.to_owned()),
+            None if setting.is_default => {
+                (setting.meaning.as_str(), format!("`{}`", setting.value))
+            }
+            None => (setting.meaning.as_str(), "none: required".to_owned()),
+        };
+        let example = match setting.meaning.contains("default: ") || !setting.is_default {
+            true => format!("; such as `{}`", setting.value),
+            false => String::new(),
+        };
+        let cell = |text: &str| text.replace('|', "\\|");
+        writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            setting.key,
+            cell(&default),
+            cell(&(meaning.to_owned() + &example))
+        )
+        .unwrap();
+    }
+    hold("settings", &table);
+}
+
+/// Whoever adds a key to the program adds it to the example, with what it does.
+#[test]
+fn every_key_is_in_the_example_and_says_what_it_does() {
+    let example = example();
+    let shown = settings(&example);
+    let last = |section: &str| {
+        let name = section.trim_matches(['[', ']']);
+        name.rsplit('.').next().unwrap_or(name).to_owned()
+    };
+    let keys: BTreeSet<(String, &str)> = shown
+        .iter()
+        .map(|setting| (last(&setting.section), setting.key.as_str()))
+        .collect();
+    // As the settings that are commented out would be read, so that what depends on them is asked for too.
+    let all: String = example
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n")
+        .filter(|line| {
+            let text = line.trim_start();
+            text.starts_with('[')
+                || text
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.trim().contains(' '))
+        })
+        .collect();
+    let mut missing = Vec::new();
+    let names = |word: &str| {
+        shown.iter().any(|s| {
+            s.section
+                .trim_matches(['[', ']'])
+                .split('.')
+                .any(|part| part == word)
+        })
+    };
+    for (section, key) in Settings::vocabulary(&all, &path("deploy")) {
+        let is_section = names(key);
+        if !is_section && !keys.contains(&(last(&section), key)) {
+            missing.push(format!("{section} {key}"));
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "not in deploy/wapbridge.toml: {missing:?}"
+    );
+    let silent: Vec<_> = shown
+        .iter()
+        .filter(|setting| setting.meaning.is_empty())
+        .map(|setting| format!("{} {}", setting.section, setting.key))
+        .collect();
+    assert!(
+        silent.is_empty(),
+        "without a word on what they do: {silent:?}"
+    );
+}
