@@ -37,6 +37,7 @@
 //! | 0 | [`time`], [`random`], [`codec`], [`wdp`] | moments and wake-ups; the seed; shared parsers; peers and datagrams |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
+//! | 1 | [`radius`] | the packets of RADIUS accounting, and their signatures |
 //! | 2 | [`wsp`] | sessions: PDUs, capabilities, header encoding, [`wsp::sessions::Sessions`] |
 //! | 2 | [`syncml`] | what a gateway has to know of SyncML |
 //! | 2 | [`identity`] | which subscriber has which address |
@@ -127,6 +128,7 @@ pub mod explain;
 pub mod gateway;
 pub mod handset;
 pub mod identity;
+pub mod radius;
 pub mod random;
 pub mod record;
 pub mod route;

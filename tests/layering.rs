@@ -16,6 +16,7 @@ const RANKS: &[(&str, u8)] = &[
     ("random", 0),
     ("time", 0),
     ("wdp", 0),
+    ("radius", 1),
     ("wbxml", 1),
     ("wtp", 1),
     ("identity", 2),
