@@ -44,7 +44,7 @@
 //! | 3 | [`route`] | from what a handset asks for to where it goes, or a refusal |
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
-//! | 5 | [`handset`], [`sim`] | the client side of the same stack; virtual time, network and origin |
+//! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
 //! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
@@ -136,6 +136,7 @@ pub mod server;
 pub mod sim;
 pub mod syncml;
 pub mod time;
+pub mod trace;
 pub mod upstream;
 pub mod wbxml;
 pub mod wdp;

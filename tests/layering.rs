@@ -27,6 +27,7 @@ const RANKS: &[(&str, u8)] = &[
     ("gateway", 4),
     ("handset", 5),
     ("sim", 5),
+    ("trace", 5),
     ("record", 6),
     ("upstream", 6),
     ("config", 7),

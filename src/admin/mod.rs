@@ -10,8 +10,10 @@ mod health;
 pub mod metrics;
 mod samples;
 mod sessions;
+mod subscribers;
 
 pub use samples::samples;
+pub use subscribers::samples as subscribers;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};

@@ -49,6 +49,11 @@ fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
     all.extend([
         datagrams("in", shell.received),
         datagrams("out", shell.sent),
+        Sample::counter(
+            "wapbridge_datagrams_discarded_total",
+            "Datagrams thrown away: they came before every socket was bound.",
+            shell.discarded,
+        ),
         octets("in", shell.received_octets),
         octets("out", shell.sent_octets),
         Sample::counter(
@@ -151,6 +156,11 @@ fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
         ),
         refused("transactions", wtp.refused_transactions),
         refused("transactions_per_peer", wtp.refused_peer),
+        Sample::counter(
+            "wapbridge_wtp_left_total",
+            "Invokes not answered, for the process that takes the sockets over.",
+            wtp.left,
+        ),
         refused("message", wtp.refused_message),
         refused("reassembly", wtp.refused_reassembly),
         refused("unverified", wtp.refused_unverified),

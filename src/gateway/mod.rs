@@ -81,6 +81,8 @@ pub enum Command {
     Reload(Arc<Config>),
     /// Serve these from now on.
     Enter(Mode),
+    /// End up to so many sessions; given again and again, all of them.
+    Farewell(usize),
 }
 
 /// The core of one shard.
@@ -166,7 +168,13 @@ impl Gateway {
                 self.connectionless.set_config(config.connectionless);
                 self.config = config;
             }
-            Command::Enter(mode) => self.mode = mode,
+            Command::Enter(mode) => {
+                self.mode = mode;
+                self.wtp.set_leaving(mode == Mode::Leaving);
+            }
+            Command::Farewell(at_most) => {
+                self.sessions.disconnect_some(now, at_most, &mut self.wtp);
+            }
         }
         self.run(now);
     }
@@ -227,6 +235,12 @@ impl Gateway {
     #[must_use]
     pub const fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// When the oldest of the requests that wait for an origin came in.
+    #[must_use]
+    pub fn oldest_request(&self) -> Option<Instant> {
+        self.exchanges.oldest_fetching()
     }
 
     /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.

@@ -127,6 +127,8 @@ pub struct Sessions {
     pub(super) indications: VecDeque<Indication>,
     pub(super) random: Random,
     pub(super) next_serial: u64,
+    /// The place at which [`Sessions::disconnect_some`] goes on.
+    pub(super) farewell: usize,
     /// Octets of requests in several SDUs that are not yet whole.
     pub(super) gathered: usize,
     pub(super) stats: Stats,
@@ -180,6 +182,7 @@ impl Sessions {
             indications: VecDeque::new(),
             random,
             next_serial: 0,
+            farewell: 0,
             gathered: 0,
             stats: Stats::default(),
         }

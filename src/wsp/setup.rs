@@ -134,6 +134,22 @@ impl Sessions {
         self.end(now, key, Ending::Aborted(AbortReason::USERREQ), wtp);
     }
 
+    /// S-Disconnect.req for up to `at_most` sessions, in the order of their places; called again it goes on with
+    /// those behind.
+    pub fn disconnect_some(&mut self, now: Instant, at_most: usize, wtp: &mut Endpoint) {
+        let mut left = at_most;
+        while left > 0 && self.farewell < self.sessions.capacity() {
+            if let Some(key) = self.key_at(self.farewell) {
+                self.disconnect(now, key, wtp);
+                left -= 1;
+            }
+            self.farewell += 1;
+        }
+        if left > 0 {
+            self.farewell = 0;
+        }
+    }
+
     /// S-Resume.res: the session goes on, with the peer the Resume came from.
     pub fn resume(&mut self, now: Instant, key: SessionKey, wtp: &mut Endpoint) {
         let Some(session) = self.session(key) else {
