@@ -100,22 +100,38 @@ pub(crate) struct Gateway {
     log: mpsc::Receiver<String>,
     directory: PathBuf,
     pub(crate) address: String,
+    /// Where it listens to RADIUS accounting, if it does.
+    pub(crate) accounting: Option<String>,
 }
 
 impl Gateway {
     /// Starts one in a directory of its own, with this configuration and authority.
     pub(crate) fn start(name: &str, configuration: &str, authority: &str) -> Self {
+        Self::start_with(name, configuration, authority, &[])
+    }
+
+    /// The same with more files beside the configuration.
+    pub(crate) fn start_with(
+        name: &str,
+        configuration: &str,
+        authority: &str,
+        files: &[(&str, &str)],
+    ) -> Self {
         let directory =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("wapbridge.toml"), configuration).unwrap();
         std::fs::write(directory.join("ca.pem"), authority).unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
         let (process, log) = run(&directory);
         let mut gateway = Self {
             process,
             log,
             directory,
             address: String::new(),
+            accounting: None,
         };
         gateway.is_ready();
         gateway
@@ -131,7 +147,16 @@ impl Gateway {
 
     fn is_ready(&mut self) {
         let listening = self.says("listening for WSP over WTP");
-        self.address = listening.split("address=").nth(1).unwrap().to_owned();
+        self.address = address(&listening);
+        self.accounting = loop {
+            let line = self.says("");
+            if line.contains("listening for RADIUS accounting") {
+                break Some(address(&line));
+            }
+            if line.contains("ready") {
+                return;
+            }
+        };
         self.says("ready");
     }
 
@@ -162,9 +187,16 @@ impl Gateway {
 
     /// What a handset is told: the body, or the status on standard error.
     pub(crate) fn get(&self) -> String {
+        self.get_from("http://sync.example/", &[])
+    }
+
+    /// The same for another URI, with header fields.
+    pub(crate) fn get_from(&self, uri: &str, fields: &[&str]) -> String {
+        let fields = fields.iter().flat_map(|field| ["--header", field]);
         let output = Command::new(PROGRAM)
             .args(["get", "--timeout", "20", "--gateway", &self.address])
-            .arg("http://sync.example/")
+            .args(fields)
+            .arg(uri)
             .output()
             .unwrap();
         if output.status.success() {
@@ -184,6 +216,11 @@ impl Drop for Gateway {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The address a line of the log names.
+fn address(line: &str) -> String {
+    line.split("address=").nth(1).unwrap().to_owned()
 }
 
 fn run(directory: &Path) -> (Child, mpsc::Receiver<String>) {
