@@ -6,20 +6,17 @@
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
-use crate::admin::metrics::Metrics;
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::server::{
-    self, Config, Control, Departure, Inherited, Known, Remaining, Server, Shards, Subscribers,
+    Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
 };
 use crate::wdp::Service;
 
@@ -29,7 +26,6 @@ pub(super) struct Parts {
     listening: JoinSet<()>,
     server: Server,
     subscribers: Subscribers,
-    publisher: JoinHandle<()>,
     watchdog: JoinHandle<()>,
 }
 
@@ -40,28 +36,18 @@ impl Parts {
         inherited: Inherited,
         control: &Control,
     ) -> anyhow::Result<Self> {
-        let metrics = Metrics::install();
-        let admin = Admin::new(&settings.admin, control.clone(), metrics.clone());
+        let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
         let server = start_server(settings, inherited).await?;
         let shards = server.shards().clone();
         admin.started(shards.clone());
-        let subscribers = start_subscribers(settings, &shards).await?;
-        let publishing = publish(
-            shards.clone(),
-            control.clone(),
-            metrics,
-            admin.clone(),
-            subscribers.published(),
-        );
-        let publisher = tokio::spawn(publishing);
+        let subscribers = start_subscribers(settings, &shards, &admin).await?;
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             admin,
             listening,
             server,
             subscribers,
-            publisher,
             watchdog,
         })
     }
@@ -69,7 +55,6 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
-        self.publisher.abort();
         drop(self.subscribers);
         self.server.stop();
         let mut listening = self.listening;
@@ -140,11 +125,19 @@ fn accounting(settings: &Settings) -> Option<&[SocketAddr]> {
     Some(&radius.listen)
 }
 
-async fn start_subscribers(settings: &Settings, shards: &Shards) -> anyhow::Result<Subscribers> {
+async fn start_subscribers(
+    settings: &Settings,
+    shards: &Shards,
+    admin: &Admin,
+) -> anyhow::Result<Subscribers> {
     let subscribers = Subscribers::start(&settings.identity, shards.clone()).await?;
     for address in subscribers.addresses() {
         info!(%address, "listening for RADIUS accounting");
     }
+    let known = subscribers.published();
+    admin
+        .figures()
+        .feed(move |snapshot| snapshot.known = *known.borrow());
     Ok(subscribers)
 }
 
@@ -186,22 +179,4 @@ async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Resu
         bail!("a shard stopped before it began");
     }
     Ok(server)
-}
-
-/// Gives the shards' counters their names, once a second.
-async fn publish(
-    shards: Shards,
-    control: Control,
-    metrics: Metrics,
-    admin: Admin,
-    known: watch::Receiver<Known>,
-) {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        second.tick().await;
-        let (stats, shell) = server::total(&shards.published());
-        metrics.publish(&admin::samples(&stats, &shell, control.state()));
-        metrics.publish(&admin.samples());
-        metrics.publish(&admin::subscribers(&known.borrow()));
-    }
 }
