@@ -17,7 +17,7 @@ use tracing::{error, info};
 use super::Settings;
 use super::error::OpenError;
 use super::sessions::{Saved, Sessions};
-use super::tables::{Change, Table, Tables};
+use super::tables::{Change, Entries, Table, Tables};
 use crate::wsp::claim::ClaimKey;
 use crate::wsp::saved::SessionRecord;
 
@@ -70,7 +70,7 @@ enum Message {
     Save(Box<SessionRecord>),
     Forget(u32),
     Look(ClaimKey, oneshot::Sender<Option<SessionRecord>>),
-    Entries(Table, std::sync::mpsc::Sender<Vec<(Vec<u8>, Vec<u8>)>>),
+    Entries(Table, std::sync::mpsc::Sender<Entries>),
     Flush(std::sync::mpsc::Sender<()>),
 }
 
@@ -163,7 +163,7 @@ impl Writer {
     /// All entries of a table in the order of their keys, with what is queued. It waits for the store and holds
     /// the table in memory: for the start of who keeps something in it.
     #[must_use]
-    pub fn entries(&self, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub fn entries(&self, table: Table) -> Entries {
         let (tell, told) = std::sync::mpsc::channel();
         let _ = self.queue.send(Message::Entries(table, tell));
         told.recv().unwrap_or_default()

@@ -11,7 +11,7 @@ mod tables;
 
 pub use embedded::{COMMIT_INTERVAL, Embedded, Stats, Writer};
 pub use error::OpenError;
-pub use tables::{Change, Table};
+pub use tables::{Change, Entries, Table};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,6 +9,9 @@ use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, T
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table(pub &'static str);
 
+/// Keys with their values, in the order of the keys.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A key gets a value, or loses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -86,7 +89,7 @@ impl Tables {
         table: Table,
         after: &[u8],
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+    ) -> Result<Entries, redb::Error> {
         let read = self.database.begin_read()?;
         let committed = match read.open_table(definition(table)) {
             Ok(committed) => committed,
