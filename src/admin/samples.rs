@@ -238,6 +238,38 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
         aborted("too_large", wsp.too_large),
         aborted("malformed", wsp.malformed),
     ]);
+    claims(wsp, all);
+}
+
+fn claims(wsp: &crate::wsp::sessions::Stats, all: &mut Vec<Sample>) {
+    let ended = |outcome, value| {
+        Sample::counter(
+            "wapbridge_wsp_claims_ended_total",
+            "Sessions asked for at other shards and the store, by what came of it.",
+            value,
+        )
+        .label("outcome", outcome)
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_wsp_claims_total",
+            "Sessions asked for at other shards and the store.",
+            wsp.claims,
+        ),
+        ended("found", wsp.claims_found),
+        ended("missed", wsp.claims_missed),
+        ended("expired", wsp.claims_expired),
+        Sample::counter(
+            "wapbridge_wsp_claims_refused_total",
+            "Sessions not asked for: too many were already, or too many of that address for nothing.",
+            wsp.claims_refused,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_handed_over_total",
+            "Sessions given to another shard.",
+            wsp.handed_over,
+        ),
+    ]);
 }
 
 fn connectionless(stats: &Stats, all: &mut Vec<Sample>) {

@@ -235,6 +235,7 @@ impl Shard {
                     Event::Cancel(id) => fetches.cancel(id),
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => access::log(&record),
+                    Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
             }
             waiting.tell(&gateway, out.blocked.is_none());

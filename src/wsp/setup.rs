@@ -47,6 +47,7 @@ impl Sessions {
         .encode(&mut sdu);
         wtp.result(now, transaction, sdu.into());
         self.idle.schedule(now + self.config.idle_timeout, key.slot);
+        self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
 
@@ -176,6 +177,7 @@ impl Sessions {
         })
         .encode(&mut reply);
         wtp.result(now, transaction, reply.into());
+        self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
 
@@ -339,6 +341,7 @@ impl Sessions {
             session.state = State::Suspended;
             self.indications
                 .push_back(Indication::Suspended(key, ending));
+            self.changed(key.slot);
         }
     }
 
@@ -410,7 +413,7 @@ impl Sessions {
     }
 
     /// Abort of every transaction a session has open; the user hears of each method and push.
-    fn abort_transactions(
+    pub(super) fn abort_transactions(
         &mut self,
         now: Instant,
         key: SessionKey,
@@ -485,4 +488,4 @@ const ANY_TYPE: &[u8] = &[0x80];
 
 /// Octets of headers and capabilities of a client that are kept for as long as its session, and read again
 /// with each of its methods. Handsets send one or two thousand.
-const MAX_KEPT: usize = 16 * 1024;
+pub(super) const MAX_KEPT: usize = 16 * 1024;

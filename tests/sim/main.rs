@@ -15,6 +15,7 @@ mod modes;
 mod routes;
 mod scenarios;
 mod sessions;
+mod shards;
 mod storm;
 
 use std::sync::Arc;
