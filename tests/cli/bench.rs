@@ -48,7 +48,8 @@ async fn every_post_is_answered_once_and_what_it_cost_is_told() {
 #[tokio::test]
 async fn what_gets_lost_is_repeated_and_nothing_fails() {
     let origin = Origin::start().await;
-    let gateway = Gateway::start(&configuration(&origin.uri(), "")).await;
+    let hasty = "[wtp]\nlong_retry = \"500ms\"\n";
+    let gateway = Gateway::start(&configuration(&origin.uri(), hasty)).await;
     let option = gateway.option();
     let arguments = [
         "bench",
@@ -57,6 +58,7 @@ async fn what_gets_lost_is_repeated_and_nothing_fails() {
         "--count=60",
         "--warm-up=0",
         "--loss=10",
+        "--retry=500",
         "--seed=5",
         "--json",
         "http://sync.example.com/echo",
@@ -78,7 +80,7 @@ async fn an_open_loop_shows_a_stall() {
         &option,
         "--handsets=200",
         "--rate=100",
-        "--duration=3",
+        "--duration=4",
         "--warm-up=0",
         "--json",
         "http://sync.example.com/hello",
@@ -91,7 +93,7 @@ async fn an_open_loop_shows_a_stall() {
                 .iter()
                 .filter(|heard| heard.target == "/hello")
                 .count()
-                > 50
+                > 20
         })
         .await;
     gateway.signal("STOP");
@@ -99,11 +101,11 @@ async fn an_open_loop_shows_a_stall() {
     gateway.signal("CONT");
     let report = json(&running.await.unwrap().succeeds());
     let count = report["load"]["transactions"].as_u64().unwrap();
-    assert!((299..=301).contains(&count), "{count}");
-    // A third of them should have begun during the stall, which began after those that went well.
+    assert!((399..=401).contains(&count), "{count}");
+    // Latency counts from when they should have begun, so a stall of one second is seen in many.
     let latency = &report["load"]["latency_ms"];
-    assert!(latency["p99"].as_f64().unwrap() > 800.0, "{latency}");
-    assert!(latency["p90"].as_f64().unwrap() > 400.0, "{latency}");
+    assert!(latency["p99"].as_f64().unwrap() > 700.0, "{latency}");
+    assert!(latency["p90"].as_f64().unwrap() > 200.0, "{latency}");
 }
 
 #[tokio::test]

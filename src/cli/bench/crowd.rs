@@ -90,6 +90,8 @@ pub(super) struct Config {
     pub(super) connectionless: bool,
     /// How long an answer is waited for.
     pub(super) patience: Duration,
+    /// When what is not acknowledged is repeated.
+    pub(super) retry: Duration,
     /// Whether datagrams get lost or take their time.
     pub(super) bad_weather: bool,
     /// Decides the TIDs.
@@ -100,6 +102,7 @@ impl Crowd {
     /// Handsets that know nobody yet.
     pub(super) fn new(config: &Config, script: Script, now: Instant) -> Self {
         let wtp = wtp::Config {
+            base_retry: config.retry,
             max_transactions: usize::MAX,
             // Idle handsets cost nothing here.
             tid_lifetime: Duration::from_secs(1),
@@ -130,7 +133,7 @@ impl Crowd {
             endpoint: Endpoint::new(wtp, config.seed, now),
             units: config
                 .connectionless
-                .then(|| Units::new(&mut random, config.patience)),
+                .then(|| Units::new(&mut random, config.patience, config.retry)),
             flights: HashMap::with_hasher(random.hasher()),
             begun: VecDeque::new(),
             patience: config.patience,
@@ -418,6 +421,7 @@ mod tests {
             handsets: 3,
             connectionless,
             patience: Duration::from_secs(60),
+            retry: Duration::from_secs(5),
             bad_weather: true,
             seed: 1,
         };

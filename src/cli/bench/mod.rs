@@ -91,6 +91,9 @@ pub(super) struct Bench {
     /// Connects at a time.
     #[arg(long, value_name = "N", default_value_t = 64)]
     connects: u32,
+    /// When a handset repeats a request that is not acknowledged, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    retry: u64,
     /// Seconds to wait for an answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 130)]
     timeout: u64,
@@ -192,6 +195,7 @@ impl Bench {
             handsets,
             connectionless: self.connectionless,
             patience: Duration::from_secs(self.timeout.max(1)),
+            retry: Duration::from_millis(self.retry),
             bad_weather: self.loss > 0.0 || self.delay > 0,
             seed,
         };

@@ -17,6 +17,8 @@ pub(super) struct Units {
     timers: Timers,
     waiting: VecDeque<u32>,
     patience: Duration,
+    /// When a handset asks again.
+    retry: Duration,
     next_tid: u8,
     /// Datagrams sent again.
     pub(super) retransmissions: u64,
@@ -30,12 +32,13 @@ struct Asked {
 }
 
 impl Units {
-    pub(super) fn new(random: &mut Random, patience: Duration) -> Self {
+    pub(super) fn new(random: &mut Random, patience: Duration, retry: Duration) -> Self {
         Self {
             asked: HashMap::with_hasher(random.hasher()),
             timers: Timers::new(),
             waiting: VecDeque::new(),
             patience,
+            retry,
             next_tid: 0,
             retransmissions: 0,
         }
@@ -52,7 +55,7 @@ impl Units {
         self.next_tid = self.next_tid.wrapping_add(1);
         let mut datagram = vec![self.next_tid];
         encode(&mut datagram);
-        let again = now + RETRY;
+        let again = now + self.retry;
         self.asked.insert(
             who,
             Asked {
@@ -108,7 +111,7 @@ impl Units {
                 continue;
             }
             if now >= asked.again {
-                asked.again = now + RETRY;
+                asked.again = now + self.retry;
                 self.retransmissions += 1;
                 self.waiting.push_back(who);
             }
@@ -131,6 +134,3 @@ impl Units {
         self.timers.next()
     }
 }
-
-/// When a handset asks again.
-const RETRY: Duration = Duration::from_secs(5);
