@@ -6,6 +6,7 @@ mod check;
 mod decode;
 mod demo;
 pub mod log;
+mod manual;
 mod packet;
 mod proxy;
 mod relay;
@@ -42,6 +43,8 @@ enum Command {
     Encode(decode::Encode),
     Proxy(proxy::Proxy),
     Bench(bench::Bench),
+    Manual(manual::Manual),
+    Completions(manual::Completions),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -59,6 +62,11 @@ pub fn run() -> ExitCode {
         Command::Encode(encode) => encode.run(),
         Command::Proxy(proxy) => proxy.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Manual(manual) => manual.run(),
+        Command::Completions(completions) => {
+            completions.run();
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
