@@ -491,14 +491,13 @@ mod tests {
     fn who_gets_no_answer_gives_up() {
         let mut crowd = crowd(false);
         crowd.connect(Instant::ZERO, 0, Instant::ZERO);
-        let mut now = Instant::ZERO;
-        let cause = loop {
-            now = crowd.poll_timeout().unwrap();
+        let (now, cause) = loop {
+            let now = crowd.poll_timeout().unwrap();
             crowd.handle_timeout(now);
             let mut buf = Vec::new();
             while crowd.poll_transmit(&mut buf).is_some() {}
             if let Some(Event::Failed { cause, .. }) = crowd.poll_event() {
-                break cause;
+                break (now, cause);
             }
         };
         assert!(!cause.is_empty());
