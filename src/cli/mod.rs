@@ -7,6 +7,7 @@ mod decode;
 mod demo;
 pub mod log;
 mod manual;
+mod metrics;
 mod packet;
 mod proxy;
 mod relay;
@@ -43,6 +44,7 @@ enum Command {
     Encode(decode::Encode),
     Proxy(proxy::Proxy),
     Bench(bench::Bench),
+    Metrics(metrics::Metrics),
     Manual(manual::Manual),
     Completions(manual::Completions),
 }
@@ -62,6 +64,10 @@ pub fn run() -> ExitCode {
         Command::Encode(encode) => encode.run(),
         Command::Proxy(proxy) => proxy.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Metrics(metrics) => {
+            metrics.run();
+            Ok(())
+        }
         Command::Manual(manual) => manual.run(),
         Command::Completions(completions) => {
             completions.run();
