@@ -10,6 +10,7 @@ mod health;
 pub mod metrics;
 mod samples;
 mod sessions;
+mod trace;
 
 pub use samples::samples;
 
@@ -35,6 +36,7 @@ pub struct Admin {
     access: Access,
     counters: Arc<Counters>,
     shards: Arc<OnceLock<Shards>>,
+    traces: trace::Traces,
 }
 
 impl Admin {
@@ -42,12 +44,14 @@ impl Admin {
     #[must_use]
     pub fn new(settings: &AdminSettings, control: Control, metrics: Metrics) -> Self {
         let counters = Arc::new(Counters::default());
+        let shards: Arc<OnceLock<Shards>> = Arc::default();
         Self {
             control,
             metrics,
+            traces: trace::Traces::new(Arc::clone(&shards)),
             access: Access::new(settings, Arc::clone(&counters)),
             counters,
-            shards: Arc::default(),
+            shards,
         }
     }
 
@@ -68,10 +72,16 @@ impl Admin {
         let name = "wapbridge_admin_refused_total";
         let help = "Requests and connections refused on the admin port.";
         let counts = self.counters.iter();
+        let traces = metrics::Sample::gauge(
+            "wapbridge_traces",
+            "Subscriber traces that are running.",
+            self.traces.running() as u64,
+        );
         counts
             .map(|(why, count)| {
                 metrics::Sample::counter(name, help, count).label("reason", why.label())
             })
+            .chain([traces])
             .collect()
     }
 
@@ -87,6 +97,10 @@ impl Admin {
         let named = Router::new()
             .merge(sessions::router(Arc::clone(&self.shards)))
             .layer(from_fn_with_state(access(), access::names));
+        let traces = Router::new()
+            .merge(trace::router(self.traces.clone()))
+            .layer(from_fn_with_state(access(), access::token_needed))
+            .layer(from_fn_with_state(access(), access::names));
         let read = Router::new()
             .merge(metrics::router(self.metrics.clone()))
             .merge(named)
@@ -94,12 +108,13 @@ impl Admin {
         Router::new()
             .merge(health::router(self.control.clone()))
             .merge(read)
+            .merge(traces)
             .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
             .layer(from_fn_with_state(access(), access::changes))
     }
 }
 
-const PATHS: &str = "try /livez, /readyz, /metrics or /sessions\n";
+const PATHS: &str = "try /livez, /readyz, /metrics, /sessions or /trace\n";
 
 #[cfg(test)]
 mod tests {

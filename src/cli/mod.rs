@@ -9,9 +9,11 @@ mod manual;
 mod packet;
 mod proxy;
 mod relay;
+mod remote;
 mod request;
 mod route;
 mod serve;
+mod trace;
 mod weather;
 
 use std::io::IsTerminal;
@@ -40,6 +42,7 @@ enum Command {
     Route(route::Route),
     Decode(decode::Decode),
     Encode(decode::Encode),
+    Trace(trace::Trace),
     Proxy(proxy::Proxy),
     Manual(manual::Manual),
     Completions(manual::Completions),
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::Route(route) => route.run(),
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
+        Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
         Command::Manual(manual) => manual.run(),
         Command::Completions(completions) => {

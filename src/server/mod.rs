@@ -10,6 +10,7 @@ mod control;
 mod shard;
 mod shards;
 mod socket;
+mod tap;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, total};
 use crate::server::socket::{Socket, bind_group};
+pub use crate::server::tap::{Caught, Subject, Watch};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 

@@ -19,6 +19,7 @@ use crate::record::access;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
+use crate::server::tap::{Tap, TapOrder};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::{Peer, Transmit};
 
@@ -45,6 +46,8 @@ pub(super) enum Order {
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
     Ask(Asked),
+    /// Something for the tap.
+    Tap(TapOrder),
     /// To be answered as soon as nothing is under way.
     WhenIdle(oneshot::Sender<()>),
 }
@@ -106,6 +109,7 @@ impl Shard {
             handles: HashMap::new(),
         };
         let mut out = Outbox::default();
+        let mut tap = Tap::new(clock);
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -148,6 +152,7 @@ impl Shard {
                             for datagram in socket.datagrams(&batch) {
                                 out.stats.received += 1;
                                 out.stats.received_octets += datagram.payload.len() as u64;
+                                tap.heard(&gateway, datagram);
                                 gateway.handle_datagram(now, datagram);
                             }
                         }
@@ -157,6 +162,7 @@ impl Shard {
                 }
                 Turn::Replied(id, reply) => {
                     fetches.handles.remove(&id);
+                    tap.answered(id, &reply);
                     gateway.handle_reply(now, id, reply);
                 }
                 Turn::Ordered(Order::Core(command)) => gateway.handle_command(now, command),
@@ -174,6 +180,7 @@ impl Shard {
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
                 }
+                Turn::Ordered(Order::Tap(order)) => tap.obey(order),
                 Turn::Ordered(Order::WhenIdle(answer)) => {
                     await_idle.retain(|waiting| !waiting.is_closed());
                     await_idle.push(answer);
@@ -192,13 +199,22 @@ impl Shard {
                 }
                 Turn::Stopped => return,
             }
-            out.drain(&mut gateway, &sockets);
+            out.drain(&mut gateway, &sockets, &mut tap);
             while let Some(event) = gateway.poll_event() {
                 match event {
-                    Event::Fetch(id, request) => fetches.start(id, request),
-                    Event::Cancel(id) => fetches.cancel(id),
+                    Event::Fetch(id, request) => {
+                        tap.asked(&gateway, id, &request);
+                        fetches.start(id, request);
+                    }
+                    Event::Cancel(id) => {
+                        tap.cancelled(id);
+                        fetches.cancel(id);
+                    }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
-                    Event::Finished(record) => access::log(&record),
+                    Event::Finished(record) => {
+                        tap.finished(&gateway, &record);
+                        access::log(&record);
+                    }
                 }
             }
             if !await_idle.is_empty() && gateway.is_idle() && out.blocked.is_none() {
@@ -244,7 +260,7 @@ struct Outbox {
 
 impl Outbox {
     /// Sends what the core has to say until it is silent or a socket is full.
-    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket]) {
+    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket], tap: &mut Tap) {
         loop {
             let (index, peer) = match self.blocked.take() {
                 Some(blocked) => blocked,
@@ -268,6 +284,7 @@ impl Outbox {
                 Ok(()) => {
                     self.stats.sent += 1;
                     self.stats.sent_octets += self.buffer.len() as u64;
+                    tap.said(gateway, peer, socket.service(), &self.buffer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.stats.blocked += 1;

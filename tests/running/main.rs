@@ -9,3 +9,4 @@
 mod proxy;
 mod reload;
 mod stage;
+mod trace;
