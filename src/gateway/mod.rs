@@ -9,8 +9,10 @@
 pub mod answer;
 mod content;
 mod cookies;
+pub mod directory;
 mod exchange;
 pub mod fetch;
+pub mod handover;
 mod mode;
 pub mod push;
 pub mod record;
@@ -32,6 +34,7 @@ use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+use crate::gateway::handover::{Handover, Ticket};
 pub use crate::gateway::mode::Mode;
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
@@ -43,11 +46,17 @@ pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
 use crate::identity;
 use crate::random::Random;
-use crate::route::{Message, RequestView};
+use crate::route::{Message, RequestView, Routes};
 use crate::time::Instant;
+<<<<<<< HEAD
 use crate::wdp::{Datagram, Peer, Service, Transmit};
+=======
+use crate::wdp::{Datagram, Service, Transmit};
+use crate::wsp::claim::{ClaimId, ClaimKey, Place};
+>>>>>>> main
 use crate::wsp::connectionless::Connectionless;
 use crate::wsp::method::Invocation;
+use crate::wsp::saved::SessionRecord;
 use crate::wsp::session::SessionKey;
 use crate::wsp::sessions::{self, Indication, Sessions};
 use crate::wtp;
@@ -67,6 +76,15 @@ pub enum Event {
     PushDone(PushId, PushOutcome),
     /// An exchange is over.
     Finished(Box<ExchangeRecord>),
+    /// Find a session that this shard does not hold, and take it over: owed one [`Gateway::handle_claim`]. At
+    /// its deadline the core goes on without.
+    Claim(ClaimId, ClaimKey),
+    /// The answer to a [`Command::Release`]: the session, which is here no more, or that it cannot be had.
+    Released(Ticket, Option<Box<Handover>>),
+    /// A session is new or other than it was: remember it so.
+    Save(Box<SessionRecord>),
+    /// The session of this id has ended: nobody need remember it.
+    Forget(u32),
 }
 
 /// What the shell may ask.
@@ -76,12 +94,18 @@ pub enum Command {
     Push(Box<Push>),
     /// End the session of this id, if it is ours.
     Disconnect(u32),
+    /// Another shard wants the session of this id: owed one [`Event::Released`].
+    Release(Ticket, u32),
+    /// The session of this id, which was made here, has ended elsewhere.
+    EndedElsewhere(u32),
     /// Learn who has which address from now on.
     Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
     /// Serve these from now on.
     Enter(Mode),
+    /// End up to so many sessions; given again and again, all of them.
+    Farewell(usize),
 }
 
 /// The core of one shard.
@@ -122,6 +146,14 @@ impl Gateway {
         }
     }
 
+    /// The same as one of several shards, or with a store that remembers sessions: others are asked for what is
+    /// not here.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.sessions.set_place(place);
+        self
+    }
+
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         match datagram.service {
@@ -151,6 +183,21 @@ impl Gateway {
         self.run(now);
     }
 
+    /// A claim ended: with the session, which is here from now on, or without. May come late; a session that
+    /// does is taken in all the same, for nobody else has it.
+    pub fn handle_claim(&mut self, now: Instant, id: ClaimId, found: Option<Handover>) {
+        let (record, cookies) = found.map(Handover::into_parts).unzip();
+        let session = record.as_ref().map(|record: &SessionRecord| record.id);
+        self.sessions.handle_claim(now, id, record, &mut self.wtp);
+        if let (Some(session), Some(cookies)) = (session, cookies)
+            && self.sessions.find(session).is_some()
+        {
+            self.cookies
+                .put(session, cookies, self.config.limits.max_cookies);
+        }
+        self.run(now);
+    }
+
     /// The shell wants something.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
@@ -160,6 +207,13 @@ impl Gateway {
                     self.sessions.disconnect(now, session.key, &mut self.wtp);
                 }
             }
+            Command::Release(ticket, id) => {
+                let record = self.sessions.hand_over(now, id, &mut self.wtp);
+                let session =
+                    record.map(|record| Box::new(Handover::new(record, self.cookies.take(id))));
+                self.events.push_back(Event::Released(ticket, session));
+            }
+            Command::EndedElsewhere(id) => self.sessions.ended_elsewhere(id),
             Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.wtp.clone());
@@ -167,7 +221,13 @@ impl Gateway {
                 self.connectionless.set_config(config.connectionless);
                 self.config = config;
             }
-            Command::Enter(mode) => self.mode = mode,
+            Command::Enter(mode) => {
+                self.mode = mode;
+                self.wtp.set_leaving(mode == Mode::Leaving);
+            }
+            Command::Farewell(at_most) => {
+                self.sessions.disconnect_some(now, at_most, &mut self.wtp);
+            }
         }
         self.run(now);
     }
@@ -224,12 +284,19 @@ impl Gateway {
         }
     }
 
+    /// The routes in force.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.config.routes
+    }
+
     /// The sessions, to be looked at.
     #[must_use]
     pub const fn sessions(&self) -> &Sessions {
         &self.sessions
     }
 
+<<<<<<< HEAD
     /// Who asked for what this request fetches.
     #[must_use]
     pub fn asker(&self, id: RequestId) -> Option<Peer> {
@@ -243,9 +310,18 @@ impl Gateway {
     }
 
     /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
+=======
+    /// When the oldest of the requests that wait for an origin came in.
+    #[must_use]
+    pub fn oldest_request(&self) -> Option<Instant> {
+        self.exchanges.oldest_fetching()
+    }
+
+    /// Whether nothing is under way: no transaction, no exchange, no claim. Sessions may still be held.
+>>>>>>> main
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.exchanges.len() == 0 && self.wtp.transactions() == 0
+        self.exchanges.len() == 0 && self.wtp.transactions() == 0 && self.sessions.claims() == 0
     }
 
     /// Lets every layer hear what the one below it said, until all is quiet.
@@ -271,6 +347,13 @@ impl Gateway {
             Indication::Resume(session) => self.sessions.resume(now, session, &mut self.wtp),
             Indication::Suspended(..) => {}
             Indication::Disconnected(session, _) => self.cookies.forget(session.id),
+            Indication::Claim(id, key) => self.events.push_back(Event::Claim(id, key)),
+            Indication::Changed(session) => {
+                let record = self.sessions.record(session);
+                self.events
+                    .extend(record.map(|record| Event::Save(Box::new(record))));
+            }
+            Indication::Gone(id) => self.events.push_back(Event::Forget(id)),
             Indication::Pushed(id, outcome) => {
                 self.events.push_back(Event::PushDone(id, outcome));
             }

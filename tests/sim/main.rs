@@ -11,9 +11,11 @@
 
 mod content;
 mod endings;
+mod modes;
 mod routes;
 mod scenarios;
 mod sessions;
+mod shards;
 mod storm;
 
 use std::sync::Arc;
