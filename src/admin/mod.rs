@@ -50,24 +50,21 @@ impl Admin {
     #[must_use]
     pub fn new(settings: &AdminSettings, control: Control) -> Self {
         let counters = Arc::new(Counters::default());
-<<<<<<< HEAD
         let shards: Arc<OnceLock<Shards>> = Arc::default();
-        Self {
-            control,
-            metrics,
-            traces: trace::Traces::new(Arc::clone(&shards)),
-=======
+        let traces = trace::Traces::new(Arc::clone(&shards));
         let figures = Figures::default();
         let (seen, refused) = (control.clone(), Arc::clone(&counters));
+        let running = traces.clone();
         figures.feed(move |snapshot| {
             snapshot.state = seen.state();
             snapshot.process = Process::now();
+            snapshot.traces = running.running() as u64;
             snapshot.refused = refused.iter().collect();
         });
         Self {
             control,
+            traces,
             figures,
->>>>>>> main
             access: Access::new(settings, Arc::clone(&counters)),
             counters,
             shards,
@@ -94,26 +91,8 @@ impl Admin {
 
     /// The numbers it shows, for whoever has some to add.
     #[must_use]
-<<<<<<< HEAD
-    pub fn samples(&self) -> Vec<metrics::Sample> {
-        let name = "wapbridge_admin_refused_total";
-        let help = "Requests and connections refused on the admin port.";
-        let counts = self.counters.iter();
-        let traces = metrics::Sample::gauge(
-            "wapbridge_traces",
-            "Subscriber traces that are running.",
-            self.traces.running() as u64,
-        );
-        counts
-            .map(|(why, count)| {
-                metrics::Sample::counter(name, help, count).label("reason", why.label())
-            })
-            .chain([traces])
-            .collect()
-=======
     pub const fn figures(&self) -> &Figures {
         &self.figures
->>>>>>> main
     }
 
     /// Answers on `listener` until `stop` is ready, then finishes what is under way.

@@ -48,12 +48,8 @@ use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView, Routes};
 use crate::time::Instant;
-<<<<<<< HEAD
 use crate::wdp::{Datagram, Peer, Service, Transmit};
-=======
-use crate::wdp::{Datagram, Service, Transmit};
 use crate::wsp::claim::{ClaimId, ClaimKey, Place};
->>>>>>> main
 use crate::wsp::connectionless::Connectionless;
 use crate::wsp::method::Invocation;
 use crate::wsp::saved::SessionRecord;
@@ -296,7 +292,6 @@ impl Gateway {
         &self.sessions
     }
 
-<<<<<<< HEAD
     /// Who asked for what this request fetches.
     #[must_use]
     pub fn asker(&self, id: RequestId) -> Option<Peer> {
@@ -309,8 +304,6 @@ impl Gateway {
         self.identities.find(address)
     }
 
-    /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
-=======
     /// When the oldest of the requests that wait for an origin came in.
     #[must_use]
     pub fn oldest_request(&self) -> Option<Instant> {
@@ -318,7 +311,6 @@ impl Gateway {
     }
 
     /// Whether nothing is under way: no transaction, no exchange, no claim. Sessions may still be held.
->>>>>>> main
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.exchanges.len() == 0 && self.wtp.transactions() == 0 && self.sessions.claims() == 0

@@ -36,14 +36,9 @@ pub use crate::server::measure::{Histogram, Measures, PerRoute, Unit};
 use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
-<<<<<<< HEAD
-pub use crate::server::shards::{Shards, total};
-use crate::server::socket::{Socket, bind_group};
-pub use crate::server::tap::{Caught, Subject, Watch};
-=======
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
->>>>>>> main
+pub use crate::server::tap::{Caught, Subject, Watch};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 

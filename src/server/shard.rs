@@ -20,15 +20,10 @@ use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
-<<<<<<< HEAD
 use crate::server::tap::{Tap, TapOrder};
-use crate::upstream::{Tls, Upstream};
-use crate::wdp::{Peer, Transmit};
-=======
 use crate::time::Instant;
 use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Service, Transmit};
->>>>>>> main
 
 /// A shard, ready to run.
 pub(super) struct Shard {
@@ -56,12 +51,8 @@ pub(super) enum Order {
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
     Ask(Asked),
-<<<<<<< HEAD
     /// Something for the tap.
     Tap(TapOrder),
-    /// To be answered as soon as nothing is under way.
-    WhenIdle(oneshot::Sender<()>),
-=======
     /// To be answered as soon as it is so.
     When(Calm, oneshot::Sender<()>),
     /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
@@ -75,7 +66,6 @@ pub(super) enum Calm {
     Idle,
     /// What origins were asked for before the order has been answered.
     Settled,
->>>>>>> main
 }
 
 /// What a shard shows of itself once a second.
@@ -147,11 +137,8 @@ impl Shard {
         let mut measures = Measures::default();
         measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
-<<<<<<< HEAD
-        let mut tap = Tap::new(clock);
-=======
         out.stats.discarded = discarded;
->>>>>>> main
+        let mut tap = Tap::new(clock);
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -232,17 +219,11 @@ impl Shard {
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
                 }
-<<<<<<< HEAD
                 Turn::Ordered(Order::Tap(order)) => tap.obey(order),
-                Turn::Ordered(Order::WhenIdle(answer)) => {
-                    await_idle.retain(|waiting| !waiting.is_closed());
-                    await_idle.push(answer);
-=======
                 Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
                 Turn::Ordered(Order::Farewell(answer)) => {
                     let sessions = gateway.sessions().len();
                     farewell = Some(Farewell { sessions, answer });
->>>>>>> main
                 }
                 // Where the socket is full, there is no sense in more.
                 Turn::Farewell if out.blocked.is_none() => {
@@ -279,16 +260,11 @@ impl Shard {
                     }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => {
-<<<<<<< HEAD
                         tap.finished(&gateway, &record);
-                        access::log(&record);
-                    }
-=======
                         measures.record(&record);
                         access::log(&record);
                     }
                     Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
->>>>>>> main
                 }
             }
             waiting.tell(&gateway, out.blocked.is_none());

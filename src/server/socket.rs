@@ -145,11 +145,6 @@ impl Socket {
                 || self.local.ip().is_unspecified() && self.local.is_ipv4() == ip.is_ipv4())
     }
 
-    /// What its port carries.
-    pub(super) const fn service(&self) -> Service {
-        self.service
-    }
-
     /// The datagrams of a batch this socket received.
     pub(super) fn datagrams<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = Datagram<'a>> {
         let local = self.local;
