@@ -1,6 +1,7 @@
 //! The command line.
 
 mod air;
+mod bench;
 mod check;
 mod decode;
 mod demo;
@@ -45,6 +46,7 @@ enum Command {
     Encode(decode::Encode),
     Trace(trace::Trace),
     Proxy(proxy::Proxy),
+    Bench(bench::Bench),
     Metrics(metrics::Metrics),
     Manual(manual::Manual),
     Completions(manual::Completions),
@@ -65,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Encode(encode) => encode.run(),
         Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {
             metrics.run();
             Ok(())
@@ -119,4 +122,5 @@ Examples:
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
   wapbridge route http://sync.example.com/       tell where a request would go
   wapbridge proxy --gateway localhost            let any HTTP program go over WSP
-  wapbridge decode capture.pcap                  explain what was on the air";
+  wapbridge decode capture.pcap                  explain what was on the air
+  wapbridge bench --gateway localhost            see what a gateway can bear";
