@@ -102,6 +102,8 @@ pub(crate) struct Gateway {
     pub(crate) address: String,
     /// Where it listens to RADIUS accounting, if it does.
     pub(crate) accounting: Option<String>,
+    /// Of the admin interface, if the configuration has one.
+    pub(crate) admin: String,
 }
 
 impl Gateway {
@@ -132,6 +134,7 @@ impl Gateway {
             directory,
             address: String::new(),
             accounting: None,
+            admin: String::new(),
         };
         gateway.is_ready();
         gateway
@@ -146,18 +149,20 @@ impl Gateway {
     }
 
     fn is_ready(&mut self) {
-        let listening = self.says("listening for WSP over WTP");
-        self.address = address(&listening);
-        self.accounting = loop {
+        // Every address it names comes before it is ready.
+        loop {
             let line = self.says("");
-            if line.contains("listening for RADIUS accounting") {
-                break Some(address(&line));
-            }
-            if line.contains("ready") {
+            let named = || line.split("address=").nth(1).unwrap().to_owned();
+            if line.contains("admin: ") {
+                self.admin = named();
+            } else if line.contains("listening for WSP over WTP") {
+                self.address = named();
+            } else if line.contains("listening for RADIUS accounting") {
+                self.accounting = Some(named());
+            } else if line.ends_with(" ready") {
                 return;
             }
-        };
-        self.says("ready");
+        }
     }
 
     /// Waits for a line of the log.
@@ -168,6 +173,10 @@ impl Gateway {
                 return line;
             }
         }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -216,11 +225,6 @@ impl Drop for Gateway {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-/// The address a line of the log names.
-fn address(line: &str) -> String {
-    line.split("address=").nth(1).unwrap().to_owned()
 }
 
 fn run(directory: &Path) -> (Child, mpsc::Receiver<String>) {
