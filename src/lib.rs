@@ -143,6 +143,7 @@ pub mod record;
 pub mod route;
 pub mod server;
 pub mod sim;
+pub mod store;
 pub mod syncml;
 pub mod time;
 pub mod trace;
