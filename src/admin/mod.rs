@@ -14,11 +14,8 @@ mod metrics;
 mod process;
 mod samples;
 mod sessions;
-<<<<<<< HEAD
 mod subscribers;
-=======
 mod trace;
->>>>>>> main
 
 pub use figures::{Figures, Snapshot};
 pub use metrics::Sample;

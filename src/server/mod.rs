@@ -13,11 +13,8 @@ mod measure;
 mod shard;
 mod shards;
 mod socket;
-<<<<<<< HEAD
 mod subscribers;
-=======
 mod tap;
->>>>>>> main
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -42,11 +39,8 @@ pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
-<<<<<<< HEAD
 pub use crate::server::subscribers::{Known, Subscribers};
-=======
 pub use crate::server::tap::{Caught, Subject, Watch};
->>>>>>> main
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
