@@ -2,6 +2,7 @@
 
 use super::metrics::Sample;
 use crate::gateway::Stats;
+use crate::record::Inlet;
 use crate::server::ShellStats;
 use crate::syncml::Encoding;
 
@@ -15,6 +16,16 @@ pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
     connectionless(stats, &mut all);
     exchanges(stats, &mut all);
     all
+}
+
+/// What became of log lines.
+#[must_use]
+pub fn samples_of_logs(logs: &[Inlet]) -> Vec<Sample> {
+    vec![Sample::counter(
+        "wapbridge_log_lines_lost_total",
+        "Log lines that found their queue full or could not be written.",
+        logs.iter().map(Inlet::lost).sum(),
+    )]
 }
 
 fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {

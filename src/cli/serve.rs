@@ -15,6 +15,8 @@ use tracing::{error, info, warn};
 use crate::admin::metrics::Metrics;
 use crate::admin::{self, Phase, Readiness};
 use crate::config::Settings;
+use crate::cli::log::Log;
+use crate::record::{Inlet, Sinks};
 use crate::server::{self, Config, Published, Server};
 use crate::wdp::Service;
 
@@ -31,19 +33,20 @@ impl Serve {
     /// Runs until SIGTERM or SIGINT, then drains and returns.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let (path, settings) = super::load(self.config.as_deref())?;
-        super::log::init(&settings.log);
+        let log = Log::start(&settings.log)?;
         info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(run(&path, settings))
+        runtime.block_on(run(&path, settings, &log))
     }
 }
 
-async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
+async fn run(path: &Path, settings: Settings, log: &Log) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut rotated = signal(SignalKind::user_defined1())?;
     let readiness = Readiness::default();
     let metrics = Metrics::install();
     for address in &settings.admin.listen {
@@ -65,6 +68,9 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
+        records: Sinks {
+            access: log.access(),
+        },
     })?;
     for (service, address) in server.addresses() {
         match service {
@@ -72,7 +78,7 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
             Service::Connectionless => info!(%address, "listening for connectionless WSP"),
         }
     }
-    tokio::spawn(publish(server.watch(), metrics));
+    tokio::spawn(publish(server.watch(), log.inlets(), metrics));
     readiness.set(Phase::Ready);
     info!("ready");
 
@@ -82,7 +88,12 @@ async fn run(path: &Path, settings: Settings) -> anyhow::Result<()> {
             _ = interrupt.recv() => info!("SIGINT: draining"),
             // Whoever started us can start us again; a part of a gateway looks healthy and is not.
             () = server.lost_a_shard() => bail!("a shard stopped by itself"),
+            _ = rotated.recv() => {
+                log.reopen();
+                continue;
+            }
             _ = hangup.recv() => {
+                log.reopen();
                 reload(path, &settings, &server).await;
                 continue;
             }
@@ -141,13 +152,14 @@ fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
 }
 
 /// Gives the shards' counters their names, once a second.
-async fn publish(shards: Vec<watch::Receiver<Published>>, metrics: Metrics) {
+async fn publish(shards: Vec<watch::Receiver<Published>>, logs: Vec<Inlet>, metrics: Metrics) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
         let shown: Vec<Published> = shards.iter().map(|shard| *shard.borrow()).collect();
         let (stats, shell) = server::total(&shown);
         metrics.publish(&admin::samples(&stats, &shell));
+        metrics.publish(&admin::samples_of_logs(&logs));
     }
 }
 
@@ -165,7 +177,7 @@ fn drain_timeout(settings: &Settings) -> Duration {
 const EXAMPLES: &str = "\
 SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish, for as long as the slowest
 route's timeout and 15 s. A second signal stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
-old ones stay. Log lines go to standard error. RUST_LOG overrides the configured level.
+old ones stay. SIGHUP and SIGUSR1 open the access log's file anew, after somebody has moved the old one away. Log lines go to standard error. RUST_LOG overrides the configured level.
 
 Exit status:
   0  stopped by a signal

@@ -24,7 +24,7 @@ use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 pub use listen::{AdminSettings, ListenSettings};
-pub use log::{LogFormat, LogSettings};
+pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
@@ -144,7 +144,7 @@ impl Settings {
     fn read(file: Section<'_, '_>, directory: &Path) -> Option<Self> {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"));
-        let log = LogSettings::read(&file.section("log"));
+        let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
         let section = file.section("wsp");

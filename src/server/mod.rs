@@ -23,6 +23,7 @@ use crate::server::clock::Clock;
 use crate::server::shard::{Order, Shard};
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::socket::{Socket, bind_group};
+use crate::record::{Recorder, Sinks};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub gateway: Arc<gateway::Config>,
     /// Whom to trust upstream.
     pub tls: Tls,
+    /// Where records go.
+    pub records: Sinks,
 }
 
 /// Why a server did not start.
@@ -119,7 +122,8 @@ impl Server {
                 let gateway =
                     Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
                 let upstream = Upstream::new(&config.tls, &config.gateway.routes);
-                spawn(number, gateway, clock, sockets, upstream)
+                let recorder = Recorder::new(&config.records);
+                spawn(number, gateway, clock, sockets, upstream, recorder)
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { addresses, shards })
@@ -224,6 +228,7 @@ fn spawn(
     clock: Clock,
     sockets: Vec<(Service, std::net::UdpSocket)>,
     upstream: Upstream,
+    recorder: Recorder,
 ) -> io::Result<ShardHandle> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
     let (shown, published) = watch::channel(Published::default());
@@ -245,6 +250,7 @@ fn spawn(
                             clock,
                             sockets,
                             upstream: Arc::new(upstream),
+                            recorder,
                             mailbox: orders,
                             published: shown,
                         };

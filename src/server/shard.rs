@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Stats};
-use crate::record::access;
+use crate::record::Recorder;
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
 use crate::upstream::{Tls, Upstream};
@@ -26,6 +26,7 @@ pub(super) struct Shard {
     pub(super) clock: Clock,
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) recorder: Recorder,
     /// Orders from the control thread; the shard stops when it is closed.
     pub(super) mailbox: mpsc::Receiver<Order>,
     /// Where the counters are shown once a second.
@@ -90,6 +91,7 @@ impl Shard {
             clock,
             sockets,
             upstream,
+            mut recorder,
             mut mailbox,
             published,
         } = self;
@@ -107,7 +109,8 @@ impl Shard {
         let mut set_to = None;
         let mut next_socket = 0;
         loop {
-            let due = gateway.poll_timeout();
+            let due = [gateway.poll_timeout(), recorder.poll_timeout()];
+            let due = due.into_iter().flatten().min();
             // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
             if due != set_to {
                 set_to = due;
@@ -159,6 +162,7 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
+                    recorder.handle_timeout(now);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
@@ -176,7 +180,9 @@ impl Shard {
                     Event::Fetch(id, request) => fetches.start(id, request),
                     Event::Cancel(id) => fetches.cancel(id),
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
-                    Event::Finished(record) => access::log(&record),
+                    Event::Finished(record) => {
+                        recorder.finished(now, clock.wall(), &record);
+                    }
                 }
             }
         }
