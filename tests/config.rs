@@ -414,20 +414,54 @@ fn an_empty_file_says_what_it_needs() {
 #[test]
 fn every_example_in_deploy_passes() {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let examples = [deploy.clone(), deploy.join("examples")]
+        .into_iter()
+        .flat_map(|directory| std::fs::read_dir(directory).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|name| name == "toml"));
     let mut checked = 0;
-    for entry in std::fs::read_dir(deploy).unwrap() {
-        let path = entry.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            if let Err(report) = Settings::load(&path) {
-                panic!("{report}");
-            }
-            checked += 1;
+    for path in examples {
+        if let Err(report) = Settings::load(&path) {
+            panic!("{report}");
         }
+        checked += 1;
     }
-    assert!(checked > 0);
+    assert!(checked > 2);
+}
+
+/// The five lines of the README are five.
+#[test]
+fn the_least_example_has_five_lines() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/five-lines.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let settings = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    assert_eq!(settings.count(), 5);
+}
+
+/// Cards and SyncML of one URI go to servers of their own, by port and by what is sent.
+#[test]
+fn the_release_99_example_tells_handsets_apart() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/release-99.toml");
+    let settings = Settings::load(&path).unwrap();
+    let goes = |port, method: &Method, content_type| {
+        let request = RequestView {
+            uri: "http://sync.example.com/x",
+            method,
+            local_port: port,
+            content_type,
+            user_agent: None,
+            message: wapbridge::route::Message::Body(&[]),
+        };
+        settings.routes.lookup(&request).unwrap().route.to_string()
+    };
+    let card = Some("text/x-vcard");
+    assert_eq!(goes(9211, &Method::GET, None), "irmc");
+    assert_eq!(goes(9201, &Method::PUT, card), "irmc-by-type");
+    assert_eq!(goes(9201, &Method::GET, None), "syncml");
+    let wbxml = Some("application/vnd.syncml+wbxml");
+    assert_eq!(goes(9201, &Method::POST, wbxml), "syncml");
 }
 
 /// The example's commented settings are right too, and show the defaults.

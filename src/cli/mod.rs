@@ -5,6 +5,7 @@ mod check;
 mod decode;
 mod demo;
 pub mod log;
+mod manual;
 mod packet;
 mod proxy;
 mod relay;
@@ -40,6 +41,8 @@ enum Command {
     Decode(decode::Decode),
     Encode(decode::Encode),
     Proxy(proxy::Proxy),
+    Manual(manual::Manual),
+    Completions(manual::Completions),
 }
 
 /// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
@@ -56,6 +59,11 @@ pub fn run() -> ExitCode {
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Manual(manual) => manual.run(),
+        Command::Completions(completions) => {
+            completions.run();
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
