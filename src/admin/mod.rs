@@ -3,7 +3,7 @@
 pub mod metrics;
 mod samples;
 
-pub use samples::samples;
+pub use samples::{samples, samples_of_logs};
 
 use std::future::Future;
 use std::io;

@@ -14,8 +14,8 @@ use tracing::{error, info, warn};
 
 use crate::admin::metrics::Metrics;
 use crate::admin::{self, Phase, Readiness};
-use crate::config::Settings;
 use crate::cli::log::Log;
+use crate::config::Settings;
 use crate::record::{Inlet, Sinks};
 use crate::server::{self, Config, Published, Server};
 use crate::wdp::Service;

@@ -146,7 +146,13 @@ mod tests {
 
     fn line(format: Format) -> String {
         let mut out = Vec::new();
-        write(&exchange(), 1_795_421_456_123_456, format, &mut Stamp::default(), &mut out);
+        write(
+            &exchange(),
+            1_795_421_456_123_456,
+            format,
+            &mut Stamp::default(),
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
     }
 
@@ -169,7 +175,10 @@ mod tests {
         assert!(line.ends_with("}\n"));
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["timestamp"], "2026-11-23T08:10:56.123456Z");
-        assert_eq!((&line["target"], &line["level"]), (&"access".into(), &"INFO".into()));
+        assert_eq!(
+            (&line["target"], &line["level"]),
+            (&"access".into(), &"INFO".into())
+        );
         assert_eq!(line["session"], "123456789");
         assert_eq!(line["status"], 200);
         assert_eq!(line["total_ms"], 121.05);

@@ -203,7 +203,9 @@ mod tests {
         let outlet = Outlet::file(&path).unwrap();
         let expected: String = (0..1_000).map(|line| format!("{line}\n")).collect();
         for line in 0..1_000 {
-            outlet.inlet().offer(&mut format!("{line}\n").into_bytes(), 1);
+            outlet
+                .inlet()
+                .offer(&mut format!("{line}\n").into_bytes(), 1);
         }
         drop(outlet);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);

@@ -89,7 +89,13 @@ impl Access {
         if self.lines.capacity() == 0 {
             self.lines.reserve_exact(BULK + LONGEST_LINE);
         }
-        access::write(record, micros, self.format, &mut self.stamp, &mut self.lines);
+        access::write(
+            record,
+            micros,
+            self.format,
+            &mut self.stamp,
+            &mut self.lines,
+        );
         self.count += 1;
         if self.lines.len() >= BULK {
             self.flush();

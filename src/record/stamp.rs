@@ -7,14 +7,14 @@ use super::line::{decimal, padded};
 
 /// Writes moments. It keeps the day of the last one, since the next is mostly of the same.
 #[derive(Clone, Debug, Default)]
-pub struct Stamp {
+pub(super) struct Stamp {
     day: Option<u64>,
     date: String,
 }
 
 impl Stamp {
     /// Appends `2026-11-23T08:10:56.123456Z`, given microseconds since 1970.
-    pub fn write(&mut self, micros: u64, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, micros: u64, out: &mut Vec<u8>) {
         let seconds = micros / 1_000_000;
         let day = seconds / DAY;
         if self.day != Some(day) {
@@ -31,16 +31,6 @@ impl Stamp {
         padded(second % 60, 2, out);
         out.push(b'.');
         padded(micros % 1_000_000, 6, out);
-        out.push(b'Z');
-    }
-
-    /// Appends `20261123T081056Z`, as it stands in the names of files.
-    pub fn write_compact(&mut self, micros: u64, out: &mut Vec<u8>) {
-        let mut long = Vec::with_capacity(32);
-        self.write(micros, &mut long);
-        let whole = long.split(|octet| *octet == b'.').next();
-        let kept = |octet: &&u8| !matches!(octet, b'-' | b':');
-        out.extend(whole.unwrap_or_default().iter().filter(kept));
         out.push(b'Z');
     }
 }
@@ -79,9 +69,6 @@ mod tests {
         assert_eq!(stamp(0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(stamp(951_827_696_000_007), "2000-02-29T12:34:56.000007Z");
         assert_eq!(stamp(1_795_421_456_123_456), "2026-11-23T08:10:56.123456Z");
-        let mut out = Vec::new();
-        Stamp::default().write_compact(1_795_421_456_123_456, &mut out);
-        assert_eq!(out, b"20261123T081056Z");
     }
 
     #[test]
@@ -92,6 +79,9 @@ mod tests {
         out.push(b' ');
         stamp.write(86_400_000_000, &mut out);
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "1970-01-01T23:59:59.999999Z 1970-01-02T00:00:00.000000Z");
+        assert_eq!(
+            text,
+            "1970-01-01T23:59:59.999999Z 1970-01-02T00:00:00.000000Z"
+        );
     }
 }

@@ -19,11 +19,11 @@ use tokio::task::JoinSet;
 
 use crate::gateway;
 use crate::gateway::{Command, Gateway, Stats};
+use crate::record::{Recorder, Sinks};
 use crate::server::clock::Clock;
 use crate::server::shard::{Order, Shard};
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::socket::{Socket, bind_group};
-use crate::record::{Recorder, Sinks};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
