@@ -2,14 +2,14 @@
 
 use super::metrics::Sample;
 use crate::gateway::Stats;
-use crate::record::Inlet;
-use crate::server::ShellStats;
+use crate::server::{ShellStats, State};
 use crate::syncml::Encoding;
 
 /// Every number of the server, named.
 #[must_use]
-pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
+pub fn samples(stats: &Stats, shell: &ShellStats, state: State) -> Vec<Sample> {
     let mut all = Vec::with_capacity(80);
+    all.extend(states(state));
     sockets(shell, &mut all);
     transactions(stats, &mut all);
     sessions(stats, &mut all);
@@ -18,14 +18,25 @@ pub fn samples(stats: &Stats, shell: &ShellStats) -> Vec<Sample> {
     all
 }
 
-/// What became of log lines.
+/// What became of records.
 #[must_use]
-pub fn samples_of_logs(logs: &[Inlet]) -> Vec<Sample> {
+pub fn samples_of_records(log_lines_lost: u64) -> Vec<Sample> {
     vec![Sample::counter(
         "wapbridge_log_lines_lost_total",
         "Log lines that found their queue full or could not be written.",
-        logs.iter().map(Inlet::lost).sum(),
+        log_lines_lost,
     )]
+}
+
+fn states(now: State) -> impl Iterator<Item = Sample> {
+    State::ALL.into_iter().map(move |state| {
+        Sample::gauge(
+            "wapbridge_state",
+            "What the gateway is doing: 1 for the state it is in, 0 for the others.",
+            u64::from(state == now),
+        )
+        .label("state", state.name())
+    })
 }
 
 fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
@@ -48,6 +59,11 @@ fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
     all.extend([
         datagrams("in", shell.received),
         datagrams("out", shell.sent),
+        Sample::counter(
+            "wapbridge_datagrams_discarded_total",
+            "Datagrams thrown away: they came before every socket was bound.",
+            shell.discarded,
+        ),
         octets("in", shell.received_octets),
         octets("out", shell.sent_octets),
         Sample::counter(
@@ -150,6 +166,11 @@ fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
         ),
         refused("transactions", wtp.refused_transactions),
         refused("transactions_per_peer", wtp.refused_peer),
+        Sample::counter(
+            "wapbridge_wtp_left_total",
+            "Invokes not answered, for the process that takes the sockets over.",
+            wtp.left,
+        ),
         refused("message", wtp.refused_message),
         refused("reassembly", wtp.refused_reassembly),
         refused("unverified", wtp.refused_unverified),
@@ -226,6 +247,38 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
         aborted("too_many_methods", wsp.too_many_methods),
         aborted("too_large", wsp.too_large),
         aborted("malformed", wsp.malformed),
+    ]);
+    claims(wsp, all);
+}
+
+fn claims(wsp: &crate::wsp::sessions::Stats, all: &mut Vec<Sample>) {
+    let ended = |outcome, value| {
+        Sample::counter(
+            "wapbridge_wsp_claims_ended_total",
+            "Sessions asked for at other shards and the store, by what came of it.",
+            value,
+        )
+        .label("outcome", outcome)
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_wsp_claims_total",
+            "Sessions asked for at other shards and the store.",
+            wsp.claims,
+        ),
+        ended("found", wsp.claims_found),
+        ended("missed", wsp.claims_missed),
+        ended("expired", wsp.claims_expired),
+        Sample::counter(
+            "wapbridge_wsp_claims_refused_total",
+            "Sessions not asked for: too many were already, or too many of that address for nothing.",
+            wsp.claims_refused,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_handed_over_total",
+            "Sessions given to another shard.",
+            wsp.handed_over,
+        ),
     ]);
 }
 
@@ -358,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_counter_has_one_name_and_label_to_itself() {
-        let all = samples(&Stats::default(), &ShellStats::default());
+        let all = samples(&Stats::default(), &ShellStats::default(), State::Running);
         let mut seen = std::collections::HashSet::new();
         for sample in &all {
             assert!(

@@ -12,10 +12,17 @@ use crate::record::{Format, Inlet, Outlet};
 /// The program's log. Dropping it writes what is still on its way.
 #[derive(Debug)]
 pub struct Log {
-    stderr: Outlet,
+    _stderr: Outlet,
     /// The access log's own file, if it has one.
-    file: Option<Outlet>,
+    _file: Option<Outlet>,
+    places: Places,
+}
+
+/// Where lines go. Clones lead to the same places.
+#[derive(Clone, Debug)]
+pub struct Places {
     access: Option<(Format, Inlet)>,
+    all: Vec<Inlet>,
 }
 
 impl Log {
@@ -48,6 +55,7 @@ impl Log {
             Format::Text => builder.try_init(),
             Format::Json => builder.json().flatten_event(true).try_init(),
         };
+        let mut all = vec![stderr.inlet()];
         let file = match &settings.access {
             AccessLog::File(path) => Some(Outlet::file(path).with_context(|| {
                 let path = path.display();
@@ -62,31 +70,37 @@ impl Log {
                 Some((settings.format, outlet.inlet()))
             }
         };
+        all.extend(file.as_ref().map(Outlet::inlet));
         Ok(Self {
-            stderr,
-            file,
-            access,
+            _stderr: stderr,
+            _file: file,
+            places: Places { access, all },
         })
     }
 
+    /// The places lines go to.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        self.places.clone()
+    }
+}
+
+impl Places {
     /// Where the shards write their access log.
     #[must_use]
     pub fn access(&self) -> Option<(Format, Inlet)> {
         self.access.clone()
     }
 
-    /// Opens the access log's file anew: somebody has moved the old one away.
+    /// Opens files anew: somebody has moved the old ones away.
     pub fn reopen(&self) {
-        if let Some(file) = &self.file {
-            file.inlet().reopen();
-        }
+        self.all.iter().for_each(Inlet::reopen);
     }
 
-    /// Where to ask how many lines were lost: each is a place that lines go to.
+    /// Lines lost since the start.
     #[must_use]
-    pub fn inlets(&self) -> Vec<Inlet> {
-        let all = [Some(&self.stderr), self.file.as_ref()];
-        all.into_iter().flatten().map(Outlet::inlet).collect()
+    pub fn lost(&self) -> u64 {
+        self.all.iter().map(Inlet::lost).sum()
     }
 }
 

@@ -4,6 +4,7 @@
 //! and its default are documented. To add a key, add the field there and one line where its section is
 //! read; to add a section, one line in `Settings::read`. Unknown keys, wrong types and the report follow.
 
+mod admin;
 mod core;
 mod destination;
 mod listen;
@@ -11,7 +12,9 @@ mod log;
 mod origin;
 mod report;
 mod routes;
+mod secret;
 mod section;
+mod server;
 mod suggest;
 mod value;
 
@@ -19,13 +22,17 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, Error};
 
-pub use listen::{AdminSettings, ListenSettings};
+pub use admin::AdminSettings;
+pub use listen::ListenSettings;
 pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
+pub use secret::Secret;
+pub use server::ServerSettings;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
 use crate::route::Routes;
@@ -35,6 +42,9 @@ use crate::wtp;
 use report::Problems;
 use section::Section;
 use value::Wrong;
+
+/// What the last reply may take to cross the air, after the slowest origin has thought to the end.
+const ACROSS_THE_AIR: Duration = Duration::from_secs(15);
 
 /// The file looked for in the working directory when none is named.
 pub const DEFAULT_FILE: &str = "wapbridge.toml";
@@ -46,6 +56,8 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// `[admin]`: where operators and monitoring reach us.
     pub admin: AdminSettings,
+    /// `[server]`: how the process behaves as a service.
+    pub server: ServerSettings,
     /// `[[route]]`: what goes where.
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
@@ -62,7 +74,7 @@ pub struct Settings {
     pub headers: HeaderRules,
     /// `redirect` in `[wsp]`: where clients that connect are sent instead.
     pub redirect: Option<Redirect>,
-    /// `drain_redirect` in `[wsp]`: the same while shutting down.
+    /// `drain_redirect` in `[wsp]`: the same while the gateway is draining or isolated.
     pub drain_redirect: Option<Redirect>,
     /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
     pub limits: Limits,
@@ -139,11 +151,21 @@ impl Settings {
         }
     }
 
+    /// How long what is under way may take to finish while the gateway drains.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        self.server.drain_timeout.unwrap_or_else(|| {
+            let timeouts = self.routes.iter().map(|route| route.limits.timeout);
+            timeouts.max().unwrap_or_default() + ACROSS_THE_AIR
+        })
+    }
+
     /// Reads every section. Mistakes go to the section's problems; `None` means there was one that leaves
     /// nothing to go on with.
     fn read(file: Section<'_, '_>, directory: &Path) -> Option<Self> {
         let listen = ListenSettings::read(&file.section("listen"));
-        let admin = AdminSettings::read(&file.section("admin"));
+        let admin = AdminSettings::read(&file.section("admin"), directory);
+        let server = ServerSettings::read(&file.section("server"));
         let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
@@ -177,6 +199,7 @@ impl Settings {
         Some(Self {
             listen,
             admin,
+            server,
             routes,
             tls: tls?,
             log,

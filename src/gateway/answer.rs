@@ -23,8 +23,10 @@ pub enum Problem {
     MethodNotAllowed,
     /// More requests are in flight upstream than allowed.
     Busy,
-    /// The gateway is being shut down.
+    /// The gateway takes nothing new: it is draining, mostly because it stops.
     Draining,
+    /// The gateway serves only those who have a session.
+    Isolated,
     /// The request, translated, is larger than a message may be.
     RequestTooLarge,
     /// A message has to be translated for its receiver and cannot be.
@@ -48,7 +50,7 @@ impl Problem {
             Self::RequestTooLarge => 413,
             Self::UnknownMethod => 501,
             Self::MethodNotAllowed => 405,
-            Self::Busy | Self::Draining => 503,
+            Self::Busy | Self::Draining | Self::Isolated => 503,
             Self::Deadline | Self::Upstream(Failure::Timeout) => 504,
             // 413 would blame the handset's request; it is only passed on when the origin said so.
             Self::ReplyTooLarge | Self::Untranslatable | Self::Upstream(_) => 502,
@@ -67,6 +69,7 @@ impl Problem {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Busy => "busy",
             Self::Draining => "draining",
+            Self::Isolated => "isolated",
             Self::RequestTooLarge => "request_too_large",
             Self::Untranslatable => "untranslatable",
             Self::ReplyTooLarge => "reply_too_large",
@@ -84,7 +87,7 @@ impl Problem {
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
             Self::MethodNotAllowed => "This method is not allowed here.",
-            Self::Busy | Self::Draining => "The gateway is busy. Try again later.",
+            Self::Busy | Self::Draining | Self::Isolated => "The gateway is busy. Try again later.",
             Self::RequestTooLarge => "The message is too large.",
             Self::Untranslatable => "The message could not be translated.",
             Self::ReplyTooLarge | Self::Upstream(Failure::TooLarge) => {
@@ -113,7 +116,10 @@ impl Problem {
             Self::Busy => {
                 "raise max_exchanges or max_octets in [limits], or look why the origin is slow"
             }
-            Self::Draining => "none needed: the gateway is stopping",
+            Self::Draining => "none needed: the gateway is draining, as it was told",
+            Self::Isolated => {
+                "none needed: the gateway is isolated, as it was told; `running` ends it"
+            }
             Self::RequestTooLarge => "raise max_message in [limits]",
             Self::Untranslatable => {
                 "see detail; `untranslatable = \"pass\"` in the route passes such messages as they are"

@@ -9,8 +9,11 @@
 pub mod answer;
 mod content;
 mod cookies;
+pub mod directory;
 mod exchange;
 pub mod fetch;
+pub mod handover;
+mod mode;
 pub mod push;
 pub mod record;
 mod reply;
@@ -30,6 +33,8 @@ use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+use crate::gateway::handover::{Handover, Ticket};
+pub use crate::gateway::mode::Mode;
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
 use crate::gateway::request::Refused;
@@ -38,12 +43,15 @@ pub use crate::gateway::settings::{
 };
 pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
+use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
+use crate::wsp::claim::{ClaimId, ClaimKey, Place};
 use crate::wsp::connectionless::Connectionless;
 use crate::wsp::method::Invocation;
+use crate::wsp::saved::SessionRecord;
 use crate::wsp::session::SessionKey;
 use crate::wsp::sessions::{self, Indication, Sessions};
 use crate::wtp;
@@ -63,6 +71,15 @@ pub enum Event {
     PushDone(PushId, PushOutcome),
     /// An exchange is over.
     Finished(Box<ExchangeRecord>),
+    /// Find a session that this shard does not hold, and take it over: owed one [`Gateway::handle_claim`]. At
+    /// its deadline the core goes on without.
+    Claim(ClaimId, ClaimKey),
+    /// The answer to a [`Command::Release`]: the session, which is here no more, or that it cannot be had.
+    Released(Ticket, Option<Box<Handover>>),
+    /// A session is new or other than it was: remember it so.
+    Save(Box<SessionRecord>),
+    /// The session of this id has ended: nobody need remember it.
+    Forget(u32),
 }
 
 /// What the shell may ask.
@@ -72,10 +89,18 @@ pub enum Command {
     Push(Box<Push>),
     /// End the session of this id, if it is ours.
     Disconnect(u32),
+    /// Another shard wants the session of this id: owed one [`Event::Released`].
+    Release(Ticket, u32),
+    /// The session of this id, which was made here, has ended elsewhere.
+    EndedElsewhere(u32),
+    /// Learn who has which address from now on.
+    Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
-    /// Refuse new sessions and methods; let what is under way finish.
-    Drain,
+    /// Serve these from now on.
+    Enter(Mode),
+    /// End up to so many sessions; given again and again, all of them.
+    Farewell(usize),
 }
 
 /// The core of one shard.
@@ -88,9 +113,10 @@ pub struct Gateway {
     exchanges: Exchanges,
     wants: Wants,
     cookies: Jars,
+    identities: identity::Table,
     random: Random,
     events: VecDeque<Event>,
-    draining: bool,
+    mode: Mode,
     stats: Stats,
 }
 
@@ -106,12 +132,21 @@ impl Gateway {
             wants: Wants::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
+            identities: identity::Table::new(random.hasher()),
             random,
             events: VecDeque::new(),
-            draining: false,
+            mode: Mode::Running,
             stats: Stats::default(),
             config,
         }
+    }
+
+    /// The same as one of several shards, or with a store that remembers sessions: others are asked for what is
+    /// not here.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.sessions.set_place(place);
+        self
     }
 
     /// A datagram arrived.
@@ -143,6 +178,21 @@ impl Gateway {
         self.run(now);
     }
 
+    /// A claim ended: with the session, which is here from now on, or without. May come late; a session that
+    /// does is taken in all the same, for nobody else has it.
+    pub fn handle_claim(&mut self, now: Instant, id: ClaimId, found: Option<Handover>) {
+        let (record, cookies) = found.map(Handover::into_parts).unzip();
+        let session = record.as_ref().map(|record: &SessionRecord| record.id);
+        self.sessions.handle_claim(now, id, record, &mut self.wtp);
+        if let (Some(session), Some(cookies)) = (session, cookies)
+            && self.sessions.find(session).is_some()
+        {
+            self.cookies
+                .put(session, cookies, self.config.limits.max_cookies);
+        }
+        self.run(now);
+    }
+
     /// The shell wants something.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
@@ -152,13 +202,27 @@ impl Gateway {
                     self.sessions.disconnect(now, session.key, &mut self.wtp);
                 }
             }
+            Command::Release(ticket, id) => {
+                let record = self.sessions.hand_over(now, id, &mut self.wtp);
+                let session =
+                    record.map(|record| Box::new(Handover::new(record, self.cookies.take(id))));
+                self.events.push_back(Event::Released(ticket, session));
+            }
+            Command::EndedElsewhere(id) => self.sessions.ended_elsewhere(id),
+            Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
                 self.connectionless.set_config(config.connectionless);
                 self.config = config;
             }
-            Command::Drain => self.draining = true,
+            Command::Enter(mode) => {
+                self.mode = mode;
+                self.wtp.set_leaving(mode == Mode::Leaving);
+            }
+            Command::Farewell(at_most) => {
+                self.sessions.disconnect_some(now, at_most, &mut self.wtp);
+            }
         }
         self.run(now);
     }
@@ -215,10 +279,22 @@ impl Gateway {
         }
     }
 
-    /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
+    /// The sessions, to be looked at.
+    #[must_use]
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// When the oldest of the requests that wait for an origin came in.
+    #[must_use]
+    pub fn oldest_request(&self) -> Option<Instant> {
+        self.exchanges.oldest_fetching()
+    }
+
+    /// Whether nothing is under way: no transaction, no exchange, no claim. Sessions may still be held.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.exchanges.len() == 0 && self.wtp.transactions() == 0
+        self.exchanges.len() == 0 && self.wtp.transactions() == 0 && self.sessions.claims() == 0
     }
 
     /// Lets every layer hear what the one below it said, until all is quiet.
@@ -244,6 +320,13 @@ impl Gateway {
             Indication::Resume(session) => self.sessions.resume(now, session, &mut self.wtp),
             Indication::Suspended(..) => {}
             Indication::Disconnected(session, _) => self.cookies.forget(session.id),
+            Indication::Claim(id, key) => self.events.push_back(Event::Claim(id, key)),
+            Indication::Changed(session) => {
+                let record = self.sessions.record(session);
+                self.events
+                    .extend(record.map(|record| Event::Save(Box::new(record))));
+            }
+            Indication::Gone(id) => self.events.push_back(Event::Forget(id)),
             Indication::Pushed(id, outcome) => {
                 self.events.push_back(Event::PushDone(id, outcome));
             }
@@ -268,15 +351,16 @@ impl Gateway {
     /// A client wants a session: it is given one, or other addresses, or a refusal.
     fn connect(&mut self, now: Instant, session: SessionKey) {
         let config = Arc::clone(&self.config);
-        let elsewhere = match self.draining {
-            true => config.drain_redirect.as_ref(),
-            false => config.redirect.as_ref(),
+        let refused = self.mode.refuses_sessions();
+        let elsewhere = match refused {
+            Some(_) => config.drain_redirect.as_ref(),
+            None => config.redirect.as_ref(),
         };
         if let Some(Redirect { flags, addresses }) = elsewhere {
             self.sessions
                 .redirect(now, session, *flags, addresses, &mut self.wtp);
-        } else if self.draining {
-            let status = Problem::Draining.status();
+        } else if let Some(problem) = refused {
+            let status = problem.status();
             self.sessions.refuse(now, session, status, &mut self.wtp);
         } else {
             self.sessions.accept(now, session, &mut self.wtp);
@@ -308,6 +392,7 @@ impl Gateway {
                 method: invocation.method,
                 // Copied, so that the record does not keep the whole request until the last Ack.
                 uri: Bytes::copy_from_slice(&invocation.uri),
+                identity: self.identities.find(invocation.peer.remote.ip()).cloned(),
                 syncml: None,
                 route: None,
                 status: None,
@@ -360,8 +445,12 @@ impl Gateway {
         invocation: &Invocation,
         exchange: &mut Exchange,
     ) -> Result<Request, Refused> {
-        if self.draining {
-            return Err(Problem::Draining.into());
+        let service = match invocation.session {
+            Some(_) => Service::ConnectionMode,
+            None => Service::Connectionless,
+        };
+        if let Some(problem) = self.mode.refuses_requests(service) {
+            return Err(problem.into());
         }
         let octets = self.exchanges.octets() + exchange.record.request_octets;
         if self.exchanges.in_flight() >= config.limits.max_exchanges

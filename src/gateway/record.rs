@@ -1,11 +1,13 @@
 //! What is known of one exchange when it is over: the access log's line, and later the charging record's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
 use crate::gateway::syncml::SyncMl;
+use crate::identity::Identity;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::pdu::Method;
@@ -21,10 +23,12 @@ pub struct ExchangeRecord {
     pub method: Method,
     /// The URI as the handset sent it. It may carry secrets in its query: mask before logging.
     pub uri: Bytes,
+    /// Who the subscriber is, if the network told. Its `Debug` masks what must not reach a log.
+    pub identity: Option<Arc<Identity>>,
     /// What the messages say of themselves, if they are SyncML.
     pub syncml: Option<Box<SyncMl>>,
     /// The name of the route taken, if one was.
-    pub route: Option<std::sync::Arc<str>>,
+    pub route: Option<Arc<str>>,
     /// The HTTP status the handset was given, if it was given one.
     pub status: Option<u16>,
     /// Why the gateway answered by itself, if it did.

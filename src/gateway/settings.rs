@@ -27,7 +27,7 @@ pub struct Config {
     pub headers: HeaderRules,
     /// Where clients that connect are sent instead. Default: nowhere.
     pub redirect: Option<Redirect>,
-    /// The same while the gateway is being shut down; otherwise they are refused with 503. Default: nowhere.
+    /// The same while the gateway is draining or isolated; without it they are refused with 503. Default: nowhere.
     pub drain_redirect: Option<Redirect>,
     /// Where requests may go.
     pub routes: Arc<Routes>,

@@ -75,7 +75,7 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 19] = [
+const PROBLEMS: [Problem; 20] = [
     Problem::BadRequest,
     Problem::Encoding,
     Problem::UriTooLong,
@@ -84,6 +84,7 @@ const PROBLEMS: [Problem; 19] = [
     Problem::MethodNotAllowed,
     Problem::Busy,
     Problem::Draining,
+    Problem::Isolated,
     Problem::RequestTooLarge,
     Problem::Untranslatable,
     Problem::ReplyTooLarge,

@@ -21,6 +21,7 @@ pub(super) fn exchange() -> ExchangeRecord {
             "192.0.2.1:9201".parse().unwrap(),
         ),
         session: Some(123_456_789),
+        identity: None,
         method: Method::POST,
         uri: Bytes::from_static(b"http://sync.example.com/syncml?session=secret"),
         syncml: SyncMl::of("application/vnd.syncml+xml", message),

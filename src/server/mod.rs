@@ -4,26 +4,38 @@
 //! [`Gateway`], one upstream client, one mailbox. Nothing on the way of a datagram is shared with another
 //! shard.
 
+mod ask;
 pub mod clock;
+mod control;
+mod departure;
+mod inherited;
 mod shard;
+mod shards;
 mod socket;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
-use crate::gateway::{Command, Gateway, Stats};
+use crate::gateway::Gateway;
 use crate::record::{Recorder, Sinks};
+pub use crate::server::ask::{Findings, Question};
 use crate::server::clock::Clock;
-use crate::server::shard::{Order, Shard};
+pub use crate::server::control::{
+    Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
+};
+pub use crate::server::departure::{Departure, Remaining};
+pub use crate::server::inherited::{InheritError, Inherited};
+use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
-use crate::server::socket::{Socket, bind_group};
+use crate::server::shards::Way;
+pub use crate::server::shards::{Shards, total};
+use crate::server::socket::{Socket, bind_group, discard};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
@@ -34,7 +46,7 @@ pub struct Config {
     pub connection_mode: Vec<SocketAddr>,
     /// Addresses for bare WSP.
     pub connectionless: Vec<SocketAddr>,
-    /// Shards, one thread each; fixed for the life of the process.
+    /// Shards, one thread each; fixed for the life of the process. Inherited sockets decide it by their number.
     pub shards: usize,
     /// The core's part.
     pub gateway: Arc<gateway::Config>,
@@ -55,6 +67,9 @@ pub enum StartError {
         /// The system's word.
         source: io::Error,
     },
+    /// The sockets that were given to us are not those we need.
+    #[error(transparent)]
+    Inherited(#[from] InheritError),
     /// The system refused a thread, a runtime or randomness.
     #[error("cannot start a shard: {0}")]
     System(#[from] io::Error),
@@ -73,18 +88,14 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A running server.
+/// A running server. Dropped, it stops.
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<(Service, SocketAddr)>,
-    shards: Vec<ShardHandle>,
-}
-
-#[derive(Debug)]
-struct ShardHandle {
-    mailbox: mpsc::Sender<Order>,
-    published: watch::Receiver<Published>,
-    thread: JoinHandle<()>,
+    shards: Shards,
+    threads: Vec<JoinHandle<()>>,
+    stop: DropGuard,
+    inherited: bool,
 }
 
 impl Server {
@@ -93,40 +104,58 @@ impl Server {
     /// # Errors
     /// When an address cannot be bound, or the system refuses a thread.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_on(Inherited::default(), config)
+    }
+
+    /// Starts the shards on these sockets; without any, on new ones. None is read before all are there.
+    ///
+    /// # Errors
+    /// When the sockets are not on the configured addresses or cannot be shared out, when an address cannot be
+    /// bound, or the system refuses a thread.
+    pub fn start_on(inherited: Inherited, config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
-        let shards = config.shards.max(1);
+        let of = |service| move |address: &SocketAddr| (service, *address);
+        let with_sessions = config.connection_mode.iter();
+        let without = config.connectionless.iter();
+        let wanted: Vec<(Service, SocketAddr)> = with_sessions
+            .map(of(Service::ConnectionMode))
+            .chain(without.map(of(Service::Connectionless)))
+            .collect();
+        let is_inherited = !inherited.is_empty();
+        let sockets = match is_inherited {
+            true => inherited.deal(&wanted)?,
+            false => bind_all(&wanted, config.shards.max(1))?,
+        };
         let mut addresses = Vec::new();
-        let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-        let connection_mode = config
-            .connection_mode
-            .iter()
-            .map(|a| (Service::ConnectionMode, *a));
-        let connectionless = config
-            .connectionless
-            .iter()
-            .map(|a| (Service::Connectionless, *a));
-        for (service, address) in connection_mode.chain(connectionless) {
-            let group = bind_group(address, shards)
-                .map_err(|source| StartError::Bind { address, source })?;
-            if let Some(first) = group.first() {
-                addresses.push((service, first.local_addr()?));
-            }
-            for (shard, socket) in sockets.iter_mut().zip(group) {
-                shard.push((service, socket));
-            }
+        for (service, socket) in sockets.first().into_iter().flatten() {
+            addresses.push((*service, socket.local_addr()?));
         }
-        let shards = sockets
-            .into_iter()
-            .enumerate()
-            .map(|(number, sockets)| {
-                let gateway =
-                    Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
-                let upstream = Upstream::new(&config.tls, &config.gateway.routes);
-                let recorder = Recorder::new(&config.records);
-                spawn(number, gateway, clock, sockets, upstream, recorder)
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Self { addresses, shards })
+        let stop = CancellationToken::new();
+        let mut ways = Vec::new();
+        let mut threads = Vec::new();
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
+            let upstream = Upstream::new(&config.tls, &config.gateway.routes);
+            // Sockets that were there before us lost nothing to a group that grew.
+            let discarded = match is_inherited {
+                true => 0,
+                false => discard(&sockets)?,
+            };
+            let recorder = Recorder::new(&config.records);
+            let stop = stop.clone();
+            let (way, thread) = spawn(
+                number, gateway, clock, sockets, upstream, recorder, discarded, stop,
+            )?;
+            ways.push(way);
+            threads.push(thread);
+        }
+        Ok(Self {
+            addresses,
+            shards: Shards::new(ways),
+            threads,
+            stop: stop.drop_guard(),
+            inherited: is_inherited,
+        })
     }
 
     /// Where it listens; port 0 has become a number.
@@ -135,101 +164,54 @@ impl Server {
         &self.addresses
     }
 
-    /// What each shard showed last.
+    /// Whether somebody else holds the sockets too, and gives them to the next process.
     #[must_use]
-    pub fn published(&self) -> Vec<Published> {
-        self.shards
-            .iter()
-            .map(|shard| *shard.published.borrow())
-            .collect()
+    pub const fn sockets_outlive_us(&self) -> bool {
+        self.inherited
     }
 
-    /// The way to every shard's counters, for who outlives this handle.
+    /// The way to its shards.
     #[must_use]
-    pub fn watch(&self) -> Vec<watch::Receiver<Published>> {
-        self.shards
-            .iter()
-            .map(|shard| shard.published.clone())
-            .collect()
+    pub const fn shards(&self) -> &Shards {
+        &self.shards
     }
 
-    /// Gives every shard's core an order.
-    pub async fn command(&self, command: &Command) {
-        self.order(Order::Core(command.clone())).await;
-    }
-
-    /// Gives every shard new settings and certificates. Requests under way finish as they began, and connections
-    /// to origins are made anew. Sockets stay what they are.
-    pub async fn reload(&self, gateway: Arc<gateway::Config>, tls: Tls) {
-        self.order(Order::Reload(gateway, tls)).await;
-    }
-
-    async fn order(&self, order: Order) {
-        for shard in &self.shards {
-            // A closed mailbox is a shard that has stopped, which needs no orders.
-            let _ = shard.mailbox.send(order.clone()).await;
-        }
-    }
-
-    /// Refuses what is new and waits, at most so long, until nothing is under way. True when it came to that.
-    pub async fn drain(&self, timeout: Duration) -> bool {
-        self.command(&Command::Drain).await;
-        let quiet = async {
-            for shard in &self.shards {
-                let mut published = shard.published.clone();
-                // What was shown before the order says nothing of now.
-                published.mark_unchanged();
-                while published.changed().await.is_ok() && !published.borrow_and_update().idle {}
-            }
-        };
-        tokio::time::timeout(timeout, quiet).await.is_ok()
-    }
-
-    /// Waits until a shard stops that nobody has stopped: it panicked, or cannot use its sockets. What it had
-    /// to say is on standard error. Its handsets have nobody to talk to from then on.
-    pub async fn lost_a_shard(&self) {
-        any_closed(self.watch()).await;
-    }
-
-    /// Stops every shard and waits for its thread.
+    /// Stops every shard at once and waits for its thread.
     pub fn stop(self) {
-        for shard in self.shards {
-            drop(shard.mailbox);
+        drop(self.stop);
+        for thread in self.threads {
             // A shard that panicked has said so on stderr already.
-            let _ = shard.thread.join();
+            let _ = thread.join();
         }
     }
 }
 
-/// Waits until nobody is left to show anything on one of the channels.
-async fn any_closed(channels: Vec<watch::Receiver<Published>>) {
-    let mut open: JoinSet<()> = channels
-        .into_iter()
-        .map(|mut channel| async move { while channel.changed().await.is_ok() {} })
-        .collect();
-    open.join_next().await;
-}
-
-/// Sums what the shards show.
-#[must_use]
-pub fn total(published: &[Published]) -> (Stats, ShellStats) {
-    let mut stats = Stats::default();
-    let mut shell = ShellStats::default();
-    for shard in published {
-        stats += shard.stats;
-        shell += shard.shell;
+/// For each shard one socket per address.
+fn bind_all(
+    wanted: &[(Service, SocketAddr)],
+    shards: usize,
+) -> Result<Vec<Vec<(Service, UdpSocket)>>, StartError> {
+    let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
+    for &(service, address) in wanted {
+        let group =
+            bind_group(address, shards).map_err(|source| StartError::Bind { address, source })?;
+        for (shard, socket) in sockets.iter_mut().zip(group) {
+            shard.push((service, socket));
+        }
     }
-    (stats, shell)
+    Ok(sockets)
 }
 
 fn spawn(
     number: usize,
     gateway: Gateway,
     clock: Clock,
-    sockets: Vec<(Service, std::net::UdpSocket)>,
+    sockets: Vec<(Service, UdpSocket)>,
     upstream: Upstream,
     recorder: Recorder,
-) -> io::Result<ShardHandle> {
+    discarded: u64,
+    stop: CancellationToken,
+) -> io::Result<(Way, JoinHandle<()>)> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
     let (shown, published) = watch::channel(Published::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -252,6 +234,8 @@ fn spawn(
                             upstream: Arc::new(upstream),
                             recorder,
                             mailbox: orders,
+                            discarded,
+                            stop,
                             published: shown,
                         };
                         shard.run().await;
@@ -260,29 +244,9 @@ fn spawn(
                 }
             });
         })?;
-    Ok(ShardHandle {
-        mailbox,
-        published,
-        thread,
-    })
+    let way = Way { mailbox, published };
+    Ok((way, thread))
 }
 
 /// Orders that may wait for a shard.
 const MAILBOX: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn one_lost_shard_of_many_is_noticed() {
-        let (alive, first) = watch::channel(Published::default());
-        let (lost, second) = watch::channel(Published::default());
-        let noticed = tokio::spawn(any_closed(vec![first, second]));
-        alive.send_replace(Published::default());
-        tokio::task::yield_now().await;
-        assert!(!noticed.is_finished());
-        drop(lost);
-        noticed.await.unwrap();
-    }
-}

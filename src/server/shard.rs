@@ -8,38 +8,61 @@ use std::task::Poll;
 use std::time::Duration;
 
 use derive_more::AddAssign;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
-use crate::gateway::{self, Command, Event, Gateway, Stats};
+use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
 use crate::record::Recorder;
+use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
+use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
-use crate::wdp::{Peer, Transmit};
+use crate::wdp::{Peer, Service, Transmit};
 
 /// A shard, ready to run.
 pub(super) struct Shard {
     pub(super) gateway: Gateway,
     pub(super) clock: Clock,
+    /// Those with sessions first.
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) recorder: Recorder,
-    /// Orders from the control thread; the shard stops when it is closed.
+    /// Orders from the control thread.
     pub(super) mailbox: mpsc::Receiver<Order>,
+    /// Datagrams thrown away before it could start.
+    pub(super) discarded: u64,
+    /// The end of it.
+    pub(super) stop: CancellationToken,
     /// Where the counters are shown once a second.
     pub(super) published: watch::Sender<Published>,
 }
 
 /// What a shard is told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
+    /// A question, whose answer somebody waits for.
+    Ask(Asked),
+    /// To be answered as soon as it is so.
+    When(Calm, oneshot::Sender<()>),
+    /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
+    Farewell(oneshot::Sender<usize>),
+}
+
+/// How little a shard has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calm {
+    /// Nothing is under way.
+    Idle,
+    /// What origins were asked for before the order has been answered.
+    Settled,
 }
 
 /// What a shard shows of itself once a second.
@@ -49,8 +72,6 @@ pub struct Published {
     pub stats: Stats,
     /// The shell's.
     pub shell: ShellStats,
-    /// Whether nothing is under way.
-    pub idle: bool,
 }
 
 /// What the shell of a shard counts.
@@ -60,6 +81,8 @@ pub struct ShellStats {
     pub received: u64,
     /// Datagrams sent.
     pub sent: u64,
+    /// Datagrams thrown away because they came before every socket was bound.
+    pub discarded: u64,
     /// Octets received.
     pub received_octets: u64,
     /// Octets sent.
@@ -80,11 +103,12 @@ enum Turn {
     Due,
     Writable,
     Publish,
+    Farewell,
     Stopped,
 }
 
 impl Shard {
-    /// Runs until the mailbox is closed.
+    /// Runs until it is stopped.
     pub(super) async fn run(self) {
         let Self {
             mut gateway,
@@ -93,6 +117,8 @@ impl Shard {
             upstream,
             mut recorder,
             mut mailbox,
+            discarded,
+            stop,
             published,
         } = self;
         let mut fetches = Fetches {
@@ -101,6 +127,7 @@ impl Shard {
             handles: HashMap::new(),
         };
         let mut out = Outbox::default();
+        out.stats.discarded = discarded;
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -108,6 +135,11 @@ impl Shard {
         tokio::pin!(alarm);
         let mut set_to = None;
         let mut next_socket = 0;
+        let mut waiting = Waiting::default();
+        let mut farewell: Option<Farewell> = None;
+        let mut pace = tokio::time::interval(FAREWELL_PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heard = sockets.len();
         loop {
             let due = [gateway.poll_timeout(), recorder.poll_timeout()];
             let due = due.into_iter().flatten().min();
@@ -119,7 +151,7 @@ impl Shard {
                 }
             }
             let turn = tokio::select! {
-                index = readable(&sockets, next_socket) => Turn::Readable(index),
+                index = readable(sockets.get(..heard).unwrap_or_default(), next_socket) => Turn::Readable(index),
                 Some(done) = fetches.running.join_next(), if !fetches.running.is_empty() => match done {
                     Ok((id, reply)) => Turn::Replied(id, reply),
                     // Cancelled; or it panicked, and then the core's deadline answers for it.
@@ -129,6 +161,8 @@ impl Shard {
                 () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
+                _ = pace.tick(), if farewell.is_some() => Turn::Farewell,
+                () = stop.cancelled() => Turn::Stopped,
             };
             let now = clock.now();
             match turn {
@@ -153,11 +187,36 @@ impl Shard {
                     fetches.handles.remove(&id);
                     gateway.handle_reply(now, id, reply);
                 }
-                Turn::Ordered(Order::Core(command)) => gateway.handle_command(now, command),
+                Turn::Ordered(Order::Core(command)) => {
+                    if let Command::Enter(mode) = command {
+                        heard = heard_in(mode, &sockets);
+                    }
+                    gateway.handle_command(now, command);
+                }
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
+                Turn::Ordered(Order::Ask(Asked { question, answer })) => {
+                    let found = match question {
+                        Question::Sessions(query) => {
+                            Findings::Sessions(gateway.sessions().stretch(now, &query))
+                        }
+                        Question::Origins => Findings::Origins(fetches.upstream.health()),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.send(found);
+                }
+                Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
+                Turn::Ordered(Order::Farewell(answer)) => {
+                    let sessions = gateway.sessions().len();
+                    farewell = Some(Farewell { sessions, answer });
+                }
+                // Where the socket is full, there is no sense in more.
+                Turn::Farewell if out.blocked.is_none() => {
+                    farewell = farewell.and_then(|farewell| farewell.go_on(&mut gateway, now));
+                }
+                Turn::Farewell => {}
                 Turn::Due => {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
@@ -169,7 +228,6 @@ impl Shard {
                     published.send_replace(Published {
                         stats: gateway.stats(),
                         shell: out.stats,
-                        idle: gateway.is_idle(),
                     });
                 }
                 Turn::Stopped => return,
@@ -183,9 +241,74 @@ impl Shard {
                     Event::Finished(record) => {
                         recorder.finished(now, clock.wall(), &record);
                     }
+                    Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
             }
+            waiting.tell(&gateway, out.blocked.is_none());
         }
+    }
+}
+
+/// Those who wait for a shard to be calm, and since when.
+#[derive(Default)]
+struct Waiting(Vec<(Calm, Instant, oneshot::Sender<()>)>);
+
+impl Waiting {
+    fn add(&mut self, now: Instant, calm: Calm, answer: oneshot::Sender<()>) {
+        self.0.push((calm, now, answer));
+    }
+
+    /// Tells those whose time has come, and forgets those who wait no more.
+    fn tell(&mut self, gateway: &Gateway, all_sent: bool) {
+        let mut index = 0;
+        while let Some((calm, since, answer)) = self.0.get(index) {
+            let is_so = match calm {
+                Calm::Idle => all_sent && gateway.is_idle(),
+                Calm::Settled => gateway
+                    .oldest_request()
+                    .is_none_or(|oldest| oldest > *since),
+            };
+            if is_so || answer.is_closed() {
+                let (_, _, answer) = self.0.swap_remove(index);
+                let _ = answer.send(());
+            } else {
+                index += 1;
+            }
+        }
+    }
+}
+
+/// The end of all sessions, under way.
+struct Farewell {
+    /// How many there were.
+    sessions: usize,
+    answer: oneshot::Sender<usize>,
+}
+
+impl Farewell {
+    /// Ends some more; nothing is left of it once there are none, or nobody wants it any more.
+    fn go_on(self, gateway: &mut Gateway, now: Instant) -> Option<Self> {
+        if self.answer.is_closed() {
+            return None;
+        }
+        gateway.handle_command(now, Command::Farewell(FAREWELL_AT_ONCE));
+        if !gateway.sessions().is_empty() {
+            return Some(self);
+        }
+        let _ = self.answer.send(self.sessions);
+        None
+    }
+}
+
+/// How many of the sockets are read. What came without a session need not be heard to be finished, and waits in
+/// the kernel for the next process if there is one.
+fn heard_in(mode: Mode, sockets: &[Socket]) -> usize {
+    match mode {
+        Mode::Running | Mode::Isolated | Mode::Draining => sockets.len(),
+        Mode::Leaving => sockets
+            .iter()
+            .take_while(|socket| socket.service() == Service::ConnectionMode)
+            .count(),
     }
 }
 
@@ -290,6 +413,10 @@ async fn readable(sockets: &[Socket], first: usize) -> usize {
     .await
 }
 
+/// Sessions are ended at this pace: 20,000 a second and shard, in datagrams of some ten octets.
+const FAREWELL_AT_ONCE: usize = 200;
+const FAREWELL_PACE: Duration = Duration::from_millis(10);
+
 /// How often the counters are shown.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -297,7 +424,6 @@ const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use crate::server::socket::bind_group;
-    use crate::wdp::Service;
 
     #[tokio::test]
     async fn a_flood_on_one_socket_does_not_silence_the_others() {

@@ -5,6 +5,8 @@
 
 mod address;
 pub mod capability;
+pub mod census;
+pub mod claim;
 pub mod connectionless;
 mod early;
 pub mod header;
@@ -12,6 +14,8 @@ pub mod method;
 pub mod multipart;
 pub mod pdu;
 pub mod push;
+mod rates;
+pub mod saved;
 pub mod session;
 pub mod sessions;
 mod setup;

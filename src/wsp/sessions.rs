@@ -16,6 +16,7 @@ use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{Capabilities, ServerLimits};
+use crate::wsp::claim::{ClaimId, ClaimKey, Claims, Waiting};
 use crate::wsp::early::Early;
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::{Invocation, Method, MethodId};
@@ -46,6 +47,12 @@ pub enum Indication {
     Aborted(MethodId, Ending, Option<Report>),
     /// S-ConfirmedPush.cnf, S-PushAbort.ind, or why a push was not sent: one for each [`Sessions::push`].
     Pushed(PushId, PushOutcome),
+    /// Somebody else may know a session: owed one [`Sessions::handle_claim`].
+    Claim(ClaimId, ClaimKey),
+    /// A session is new, or other than it was: [`Sessions::record`] is what to remember.
+    Changed(SessionKey),
+    /// Nobody need remember the session of this id any more.
+    Gone(u32),
 }
 
 /// Why a method or a session ended early.
@@ -106,6 +113,18 @@ pub struct Stats {
     pub too_large: u64,
     /// SDUs that are no PDU, or none a client may send.
     pub malformed: u64,
+    /// Sessions asked for elsewhere.
+    pub claims: u64,
+    /// Of these, found and taken over.
+    pub claims_found: u64,
+    /// Of these, known to nobody.
+    pub claims_missed: u64,
+    /// Of these, not answered in time.
+    pub claims_expired: u64,
+    /// Sessions not asked for: too many were already, or too many of that address for nothing.
+    pub claims_refused: u64,
+    /// Sessions given to another shard.
+    pub handed_over: u64,
 }
 
 /// The sessions of one shard.
@@ -123,10 +142,13 @@ pub struct Sessions {
     pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
     pub(super) owners: HashMap<Handle, Owner, Keyed>,
     pub(super) early: Early,
+    pub(super) claims: Claims,
     pub(super) idle: Timers,
     pub(super) indications: VecDeque<Indication>,
     pub(super) random: Random,
     pub(super) next_serial: u64,
+    /// The place at which [`Sessions::disconnect_some`] goes on.
+    pub(super) farewell: usize,
     /// Octets of requests in several SDUs that are not yet whole.
     pub(super) gathered: usize,
     pub(super) stats: Stats,
@@ -143,6 +165,8 @@ pub(super) enum Owner {
     Push,
     /// A method that waits for its session to come.
     Early,
+    /// A Resume whose session is asked for elsewhere.
+    Claim,
     /// The answer to a Connect that was refused: TERMINATING, nothing else is left of that session.
     Terminating,
 }
@@ -176,10 +200,12 @@ impl Sessions {
             setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             early: Early::default(),
+            claims: Claims::new(random.hasher(), random.hasher()),
             idle: Timers::new(),
             indications: VecDeque::new(),
             random,
             next_serial: 0,
+            farewell: 0,
             gathered: 0,
             stats: Stats::default(),
         }
@@ -236,6 +262,7 @@ impl Sessions {
     /// Forgets sessions whose time has come, and methods whose session did not.
     pub fn handle_timeout(&mut self, now: Instant, wtp: &mut Endpoint) {
         self.expire_early(now, wtp);
+        self.expire_claims(now, wtp);
         while let Some(slot) = self.idle.pop_due(now) {
             let Some(session) = self.sessions.get(slot) else {
                 continue;
@@ -243,6 +270,8 @@ impl Sessions {
             let expires = session.used + self.config.idle_timeout;
             if expires > now {
                 self.idle.schedule(expires, slot);
+                // Whoever remembers it learns that it is alive.
+                self.changed(slot);
             } else if !session.methods.is_empty() || !session.pushes.is_empty() {
                 self.idle.schedule(now + self.config.idle_timeout / 8, slot);
             } else {
@@ -264,10 +293,14 @@ impl Sessions {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.idle.next(), self.early.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.idle.next(),
+            self.early.next_deadline(),
+            self.claims.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Counters.
@@ -305,6 +338,12 @@ impl Sessions {
             encoding: session.encoding.unwrap_or_default(),
             agreed: session.agreed.clone(),
         })
+    }
+
+    /// The ids of the sessions held, in no order.
+    #[doc(hidden)]
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.by_id.keys().copied()
     }
 
     /// The name of a session's state in the specification's tables; `None` is NULL.
@@ -359,8 +398,18 @@ impl Sessions {
                 self.connected(now, transaction, peer, &connect, wtp);
             }
             (Class::Two, Pdu::Resume(resume)) => {
-                self.resumed(now, transaction, peer, &resume, wtp);
+                let waiting = Waiting::new(transaction, class, &sdu);
+                if !self.claimed_by_id(now, peer, &resume, waiting, wtp) {
+                    self.resumed(now, transaction, peer, &resume, wtp);
+                }
             }
+            (Class::Zero, Pdu::Disconnect { .. } | Pdu::Suspend { .. })
+                if self.claimed_by_peer(
+                    now,
+                    peer,
+                    Some(Waiting::new(transaction, class, &sdu)),
+                    wtp,
+                ) => {}
             (Class::Zero, Pdu::Disconnect { session_id }) => {
                 self.disconnected(now, peer, session_id, wtp);
             }
@@ -399,7 +448,7 @@ impl Sessions {
                 }
             }
             Some(Owner::Method(id)) => self.replied(id, exit_info, report),
-            Some(Owner::Push | Owner::Early | Owner::Terminating) | None => {}
+            Some(Owner::Push | Owner::Early | Owner::Claim | Owner::Terminating) | None => {}
         }
     }
 
@@ -417,6 +466,7 @@ impl Sessions {
             Some(Owner::Method(id)) => self.method_aborted(now, id, reason, report, wtp),
             Some(Owner::Push) => self.push_aborted(now, transaction, reason, wtp),
             Some(Owner::Early) => self.early.forget(transaction),
+            Some(Owner::Claim) => self.claims.given_up(transaction),
             Some(Owner::Terminating) | None => {}
         }
     }
@@ -426,6 +476,12 @@ impl Sessions {
         if self.session(key).is_none() {
             return;
         }
+        self.gone(key.id);
+        self.remove(key);
+    }
+
+    /// The same for one that lives on elsewhere.
+    pub(super) fn remove(&mut self, key: SessionKey) {
         let session = self.sessions.remove(key.slot);
         self.by_id.remove(&session.id);
         if self.by_peer.get(&session.peer) == Some(&key.slot) {
@@ -466,11 +522,11 @@ impl Sessions {
             .map(|slot| SessionKey { slot: *slot, id })
     }
 
-    /// A session id nobody can guess and no live session has.
+    /// A session id nobody can guess and no live session has, which tells the shard it is from.
     pub(super) fn new_id(&mut self) -> u32 {
         loop {
-            let id = self.random.u32();
-            if id != 0 && !self.by_id.contains_key(&id) {
+            let id = self.claims.own_id(self.random.u32());
+            if let Some(id) = id.filter(|id| !self.by_id.contains_key(id)) {
                 return id;
             }
         }

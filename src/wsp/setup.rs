@@ -47,6 +47,7 @@ impl Sessions {
         .encode(&mut sdu);
         wtp.result(now, transaction, sdu.into());
         self.idle.schedule(now + self.config.idle_timeout, key.slot);
+        self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
 
@@ -134,6 +135,22 @@ impl Sessions {
         self.end(now, key, Ending::Aborted(AbortReason::USERREQ), wtp);
     }
 
+    /// S-Disconnect.req for up to `at_most` sessions, in the order of their places; called again it goes on with
+    /// those behind.
+    pub fn disconnect_some(&mut self, now: Instant, at_most: usize, wtp: &mut Endpoint) {
+        let mut left = at_most;
+        while left > 0 && self.farewell < self.sessions.capacity() {
+            if let Some(key) = self.key_at(self.farewell) {
+                self.disconnect(now, key, wtp);
+                left -= 1;
+            }
+            self.farewell += 1;
+        }
+        if left > 0 {
+            self.farewell = 0;
+        }
+    }
+
     /// S-Resume.res: the session goes on, with the peer the Resume came from.
     pub fn resume(&mut self, now: Instant, key: SessionKey, wtp: &mut Endpoint) {
         let Some(session) = self.session(key) else {
@@ -160,6 +177,7 @@ impl Sessions {
         })
         .encode(&mut reply);
         wtp.result(now, transaction, reply.into());
+        self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
 
@@ -323,6 +341,7 @@ impl Sessions {
             session.state = State::Suspended;
             self.indications
                 .push_back(Indication::Suspended(key, ending));
+            self.changed(key.slot);
         }
     }
 
@@ -394,7 +413,7 @@ impl Sessions {
     }
 
     /// Abort of every transaction a session has open; the user hears of each method and push.
-    fn abort_transactions(
+    pub(super) fn abort_transactions(
         &mut self,
         now: Instant,
         key: SessionKey,
@@ -469,4 +488,4 @@ const ANY_TYPE: &[u8] = &[0x80];
 
 /// Octets of headers and capabilities of a client that are kept for as long as its session, and read again
 /// with each of its methods. Handsets send one or two thousand.
-const MAX_KEPT: usize = 16 * 1024;
+pub(super) const MAX_KEPT: usize = 16 * 1024;

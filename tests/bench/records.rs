@@ -74,6 +74,7 @@ fn exchange() -> ExchangeRecord {
             "192.0.2.1:9201".parse().unwrap(),
         ),
         session: Some(123_456_789),
+        identity: None,
         method: Method::POST,
         uri: Bytes::from_static(b"http://sync.example.com/syncml?session=abc"),
         syncml: SyncMl::of("application/vnd.syncml+xml", message),

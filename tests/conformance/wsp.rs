@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use wapbridge::gateway::push::{Push, PushId, PushOutcome, To};
 use wapbridge::gateway::record::Ending;
-use wapbridge::gateway::{Command, Redirect, Unassigned};
+use wapbridge::gateway::{Command, Mode, Redirect, Unassigned};
 use wapbridge::wdp::{Peer, Service};
 use wapbridge::wsp::header;
 use wapbridge::wtp::{Class, Indication};
@@ -270,7 +270,7 @@ fn a_connect_is_redirected() {
     settings.drain_redirect = Some(Redirect::new(&to, 9_201, false).unwrap());
     let mut talk = Talk::new(settings);
     assert_eq!(talk.connect(&[], &[])[0], 0x02);
-    talk.command(Command::Drain);
+    talk.command(Command::Enter(Mode::Draining));
     assert_eq!(talk.connect(&[], &[])[0], 0x03);
 }
 

@@ -72,12 +72,12 @@ impl Bridge {
     /// Waits until the published counters say so.
     async fn stats(&self, so: impl Fn(&Stats) -> bool) -> Stats {
         let server = self.server.as_ref().unwrap();
-        let mut shard = server.watch().remove(0);
+        let mut shard = server.shards().watch().remove(0);
         let shown = shard.wait_for(|shown| so(&shown.stats));
         let shown = tokio::time::timeout(std::time::Duration::from_secs(20), shown).await;
         let stats = shown.expect("the counters never say so").unwrap().stats;
         assert_eq!(
-            server::total(&server.published()).0.sessions,
+            server::total(&server.shards().published()).0.sessions,
             stats.sessions
         );
         stats

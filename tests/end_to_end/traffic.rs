@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wapbridge::gateway::{self, Command};
+use wapbridge::gateway::{self, Mode};
 use wapbridge::handset::Event;
 use wapbridge::route::{Pattern, Routes};
 use wapbridge::wsp::pdu::Method;
@@ -261,7 +261,7 @@ async fn a_gateway_that_stops_finishes_what_it_has_and_refuses_the_rest() {
         event = phone.event() => panic!("{event:?}"),
     }
     let server = bridge.server.as_ref().unwrap();
-    server.command(&Command::Drain).await;
+    server.shards().enter(Mode::Draining).await;
     // Orders travel apart from datagrams, so the first request may still be in time.
     let late = "http://sync.example.com/hello";
     while phone.get(late).await.status != 503 {}
@@ -273,7 +273,10 @@ async fn a_gateway_that_stops_finishes_what_it_has_and_refuses_the_rest() {
         Event::Replied(ticket, reply) => assert_eq!((ticket, reply.status), (held, 200)),
         other => panic!("{other:?}"),
     }
-    assert!(server.drain(Duration::from_secs(20)).await, "all is quiet");
+    assert!(
+        server.shards().drain(Duration::from_secs(20)).await,
+        "all is quiet"
+    );
 }
 
 #[tokio::test]
@@ -313,7 +316,7 @@ async fn one_uri_leads_to_two_origins_by_port_and_by_media_type() {
     let routes = Routes::new(vec![by_port, by_type, route(&newer.uri())]);
     let config = gateway::Config::new(Arc::new(routes));
     let server = bridge.server.as_ref().unwrap();
-    server.reload(Arc::new(config), tls()).await;
+    server.shards().reload(Arc::new(config), tls()).await;
 
     let syncml = "application/vnd.syncml+wbxml";
     let mut phone = Phone::connect(first, roomy()).await;

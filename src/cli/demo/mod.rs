@@ -157,8 +157,8 @@ impl Demo {
         progress.finish();
 
         // The last acknowledgements are under way; the gateway repeats what they acknowledge.
-        server.drain(Duration::from_secs(5)).await;
-        let (stats, _) = server::total(&server.published());
+        server.shards().drain(Duration::from_secs(5)).await;
+        let (stats, _) = server::total(&server.shards().published());
         tokio::task::spawn_blocking(move || server.stop()).await?;
         let seen = ledger.seen();
         let verdict = Verdict::new(&reports, &seen, messages);

@@ -1,0 +1,134 @@
+//! Who is calling: what the network knows of the subscriber behind an address.
+//!
+//! A handset's address is all that WAP says of it; which subscriber has it at the moment is the network's
+//! knowledge. Each shard holds a [`Table`] of it, looked at once when an exchange begins. The entries are
+//! shared between the shards, and made by one owner outside the core.
+
+pub mod accounting;
+pub mod directory;
+pub mod server;
+mod table;
+
+use std::fmt;
+use std::net::IpAddr;
+
+pub use table::{Change, Prefix, Table};
+
+/// What is known of one subscriber, as long as an address is his.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The telephone number, in digits without a sign (E.164), or whatever else the operator calls it by.
+    pub msisdn: Option<Private>,
+    /// A name given instead of the number, if the operator gave one.
+    pub alias: Option<Private>,
+    /// The number of the SIM (3GPP TS 23.003).
+    pub imsi: Option<Private>,
+    /// The number of the device, IMEI or IMEISV.
+    pub imei: Option<Private>,
+    /// The support node that carries the handset, by its address.
+    pub sgsn: Option<IpAddr>,
+    /// The gateway node to the packet network, by its address.
+    pub ggsn: Option<IpAddr>,
+    /// What the charging records of the bearer are told apart by.
+    pub charging_id: Option<u32>,
+    /// The network the handset is in, its country's and its own number in digits: another than the home
+    /// network's means roaming.
+    pub network: Option<Box<str>>,
+    /// Radio access technology (3GPP TS 29.061): 1 UTRAN, 2 GERAN, 3 WLAN, 6 EUTRAN, 10 NR.
+    pub rat: Option<u8>,
+    /// Where the handset is, as the network encodes it (3GPP TS 29.274, User Location Information).
+    pub location: Option<Private>,
+    /// The access point name.
+    pub apn: Option<Box<str>>,
+    /// The network access server that speaks for the address.
+    pub nas: Option<Box<str>>,
+    /// The accounting session of the bearer.
+    pub session: Option<Box<str>>,
+    /// From where it is known.
+    pub source: Source,
+}
+
+/// From where an identity is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The configuration.
+    #[default]
+    Configured,
+    /// A file the configuration names.
+    File,
+    /// RADIUS accounting.
+    Radius,
+}
+
+impl Source {
+    /// The stable name used in records and as a metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::File => "file",
+            Self::Radius => "radius",
+        }
+    }
+}
+
+/// Text that tells who somebody is: shown in full only by [`Private::reveal`].
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Private(Box<str>);
+
+impl Private {
+    /// Takes text into custody.
+    #[must_use]
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for where it is meant to go: a trusted origin, a charging record, an operator who asked.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The last two characters, for an operator to tell two apart by.
+impl fmt::Display for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.chars().count();
+        let shown = if count > 2 * SHOWN { SHOWN } else { 0 };
+        f.write_str("…")?;
+        self.0
+            .chars()
+            .skip(count - shown)
+            .try_for_each(|c| write!(f, "{c}"))
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Characters of a private text that are shown, if it has more than twice as many.
+const SHOWN: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_do_not_show_when_printed() {
+        let identity = Identity {
+            msisdn: Some(Private::new("491701234567")),
+            imsi: Some(Private::new("262011234567890")),
+            imei: Some(Private::new("123")),
+            location: Some(Private::new("0162f220")),
+            ..Identity::default()
+        };
+        let text = format!("{identity:?}");
+        for secret in ["4917", "26201", "123", "0162"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(text.contains("…67") && text.contains("…90"), "{text}");
+    }
+}

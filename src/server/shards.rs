@@ -1,0 +1,163 @@
+//! The way to the shards of a running server: orders go in, counters come out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::gateway::{self, Command, Mode, Stats};
+use crate::server::shard::{Calm, Order, Published, ShellStats};
+use crate::upstream::Tls;
+
+/// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
+/// stopped is lost.
+#[derive(Clone, Debug)]
+pub struct Shards(pub(super) Arc<[Way]>);
+
+/// The way to one shard.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) mailbox: mpsc::Sender<Order>,
+    pub(super) published: watch::Receiver<Published>,
+}
+
+impl Shards {
+    pub(super) fn new(ways: Vec<Way>) -> Self {
+        Self(ways.into())
+    }
+
+    /// Waits until every shard runs. False if one never will.
+    pub async fn run(&self) -> bool {
+        for mut published in self.watch() {
+            // It shows its counters as soon as it runs.
+            if published.changed().await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What each shard showed last.
+    #[must_use]
+    pub fn published(&self) -> Vec<Published> {
+        self.0.iter().map(|way| *way.published.borrow()).collect()
+    }
+
+    /// Each shard's counters as they are shown, once a second.
+    #[must_use]
+    pub fn watch(&self) -> Vec<watch::Receiver<Published>> {
+        self.0.iter().map(|way| way.published.clone()).collect()
+    }
+
+    /// Gives every shard's core an order.
+    pub async fn command(&self, command: &Command) {
+        self.order(|| Order::Core(command.clone())).await;
+    }
+
+    /// Serves these from now on.
+    pub async fn enter(&self, mode: Mode) {
+        self.command(&Command::Enter(mode)).await;
+    }
+
+    /// Gives every shard new settings and certificates. Requests under way finish as they began, and connections
+    /// to origins are made anew. Sockets stay what they are.
+    pub async fn reload(&self, gateway: Arc<gateway::Config>, tls: Tls) {
+        self.order(|| Order::Reload(Arc::clone(&gateway), tls.clone()))
+            .await;
+    }
+
+    /// Refuses what is new and waits, at most so long, until nothing is under way. True when it came to that.
+    pub async fn drain(&self, timeout: Duration) -> bool {
+        self.enter(Mode::Draining).await;
+        self.idle(timeout).await
+    }
+
+    /// Waits, at most so long, until every shard has had nothing under way once. True when it came to that.
+    pub(super) async fn idle(&self, timeout: Duration) -> bool {
+        let idle = self.calm(Calm::Idle);
+        tokio::time::timeout(timeout, idle).await.is_ok()
+    }
+
+    /// Waits, at most so long, until what origins have been asked for by now is answered. True when it came to that.
+    pub(super) async fn settled(&self, timeout: Duration) -> bool {
+        let settled = self.calm(Calm::Settled);
+        tokio::time::timeout(timeout, settled).await.is_ok()
+    }
+
+    /// Ends every session, at a pace the network can take, and says how many there were.
+    pub(super) async fn farewell(&self) -> usize {
+        self.each(Order::Farewell).await.into_iter().sum()
+    }
+
+    async fn calm(&self, calm: Calm) {
+        self.each(|answer| Order::When(calm, answer)).await;
+    }
+
+    /// Asks all shards at the same time and waits for their answers. Those that have stopped give none.
+    async fn each<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+        let mut answers = Vec::new();
+        for way in self.0.iter() {
+            let (tell, told) = oneshot::channel();
+            if way.mailbox.send(order(tell)).await.is_ok() {
+                answers.push(told);
+            }
+        }
+        let mut told = Vec::new();
+        for answer in answers {
+            told.extend(answer.await.ok());
+        }
+        told
+    }
+
+    /// Waits until a shard stops that nobody has stopped: it panicked, or cannot use its sockets. What it had
+    /// to say is on standard error. Its handsets have nobody to talk to from then on.
+    pub async fn lost_one(&self) {
+        any_closed(self.watch()).await;
+    }
+
+    async fn order(&self, order: impl Fn() -> Order) {
+        for way in self.0.iter() {
+            // A closed mailbox is a shard that has stopped, which needs no orders.
+            let _ = way.mailbox.send(order()).await;
+        }
+    }
+}
+
+/// Waits until nobody is left to show anything on one of the channels.
+async fn any_closed(channels: Vec<watch::Receiver<Published>>) {
+    let mut open: JoinSet<()> = channels
+        .into_iter()
+        .map(|mut channel| async move { while channel.changed().await.is_ok() {} })
+        .collect();
+    open.join_next().await;
+}
+
+/// Sums what the shards show.
+#[must_use]
+pub fn total(published: &[Published]) -> (Stats, ShellStats) {
+    let mut stats = Stats::default();
+    let mut shell = ShellStats::default();
+    for shard in published {
+        stats += shard.stats;
+        shell += shard.shell;
+    }
+    (stats, shell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_lost_shard_of_many_is_noticed() {
+        let (alive, first) = watch::channel(Published::default());
+        let (lost, second) = watch::channel(Published::default());
+        let noticed = tokio::spawn(any_closed(vec![first, second]));
+        alive.send_replace(Published::default());
+        tokio::task::yield_now().await;
+        assert!(!noticed.is_finished());
+        drop(lost);
+        noticed.await.unwrap();
+    }
+}
