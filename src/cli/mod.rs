@@ -1,6 +1,7 @@
 //! The command line.
 
 mod air;
+mod bench;
 mod check;
 mod decode;
 mod demo;
@@ -42,6 +43,7 @@ enum Command {
     Decode(decode::Decode),
     Encode(decode::Encode),
     Proxy(proxy::Proxy),
+    Bench(bench::Bench),
     Metrics(metrics::Metrics),
     Manual(manual::Manual),
     Completions(manual::Completions),
@@ -61,6 +63,7 @@ pub fn run() -> ExitCode {
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {
             metrics.run();
             Ok(())
@@ -115,4 +118,5 @@ Examples:
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
   wapbridge route http://sync.example.com/       tell where a request would go
   wapbridge proxy --gateway localhost            let any HTTP program go over WSP
-  wapbridge decode capture.pcap                  explain what was on the air";
+  wapbridge decode capture.pcap                  explain what was on the air
+  wapbridge bench --gateway localhost            see what a gateway can bear";
