@@ -118,10 +118,15 @@ impl io::Write for Lines {
     }
 }
 
-/// Our own lines from this level on, and the libraries' warnings.
+/// Our own lines from this level on, and the libraries' warnings. Who did what on the admin port is always told,
+/// unless nothing is.
 fn ours(level: LevelFilter) -> EnvFilter {
     let libraries = level.min(LevelFilter::WARN);
-    EnvFilter::new(format!("{libraries},wapbridge={level}"))
+    let audit = match level {
+        LevelFilter::OFF => level,
+        level => level.max(LevelFilter::INFO),
+    };
+    EnvFilter::new(format!("{libraries},wapbridge={level},audit={audit}"))
 }
 
 #[cfg(test)]
@@ -130,7 +135,11 @@ mod tests {
 
     #[test]
     fn libraries_stay_quiet_at_any_level() {
-        assert_eq!(ours(LevelFilter::TRACE).to_string(), "wapbridge=trace,warn");
+        assert_eq!(
+            ours(LevelFilter::TRACE).to_string(),
+            "wapbridge=trace,audit=trace,warn"
+        );
+        assert!(ours(LevelFilter::ERROR).to_string().contains("audit=info"));
         assert_eq!(
             ours(LevelFilter::OFF).max_level_hint(),
             Some(LevelFilter::OFF)

@@ -28,11 +28,7 @@ impl Clock {
 
     /// Microseconds since 1970, for records: the one time that may jump.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::unused_self,
-        reason = "this is the clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn wall(&self) -> u64 {
         let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
         u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)

@@ -21,4 +21,5 @@ mod reload;
 #[path = "../support/sessions.rs"]
 mod sessions;
 mod stage;
+mod trace;
 mod upgrade;
