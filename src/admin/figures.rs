@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub targets: Vec<Health>,
     /// What is known of subscribers.
     pub known: Known,
+    /// Log lines that could not be written.
+    pub log_lines_lost: u64,
     /// What the kernel says of us.
     pub(super) process: Process,
     /// Traces that are running.
