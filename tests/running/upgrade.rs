@@ -1,0 +1,235 @@
+//! One process after the other on the same sockets, which somebody else holds, under load.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wapbridge::handset::{Config, Event, Failure};
+use wapbridge::wsp::AbortReason;
+use wapbridge::wsp::pdu::Method;
+
+use crate::manager::{Manager, configuration};
+use crate::origin::Origin;
+use crate::phone::{Phone, config, roomy};
+
+/// Sockets that share one address.
+fn group(number: usize) -> (Vec<UdpSocket>, SocketAddr) {
+    let mut address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let mut sockets = Vec::new();
+    for _ in 0..number {
+        let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::DGRAM);
+        let socket = socket2::Socket::new(domain, kind, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        let socket: UdpSocket = socket.into();
+        address = socket.local_addr().unwrap();
+        sockets.push(socket);
+    }
+    (sockets, address)
+}
+
+fn on(address: SocketAddr) -> String {
+    format!("connection_mode = \"{address}\"")
+}
+
+/// Handsets wait some seconds before they send an Invoke again; these make the tests shorter.
+fn hasty() -> Config {
+    let mut config = config(roomy());
+    config.wtp.base_retry = Duration::from_millis(400);
+    config
+}
+
+/// Posts again and again until it is told to stop, each time something else. How many posts there were.
+async fn post_away(mut phone: Phone, name: usize, stop: watch::Receiver<bool>) -> usize {
+    let mut posts = 0;
+    while !*stop.borrow() {
+        let uri = format!("http://sync.example/post/{name}/{posts}");
+        while !is_answered(&mut phone, &uri).await {
+            // The next process does not know the session, and the origin has not heard of the request.
+            phone.connect_anew().await;
+        }
+        posts += 1;
+        tokio::time::sleep(EACH).await;
+    }
+    posts
+}
+
+async fn is_answered(phone: &mut Phone, uri: &str) -> bool {
+    let ticket = phone.begin(Method::POST, uri, &[], b"<sync/>").await;
+    loop {
+        match phone.event().await {
+            Event::Replied(answered, reply) if answered == ticket => {
+                assert_eq!(reply.status, 200, "{uri}");
+                return true;
+            }
+            Event::Failed(failed, why) if failed == ticket => {
+                assert_eq!(why, Failure::Aborted(AbortReason::DISCONNECT), "{uri}");
+                return false;
+            }
+            Event::Disconnected => {}
+            other => panic!("{uri}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_under_load_fails_no_post() {
+    let origin = Origin::start().await;
+    let (sockets, address) = group(2);
+    let mut manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    manager.sockets = sockets;
+    let mut gateway = manager.start();
+    gateway.says("shards=2");
+    manager.hears("READY=1");
+
+    let (stop, stopping) = watch::channel(false);
+    let mut posting = JoinSet::new();
+    for name in 0..PHONES {
+        let stopping = stopping.clone();
+        posting.spawn(async move {
+            let phone = Phone::connect_with(address, hasty()).await;
+            post_away(phone, name, stopping).await
+        });
+    }
+    for round in 1..=2 {
+        let heard = origin.heard_in_all();
+        origin.wait(|state| state.heard.len() > heard + 150).await;
+        gateway.signal("TERM");
+        assert_eq!(gateway.ended().code(), Some(0), "round {round}");
+        let log = gateway.last_words();
+        assert!(!log.contains("still under way"), "{log}");
+        gateway = manager.start();
+        gateway.says("ready");
+    }
+    let heard = origin.heard_in_all();
+    origin.wait(|state| state.heard.len() > heard + 150).await;
+    stop.send_replace(true);
+    let posts: usize = posting.join_all().await.into_iter().sum();
+    assert_eq!(origin.heard_in_all(), posts);
+    let mut targets: Vec<String> = Vec::new();
+    origin
+        .wait(|state| {
+            targets.extend(state.heard.iter().map(|heard| heard.target.clone()));
+            true
+        })
+        .await;
+    targets.sort_unstable();
+    targets.dedup();
+    assert_eq!(targets.len(), posts, "each exactly once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_origin_holds_up_nobody_while_sockets_change_hands() {
+    let origin = Origin::start().await;
+    let (sockets, address) = group(1);
+    let mut manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    manager.sockets = sockets;
+    let mut gateway = manager.start();
+    let mut waiting = Phone::connect(address, roomy()).await;
+    let mut other = Phone::connect(address, roomy()).await;
+    let held = waiting.begin(Method::GET, "http://sync.example/hold", &[], b"");
+    let held = held.await;
+    tokio::select! {
+        () = origin.wait(|state| !state.heard.is_empty()) => {}
+        event = waiting.event() => panic!("{event:?}"),
+    }
+    gateway.signal("TERM");
+    gateway.says("draining");
+    assert_eq!(other.get("http://sync.example/hello").await.status, 200);
+    origin.release();
+    match waiting.event().await {
+        Event::Replied(ticket, reply) => assert_eq!((ticket, reply.status), (held, 200)),
+        event => panic!("{event:?}"),
+    }
+    assert_eq!(gateway.ended().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_begins_while_one_process_leaves_is_answered_by_the_next() {
+    let origin = Origin::start().await;
+    let ((with, address), (without, units)) = (group(1), group(1));
+    let listen = format!("{}\nconnectionless = \"{units}\"", on(address));
+    let mut manager = Manager::new(&configuration(&listen, &origin.uri(), ""));
+    manager.sockets = with.into_iter().chain(without).collect();
+    let mut gateway = manager.start();
+    let mut silent = Phone::connect(address, roomy()).await;
+    assert_eq!(silent.get("http://sync.example/hello").await.status, 200);
+    // It does not acknowledge what it asked for before it looks again.
+    let asked = silent.begin(Method::GET, "http://sync.example/last", &[], b"");
+    let asked = asked.await;
+    origin
+        .wait(|state| state.heard.iter().any(|heard| heard.target == "/last"))
+        .await;
+    gateway.signal("TERM");
+    gateway.says("left to the next process");
+
+    let unit = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    unit.connect(units).await.unwrap();
+    unit.send(b"\x07\x40\x18http://sync.example/unit")
+        .await
+        .unwrap();
+    let newcomer = tokio::spawn(Phone::connect_with(address, hasty()));
+
+    assert!(matches!(
+        silent.event().await,
+        Event::Replied(answered, reply) if answered == asked && reply.status == 200
+    ));
+    assert_eq!(gateway.ended().code(), Some(0));
+    assert!(origin.heard("/unit").is_empty());
+    let next = manager.start();
+    next.says("ready");
+    let mut reply = [0; 1500];
+    let len = unit.recv(&mut reply).await.unwrap();
+    assert_eq!(
+        reply[..3],
+        [0x07, 0x04, 0x20],
+        "200: {:02X?}",
+        &reply[..len]
+    );
+    assert_eq!(origin.heard("/unit").len(), 1);
+    let mut newcomer = newcomer.await.unwrap();
+    assert_eq!(newcomer.get("http://sync.example/hello").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_do_not_fit_are_refused_in_words() {
+    let elsewhere = configuration(
+        "connection_mode = \"127.0.0.1:9201\"",
+        "https://x.example/",
+        "",
+    );
+    let mut manager = Manager::new(&elsewhere);
+    let (sockets, address) = group(1);
+    manager.sockets = sockets;
+    let mut gateway = manager.start();
+    assert_eq!(gateway.ended().code(), Some(1));
+    let said = gateway.last_words();
+    let both = format!("gave us {address}, but [listen] names 127.0.0.1:9201");
+    assert!(said.contains(&both), "{said}");
+}
+
+/// With systemd's own tool, which waits for a datagram before it starts the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_starts_it_with_the_first_datagram() {
+    let tool = "/usr/bin/systemd-socket-activate";
+    if !std::path::Path::new(tool).exists() {
+        eprintln!("SKIPPED: no {tool}");
+        return;
+    }
+    let origin = Origin::start().await;
+    let address = group(1).1;
+    let manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    let listen = format!("--listen={address}");
+    let mut gateway = manager.start_with(&[tool, "--datagram", &listen]);
+    gateway.says("Listening on");
+    let mut phone = Phone::connect(address, roomy()).await;
+    assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
+    gateway.says("on the service manager's sockets");
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().code(), Some(0));
+}
+
+/// 40 of them, five posts a second each.
+const PHONES: usize = 40;
+const EACH: Duration = Duration::from_millis(200);
