@@ -15,6 +15,7 @@ mod routes;
 mod secret;
 mod section;
 mod server;
+mod store;
 mod suggest;
 mod value;
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `[server]`: how the process behaves as a service.
     pub server: ServerSettings,
+    /// `[store]`: where sessions are remembered across restarts. Default: nowhere.
+    pub store: Option<crate::store::Settings>,
     /// `[[route]]`: what goes where.
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
@@ -180,6 +183,7 @@ impl Settings {
         let connectionless = core::read_connectionless(&file.section("connectionless"));
         let headers = core::read_headers(&file.section("headers"));
         let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
+        let store = store::read(&file.section("store"), directory, &listen, &wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -200,6 +204,7 @@ impl Settings {
             listen,
             admin,
             server,
+            store,
             routes,
             tls: tls?,
             log,

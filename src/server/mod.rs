@@ -5,6 +5,7 @@
 //! shard.
 
 mod ask;
+mod claims;
 pub mod clock;
 mod control;
 mod departure;
@@ -23,8 +24,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, directory};
 pub use crate::server::ask::{Findings, Question};
+use crate::server::claims::Outlet;
 use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
@@ -37,8 +39,10 @@ pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
+use crate::store::Writer;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
+use crate::wsp::claim::Place;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -53,6 +57,8 @@ pub struct Config {
     pub gateway: Arc<gateway::Config>,
     /// Whom to trust upstream.
     pub tls: Tls,
+    /// What remembers sessions. Without it they end with the process.
+    pub store: Option<Writer>,
 }
 
 /// Why a server did not start.
@@ -93,9 +99,13 @@ pub struct Server {
     addresses: Vec<(Service, SocketAddr)>,
     shards: Shards,
     threads: Vec<JoinHandle<()>>,
+    claims: Option<Claims>,
     stop: DropGuard,
     inherited: bool,
 }
+
+/// The thread that settles claims, and what it counts. One shard without a store has none.
+type Claims = (watch::Receiver<directory::Stats>, JoinHandle<()>);
 
 impl Server {
     /// Binds every address, then starts the shards.
@@ -130,10 +140,20 @@ impl Server {
             addresses.push((*service, socket.local_addr()?));
         }
         let stop = CancellationToken::new();
+        let shards = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let stored = config.store.is_some();
+        let (queue, told) = claims::queue();
         let mut ways = Vec::new();
         let mut threads = Vec::new();
         for (number, sockets) in sockets.into_iter().enumerate() {
+            let place = Place {
+                shard: u32::try_from(number).unwrap_or(u32::MAX),
+                shards,
+                stored,
+            };
+            let outlet = Outlet::new(place.shard, queue.clone());
             let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
+            let gateway = gateway.at(place);
             let upstream = Upstream::new(&config.tls, &config.gateway.routes);
             // Sockets that were there before us lost nothing to a group that grew.
             let discarded = match is_inherited {
@@ -141,14 +161,23 @@ impl Server {
                 false => discard(&sockets)?,
             };
             let stop = stop.clone();
-            let (way, thread) = spawn(number, gateway, clock, sockets, upstream, discarded, stop)?;
+            let (way, thread) = spawn(gateway, clock, sockets, upstream, discarded, outlet, stop)?;
             ways.push(way);
             threads.push(thread);
         }
+        drop(queue);
+        let claims = if shards > 1 || stored {
+            let mailboxes = ways.iter().map(|way| way.mailbox.clone()).collect();
+            let max_elsewhere = config.gateway.wsp.max_sessions * ways.len();
+            Some(claims::start(mailboxes, told, max_elsewhere, config.store)?)
+        } else {
+            None
+        };
         Ok(Self {
             addresses,
             shards: Shards::new(ways),
             threads,
+            claims,
             stop: stop.drop_guard(),
             inherited: is_inherited,
         })
@@ -172,10 +201,17 @@ impl Server {
         &self.shards
     }
 
-    /// Stops every shard at once and waits for its thread.
+    /// What the directory of sessions counts, if there is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<watch::Receiver<directory::Stats>> {
+        self.claims.as_ref().map(|(stats, _)| stats.clone())
+    }
+
+    /// Stops every shard at once and waits for its thread. What they had to say of sessions is with the store then.
     pub fn stop(self) {
         drop(self.stop);
-        for thread in self.threads {
+        let claims = self.claims.map(|(_, thread)| thread);
+        for thread in self.threads.into_iter().chain(claims) {
             // A shard that panicked has said so on stderr already.
             let _ = thread.join();
         }
@@ -199,12 +235,12 @@ fn bind_all(
 }
 
 fn spawn(
-    number: usize,
     gateway: Gateway,
     clock: Clock,
     sockets: Vec<(Service, UdpSocket)>,
     upstream: Upstream,
     discarded: u64,
+    outlet: Outlet,
     stop: CancellationToken,
 ) -> io::Result<(Way, JoinHandle<()>)> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
@@ -213,7 +249,7 @@ fn spawn(
         .enable_all()
         .build()?;
     let thread = std::thread::Builder::new()
-        .name(format!("shard-{number}"))
+        .name(format!("shard-{}", outlet.shard()))
         .spawn(move || {
             runtime.block_on(async move {
                 let sockets = sockets
@@ -229,6 +265,7 @@ fn spawn(
                             upstream: Arc::new(upstream),
                             mailbox: orders,
                             discarded,
+                            outlet,
                             stop,
                             published: shown,
                         };
@@ -242,5 +279,5 @@ fn spawn(
     Ok((way, thread))
 }
 
-/// Orders that may wait for a shard.
-const MAILBOX: usize = 64;
+/// Orders that may wait for a shard, answers to its claims among them.
+const MAILBOX: usize = 1_024;

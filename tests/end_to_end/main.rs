@@ -50,6 +50,7 @@ impl Bridge {
             shards: 1,
             gateway: Arc::new(gateway),
             tls,
+            store: None,
         })
         .unwrap();
         let of = |service| {

@@ -301,6 +301,7 @@ fn start_gateway(
         shards: 1,
         gateway: Arc::new(config),
         tls,
+        store: None,
     })?)
 }
 

@@ -15,12 +15,14 @@ use crate::admin::Admin;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
+use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
     admin: Admin,
     listening: JoinSet<()>,
+    store: Option<Embedded>,
     server: Server,
     watchdog: JoinHandle<()>,
 }
@@ -34,13 +36,21 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited).await?;
+        let store = settings.store.as_ref().map(Embedded::open).transpose()?;
+        let writer = store.as_ref().map(Embedded::writer);
+        let server = start_server(settings, inherited, writer.clone()).await?;
+        let directory = server.directory();
+        admin.figures().feed(move |snapshot| {
+            snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
+            snapshot.store = writer.as_ref().map(Writer::stats);
+        });
         let shards = server.shards().clone();
         admin.started(shards.clone());
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             admin,
             listening,
+            store,
             server,
             watchdog,
         })
@@ -50,6 +60,9 @@ impl Parts {
     pub(super) async fn stop(self) {
         self.watchdog.abort();
         self.server.stop();
+        if let Some(store) = self.store {
+            store.close();
+        }
         let mut listening = self.listening;
         listening.shutdown().await;
     }
@@ -78,11 +91,14 @@ impl Parts {
         }
     }
 
-    /// What becomes of sessions when we are gone.
+    /// What becomes of sessions when we are gone: with a store they wait for the next start, unless their
+    /// handsets are to go elsewhere.
     fn remaining(&self, settings: &Settings) -> Remaining {
-        Remaining::Ended {
-            sent_elsewhere: settings.drain_redirect.is_some(),
+        let sent_elsewhere = settings.drain_redirect.is_some();
+        if self.store.is_some() && !sent_elsewhere {
+            return Remaining::Kept;
         }
+        Remaining::Ended { sent_elsewhere }
     }
 
     /// The way to the shards.
@@ -101,6 +117,7 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        ("[store]", changed(&old.store, &new.store)),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
@@ -119,7 +136,11 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
-async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Result<Server> {
+async fn start_server(
+    settings: &Settings,
+    inherited: Inherited,
+    store: Option<Writer>,
+) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
         connection_mode: settings.listen.connection_mode.clone(),
@@ -127,6 +148,7 @@ async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Resu
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
+        store,
     };
     let server = Server::start_on(inherited, config)?;
     if given {
