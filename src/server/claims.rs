@@ -60,11 +60,6 @@ impl Outlet {
         }
     }
 
-    /// The number of the shard.
-    pub(super) const fn shard(&self) -> u32 {
-        self.shard
-    }
-
     /// Tells it, now or as soon as there is room. A claim that cannot be made ends at its deadline.
     pub(super) fn tell(&mut self, told: Told) {
         self.flush();

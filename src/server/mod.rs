@@ -14,6 +14,8 @@ mod measure;
 mod shard;
 mod shards;
 mod socket;
+mod subscribers;
+mod tap;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -25,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
 use crate::gateway::{Gateway, directory};
+use crate::record::{Recorder, Sinks};
 pub use crate::server::ask::{Findings, Question};
 use crate::server::claims::Outlet;
 use crate::server::clock::Clock;
@@ -39,6 +42,8 @@ pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
+pub use crate::server::subscribers::{Known, Subscribers};
+pub use crate::server::tap::{Caught, Subject, Watch};
 use crate::store::Writer;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
@@ -59,6 +64,8 @@ pub struct Config {
     pub tls: Tls,
     /// What remembers sessions. Without it they end with the process.
     pub store: Option<Writer>,
+    /// Where records go.
+    pub records: Sinks,
 }
 
 /// Why a server did not start.
@@ -160,10 +167,23 @@ impl Server {
                 true => 0,
                 false => discard(&sockets)?,
             };
+            let recorder = Recorder::new(&config.records);
             let stop = stop.clone();
-            let (way, thread) = spawn(gateway, clock, sockets, upstream, discarded, outlet, stop)?;
-            ways.push(way);
-            threads.push(thread);
+            let (mailbox, orders) = mpsc::channel(MAILBOX);
+            let (shown, published) = watch::channel(Published::default());
+            ways.push(Way { mailbox, published });
+            threads.push(spawn(number, sockets, move |sockets| Shard {
+                gateway,
+                clock,
+                sockets,
+                upstream: Arc::new(upstream),
+                recorder,
+                mailbox: orders,
+                discarded,
+                outlet,
+                stop,
+                published: shown,
+            })?);
         }
         drop(queue);
         let claims = if shards > 1 || stored {
@@ -234,22 +254,17 @@ fn bind_all(
     Ok(sockets)
 }
 
+/// Starts the thread of a shard, which takes its sockets into a runtime of its own.
 fn spawn(
-    gateway: Gateway,
-    clock: Clock,
+    number: usize,
     sockets: Vec<(Service, UdpSocket)>,
-    upstream: Upstream,
-    discarded: u64,
-    outlet: Outlet,
-    stop: CancellationToken,
-) -> io::Result<(Way, JoinHandle<()>)> {
-    let (mailbox, orders) = mpsc::channel(MAILBOX);
-    let (shown, published) = watch::channel(Published::default());
+    shard: impl FnOnce(Vec<Socket>) -> Shard + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let thread = std::thread::Builder::new()
-        .name(format!("shard-{}", outlet.shard()))
+    std::thread::Builder::new()
+        .name(format!("shard-{number}"))
         .spawn(move || {
             runtime.block_on(async move {
                 let sockets = sockets
@@ -257,26 +272,11 @@ fn spawn(
                     .map(|(service, socket)| Socket::new(socket, service))
                     .collect::<io::Result<Vec<_>>>();
                 match sockets {
-                    Ok(sockets) => {
-                        let shard = Shard {
-                            gateway,
-                            clock,
-                            sockets,
-                            upstream: Arc::new(upstream),
-                            mailbox: orders,
-                            discarded,
-                            outlet,
-                            stop,
-                            published: shown,
-                        };
-                        shard.run().await;
-                    }
+                    Ok(sockets) => shard(sockets).run().await,
                     Err(error) => tracing::error!(%error, "a shard cannot use its sockets"),
                 }
             });
-        })?;
-    let way = Way { mailbox, published };
-    Ok((way, thread))
+        })
 }
 
 /// Orders that may wait for a shard, answers to its claims among them.

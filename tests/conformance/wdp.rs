@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wapbridge::gateway;
+use wapbridge::record::Sinks;
 use wapbridge::route::Routes;
 use wapbridge::server::{self, Server};
 use wapbridge::upstream::{Tls, TlsSettings};
@@ -59,6 +60,7 @@ fn start() -> Server {
         gateway: Arc::new(gateway::Config::new(Arc::new(Routes::new(Vec::new())))),
         tls,
         store: None,
+        records: Sinks::default(),
     })
     .unwrap()
 }

@@ -13,6 +13,7 @@ mod logs;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
 #[path = "../support/origin.rs"]
 mod origin;
+#[allow(dead_code, reason = "shared; each binary uses its part")]
 mod phone;
 #[path = "../support/sessions.rs"]
 mod sessions;
@@ -41,7 +42,7 @@ impl Bridge {
     }
 
     fn with(addresses: &[&str], route: RouteSettings) -> Self {
-        logs::start();
+        let records = logs::start();
         let tls = tls();
         let gateway = gateway::Config::new(Arc::new(Routes::new(vec![route])));
         let server = Server::start(Config {
@@ -51,6 +52,7 @@ impl Bridge {
             gateway: Arc::new(gateway),
             tls,
             store: None,
+            records,
         })
         .unwrap();
         let of = |service| {
