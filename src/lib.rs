@@ -34,7 +34,7 @@
 //!
 //! | rank | module | what lives there |
 //! | --- | --- | --- |
-//! | 0 | [`time`], [`random`], [`codec`], [`wdp`] | moments and wake-ups; the seed; shared parsers; peers and datagrams |
+//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`] | moments and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
 //! | 2 | [`wsp`] | sessions: PDUs, capabilities, header encoding, [`wsp::sessions::Sessions`] |
@@ -133,6 +133,7 @@ pub mod route;
 pub mod server;
 pub mod sim;
 pub mod syncml;
+pub mod table;
 pub mod time;
 pub mod upstream;
 pub mod wbxml;

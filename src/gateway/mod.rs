@@ -7,6 +7,7 @@
 //! octet.
 
 pub mod answer;
+mod clients;
 mod content;
 mod cookies;
 mod exchange;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::clients::Clients;
 use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
@@ -92,6 +94,7 @@ pub struct Gateway {
     connectionless: Connectionless,
     exchanges: Exchanges,
     wants: Wants,
+    clients: Clients,
     cookies: Jars,
     identities: identity::Table,
     random: Random,
@@ -110,6 +113,7 @@ impl Gateway {
             sessions: Sessions::new(config.wsp.clone(), random.u64()),
             exchanges: Exchanges::new(random.hasher()),
             wants: Wants::new(random.hasher()),
+            clients: Clients::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
             identities: identity::Table::new(random.hasher()),
@@ -164,6 +168,7 @@ impl Gateway {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
                 self.connectionless.set_config(config.connectionless);
+                self.clients.forget();
                 self.config = config;
             }
             Command::Enter(mode) => self.mode = mode,
@@ -385,7 +390,7 @@ impl Gateway {
         }
         let verb = request::method(invocation)?;
         exchange.verb = verb.clone();
-        let mut headers = request::headers(invocation, &config.headers)?;
+        let mut headers = request::headers(invocation, &config.headers, &mut self.clients)?;
         let body = request::body(invocation, &mut headers, || self.random.u64())?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| Problem::BadRequest)?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

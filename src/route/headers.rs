@@ -53,10 +53,7 @@ pub enum Forwarded {
 impl HeaderPolicy {
     /// Changes the fields of a request that came from `handset`.
     pub fn apply_to_request(&self, headers: &mut HeaderMap, handset: IpAddr) {
-        for name in self.identity.iter().chain(CLAIMS.iter()) {
-            headers.remove(name);
-        }
-        self.remove_disguised(headers);
+        self.remove_claims(headers);
         if matches!(self.forwarded, Forwarded::Standard | Forwarded::Both) {
             let node = match handset {
                 IpAddr::V4(v4) => format!("for={v4}"),
@@ -70,15 +67,20 @@ impl HeaderPolicy {
         self.request.iter().for_each(|rule| rule.apply(headers));
     }
 
-    /// Removes claims with underscores for hyphens: an origin behind CGI takes `X_MSISDN` for `X-MSISDN`.
-    fn remove_disguised(&self, headers: &mut HeaderMap) {
+    /// Removes what a handset says of its own identity, also with underscores for hyphens: an origin behind CGI
+    /// takes `X_MSISDN` for `X-MSISDN`.
+    fn remove_claims(&self, headers: &mut HeaderMap) {
         let plain = |name: &HeaderName| name.as_str().replace('_', "-");
         let is_claim = |name: &&HeaderName| {
             let mut claims = self.identity.iter().chain(CLAIMS.iter());
-            name.as_str().contains('_') && claims.any(|claim| plain(claim) == plain(name))
+            match name.as_str().contains('_') {
+                true => claims.any(|claim| plain(claim) == plain(name)),
+                false => claims.any(|claim| claim == *name),
+            }
         };
-        let disguised: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
-        for name in disguised {
+        // The fields there are, and not the names there could be: mostly there is none to remove.
+        let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
+        for name in claims {
             headers.remove(name);
         }
     }

@@ -64,11 +64,16 @@ pub fn summarize(message: &[u8]) -> Summary {
             Step::End => {
                 open.pop();
             }
-            Step::Text(text) => match open.as_slice() {
-                [.., Element::Alert, Element::Data] => summary.alerts.count(&text),
-                [.., Element::Status, Element::Data] => summary.statuses.count(&text),
-                _ => {}
-            },
+            Step::Text(text) => {
+                let codes = match open.as_slice() {
+                    [.., Element::Alert, Element::Data] => &mut summary.alerts,
+                    [.., Element::Status, Element::Data] => &mut summary.statuses,
+                    _ => continue,
+                };
+                if let Some(text) = text.read() {
+                    codes.count(&text);
+                }
+            }
         }
     }
     summary

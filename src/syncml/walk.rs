@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::syncml::Encoding;
 use crate::syncml::scan::{Scan, Token};
-use crate::wbxml::{Decoder, Event, Options, tables};
+use crate::wbxml::{Charset, Decoder, Event, Options, tables};
 
 /// The elements this gateway cares about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,24 @@ pub(super) enum Element {
 pub(super) enum Step<'a> {
     Start(Element),
     End,
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
+}
+
+/// Text that nobody may want: it is made sense of when asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Text<'a> {
+    Octets(&'a [u8], Charset),
+    Read(Cow<'a, str>),
+}
+
+impl<'a> Text<'a> {
+    /// The text; `None` if the octets are none in the message's charset.
+    pub(super) fn read(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Octets(octets, charset) => charset.decode(octets),
+            Self::Read(text) => Some(text),
+        }
+    }
 }
 
 /// A walk through a message.
@@ -107,7 +124,7 @@ impl<'a> Walk<'a> {
                 if std::mem::take(empty) {
                     return Some(Step::End);
                 }
-                let octets = match decoder.next().ok()?? {
+                match decoder.next().ok()?? {
                     Event::Start {
                         tag,
                         attributes,
@@ -118,28 +135,21 @@ impl<'a> Walk<'a> {
                         return Some(Step::Start(by_token(tag.page, tag.token)));
                     }
                     Event::End(_) => return Some(Step::End),
-                    Event::EndAttributes | Event::EndPi => {
-                        *in_attributes = false;
-                        continue;
+                    Event::EndAttributes | Event::EndPi => *in_attributes = false,
+                    Event::Pi(_) => *in_attributes = true,
+                    Event::Text(octets) | Event::Opaque(octets) if !*in_attributes => {
+                        return Some(Step::Text(Text::Octets(octets, decoder.charset())));
                     }
-                    Event::Pi(_) => {
-                        *in_attributes = true;
-                        continue;
-                    }
-                    Event::Text(octets) | Event::Opaque(octets) if !*in_attributes => octets,
                     Event::Entity(character) if !*in_attributes => {
-                        return Some(Step::Text(character.to_string().into()));
+                        return Some(Step::Text(Text::Read(character.to_string().into())));
                     }
-                    _ => continue,
-                };
-                if let Some(text) = decoder.charset().decode(octets) {
-                    return Some(Step::Text(text));
+                    _ => {}
                 }
             },
             Self::Xml(scan) => scan.next().map(|token| match token {
                 Token::Start(name) => Step::Start(by_name(name)),
                 Token::End => Step::End,
-                Token::Text(text) => Step::Text(text),
+                Token::Text(text) => Step::Text(Text::Read(text)),
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Endpoint, FROM_RESPONDER, Key, Refused};
+use super::{Endpoint, FROM_RESPONDER, Refused};
 use crate::wdp::Peer;
 use crate::wtp::indication::Handle;
 use crate::wtp::initiator;
@@ -26,7 +26,7 @@ impl Endpoint {
     pub(super) fn next_tid(&mut self, peer: Peer) -> Result<u16, Refused> {
         let taken = |tid| {
             let tid = tid | FROM_RESPONDER;
-            self.by_tid.contains_key(&Key { peer, tid })
+            self.slots.find(peer, tid).is_some()
         };
         self.tids
             .next(self.now, self.config.tid_lifetime, taken)
