@@ -168,6 +168,14 @@ pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
+/// Where a part of some octets stands in them.
+#[must_use]
+pub fn within(whole: &[u8], part: &[u8]) -> Option<std::ops::Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start.checked_add(part.len())?;
+    (end <= whole.len()).then_some(start..end)
+}
+
 /// Defines a newtype over the wire's number with a named constant per assigned value, so that an unassigned
 /// value survives the round trip, and `name()` for logs.
 macro_rules! assigned_numbers {

@@ -37,17 +37,18 @@
 //! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`] | moments and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
+//! | 1 | [`radius`] | the packets of RADIUS accounting, and their signatures |
 //! | 2 | [`wsp`] | sessions: PDUs, capabilities, header encoding, [`wsp::sessions::Sessions`] |
 //! | 2 | [`syncml`] | what a gateway has to know of SyncML |
 //! | 2 | [`identity`] | which subscriber has which address |
 //! | 3 | [`route`] | from what a handset asks for to where it goes, or a refusal |
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
-//! | 5 | [`handset`], [`sim`] | the client side of the same stack; virtual time, network and origin |
+//! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
 //! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
-//! | 9 | [`admin`] | health and metrics |
+//! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
 //! | 10 | [`cli`] | the commands |
 //!
 //! # One datagram, there and back
@@ -127,6 +128,7 @@ pub mod explain;
 pub mod gateway;
 pub mod handset;
 pub mod identity;
+pub mod radius;
 pub mod random;
 pub mod record;
 pub mod route;
@@ -135,6 +137,7 @@ pub mod sim;
 pub mod syncml;
 pub mod table;
 pub mod time;
+pub mod trace;
 pub mod upstream;
 pub mod wbxml;
 pub mod wdp;

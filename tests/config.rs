@@ -429,6 +429,28 @@ fn every_example_in_deploy_passes() {
     assert!(checked > 2);
 }
 
+/// The configurations inside the Kubernetes manifests pass, too.
+#[test]
+fn every_configuration_in_the_manifests_passes() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let manifest = std::fs::read_to_string(&path).unwrap();
+        let (_, block) = manifest.split_once("  wapbridge.toml: |\n").unwrap();
+        let source: String = block
+            .lines()
+            .take_while(|line| line.is_empty() || line.starts_with("    "))
+            .map(|line| format!("{}\n", line.trim_start()))
+            .collect();
+        let settings = parse(&source).unwrap_or_else(|report| panic!("{report}"));
+        // Probes come from outside the pod.
+        assert!(!settings.admin.listen[0].ip().is_loopback(), "{path:?}");
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
+}
+
 /// The five lines of the README are five.
 #[test]
 fn the_least_example_has_five_lines() {
@@ -491,6 +513,7 @@ fn the_examples_comments_are_settings() {
                         "allowed_",
                         "request_h",
                         "reply_h",
+                        "token",
                     ]
                     .iter()
                     .any(|key| rest.starts_with(key))

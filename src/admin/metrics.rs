@@ -7,6 +7,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// What a number is now, under which name.
@@ -154,6 +159,16 @@ impl Metrics {
         }
     }
 }
+
+pub(super) fn router(metrics: Metrics) -> Router {
+    Router::new().route("/metrics", get(scrape).with_state(metrics))
+}
+
+async fn scrape(State(metrics): State<Metrics>) -> Response {
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()).into_response()
+}
+
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A gauge's value; above 2^53 it is rounded, and nothing we have that many of.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floats")]

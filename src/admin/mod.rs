@@ -1,127 +1,297 @@
-//! What operators and monitoring see over HTTP: `/livez`, `/readyz` and `/metrics`.
+//! What operators and monitoring see over HTTP, and what they may change there.
+//!
+//! One file per concern, each with a router of its own; who may use them is `access.rs`, and `accept.rs` keeps
+//! the port from becoming anybody's burden.
 
+mod accept;
+pub mod access;
+mod counters;
+mod health;
 pub mod metrics;
 mod samples;
+mod sessions;
 
 pub use samples::samples;
 
 use std::future::Future;
-use std::io;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 
-use crate::server;
-use crate::server::Control;
-use metrics::Metrics;
+use self::access::Access;
+use self::counters::Counters;
+use self::metrics::Metrics;
+use crate::config::AdminSettings;
+use crate::server::{Control, Shards};
 
-/// Answers on `listener` until `stop` is ready, then finishes what is under way.
-///
-/// # Errors
-///
-/// None that the listener gives while it is running: those are waited out.
-pub async fn serve(
-    listener: TcpListener,
+/// The admin interface. Clones are the same.
+#[derive(Clone)]
+pub struct Admin {
     control: Control,
     metrics: Metrics,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let upkeep = tokio::spawn(metrics.clone().upkeep());
-    let served = axum::serve(listener, router(control, metrics))
-        .with_graceful_shutdown(stop)
-        .await;
-    upkeep.abort();
-    served
+    access: Access,
+    counters: Arc<Counters>,
+    shards: Arc<OnceLock<Shards>>,
 }
 
-fn router(control: Control, metrics: Metrics) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz).with_state(control))
-        .route("/metrics", get(scrape).with_state(metrics))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
-}
-
-async fn readyz(State(control): State<Control>) -> (StatusCode, String) {
-    let state = control.state();
-    match state {
-        server::State::Running => (StatusCode::OK, "ready\n".to_owned()),
-        server::State::Starting | server::State::Isolated | server::State::Draining => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{state}\n"))
+impl Admin {
+    /// An interface to a server that is not there yet.
+    #[must_use]
+    pub fn new(settings: &AdminSettings, control: Control, metrics: Metrics) -> Self {
+        let counters = Arc::new(Counters::default());
+        Self {
+            control,
+            metrics,
+            access: Access::new(settings, Arc::clone(&counters)),
+            counters,
+            shards: Arc::default(),
         }
+    }
+
+    /// The server is there: its shards can be asked. Said once.
+    pub fn started(&self, shards: Shards) {
+        // A second server in this process would have an interface of its own.
+        let _ = self.shards.set(shards);
+    }
+
+    /// Uses these settings from the next request on; the addresses stay.
+    pub fn reload(&self, settings: &AdminSettings) {
+        self.access.replace(settings);
+    }
+
+    /// What the interface counts of itself.
+    #[must_use]
+    pub fn samples(&self) -> Vec<metrics::Sample> {
+        let name = "wapbridge_admin_refused_total";
+        let help = "Requests and connections refused on the admin port.";
+        let counts = self.counters.iter();
+        counts
+            .map(|(why, count)| {
+                metrics::Sample::counter(name, help, count).label("reason", why.label())
+            })
+            .collect()
+    }
+
+    /// Answers on `listener` until `stop` is ready, then finishes what is under way.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let upkeep = tokio::spawn(self.metrics.clone().upkeep());
+        accept::serve(listener, self.router(), Arc::clone(&self.counters), stop).await;
+        upkeep.abort();
+    }
+
+    fn router(&self) -> Router {
+        let access = || self.access.clone();
+        let named = Router::new()
+            .merge(sessions::router(Arc::clone(&self.shards)))
+            .layer(from_fn_with_state(access(), access::names));
+        let read = Router::new()
+            .merge(metrics::router(self.metrics.clone()))
+            .merge(named)
+            .layer(from_fn_with_state(access(), access::reads));
+        Router::new()
+            .merge(health::router(self.control.clone()))
+            .merge(read)
+            .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
+            .layer(from_fn_with_state(access(), access::changes))
     }
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> Response {
-    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()).into_response()
-}
-
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PATHS: &str = "try /livez, /readyz, /metrics or /sessions\n";
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::sync::oneshot;
 
     use super::metrics::Sample;
     use super::*;
+    use crate::config::Secret;
+    use crate::server::{self, Obedience, State};
 
-    async fn get(address: std::net::SocketAddr, path: &str) -> String {
-        let mut tcp = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
-        tcp.write_all(request.as_bytes()).await.unwrap();
-        let mut reply = String::new();
-        tcp.read_to_string(&mut reply).await.unwrap();
-        reply
+    const TOKEN: &str = "0123456789abcdef";
+
+    struct Rig {
+        address: SocketAddr,
+        obedience: Obedience,
+        metrics: Metrics,
+        stop: oneshot::Sender<()>,
+        server: tokio::task::JoinHandle<()>,
     }
+
+    impl Rig {
+        async fn start(settings: &AdminSettings) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (control, obedience) = server::control();
+            let metrics = Metrics::install();
+            let (stop, stopped) = oneshot::channel::<()>();
+            let admin = Admin::new(settings, control, metrics.clone());
+            let server = tokio::spawn(admin.serve(listener, async {
+                let _ = stopped.await;
+            }));
+            Self {
+                address,
+                obedience,
+                metrics,
+                stop,
+                server,
+            }
+        }
+
+        async fn ask(&self, request: &str, fields: &[&str]) -> String {
+            let mut tcp = TcpStream::connect(self.address).await.unwrap();
+            let fields = fields.join("\r\n");
+            let request = format!("{request} HTTP/1.1\r\nconnection: close\r\n{fields}\r\n\r\n");
+            tcp.write_all(request.as_bytes()).await.unwrap();
+            let mut reply = String::new();
+            tcp.read_to_string(&mut reply).await.unwrap();
+            reply
+        }
+
+        async fn status(&self, request: &str, fields: &[&str]) -> String {
+            self.ask(request, fields).await[9..12].to_owned()
+        }
+    }
+
+    fn with_token() -> AdminSettings {
+        AdminSettings {
+            token: Some(Secret::new(TOKEN)),
+            hosts: vec!["gw.example".to_owned()],
+            ..AdminSettings::default()
+        }
+    }
+
+    const HOST: &str = "Host: 127.0.0.1";
+    const RIGHT: &str = "Authorization: Bearer 0123456789abcdef";
 
     #[tokio::test]
     async fn tells_health_and_metrics_and_stops_when_told() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (control, obedience) = server::control();
-        let metrics = Metrics::install();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, control, metrics.clone(), async {
-            let _ = stopped.await;
-        }));
-
-        assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
+        let rig = Rig::start(&AdminSettings::default()).await;
+        assert_eq!(rig.status("GET /livez", &[HOST]).await, "200");
         for (state, status, body) in [
-            (server::State::Starting, "HTTP/1.1 503", "starting\n"),
-            (server::State::Running, "HTTP/1.1 200", "ready\n"),
-            (server::State::Isolated, "HTTP/1.1 503", "isolated\n"),
-            (server::State::Draining, "HTTP/1.1 503", "draining\n"),
+            (State::Starting, "HTTP/1.1 503", "starting\n"),
+            (State::Running, "HTTP/1.1 200", "ready\n"),
+            (State::Isolated, "HTTP/1.1 503", "isolated\n"),
+            (State::Draining, "HTTP/1.1 503", "draining\n"),
         ] {
-            obedience.show(state);
-            let reply = get(address, "/readyz").await;
+            rig.obedience.show(state);
+            let reply = rig.ask("GET /readyz", &[HOST]).await;
             assert!(
                 reply.starts_with(status) && reply.ends_with(body),
                 "{reply}"
             );
         }
-
-        metrics.publish(&[Sample::counter(
+        rig.metrics.publish(&[Sample::counter(
             "wapbridge_scraped_total",
             "Of this test.",
             7,
         )]);
-        let reply = get(address, "/metrics").await;
+        let reply = rig.ask("GET /metrics", &["Host: any.example"]).await;
         assert!(
             reply.contains("content-type: text/plain; version=0.0.4"),
             "{reply}"
         );
         assert!(reply.contains("\nwapbridge_scraped_total 7\n"), "{reply}");
-        assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+        assert_eq!(rig.status("GET /", &[HOST]).await, "404");
 
-        stop.send(()).unwrap();
-        server.await.unwrap().unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
+        rig.stop.send(()).unwrap();
+        rig.server.await.unwrap();
+        assert!(TcpStream::connect(rig.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_changes_without_the_token() {
+        let rig = Rig::start(&AdminSettings::default()).await;
+        let refused = rig.ask("POST /livez", &[HOST, RIGHT]).await;
+        assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+        assert!(refused.contains("set token_file in [admin]"), "{refused}");
+
+        let rig = Rig::start(&with_token()).await;
+        // The path only takes GET: 405 is what lies behind the check.
+        for (fields, status) in [
+            (&[HOST][..], "401"),
+            (&[HOST, "Authorization: Bearer 0123456789abcdeX"], "401"),
+            (&[HOST, "Authorization: Bearer 0123456789abcde"], "401"),
+            (&[HOST, "Authorization: Bearer 0123456789abcdef0"], "401"),
+            (&[HOST, "Authorization: Basic 0123456789abcdef"], "401"),
+            (&[HOST, RIGHT, "Origin: https://evil.example"], "403"),
+            (&[HOST, RIGHT, "Origin: null"], "403"),
+            (&[HOST, RIGHT, "Sec-Fetch-Site: cross-site"], "403"),
+            (&[HOST, RIGHT, "Origin: http://127.0.0.1"], "405"),
+            (&[HOST, "authorization: bearer 0123456789abcdef"], "405"),
+        ] {
+            assert_eq!(
+                rig.status("POST /livez", fields).await,
+                status,
+                "{fields:?}"
+            );
+        }
+        assert_eq!(rig.status("PUT /nowhere", &[HOST]).await, "401");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_pointed_here_shows_nothing() {
+        let rig = Rig::start(&with_token()).await;
+        // Without a server behind it, 503 is what lies behind the check.
+        for (host, status) in [
+            ("Host: evil.example:9280", "421"),
+            ("Host: 127.0.0.1.evil.example", "421"),
+            ("Host: ", "421"),
+            ("Host: 127.0.0.1:9280", "503"),
+            ("Host: [::1]:9280", "503"),
+            ("Host: localhost", "503"),
+            ("Host: GW.example:80", "503"),
+        ] {
+            assert_eq!(rig.status("GET /sessions", &[host]).await, status, "{host}");
+        }
+        let page = [HOST, "Sec-Fetch-Site: cross-site"];
+        assert_eq!(rig.status("GET /sessions", &page).await, "421");
+    }
+
+    #[tokio::test]
+    async fn reading_may_need_the_token_too() {
+        let rig = Rig::start(&AdminSettings {
+            reads_need_token: true,
+            ..with_token()
+        })
+        .await;
+        assert_eq!(rig.status("GET /livez", &[HOST]).await, "200");
+        for path in ["GET /metrics", "GET /sessions"] {
+            assert_eq!(rig.status(path, &[HOST]).await, "401", "{path}");
+            assert_ne!(rig.status(path, &[HOST, RIGHT]).await, "401", "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn many_silent_connections_are_closed_and_do_not_pile_up() {
+        let rig = Rig::start(&AdminSettings::default()).await;
+        let mut silent = Vec::new();
+        for _ in 0..accept::MAX_CONNECTIONS {
+            silent.push(TcpStream::connect(rig.address).await.unwrap());
+        }
+        let mut late = TcpStream::connect(rig.address).await.unwrap();
+        let mut nothing = Vec::new();
+        // Closed without a word, by an end or a reset.
+        let _ = late.read_to_end(&mut nothing).await;
+        assert!(nothing.is_empty());
+        drop(silent);
+        // The places are free again as soon as the server has seen it.
+        loop {
+            let mut tcp = TcpStream::connect(rig.address).await.unwrap();
+            let _ = tcp.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await;
+            let mut reply = Vec::new();
+            let _ = tcp.read_to_end(&mut reply).await;
+            if reply.starts_with(b"HTTP/1.0 200") {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(rig.server.is_finished().eq(&false));
     }
 }

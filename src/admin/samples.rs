@@ -49,6 +49,11 @@ fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
     all.extend([
         datagrams("in", shell.received),
         datagrams("out", shell.sent),
+        Sample::counter(
+            "wapbridge_datagrams_discarded_total",
+            "Datagrams thrown away: they came before every socket was bound.",
+            shell.discarded,
+        ),
         octets("in", shell.received_octets),
         octets("out", shell.sent_octets),
         Sample::counter(
@@ -151,6 +156,11 @@ fn transactions(stats: &Stats, all: &mut Vec<Sample>) {
         ),
         refused("transactions", wtp.refused_transactions),
         refused("transactions_per_peer", wtp.refused_peer),
+        Sample::counter(
+            "wapbridge_wtp_left_total",
+            "Invokes not answered, for the process that takes the sockets over.",
+            wtp.left,
+        ),
         refused("message", wtp.refused_message),
         refused("reassembly", wtp.refused_reassembly),
         refused("unverified", wtp.refused_unverified),
@@ -227,6 +237,38 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
         aborted("too_many_methods", wsp.too_many_methods),
         aborted("too_large", wsp.too_large),
         aborted("malformed", wsp.malformed),
+    ]);
+    claims(wsp, all);
+}
+
+fn claims(wsp: &crate::wsp::sessions::Stats, all: &mut Vec<Sample>) {
+    let ended = |outcome, value| {
+        Sample::counter(
+            "wapbridge_wsp_claims_ended_total",
+            "Sessions asked for at other shards and the store, by what came of it.",
+            value,
+        )
+        .label("outcome", outcome)
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_wsp_claims_total",
+            "Sessions asked for at other shards and the store.",
+            wsp.claims,
+        ),
+        ended("found", wsp.claims_found),
+        ended("missed", wsp.claims_missed),
+        ended("expired", wsp.claims_expired),
+        Sample::counter(
+            "wapbridge_wsp_claims_refused_total",
+            "Sessions not asked for: too many were already, or too many of that address for nothing.",
+            wsp.claims_refused,
+        ),
+        Sample::counter(
+            "wapbridge_wsp_handed_over_total",
+            "Sessions given to another shard.",
+            wsp.handed_over,
+        ),
     ]);
 }
 

@@ -82,28 +82,3 @@ impl ListenSettings {
             .any(|address| address.port() == port || address.port() == 0)
     }
 }
-
-/// Where operators and monitoring reach us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminSettings {
-    /// TCP addresses of `/livez`, `/readyz` and `/metrics`; whoever reaches them may read them, so keep
-    /// them private. An empty array turns them off. Default: `127.0.0.1:9280`.
-    pub listen: Vec<SocketAddr>,
-}
-
-impl Default for AdminSettings {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9280)],
-        }
-    }
-}
-
-impl AdminSettings {
-    pub(super) fn read(section: &Section<'_, '_>) -> Self {
-        let default = Self::default();
-        Self {
-            listen: section.or("listen", default.listen),
-        }
-    }
-}

@@ -4,6 +4,7 @@
 //! and its default are documented. To add a key, add the field there and one line where its section is
 //! read; to add a section, one line in `Settings::read`. Unknown keys, wrong types and the report follow.
 
+mod admin;
 mod core;
 mod destination;
 mod listen;
@@ -11,6 +12,7 @@ mod log;
 mod origin;
 mod report;
 mod routes;
+mod secret;
 mod section;
 mod server;
 mod suggest;
@@ -25,9 +27,11 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, Error};
 
-pub use listen::{AdminSettings, ListenSettings};
+pub use admin::AdminSettings;
+pub use listen::ListenSettings;
 pub use log::{LogFormat, LogSettings};
 pub use report::{Problem, Report};
+pub use secret::Secret;
 pub use server::ServerSettings;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
@@ -160,7 +164,7 @@ impl Settings {
     /// nothing to go on with.
     fn read(file: Section<'_, '_>, directory: &Path) -> Option<Self> {
         let listen = ListenSettings::read(&file.section("listen"));
-        let admin = AdminSettings::read(&file.section("admin"));
+        let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
         let log = LogSettings::read(&file.section("log"));
         let mut tls = read_tls(&file.section("tls"), directory);

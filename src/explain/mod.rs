@@ -5,6 +5,7 @@
 
 mod capture;
 mod packet;
+mod syncml;
 mod walk;
 mod wsp;
 mod wtp;

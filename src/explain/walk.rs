@@ -136,6 +136,12 @@ impl<'a> Walk<'a> {
         self.rest = rest;
     }
 
+    /// Takes octets that a node explains already.
+    pub(super) fn explained(&mut self, node: Node) {
+        self.rest = self.rest.get(node.len..).unwrap_or_default();
+        self.nodes.push(node);
+    }
+
     /// Takes octets that are wrong.
     pub(super) fn say_fault(&mut self, len: usize, meaning: String) {
         self.say(len, meaning);

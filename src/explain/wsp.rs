@@ -1,5 +1,6 @@
 //! WSP in words.
 
+use super::syncml;
 use super::walk::{Walk, shown};
 use crate::wsp::capability::{Capability, Id, ProtocolOptions, assignments, capabilities};
 use crate::wsp::header::{FieldError, decode_content_type, fields};
@@ -352,6 +353,10 @@ fn body(walk: &mut Walk<'_>, media: &str) -> Option<()> {
     if is_binary(media) {
         return walk.group(len, "multipart body", |walk| multipart(walk, MAX_DEPTH));
     }
+    if let Some(node) = syncml::message(walk.rest(), walk.offset()) {
+        walk.explained(node);
+        return Some(());
+    }
     walk.octets(len, "body", |body| format!("body: {}", shown(body)))?;
     Some(())
 }
@@ -382,6 +387,11 @@ fn part(walk: &mut Walk<'_>, depth: usize) -> Option<()> {
         return walk.group(data_len, "part: a multipart", |walk| {
             multipart(walk, depth - 1);
         });
+    }
+    let data = walk.rest().get(..data_len).unwrap_or_default();
+    if let Some(node) = syncml::message(data, walk.offset()) {
+        walk.explained(node);
+        return Some(());
     }
     walk.octets(data_len, "part", |data| format!("part: {}", shown(data)))?;
     Some(())

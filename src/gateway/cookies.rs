@@ -17,7 +17,11 @@ pub(super) struct Jars {
     octets: usize,
 }
 
-#[derive(Debug)]
+/// The cookies of one session, on their way to another shard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Jar(Vec<Cookie>);
+
+#[derive(Clone, Debug)]
 struct Cookie {
     name: Box<str>,
     value: Box<str>,
@@ -95,8 +99,22 @@ impl Jars {
 
     /// The session is over.
     pub(super) fn forget(&mut self, session: u32) {
-        for cookie in self.jars.remove(&session).unwrap_or_default() {
-            self.octets -= cookie.len();
+        self.take(session);
+    }
+
+    /// The session goes elsewhere.
+    pub(super) fn take(&mut self, session: u32) -> Jar {
+        let jar = self.jars.remove(&session).unwrap_or_default();
+        self.octets -= jar.iter().map(Cookie::len).sum::<usize>();
+        Jar(jar)
+    }
+
+    /// The session has come from elsewhere. `max` are the octets of all jars.
+    pub(super) fn put(&mut self, session: u32, Jar(jar): Jar, max: usize) {
+        let octets: usize = jar.iter().map(Cookie::len).sum();
+        if !jar.is_empty() && self.octets + octets <= max {
+            self.octets += octets;
+            self.jars.insert(session, jar);
         }
     }
 }

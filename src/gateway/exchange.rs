@@ -187,6 +187,14 @@ impl Exchanges {
         self.deadlines.next()
     }
 
+    /// When the oldest of those that wait for an origin began.
+    pub(super) fn oldest_fetching(&self) -> Option<Instant> {
+        let fetching = self.slots.iter().filter_map(|(_, (_, exchange))| {
+            (exchange.state != State::Replying).then_some(exchange.record.received)
+        });
+        fetching.min()
+    }
+
     /// Exchanges that wait for an origin.
     pub(super) const fn in_flight(&self) -> usize {
         self.fetching

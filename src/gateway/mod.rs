@@ -10,8 +10,10 @@ pub mod answer;
 mod clients;
 mod content;
 mod cookies;
+pub mod directory;
 mod exchange;
 pub mod fetch;
+pub mod handover;
 mod mode;
 pub mod push;
 pub mod record;
@@ -33,6 +35,7 @@ use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
+use crate::gateway::handover::{Handover, Ticket};
 pub use crate::gateway::mode::Mode;
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
@@ -47,8 +50,10 @@ use crate::random::Random;
 use crate::route::{Message, RequestView};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
+use crate::wsp::claim::{ClaimId, ClaimKey, Place};
 use crate::wsp::connectionless::Connectionless;
 use crate::wsp::method::Invocation;
+use crate::wsp::saved::SessionRecord;
 use crate::wsp::session::SessionKey;
 use crate::wsp::sessions::{self, Indication, Sessions};
 use crate::wtp;
@@ -68,6 +73,15 @@ pub enum Event {
     PushDone(PushId, PushOutcome),
     /// An exchange is over.
     Finished(Box<ExchangeRecord>),
+    /// Find a session that this shard does not hold, and take it over: owed one [`Gateway::handle_claim`]. At
+    /// its deadline the core goes on without.
+    Claim(ClaimId, ClaimKey),
+    /// The answer to a [`Command::Release`]: the session, which is here no more, or that it cannot be had.
+    Released(Ticket, Option<Box<Handover>>),
+    /// A session is new or other than it was: remember it so.
+    Save(Box<SessionRecord>),
+    /// The session of this id has ended: nobody need remember it.
+    Forget(u32),
 }
 
 /// What the shell may ask.
@@ -77,12 +91,18 @@ pub enum Command {
     Push(Box<Push>),
     /// End the session of this id, if it is ours.
     Disconnect(u32),
+    /// Another shard wants the session of this id: owed one [`Event::Released`].
+    Release(Ticket, u32),
+    /// The session of this id, which was made here, has ended elsewhere.
+    EndedElsewhere(u32),
     /// Learn who has which address from now on.
     Identify(Arc<[identity::Change]>),
     /// Use this from now on.
     Reload(Arc<Config>),
     /// Serve these from now on.
     Enter(Mode),
+    /// End up to so many sessions; given again and again, all of them.
+    Farewell(usize),
 }
 
 /// The core of one shard.
@@ -125,6 +145,14 @@ impl Gateway {
         }
     }
 
+    /// The same as one of several shards, or with a store that remembers sessions: others are asked for what is
+    /// not here.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.sessions.set_place(place);
+        self
+    }
+
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         match datagram.service {
@@ -154,6 +182,21 @@ impl Gateway {
         self.run(now);
     }
 
+    /// A claim ended: with the session, which is here from now on, or without. May come late; a session that
+    /// does is taken in all the same, for nobody else has it.
+    pub fn handle_claim(&mut self, now: Instant, id: ClaimId, found: Option<Handover>) {
+        let (record, cookies) = found.map(Handover::into_parts).unzip();
+        let session = record.as_ref().map(|record: &SessionRecord| record.id);
+        self.sessions.handle_claim(now, id, record, &mut self.wtp);
+        if let (Some(session), Some(cookies)) = (session, cookies)
+            && self.sessions.find(session).is_some()
+        {
+            self.cookies
+                .put(session, cookies, self.config.limits.max_cookies);
+        }
+        self.run(now);
+    }
+
     /// The shell wants something.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
@@ -163,6 +206,13 @@ impl Gateway {
                     self.sessions.disconnect(now, session.key, &mut self.wtp);
                 }
             }
+            Command::Release(ticket, id) => {
+                let record = self.sessions.hand_over(now, id, &mut self.wtp);
+                let session =
+                    record.map(|record| Box::new(Handover::new(record, self.cookies.take(id))));
+                self.events.push_back(Event::Released(ticket, session));
+            }
+            Command::EndedElsewhere(id) => self.sessions.ended_elsewhere(id),
             Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.wtp.clone());
@@ -171,7 +221,13 @@ impl Gateway {
                 self.clients.forget();
                 self.config = config;
             }
-            Command::Enter(mode) => self.mode = mode,
+            Command::Enter(mode) => {
+                self.mode = mode;
+                self.wtp.set_leaving(mode == Mode::Leaving);
+            }
+            Command::Farewell(at_most) => {
+                self.sessions.disconnect_some(now, at_most, &mut self.wtp);
+            }
         }
         self.run(now);
     }
@@ -228,10 +284,22 @@ impl Gateway {
         }
     }
 
-    /// Whether nothing is under way: no transaction, no exchange. Sessions may still be held.
+    /// The sessions, to be looked at.
+    #[must_use]
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// When the oldest of the requests that wait for an origin came in.
+    #[must_use]
+    pub fn oldest_request(&self) -> Option<Instant> {
+        self.exchanges.oldest_fetching()
+    }
+
+    /// Whether nothing is under way: no transaction, no exchange, no claim. Sessions may still be held.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.exchanges.len() == 0 && self.wtp.transactions() == 0
+        self.exchanges.len() == 0 && self.wtp.transactions() == 0 && self.sessions.claims() == 0
     }
 
     /// Lets every layer hear what the one below it said, until all is quiet.
@@ -257,6 +325,13 @@ impl Gateway {
             Indication::Resume(session) => self.sessions.resume(now, session, &mut self.wtp),
             Indication::Suspended(..) => {}
             Indication::Disconnected(session, _) => self.cookies.forget(session.id),
+            Indication::Claim(id, key) => self.events.push_back(Event::Claim(id, key)),
+            Indication::Changed(session) => {
+                let record = self.sessions.record(session);
+                self.events
+                    .extend(record.map(|record| Event::Save(Box::new(record))));
+            }
+            Indication::Gone(id) => self.events.push_back(Event::Forget(id)),
             Indication::Pushed(id, outcome) => {
                 self.events.push_back(Event::PushDone(id, outcome));
             }

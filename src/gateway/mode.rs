@@ -14,6 +14,9 @@ pub enum Mode {
     Isolated,
     /// Nobody new: as isolated, and methods of sessions are answered with 503 too.
     Draining,
+    /// Nobody new, and no answer: another process hears this port next, and with it what handsets send again.
+    /// Transactions that have begun are finished.
+    Leaving,
 }
 
 impl Mode {
@@ -22,16 +25,19 @@ impl Mode {
         match self {
             Self::Running => None,
             Self::Isolated => Some(Problem::Isolated),
-            Self::Draining => Some(Problem::Draining),
+            Self::Draining | Self::Leaving => Some(Problem::Draining),
         }
     }
 
     /// Why a request is refused, unless it may come this way.
     pub(super) const fn refuses_requests(self, service: Service) -> Option<Problem> {
         match (self, service) {
-            (Self::Running, _) | (Self::Isolated, Service::ConnectionMode) => None,
+            // A method may have begun, though it is not whole yet.
+            (Self::Running, _) | (Self::Isolated | Self::Leaving, Service::ConnectionMode) => None,
             (Self::Isolated, Service::Connectionless) => Some(Problem::Isolated),
-            (Self::Draining, _) => Some(Problem::Draining),
+            (Self::Leaving, Service::Connectionless) | (Self::Draining, _) => {
+                Some(Problem::Draining)
+            }
         }
     }
 }

@@ -4,6 +4,9 @@
 //! knowledge. Each shard holds a [`Table`] of it, looked at once when an exchange begins. The entries are
 //! shared between the shards, and made by one owner outside the core.
 
+pub mod accounting;
+pub mod directory;
+pub mod server;
 mod table;
 
 use std::fmt;

@@ -52,6 +52,12 @@ impl Prefix {
         }
     }
 
+    /// Leading bits in common, those of IPv6: an IPv4 address has 96 more than it shows.
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
     fn cut(bits: u128, length: u8) -> Self {
         let rest = 128 - u32::from(length.min(128));
         Self {

@@ -57,7 +57,7 @@ impl From<Mode> for State {
         match mode {
             Mode::Running => Self::Running,
             Mode::Isolated => Self::Isolated,
-            Mode::Draining => Self::Draining,
+            Mode::Draining | Mode::Leaving => Self::Draining,
         }
     }
 }
@@ -196,6 +196,12 @@ impl Obedience {
             Some(order) => order,
             None => std::future::pending().await,
         }
+    }
+
+    /// What is shown.
+    #[must_use]
+    pub fn state(&self) -> State {
+        *self.state.borrow()
     }
 
     /// Shows what the gateway is doing now.

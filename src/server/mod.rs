@@ -4,14 +4,17 @@
 //! [`Gateway`], one upstream client, one mailbox. Nothing on the way of a datagram is shared with another
 //! shard.
 
+mod ask;
 pub mod clock;
 mod control;
+mod departure;
+mod inherited;
 mod shard;
 mod shards;
 mod socket;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -20,15 +23,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
 use crate::gateway::Gateway;
+pub use crate::server::ask::{Findings, Question};
 use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
 };
+pub use crate::server::departure::{Departure, Remaining};
+pub use crate::server::inherited::{InheritError, Inherited};
 use crate::server::shard::Shard;
 pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, total};
-use crate::server::socket::{Socket, bind_group};
+use crate::server::socket::{Socket, bind_group, discard};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
@@ -39,7 +45,7 @@ pub struct Config {
     pub connection_mode: Vec<SocketAddr>,
     /// Addresses for bare WSP.
     pub connectionless: Vec<SocketAddr>,
-    /// Shards, one thread each; fixed for the life of the process.
+    /// Shards, one thread each; fixed for the life of the process. Inherited sockets decide it by their number.
     pub shards: usize,
     /// The core's part.
     pub gateway: Arc<gateway::Config>,
@@ -58,6 +64,9 @@ pub enum StartError {
         /// The system's word.
         source: io::Error,
     },
+    /// The sockets that were given to us are not those we need.
+    #[error(transparent)]
+    Inherited(#[from] InheritError),
     /// The system refused a thread, a runtime or randomness.
     #[error("cannot start a shard: {0}")]
     System(#[from] io::Error),
@@ -83,6 +92,7 @@ pub struct Server {
     shards: Shards,
     threads: Vec<JoinHandle<()>>,
     stop: DropGuard,
+    inherited: bool,
 }
 
 impl Server {
@@ -91,27 +101,31 @@ impl Server {
     /// # Errors
     /// When an address cannot be bound, or the system refuses a thread.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_on(Inherited::default(), config)
+    }
+
+    /// Starts the shards on these sockets; without any, on new ones. None is read before all are there.
+    ///
+    /// # Errors
+    /// When the sockets are not on the configured addresses or cannot be shared out, when an address cannot be
+    /// bound, or the system refuses a thread.
+    pub fn start_on(inherited: Inherited, config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
-        let shards = config.shards.max(1);
+        let of = |service| move |address: &SocketAddr| (service, *address);
+        let with_sessions = config.connection_mode.iter();
+        let without = config.connectionless.iter();
+        let wanted: Vec<(Service, SocketAddr)> = with_sessions
+            .map(of(Service::ConnectionMode))
+            .chain(without.map(of(Service::Connectionless)))
+            .collect();
+        let is_inherited = !inherited.is_empty();
+        let sockets = match is_inherited {
+            true => inherited.deal(&wanted)?,
+            false => bind_all(&wanted, config.shards.max(1))?,
+        };
         let mut addresses = Vec::new();
-        let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-        let connection_mode = config
-            .connection_mode
-            .iter()
-            .map(|a| (Service::ConnectionMode, *a));
-        let connectionless = config
-            .connectionless
-            .iter()
-            .map(|a| (Service::Connectionless, *a));
-        for (service, address) in connection_mode.chain(connectionless) {
-            let group = bind_group(address, shards)
-                .map_err(|source| StartError::Bind { address, source })?;
-            if let Some(first) = group.first() {
-                addresses.push((service, first.local_addr()?));
-            }
-            for (shard, socket) in sockets.iter_mut().zip(group) {
-                shard.push((service, socket));
-            }
+        for (service, socket) in sockets.first().into_iter().flatten() {
+            addresses.push((*service, socket.local_addr()?));
         }
         let stop = CancellationToken::new();
         let mut ways = Vec::new();
@@ -119,7 +133,13 @@ impl Server {
         for (number, sockets) in sockets.into_iter().enumerate() {
             let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
             let upstream = Upstream::new(&config.tls, &config.gateway.routes);
-            let (way, thread) = spawn(number, gateway, clock, sockets, upstream, stop.clone())?;
+            // Sockets that were there before us lost nothing to a group that grew.
+            let discarded = match is_inherited {
+                true => 0,
+                false => discard(&sockets)?,
+            };
+            let stop = stop.clone();
+            let (way, thread) = spawn(number, gateway, clock, sockets, upstream, discarded, stop)?;
             ways.push(way);
             threads.push(thread);
         }
@@ -128,6 +148,7 @@ impl Server {
             shards: Shards::new(ways),
             threads,
             stop: stop.drop_guard(),
+            inherited: is_inherited,
         })
     }
 
@@ -135,6 +156,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[(Service, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Whether somebody else holds the sockets too, and gives them to the next process.
+    #[must_use]
+    pub const fn sockets_outlive_us(&self) -> bool {
+        self.inherited
     }
 
     /// The way to its shards.
@@ -153,12 +180,29 @@ impl Server {
     }
 }
 
+/// For each shard one socket per address.
+fn bind_all(
+    wanted: &[(Service, SocketAddr)],
+    shards: usize,
+) -> Result<Vec<Vec<(Service, UdpSocket)>>, StartError> {
+    let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
+    for &(service, address) in wanted {
+        let group =
+            bind_group(address, shards).map_err(|source| StartError::Bind { address, source })?;
+        for (shard, socket) in sockets.iter_mut().zip(group) {
+            shard.push((service, socket));
+        }
+    }
+    Ok(sockets)
+}
+
 fn spawn(
     number: usize,
     gateway: Gateway,
     clock: Clock,
-    sockets: Vec<(Service, std::net::UdpSocket)>,
+    sockets: Vec<(Service, UdpSocket)>,
     upstream: Upstream,
+    discarded: u64,
     stop: CancellationToken,
 ) -> io::Result<(Way, JoinHandle<()>)> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
@@ -182,6 +226,7 @@ fn spawn(
                             sockets,
                             upstream: Arc::new(upstream),
                             mailbox: orders,
+                            discarded,
                             stop,
                             published: shown,
                         };

@@ -14,21 +14,26 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
-use crate::gateway::{self, Command, Event, Gateway, Stats};
+use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
 use crate::record::access;
+use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::socket::{Batch, Socket};
+use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
-use crate::wdp::{Peer, Transmit};
+use crate::wdp::{Peer, Service, Transmit};
 
 /// A shard, ready to run.
 pub(super) struct Shard {
     pub(super) gateway: Gateway,
     pub(super) clock: Clock,
+    /// Those with sessions first.
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
     /// Orders from the control thread.
     pub(super) mailbox: mpsc::Receiver<Order>,
+    /// Datagrams thrown away before it could start.
+    pub(super) discarded: u64,
     /// The end of it.
     pub(super) stop: CancellationToken,
     /// Where the counters are shown once a second.
@@ -42,8 +47,21 @@ pub(super) enum Order {
     Core(Command),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
-    /// To be answered as soon as nothing is under way.
-    WhenIdle(oneshot::Sender<()>),
+    /// A question, whose answer somebody waits for.
+    Ask(Asked),
+    /// To be answered as soon as it is so.
+    When(Calm, oneshot::Sender<()>),
+    /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
+    Farewell(oneshot::Sender<usize>),
+}
+
+/// How little a shard has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calm {
+    /// Nothing is under way.
+    Idle,
+    /// What origins were asked for before the order has been answered.
+    Settled,
 }
 
 /// What a shard shows of itself once a second.
@@ -62,6 +80,8 @@ pub struct ShellStats {
     pub received: u64,
     /// Datagrams sent.
     pub sent: u64,
+    /// Datagrams thrown away because they came before every socket was bound.
+    pub discarded: u64,
     /// Octets received.
     pub received_octets: u64,
     /// Octets sent.
@@ -82,6 +102,7 @@ enum Turn {
     Due,
     Writable,
     Publish,
+    Farewell,
     Stopped,
 }
 
@@ -94,6 +115,7 @@ impl Shard {
             sockets,
             upstream,
             mut mailbox,
+            discarded,
             stop,
             published,
         } = self;
@@ -103,6 +125,7 @@ impl Shard {
             handles: HashMap::new(),
         };
         let mut out = Outbox::default();
+        out.stats.discarded = discarded;
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -110,7 +133,11 @@ impl Shard {
         tokio::pin!(alarm);
         let mut set_to = None;
         let mut next_socket = 0;
-        let mut await_idle: Vec<oneshot::Sender<()>> = Vec::new();
+        let mut waiting = Waiting::default();
+        let mut farewell: Option<Farewell> = None;
+        let mut pace = tokio::time::interval(FAREWELL_PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heard = sockets.len();
         loop {
             let due = gateway.poll_timeout();
             // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
@@ -121,7 +148,7 @@ impl Shard {
                 }
             }
             let turn = tokio::select! {
-                index = readable(&sockets, next_socket) => Turn::Readable(index),
+                index = readable(sockets.get(..heard).unwrap_or_default(), next_socket) => Turn::Readable(index),
                 Some(done) = fetches.running.join_next(), if !fetches.running.is_empty() => match done {
                     Ok((id, reply)) => Turn::Replied(id, reply),
                     // Cancelled; or it panicked, and then the core's deadline answers for it.
@@ -131,6 +158,7 @@ impl Shard {
                 () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
+                _ = pace.tick(), if farewell.is_some() => Turn::Farewell,
                 () = stop.cancelled() => Turn::Stopped,
             };
             let now = clock.now();
@@ -156,15 +184,36 @@ impl Shard {
                     fetches.handles.remove(&id);
                     gateway.handle_reply(now, id, reply);
                 }
-                Turn::Ordered(Order::Core(command)) => gateway.handle_command(now, command),
+                Turn::Ordered(Order::Core(command)) => {
+                    if let Command::Enter(mode) = command {
+                        heard = heard_in(mode, &sockets);
+                    }
+                    gateway.handle_command(now, command);
+                }
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
-                Turn::Ordered(Order::WhenIdle(answer)) => {
-                    await_idle.retain(|waiting| !waiting.is_closed());
-                    await_idle.push(answer);
+                Turn::Ordered(Order::Ask(Asked { question, answer })) => {
+                    let found = match question {
+                        Question::Sessions(query) => {
+                            Findings::Sessions(gateway.sessions().stretch(now, &query))
+                        }
+                        Question::Origins => Findings::Origins(fetches.upstream.health()),
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.send(found);
                 }
+                Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
+                Turn::Ordered(Order::Farewell(answer)) => {
+                    let sessions = gateway.sessions().len();
+                    farewell = Some(Farewell { sessions, answer });
+                }
+                // Where the socket is full, there is no sense in more.
+                Turn::Farewell if out.blocked.is_none() => {
+                    farewell = farewell.and_then(|farewell| farewell.go_on(&mut gateway, now));
+                }
+                Turn::Farewell => {}
                 Turn::Due => {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
@@ -186,14 +235,74 @@ impl Shard {
                     Event::Cancel(id) => fetches.cancel(id),
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => access::log(&record),
+                    Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
             }
-            if !await_idle.is_empty() && gateway.is_idle() && out.blocked.is_none() {
-                for waiting in await_idle.drain(..) {
-                    let _ = waiting.send(());
-                }
+            waiting.tell(&gateway, out.blocked.is_none());
+        }
+    }
+}
+
+/// Those who wait for a shard to be calm, and since when.
+#[derive(Default)]
+struct Waiting(Vec<(Calm, Instant, oneshot::Sender<()>)>);
+
+impl Waiting {
+    fn add(&mut self, now: Instant, calm: Calm, answer: oneshot::Sender<()>) {
+        self.0.push((calm, now, answer));
+    }
+
+    /// Tells those whose time has come, and forgets those who wait no more.
+    fn tell(&mut self, gateway: &Gateway, all_sent: bool) {
+        let mut index = 0;
+        while let Some((calm, since, answer)) = self.0.get(index) {
+            let is_so = match calm {
+                Calm::Idle => all_sent && gateway.is_idle(),
+                Calm::Settled => gateway
+                    .oldest_request()
+                    .is_none_or(|oldest| oldest > *since),
+            };
+            if is_so || answer.is_closed() {
+                let (_, _, answer) = self.0.swap_remove(index);
+                let _ = answer.send(());
+            } else {
+                index += 1;
             }
         }
+    }
+}
+
+/// The end of all sessions, under way.
+struct Farewell {
+    /// How many there were.
+    sessions: usize,
+    answer: oneshot::Sender<usize>,
+}
+
+impl Farewell {
+    /// Ends some more; nothing is left of it once there are none, or nobody wants it any more.
+    fn go_on(self, gateway: &mut Gateway, now: Instant) -> Option<Self> {
+        if self.answer.is_closed() {
+            return None;
+        }
+        gateway.handle_command(now, Command::Farewell(FAREWELL_AT_ONCE));
+        if !gateway.sessions().is_empty() {
+            return Some(self);
+        }
+        let _ = self.answer.send(self.sessions);
+        None
+    }
+}
+
+/// How many of the sockets are read. What came without a session need not be heard to be finished, and waits in
+/// the kernel for the next process if there is one.
+fn heard_in(mode: Mode, sockets: &[Socket]) -> usize {
+    match mode {
+        Mode::Running | Mode::Isolated | Mode::Draining => sockets.len(),
+        Mode::Leaving => sockets
+            .iter()
+            .take_while(|socket| socket.service() == Service::ConnectionMode)
+            .count(),
     }
 }
 
@@ -298,6 +407,10 @@ async fn readable(sockets: &[Socket], first: usize) -> usize {
     .await
 }
 
+/// Sessions are ended at this pace: 20,000 a second and shard, in datagrams of some ten octets.
+const FAREWELL_AT_ONCE: usize = 200;
+const FAREWELL_PACE: Duration = Duration::from_millis(10);
+
 /// How often the counters are shown.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -305,7 +418,6 @@ const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use crate::server::socket::bind_group;
-    use crate::wdp::Service;
 
     #[tokio::test]
     async fn a_flood_on_one_socket_does_not_silence_the_others() {

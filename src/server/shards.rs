@@ -7,13 +7,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::gateway::{self, Command, Mode, Stats};
-use crate::server::shard::{Order, Published, ShellStats};
+use crate::server::shard::{Calm, Order, Published, ShellStats};
 use crate::upstream::Tls;
 
 /// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
 /// stopped is lost.
 #[derive(Clone, Debug)]
-pub struct Shards(Arc<[Way]>);
+pub struct Shards(pub(super) Arc<[Way]>);
 
 /// The way to one shard.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ pub(super) struct Way {
 impl Shards {
     pub(super) fn new(ways: Vec<Way>) -> Self {
         Self(ways.into())
+    }
+
+    /// Waits until every shard runs. False if one never will.
+    pub async fn run(&self) -> bool {
+        for mut published in self.watch() {
+            // It shows its counters as soon as it runs.
+            if published.changed().await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// What each shard showed last.
@@ -59,18 +70,44 @@ impl Shards {
     /// Refuses what is new and waits, at most so long, until nothing is under way. True when it came to that.
     pub async fn drain(&self, timeout: Duration) -> bool {
         self.enter(Mode::Draining).await;
-        tokio::time::timeout(timeout, self.idle()).await.is_ok()
+        self.idle(timeout).await
     }
 
-    /// Waits until every shard has had nothing under way once.
-    async fn idle(&self) {
+    /// Waits, at most so long, until every shard has had nothing under way once. True when it came to that.
+    pub(super) async fn idle(&self, timeout: Duration) -> bool {
+        let idle = self.calm(Calm::Idle);
+        tokio::time::timeout(timeout, idle).await.is_ok()
+    }
+
+    /// Waits, at most so long, until what origins have been asked for by now is answered. True when it came to that.
+    pub(super) async fn settled(&self, timeout: Duration) -> bool {
+        let settled = self.calm(Calm::Settled);
+        tokio::time::timeout(timeout, settled).await.is_ok()
+    }
+
+    /// Ends every session, at a pace the network can take, and says how many there were.
+    pub(super) async fn farewell(&self) -> usize {
+        self.each(Order::Farewell).await.into_iter().sum()
+    }
+
+    async fn calm(&self, calm: Calm) {
+        self.each(|answer| Order::When(calm, answer)).await;
+    }
+
+    /// Asks all shards at the same time and waits for their answers. Those that have stopped give none.
+    async fn each<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+        let mut answers = Vec::new();
         for way in self.0.iter() {
-            let (tell, idle) = oneshot::channel();
-            if way.mailbox.send(Order::WhenIdle(tell)).await.is_ok() {
-                // A shard that has stopped has nothing under way.
-                let _ = idle.await;
+            let (tell, told) = oneshot::channel();
+            if way.mailbox.send(order(tell)).await.is_ok() {
+                answers.push(told);
             }
         }
+        let mut told = Vec::new();
+        for answer in answers {
+            told.extend(answer.await.ok());
+        }
+        told
     }
 
     /// Waits until a shard stops that nobody has stopped: it panicked, or cannot use its sockets. What it had

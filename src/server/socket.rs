@@ -38,6 +38,22 @@ pub(super) fn bind_group(
     (0..shards).map(|_| new_socket(address, true)).collect()
 }
 
+/// Throws away what has come so far, and says how much: while the group grew, the kernel dealt handsets out to
+/// fewer sockets than there are now, and this is not where they will be heard. They send it again.
+pub(super) fn discard(sockets: &[(Service, std::net::UdpSocket)]) -> io::Result<u64> {
+    let mut discarded = 0;
+    for (_, socket) in sockets {
+        loop {
+            match socket.recv(&mut [0; 1]) {
+                Ok(_) => discarded += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(discarded)
+}
+
 fn new_socket(address: SocketAddr, share: bool) -> io::Result<std::net::UdpSocket> {
     let socket = socket2::Socket::new(
         Domain::for_address(address),
@@ -76,6 +92,11 @@ impl Socket {
             local,
             service,
         })
+    }
+
+    /// What is spoken here.
+    pub(super) const fn service(&self) -> Service {
+        self.service
     }
 
     /// Whether something can be received.
@@ -193,6 +214,24 @@ mod tests {
         assert_eq!(first, group[1].local_addr().unwrap());
         let error = bind_group(first, 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn what_came_before_the_group_was_whole_is_thrown_away() {
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let group = bind_group("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        client.connect(group[0].local_addr().unwrap()).unwrap();
+        let shard: Vec<_> = group
+            .into_iter()
+            .map(|socket| (Service::ConnectionMode, socket))
+            .collect();
+        for early in [&b"one"[..], b"two"] {
+            client.send(early).unwrap();
+        }
+        assert_eq!(discard(&shard).unwrap(), 2);
+        client.send(b"three").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(shard[0].1.recv(&mut buffer).unwrap(), 5);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! and [`Handset`](crate::handset::Handset) exactly as the server and the tools do, and plays clock, network and
 //! origin for them. A run is decided by its seed alone.
 
+mod group;
 pub mod network;
 pub mod origin;
 pub mod world;

@@ -21,7 +21,7 @@ pub struct Origin {
     /// Every request that came, in order.
     pub requests: Vec<Request>,
     seen: HashMap<String, u32>,
-    pending: HashMap<RequestId, ()>,
+    pending: HashMap<(u32, RequestId), ()>,
     /// Requests whose answer the gateway was given.
     pub answered: u64,
     /// What a reply says besides its type.
@@ -68,14 +68,14 @@ impl Origin {
         self.pending.len()
     }
 
-    /// A request comes in; its answer is ready at the moment returned.
+    /// A request of a shard comes in; its answer is ready at the moment returned.
     ///
     /// # Panics
     /// When the gateway uses a request's name twice: an invariant of the core.
     pub fn take(
         &mut self,
         now: Instant,
-        id: RequestId,
+        id: (u32, RequestId),
         request: &Request,
         random: &mut Random,
     ) -> (Instant, Result<Reply, FetchError>) {
@@ -86,7 +86,9 @@ impl Origin {
         *self.seen.entry(path.to_owned()).or_insert(0) += 1;
         assert!(
             self.pending.insert(id, ()).is_none(),
-            "request {id} was named twice"
+            "request {} of shard {} was named twice",
+            id.1,
+            id.0
         );
         let (shortest, longest) = self.think;
         let spread = u64::try_from((longest - shortest).as_micros()).unwrap_or(0);
@@ -107,8 +109,13 @@ impl Origin {
         (ready, Ok(reply))
     }
 
+    /// The gateway was stopped: nobody waits for any answer, and names are used anew.
+    pub(super) fn forget_all(&mut self) {
+        self.pending.clear();
+    }
+
     /// The answer's moment has come: whether the gateway still waits for it.
-    pub fn finish(&mut self, id: RequestId) -> bool {
+    pub fn finish(&mut self, id: (u32, RequestId)) -> bool {
         let wanted = self.pending.remove(&id).is_some();
         self.answered += u64::from(wanted);
         wanted
@@ -118,10 +125,12 @@ impl Origin {
     ///
     /// # Panics
     /// When it was not pending: an invariant of the core.
-    pub fn cancel(&mut self, id: RequestId) {
+    pub fn cancel(&mut self, id: (u32, RequestId)) {
         assert!(
             self.pending.remove(&id).is_some(),
-            "request {id} was not there to cancel"
+            "request {} of shard {} was not there to cancel",
+            id.1,
+            id.0
         );
         self.cancelled += 1;
     }

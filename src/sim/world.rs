@@ -9,9 +9,10 @@ use std::time::Duration;
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::push::{PushId, PushOutcome};
 use crate::gateway::record::ExchangeRecord;
-use crate::gateway::{Command, Config, Event, Gateway};
+use crate::gateway::{self, Command, Config, Event, Gateway, directory};
 use crate::handset::{self, Handset, Request, Ticket};
 use crate::random::Random;
+use crate::sim::group::{Group, Message, Order, Store, Told};
 use crate::sim::network::Network;
 use crate::sim::origin::Origin;
 use crate::time::Instant;
@@ -33,8 +34,10 @@ pub struct World {
     /// From the gateway to the handsets.
     downlink: Network,
     config: Arc<Config>,
-    /// The gateway under test.
+    /// The gateway under test: its first shard, which is the only one unless [`World::shards`] says otherwise.
     pub gateway: Gateway,
+    /// Its other shards, with everything between them.
+    group: Group,
     phones: Vec<PhoneState>,
     /// The origin's stand-in.
     pub origin: Origin,
@@ -72,7 +75,8 @@ struct Arrival {
 enum What {
     ToGateway(Peer, Vec<u8>),
     ToPhone(Peer, Vec<u8>),
-    Answer(RequestId, Result<Reply, FetchError>),
+    Answer((u32, RequestId), Result<Reply, FetchError>),
+    Between(Message),
 }
 
 impl World {
@@ -87,6 +91,7 @@ impl World {
             downlink: Network::perfect(),
             gateway: Gateway::new(Arc::clone(&config), random.u64(), Instant::ZERO),
             config,
+            group: Group::new(seed),
             phones: Vec::new(),
             origin: Origin::default(),
             queue: BinaryHeap::new(),
@@ -108,6 +113,45 @@ impl World {
         self.uplink = network.clone();
         self.downlink = network;
         self
+    }
+
+    /// Several shards; the address of a handset decides which of them hears it.
+    #[must_use]
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.group.shards = shards.max(1);
+        self.start_gateway();
+        self
+    }
+
+    /// A store remembers sessions: they outlive a restart.
+    #[must_use]
+    pub fn stored(mut self) -> Self {
+        self.group.store = Some(Store::default());
+        self.start_gateway();
+        self
+    }
+
+    /// How often the way between shards is too full for what may be refused.
+    #[must_use]
+    pub const fn busy(mut self, probability: f64) -> Self {
+        self.group.busy = probability;
+        self
+    }
+
+    /// What all shards count.
+    #[must_use]
+    pub fn stats(&self) -> gateway::Stats {
+        let mut stats = self.gateway.stats();
+        for gateway in &self.group.others {
+            stats += gateway.stats();
+        }
+        stats
+    }
+
+    /// What the directory counts.
+    #[must_use]
+    pub fn directory(&self) -> directory::Stats {
+        self.group.directory.stats()
     }
 
     /// The time of this world.
@@ -213,16 +257,48 @@ impl World {
     /// The shell wants something of the gateway.
     pub fn command(&mut self, command: Command) {
         let now = self.now;
-        self.gateway.handle_command(now, command);
+        for shard in 0..self.group.shards {
+            self.shard(shard).handle_command(now, command.clone());
+        }
         self.drain();
     }
 
     /// The gateway is stopped and started again: what it knew is gone, what is in the air is not.
     pub fn restart_gateway(&mut self) {
-        let seed = self.random.u64();
-        self.gateway = Gateway::new(Arc::clone(&self.config), seed, self.now);
-        self.queue
-            .retain(|Reverse(arrival)| !matches!(arrival.what, What::Answer(..)));
+        self.queue.retain(|Reverse(arrival)| {
+            !matches!(arrival.what, What::Answer(..) | What::Between(_))
+        });
+        self.origin.forget_all();
+        self.start_gateway();
+    }
+
+    fn start_gateway(&mut self) {
+        self.group.start();
+        for shard in 0..self.group.shards {
+            let seed = self.random.u64();
+            let gateway = Gateway::new(Arc::clone(&self.config), seed, self.now);
+            let gateway = gateway.at(self.group.place(shard));
+            if shard == 0 {
+                self.gateway = gateway;
+            } else {
+                self.group.others.push(gateway);
+            }
+        }
+    }
+
+    fn shard(&mut self, shard: u32) -> &mut Gateway {
+        match (shard as usize).checked_sub(1) {
+            None => &mut self.gateway,
+            Some(other) => self
+                .group
+                .others
+                .get_mut(other)
+                .expect("a shard of this world"),
+        }
+    }
+
+    fn gateways(&self) -> impl Iterator<Item = &Gateway> {
+        std::iter::once(&self.gateway).chain(&self.group.others)
     }
 
     /// What happened to a handset's sessions.
@@ -263,7 +339,7 @@ impl World {
 
     fn is_idle(&self) -> bool {
         self.queue.is_empty()
-            && self.gateway.is_idle()
+            && self.gateways().all(Gateway::is_idle)
             && self.phones.iter().all(|phone| phone.handset.is_idle())
     }
 
@@ -274,10 +350,8 @@ impl World {
             .iter()
             .filter_map(|phone| phone.handset.poll_timeout())
             .min();
-        [queued, self.gateway.poll_timeout(), phones]
-            .into_iter()
-            .flatten()
-            .min()
+        let gateways = self.gateways().filter_map(Gateway::poll_timeout).min();
+        [queued, gateways, phones].into_iter().flatten().min()
     }
 
     /// The earliest thing happens.
@@ -297,8 +371,10 @@ impl World {
             .is_some_and(|Reverse(arrival)| arrival.at == next);
         if due && let Some(Reverse(arrival)) = self.queue.pop() {
             self.deliver(arrival.what);
-        } else if self.gateway.poll_timeout() == Some(next) {
-            self.gateway.handle_timeout(next);
+        } else if let Some(shard) =
+            (0..self.group.shards).find(|shard| self.shard(*shard).poll_timeout() == Some(next))
+        {
+            self.shard(shard).handle_timeout(next);
         } else if let Some(phone) = self
             .phones
             .iter_mut()
@@ -312,17 +388,18 @@ impl World {
 
     fn deliver(&mut self, what: What) {
         match what {
-            What::ToGateway(peer, payload) => self.gateway.handle_datagram(
-                self.now,
-                Datagram {
+            What::ToGateway(peer, payload) => {
+                let (now, shard) = (self.now, self.group.shard_of(peer));
+                let datagram = Datagram {
                     peer,
                     service: match peer.local.port() {
                         UNIT_PORT => Service::Connectionless,
                         _ => Service::ConnectionMode,
                     },
                     payload: &payload,
-                },
-            ),
+                };
+                self.shard(shard).handle_datagram(now, datagram);
+            }
             What::ToPhone(peer, payload) => {
                 let (now, local) = (self.now, peer.local);
                 // A datagram to an address its handset has left arrives nowhere.
@@ -333,8 +410,26 @@ impl World {
             }
             What::Answer(id, reply) => {
                 if self.origin.finish(id) {
-                    self.gateway.handle_reply(self.now, id, reply);
+                    let ((shard, id), now) = (id, self.now);
+                    self.shard(shard).handle_reply(now, id, reply);
                 }
+            }
+            What::Between(message) => self.hear(message),
+        }
+    }
+
+    /// Something arrives that shards, directory and store say to each other.
+    fn hear(&mut self, message: Message) {
+        let now = self.now;
+        match message {
+            Message::Up(shard, told) => self.group.hear(shard, told),
+            Message::Looked(ticket, found) => self.group.directory.handle_looked(ticket, found),
+            Message::Down(shard, Order::Command(command)) => {
+                self.shard(shard).handle_command(now, command);
+            }
+            Message::Down(shard, Order::Claimed(claim, found)) => {
+                let found = found.map(|found| *found);
+                self.shard(shard).handle_claim(now, claim, found);
             }
         }
     }
@@ -342,30 +437,11 @@ impl World {
     /// Everybody says what they have to say.
     fn drain(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        loop {
-            buffer.clear();
-            let Some(transmit) = self.gateway.poll_transmit(&mut buffer) else {
-                break;
-            };
-            let arrivals = self
-                .downlink
-                .carry(self.now, transmit.len, &mut self.random);
-            let peer = swapped(transmit.peer);
-            self.datagrams += 1;
-            for at in arrivals.into_iter().flatten() {
-                self.schedule(at, What::ToPhone(peer, buffer.clone()));
-            }
+        for shard in 0..self.group.shards {
+            self.drain_shard(shard, &mut buffer);
         }
-        while let Some(event) = self.gateway.poll_event() {
-            match event {
-                Event::Fetch(id, request) => {
-                    let (at, reply) = self.origin.take(self.now, id, &request, &mut self.random);
-                    self.schedule(at, What::Answer(id, reply));
-                }
-                Event::Cancel(id) => self.origin.cancel(id),
-                Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
-                Event::Finished(record) => self.records.push(*record),
-            }
+        for (at, message) in self.group.drain(self.now, &mut self.random) {
+            self.schedule(at, What::Between(message));
         }
         for index in 0..self.phones.len() {
             loop {
@@ -390,12 +466,49 @@ impl World {
             }
         }
         self.buffer = buffer;
-        let late = self.gateway.poll_timeout().filter(|at| *at < self.now);
+        let late = self.gateways().filter_map(Gateway::poll_timeout).min();
+        let late = late.filter(|at| *at < self.now);
         assert!(
             late.is_none(),
             "the gateway has a deadline in the past: {late:?} at {:?}",
             self.now
         );
+        self.group.check(&self.gateway);
+    }
+
+    fn drain_shard(&mut self, shard: u32, buffer: &mut Vec<u8>) {
+        loop {
+            buffer.clear();
+            let Some(transmit) = self.shard(shard).poll_transmit(buffer) else {
+                break;
+            };
+            let arrivals = self
+                .downlink
+                .carry(self.now, transmit.len, &mut self.random);
+            let peer = swapped(transmit.peer);
+            self.datagrams += 1;
+            for at in arrivals.into_iter().flatten() {
+                self.schedule(at, What::ToPhone(peer, buffer.clone()));
+            }
+        }
+        while let Some(event) = self.shard(shard).poll_event() {
+            match event {
+                Event::Fetch(id, request) => {
+                    let id = (shard, id);
+                    let (at, reply) = self.origin.take(self.now, id, &request, &mut self.random);
+                    self.schedule(at, What::Answer(id, reply));
+                }
+                Event::Cancel(id) => self.origin.cancel((shard, id)),
+                Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
+                Event::Finished(record) => self.records.push(*record),
+                Event::Claim(id, key) => self.group.tell(shard, Told::Claim(id, key)),
+                Event::Released(ticket, found) => {
+                    self.group.tell(shard, Told::Released(ticket, found));
+                }
+                Event::Save(session) => self.group.tell(shard, Told::Save(session)),
+                Event::Forget(id) => self.group.tell(shard, Told::Forget(id)),
+            }
+        }
     }
 
     /// A datagram goes from somebody to the gateway.

@@ -5,12 +5,16 @@
 //! - [`summary`] counts what a message asks and answers, for logs and metrics.
 //! - [`alert`] reads the notification by which a server asks for a session.
 //! - [`content`] decides what becomes of a message on its way, and translates it.
+//! - [`pieces`] takes a message apart without moving anything, for who explains or masks it; [`codes`] names its
+//!   codes.
 //!
 //! The gateway is no SyncML party: nothing here answers a message, and nothing reads credentials.
 
 pub mod alert;
+pub mod codes;
 pub mod content;
 pub mod header;
+pub mod pieces;
 mod protocol;
 pub mod resp_uri;
 mod scan;

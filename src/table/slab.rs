@@ -126,6 +126,14 @@ impl<T> Slab<T> {
         self.len == 0
     }
 
+    /// All places taken are below this one.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        u32::try_from(self.pages.len())
+            .unwrap_or(NONE)
+            .saturating_mul(PAGE)
+    }
+
     /// All places taken with what is in them, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let numbered = (0..).step_by(PAGE as usize).zip(&self.pages);
@@ -220,7 +228,7 @@ mod tests {
             if random.below(10) < if growing { 7 } else { 3 } {
                 let slot = slab.insert_with(|slot| (slot, round));
                 assert_eq!(twin.insert(slot, (slot, round)), None, "taken already");
-            } else if let Some(&slot) = twin.keys().nth(random.below(8) as usize) {
+            } else if let Some(&slot) = twin.keys().nth(usize::try_from(random.below(8)).unwrap()) {
                 assert_eq!(slab.remove(slot), twin.remove(&slot));
                 assert_eq!(slab.remove(slot), None);
                 assert_eq!(slab.get(slot), None);

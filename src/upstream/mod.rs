@@ -5,6 +5,7 @@ mod explain;
 mod failed;
 mod failover;
 mod guard;
+mod health;
 mod pin;
 mod tls;
 
@@ -29,8 +30,10 @@ use connect::{Connector, Paths};
 use failed::Failed;
 use failover::{Failover, at_host};
 use guard::Guard;
+use health::Hosts;
 use tls::Configs;
 
+pub use health::{Condition, Health};
 pub use pin::{KeyPin, NotAPin};
 pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};
 
@@ -44,6 +47,7 @@ pub struct Upstream {
     /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
     pools: Mutex<Vec<(Duration, Pool)>>,
     failover: Failover,
+    hosts: Hosts,
     paths: Arc<Paths>,
 }
 
@@ -56,6 +60,7 @@ impl Upstream {
     #[must_use]
     pub fn new(tls: &Tls, routes: &Routes) -> Self {
         let mut failover = Failover::default();
+        let mut known = Hosts::default();
         let mut guards = HashMap::new();
         let mut proxies = HashMap::new();
         for route in routes.iter() {
@@ -64,6 +69,9 @@ impl Upstream {
                 .filter_map(|address| address.authority().parse::<Authority>().ok())
                 .collect::<Vec<_>>()
                 .into_iter();
+            for host in hosts.clone() {
+                known.add(host);
+            }
             if let Some(proxy) = proxy(route) {
                 proxies.extend(hosts.clone().map(|host| (host, proxy.clone())));
             }
@@ -84,6 +92,7 @@ impl Upstream {
             tls: Arc::new(tls.configs()),
             paths: Arc::new(Paths { guards, proxies }),
             failover,
+            hosts: known,
             pools: Mutex::default(),
         }
     }
@@ -155,8 +164,21 @@ impl Upstream {
         Err(last.expect("a group of hosts has at least one"))
     }
 
+    /// How the hosts that routes name have been doing, by name.
+    #[must_use]
+    pub fn health(&self) -> Vec<Health> {
+        self.hosts.health(Instant::now())
+    }
+
     /// Sends a request to the host that its URI names.
-    async fn attempt(
+    async fn attempt(&self, request: Request, deadline: Pin<&mut Sleep>) -> Result<Reply, Failed> {
+        let host = request.uri.authority().cloned();
+        let result = self.attempt_unseen(request, deadline).await;
+        self.hosts.record(Instant::now(), host.as_ref(), &result);
+        result
+    }
+
+    async fn attempt_unseen(
         &self,
         request: Request,
         mut deadline: Pin<&mut Sleep>,

@@ -187,6 +187,13 @@ impl Capabilities {
         self
     }
 
+    /// The same, with other addresses of ours (a client's side).
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: &[u8]) -> Self {
+        self.lists.get_or_insert_default().aliases = aliases.into();
+        self
+    }
+
     /// The same, with a Client-SDU-Size.
     #[must_use]
     pub const fn with_client_sdu(mut self, size: u32) -> Self {

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use crate::wdp::{Peer, Transmit};
 use crate::wsp::header::{self, EncodingVersion};
 use crate::wsp::method::Invocation;
 use crate::wsp::pdu::{self, Pdu};
+use crate::wsp::rates::{Rate, Rates};
 
 /// What connectionless mode allows.
 #[derive(Clone, Copy, Debug)]
@@ -129,10 +129,7 @@ impl Connectionless {
     pub fn new(config: Config, seed: u64) -> Self {
         let mut random = Random::new(seed);
         Self {
-            rates: Rates {
-                due: HashMap::with_hasher(random.hasher()),
-                swept: Instant::ZERO,
-            },
+            rates: Rates::new(random.hasher()),
             requests: Slab::new(),
             by_key: HashMap::with_hasher(random.hasher()),
             answered: VecDeque::new(),
@@ -154,7 +151,12 @@ impl Connectionless {
 
     /// Unitdata.ind: a datagram came.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8]) {
-        if !self.rates.allow(now, peer.remote.ip(), &self.config) {
+        let rate = Rate {
+            per_second: self.config.rate,
+            burst: self.config.burst,
+            max_addresses: self.config.max_addresses,
+        };
+        if !self.rates.allow(now, peer.remote.ip(), rate) {
             self.stats.too_many += 1;
             return;
         }
@@ -330,41 +332,6 @@ impl Connectionless {
             self.by_key.remove(&request.key);
             self.remembered_octets -= request.reply.as_ref().map_or(0, Bytes::len);
         }
-    }
-}
-
-/// When each address has used up what it sent: a generic cell rate algorithm.
-#[derive(Debug)]
-struct Rates {
-    due: HashMap<u128, Instant, Keyed>,
-    swept: Instant,
-}
-
-impl Rates {
-    fn allow(&mut self, now: Instant, ip: IpAddr, config: &Config) -> bool {
-        let key = match ip {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
-        };
-        let interval = Duration::from_secs(1) / config.rate.max(1);
-        let tolerance = interval * config.burst.saturating_sub(1);
-        if !self.due.contains_key(&key) && self.due.len() >= config.max_addresses {
-            // At most once a second, so that strangers cannot make every datagram dear.
-            if now.since(self.swept) >= Duration::from_secs(1) {
-                self.swept = now;
-                self.due.retain(|_, due| *due > now);
-            }
-            if self.due.len() >= config.max_addresses {
-                return false;
-            }
-        }
-        let due = self.due.entry(key).or_insert(now);
-        let start = (*due).max(now);
-        if start.since(now) > tolerance {
-            return false;
-        }
-        *due = start + interval;
-        true
     }
 }
 

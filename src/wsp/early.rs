@@ -4,6 +4,7 @@
 //! datagrams overtake each other. Aborting such a method at once would cost the handset its session.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -59,12 +60,17 @@ impl Sessions {
         fragment: Fragment,
         wtp: &mut Endpoint,
     ) {
+        let claimed = !fragment.more && self.claimed_by_peer(now, peer, None, wtp);
+        let wait = match (self.config.early_wait, claimed) {
+            (Duration::ZERO, true) => self.config.claim_wait,
+            (wait, _) => wait,
+        };
         let max = self.config.max_early;
         let held = &mut self.early.0;
         let octets = held.iter().map(|held| held.sdu.len()).sum::<usize>() + sdu.len();
         let of_peer = |held: &VecDeque<Held>| held.iter().filter(|held| held.peer == peer).count();
         if fragment.more
-            || self.config.early_wait.is_zero()
+            || wait.is_zero()
             || held.len() >= max
             || octets > self.config.max_early_octets
             || of_peer(held) >= max.div_ceil(16)
@@ -74,12 +80,19 @@ impl Sessions {
         }
         self.stats.early += 1;
         held.push_back(Held {
-            until: now + self.config.early_wait,
+            until: now + wait,
             transaction,
             peer,
             sdu,
         });
         self.owners.insert(transaction, Owner::Early);
+    }
+
+    /// Nobody knows a session of this peer: without a wait for its Connect, that is all.
+    pub(super) fn nobody_knows(&mut self, now: Instant, peer: Peer, wtp: &mut Endpoint) {
+        if self.config.early_wait.is_zero() {
+            self.abort_early(now, peer, wtp);
+        }
     }
 
     /// The peer has a session now.

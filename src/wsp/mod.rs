@@ -5,6 +5,8 @@
 
 mod address;
 pub mod capability;
+pub mod census;
+pub mod claim;
 pub mod connectionless;
 mod early;
 pub mod header;
@@ -13,7 +15,9 @@ pub mod multipart;
 pub mod pdu;
 pub mod profile;
 pub mod push;
+mod rates;
 mod registry;
+pub mod saved;
 pub mod session;
 pub mod sessions;
 mod setup;

@@ -62,6 +62,16 @@ impl Registry {
         self.sessions.len()
     }
 
+    /// All sessions have places below this one.
+    pub(super) fn end(&self) -> u32 {
+        self.sessions.end()
+    }
+
+    /// The ids of all sessions.
+    pub(super) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.sessions.iter().map(|(_, session)| session.id)
+    }
+
     /// The place of the session with this id.
     pub(super) fn of_id(&self, id: u32) -> Option<u32> {
         let is_it = |slot| self.sessions.get(slot).is_some_and(|it| it.id == id);
@@ -109,14 +119,17 @@ impl Registry {
     }
 
     /// The peer was heard on a session. It takes a new place in the queue only if its last one is older than
-    /// `patience`: its neighbours are strangers to the caches, and most sessions are used many times in a row.
-    pub(super) fn touch(&mut self, slot: u32, now: Instant, patience: Duration) {
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.used = now;
-            if now >= session.queued + patience {
-                self.queue_anew(slot, now);
-            }
+    /// `patience`: its neighbours are strangers to the caches, and most sessions are used many times in a row. Then
+    /// it says since when it had the last one.
+    pub(super) fn touch(&mut self, slot: u32, now: Instant, patience: Duration) -> Option<Instant> {
+        let session = self.sessions.get_mut(slot)?;
+        session.used = now;
+        let queued = session.queued;
+        if now < queued + patience {
+            return None;
         }
+        self.queue_anew(slot, now);
+        Some(queued)
     }
 
     /// Makes a session the last to be looked at.

@@ -44,6 +44,12 @@ pub struct Config {
     pub max_early: usize,
     /// Octets of all methods held so, together; beyond, as above. Default: 4 MiB.
     pub max_early_octets: usize,
+    /// How long a Resume waits for a session that another shard or the store may have. Longer keeps a handset
+    /// waiting whose session is gone. Default: 2 s.
+    pub claim_wait: Duration,
+    /// Sessions asked for elsewhere at once per shard, and of one peer four; what comes on top is aborted with
+    /// DISCONNECT. Default: 1,024.
+    pub max_claims: usize,
     /// Octets held per shard for requests that come in several SDUs (Large Data Transfer) and are not yet
     /// whole; beyond, they are aborted with CONGESTION. Default: 16 MiB.
     pub max_gathered: usize,
@@ -86,6 +92,8 @@ impl Default for Config {
             early_wait: Duration::from_millis(1_500),
             max_early: 256,
             max_early_octets: 4 << 20,
+            claim_wait: Duration::from_secs(2),
+            max_claims: 1_024,
             max_gathered: 16 << 20,
             idle_timeout: Duration::from_secs(12 * 3600),
         }

@@ -17,6 +17,7 @@ use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{Capabilities, ServerLimits};
+use crate::wsp::claim::{ClaimId, ClaimKey, Claims, Waiting};
 use crate::wsp::early::Early;
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::{Invocation, Method, MethodId};
@@ -49,6 +50,12 @@ pub enum Indication {
     Aborted(MethodId, Ending, Option<Report>),
     /// S-ConfirmedPush.cnf, S-PushAbort.ind, or why a push was not sent: one for each [`Sessions::push`].
     Pushed(PushId, PushOutcome),
+    /// Somebody else may know a session: owed one [`Sessions::handle_claim`].
+    Claim(ClaimId, ClaimKey),
+    /// A session is new, or other than it was: [`Sessions::record`] is what to remember.
+    Changed(SessionKey),
+    /// Nobody need remember the session of this id any more.
+    Gone(u32),
 }
 
 /// Why a method or a session ended early.
@@ -109,6 +116,18 @@ pub struct Stats {
     pub too_large: u64,
     /// SDUs that are no PDU, or none a client may send.
     pub malformed: u64,
+    /// Sessions asked for elsewhere.
+    pub claims: u64,
+    /// Of these, found and taken over.
+    pub claims_found: u64,
+    /// Of these, known to nobody.
+    pub claims_missed: u64,
+    /// Of these, not answered in time.
+    pub claims_expired: u64,
+    /// Sessions not asked for: too many were already, or too many of that address for nothing.
+    pub claims_refused: u64,
+    /// Sessions given to another shard.
+    pub handed_over: u64,
 }
 
 /// The sessions of one shard.
@@ -125,9 +144,12 @@ pub struct Sessions {
     pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
     pub(super) owners: HashMap<Handle, Owner, Keyed>,
     pub(super) early: Early,
+    pub(super) claims: Claims,
     pub(super) indications: VecDeque<Indication>,
     pub(super) random: Random,
     pub(super) next_serial: u64,
+    /// The place at which [`Sessions::disconnect_some`] goes on.
+    pub(super) farewell: u32,
     /// Octets of requests in several SDUs that are not yet whole.
     pub(super) gathered: usize,
     pub(super) stats: Stats,
@@ -144,6 +166,8 @@ pub(super) enum Owner {
     Push,
     /// A method that waits for its session to come.
     Early,
+    /// A Resume whose session is asked for elsewhere.
+    Claim,
     /// The answer to a Connect that was refused: TERMINATING, nothing else is left of that session.
     Terminating,
 }
@@ -176,9 +200,11 @@ impl Sessions {
             setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             early: Early::default(),
+            claims: Claims::new(random.hasher(), random.hasher()),
             indications: VecDeque::new(),
             random,
             next_serial: 0,
+            farewell: 0,
             gathered: 0,
             stats: Stats::default(),
         }
@@ -235,6 +261,7 @@ impl Sessions {
     /// Forgets sessions whose time has come, and methods whose session did not.
     pub fn handle_timeout(&mut self, now: Instant, wtp: &mut Endpoint) {
         self.expire_early(now, wtp);
+        self.expire_claims(now, wtp);
         while let Some((slot, session)) = self.registry.first() {
             if session.queued + self.longest_idle() > now {
                 break;
@@ -264,7 +291,13 @@ impl Sessions {
 
     /// The peer was heard on a session.
     pub(super) fn touch(&mut self, now: Instant, key: SessionKey) {
-        self.registry.touch(key.slot, now, self.patience());
+        let before = self.registry.touch(key.slot, now, self.patience());
+        // Whoever remembers it learns now and then that it is alive.
+        let quarter = (self.config.idle_timeout / 4).as_micros().max(1);
+        let quarters = |at: Instant| u128::from(at.as_micros()) / quarter;
+        if before.is_some_and(|before| quarters(before) != quarters(now)) {
+            self.changed(key.slot);
+        }
     }
 
     /// The next thing to tell the user.
@@ -277,10 +310,14 @@ impl Sessions {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let idle = self.registry.first();
         let idle = idle.map(|(_, session)| session.queued + self.longest_idle());
-        [idle, self.early.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            idle,
+            self.early.next_deadline(),
+            self.claims.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Counters.
@@ -318,6 +355,12 @@ impl Sessions {
             encoding: session.profile.encoding.unwrap_or_default(),
             agreed: session.profile.agreed.clone(),
         })
+    }
+
+    /// The ids of the sessions held, in no order.
+    #[doc(hidden)]
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.registry.ids()
     }
 
     /// The name of a session's state in the specification's tables; `None` is NULL.
@@ -371,8 +414,18 @@ impl Sessions {
                 self.connected(now, transaction, peer, &connect, wtp);
             }
             (Class::Two, Pdu::Resume(resume)) => {
-                self.resumed(now, transaction, peer, &resume, wtp);
+                let waiting = Waiting::new(transaction, class, &sdu);
+                if !self.claimed_by_id(now, peer, &resume, waiting, wtp) {
+                    self.resumed(now, transaction, peer, &resume, wtp);
+                }
             }
+            (Class::Zero, Pdu::Disconnect { .. } | Pdu::Suspend { .. })
+                if self.claimed_by_peer(
+                    now,
+                    peer,
+                    Some(Waiting::new(transaction, class, &sdu)),
+                    wtp,
+                ) => {}
             (Class::Zero, Pdu::Disconnect { session_id }) => {
                 self.disconnected(now, peer, session_id, wtp);
             }
@@ -411,7 +464,7 @@ impl Sessions {
                 }
             }
             Some(Owner::Method(id)) => self.replied(id, exit_info, report),
-            Some(Owner::Push | Owner::Early | Owner::Terminating) | None => {}
+            Some(Owner::Push | Owner::Early | Owner::Claim | Owner::Terminating) | None => {}
         }
     }
 
@@ -429,6 +482,7 @@ impl Sessions {
             Some(Owner::Method(id)) => self.method_aborted(now, id, reason, report, wtp),
             Some(Owner::Push) => self.push_aborted(now, transaction, reason, wtp),
             Some(Owner::Early) => self.early.forget(transaction),
+            Some(Owner::Claim) => self.claims.given_up(transaction),
             Some(Owner::Terminating) | None => {}
         }
     }
@@ -438,6 +492,12 @@ impl Sessions {
         if self.session(key).is_none() {
             return;
         }
+        self.gone(key.id);
+        self.remove(key);
+    }
+
+    /// The same for one that lives on elsewhere.
+    pub(super) fn remove(&mut self, key: SessionKey) {
         if let Some(session) = self.registry.remove(key.slot) {
             self.profiles.release(&session.profile);
         }
@@ -477,11 +537,11 @@ impl Sessions {
         Some(SessionKey { slot, id })
     }
 
-    /// A session id nobody can guess and no live session has.
+    /// A session id nobody can guess and no live session has, which tells the shard it is from.
     pub(super) fn new_id(&mut self) -> u32 {
         loop {
-            let id = self.random.u32();
-            if id != 0 && self.registry.of_id(id).is_none() {
+            let id = self.claims.own_id(self.random.u32());
+            if let Some(id) = id.filter(|id| self.registry.of_id(*id).is_none()) {
                 return id;
             }
         }

@@ -49,6 +49,7 @@ impl Sessions {
         })
         .encode(&mut sdu);
         wtp.result(now, transaction, sdu.into());
+        self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
 
@@ -136,6 +137,23 @@ impl Sessions {
         self.end(now, key, Ending::Aborted(AbortReason::USERREQ), wtp);
     }
 
+    /// S-Disconnect.req for up to `at_most` sessions, in the order of their places; called again it goes on with
+    /// those behind.
+    pub fn disconnect_some(&mut self, now: Instant, at_most: usize, wtp: &mut Endpoint) {
+        let mut left = at_most;
+        while left > 0 && self.farewell < self.registry.end() {
+            let slot = self.farewell;
+            if let Some(id) = self.registry.get(slot).map(|session| session.id) {
+                self.disconnect(now, SessionKey { slot, id }, wtp);
+                left -= 1;
+            }
+            self.farewell += 1;
+        }
+        if left > 0 {
+            self.farewell = 0;
+        }
+    }
+
     /// S-Resume.res: the session goes on, with the peer the Resume came from.
     pub fn resume(&mut self, now: Instant, key: SessionKey, wtp: &mut Endpoint) {
         let Some(session) = self.session(key) else {
@@ -162,6 +180,7 @@ impl Sessions {
         })
         .encode(&mut reply);
         wtp.result(now, transaction, reply.into());
+        self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
 
@@ -349,6 +368,7 @@ impl Sessions {
             session.state = State::Suspended;
             self.indications
                 .push_back(Indication::Suspended(key, ending));
+            self.changed(key.slot);
         }
     }
 
@@ -412,7 +432,7 @@ impl Sessions {
     }
 
     /// Abort of every transaction a session has open; the user hears of each method and push.
-    fn abort_transactions(
+    pub(super) fn abort_transactions(
         &mut self,
         now: Instant,
         key: SessionKey,
@@ -487,4 +507,4 @@ const ANY_TYPE: &[u8] = &[0x80];
 
 /// Octets of headers and capabilities of a client that are kept for as long as its session, and read again
 /// with each of its methods. Handsets send one or two thousand.
-const MAX_KEPT: usize = 16 * 1024;
+pub(super) const MAX_KEPT: usize = 16 * 1024;

@@ -72,6 +72,8 @@ pub struct Stats {
     pub refused_transactions: u64,
     /// Invokes ignored because of `max_transactions_per_peer`.
     pub refused_peer: u64,
+    /// Invokes not answered, for whoever hears this port next.
+    pub left: u64,
     /// Transactions aborted because of `max_message`.
     pub refused_message: u64,
     /// Transactions aborted because of `max_reassembly`.

@@ -50,6 +50,10 @@ struct Entry {
     /// When the last TID became that.
     advanced_at: Instant,
     /// The latest TIDs that were verified; none for most peers.
+    #[expect(
+        clippy::box_collection,
+        reason = "every peer has the place, and few have some"
+    )]
     vouched: Option<Box<VecDeque<u16>>>,
     /// When it may be forgotten.
     expires: Instant,

@@ -296,6 +296,9 @@ impl Talk {
                     }
                     Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
                     Event::Finished(record) => self.records.push(*record),
+                    Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {
+                        panic!("it is alone: {event:?}")
+                    }
                 }
             }
             while let Some(indication) = self.client.poll_indication() {

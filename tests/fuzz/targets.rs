@@ -318,7 +318,12 @@ fn drain(
                     .expect("cancelled what was not there");
                 pending.swap_remove(at);
             }
-            Event::Finished(_) | Event::PushDone(..) => {}
+            Event::Finished(_)
+            | Event::PushDone(..)
+            | Event::Claim(..)
+            | Event::Released(..)
+            | Event::Save(_)
+            | Event::Forget(_) => {}
         }
     }
 }

@@ -14,6 +14,7 @@ mod endings;
 mod routes;
 mod scenarios;
 mod sessions;
+mod shards;
 mod storm;
 
 use std::sync::Arc;

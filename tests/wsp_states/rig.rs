@@ -236,6 +236,9 @@ impl Rig {
             Indication::Replied(_, headers, _) if headers.is_empty() => "Result.cnf".to_owned(),
             Indication::Replied(..) => "Result.cnf headers".to_owned(),
             Indication::Aborted(_, why, _) => format!("MethodAbort {}", ending(why)),
+            Indication::Claim(..) | Indication::Changed(_) | Indication::Gone(_) => {
+                panic!("it is alone: {indication:?}")
+            }
             Indication::Pushed(_, outcome) => match outcome {
                 PushOutcome::Confirmed { headers } if headers.is_empty() => "Push.cnf".to_owned(),
                 PushOutcome::Confirmed { .. } => "Push.cnf headers".to_owned(),

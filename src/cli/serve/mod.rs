@@ -1,6 +1,7 @@
 //! `wapbridge serve`: the gateway itself.
 
 mod life;
+mod manager;
 mod parts;
 mod signals;
 
@@ -10,6 +11,7 @@ use clap::Args;
 use tracing::info;
 
 use crate::cli;
+use crate::server::Inherited;
 
 /// Run the gateway
 #[derive(Debug, Args)]
@@ -24,12 +26,14 @@ impl Serve {
     /// Runs until SIGTERM or SIGINT, then drains and returns.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let (path, settings) = cli::load(self.config.as_deref())?;
+        // First, as it changes the environment, which threads would read.
+        let inherited = Inherited::from_environment()?;
         cli::log::init(&settings.log);
         info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(life::live(path, settings))
+        runtime.block_on(life::live(path, settings, inherited))
     }
 }
 

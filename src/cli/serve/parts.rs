@@ -7,52 +7,90 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
-use crate::admin;
 use crate::admin::metrics::Metrics;
+use crate::admin::{self, Admin};
+use crate::cli::serve::manager;
 use crate::config::Settings;
-use crate::server::{self, Config, Control, Server, Shards};
+use crate::server::{self, Config, Control, Departure, Inherited, Remaining, Server, Shards};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
-    admin: JoinSet<()>,
+    admin: Admin,
+    listening: JoinSet<()>,
     server: Server,
     publisher: JoinHandle<()>,
+    watchdog: JoinHandle<()>,
 }
 
 impl Parts {
     /// Starts everything. What had been started is stopped again if the rest cannot be.
-    pub(super) async fn start(settings: &Settings, control: &Control) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        settings: &Settings,
+        inherited: Inherited,
+        control: &Control,
+    ) -> anyhow::Result<Self> {
         let metrics = Metrics::install();
-        let admin = start_admin(settings, control, &metrics).await?;
-        let server = start_server(settings)?;
+        let admin = Admin::new(&settings.admin, control.clone(), metrics.clone());
+        let listening = start_admin(settings, &admin).await?;
+        let server = start_server(settings, inherited).await?;
         let shards = server.shards().clone();
-        let publisher = tokio::spawn(publish(shards, control.clone(), metrics));
+        admin.started(shards.clone());
+        let publishing = publish(shards.clone(), control.clone(), metrics, admin.clone());
+        let publisher = tokio::spawn(publishing);
+        let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             admin,
+            listening,
             server,
             publisher,
+            watchdog,
         })
     }
 
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
+        self.watchdog.abort();
         self.publisher.abort();
         self.server.stop();
-        let mut admin = self.admin;
-        admin.shutdown().await;
+        let mut listening = self.listening;
+        listening.shutdown().await;
     }
 
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
+        self.admin.reload(&settings.admin);
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
             .await;
+    }
+
+    /// How to drain when told to.
+    pub(super) fn departure(&self, settings: &Settings) -> Departure {
+        Departure::Draining {
+            sessions: self.remaining(settings),
+        }
+    }
+
+    /// How to drain when about to stop.
+    pub(super) fn last_departure(&self, settings: &Settings) -> Departure {
+        let sessions = self.remaining(settings);
+        match self.server.sockets_outlive_us() {
+            true => Departure::HandingOver { sessions },
+            false => Departure::Draining { sessions },
+        }
+    }
+
+    /// What becomes of sessions when we are gone.
+    fn remaining(&self, settings: &Settings) -> Remaining {
+        Remaining::Ended {
+            sent_elsewhere: settings.drain_redirect.is_some(),
+        }
     }
 
     /// The way to the shards.
@@ -66,7 +104,10 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
     let changed = |old: &dyn Debug, new: &dyn Debug| format!("{old:?}") != format!("{new:?}");
     [
         ("[listen]", changed(&old.listen, &new.listen)),
-        ("[admin]", changed(&old.admin, &new.admin)),
+        (
+            "[admin] listen",
+            changed(&old.admin.listen, &new.admin.listen),
+        ),
         ("[log]", changed(&old.log, &new.log)),
     ]
     .into_iter()
@@ -74,54 +115,53 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
     .collect()
 }
 
-async fn start_admin(
-    settings: &Settings,
-    control: &Control,
-    metrics: &Metrics,
-) -> anyhow::Result<JoinSet<()>> {
+async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinSet<()>> {
     let mut listening = JoinSet::new();
     for address in &settings.admin.listen {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("[admin]: cannot listen on {address}"))?;
         info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
-        let serving = admin::serve(
-            listener,
-            control.clone(),
-            metrics.clone(),
-            std::future::pending(),
-        );
-        listening.spawn(async {
-            // It waits out whatever the listener says, for ever.
-            let _ = serving.await;
-        });
+        listening.spawn(admin.clone().serve(listener, std::future::pending()));
     }
     Ok(listening)
 }
 
-fn start_server(settings: &Settings) -> anyhow::Result<Server> {
-    let server = Server::start(Config {
+async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Result<Server> {
+    let given = !inherited.is_empty();
+    let config = Config {
         connection_mode: settings.listen.connection_mode.clone(),
         connectionless: settings.listen.connectionless.clone(),
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
-    })?;
+    };
+    let server = Server::start_on(inherited, config)?;
+    if given {
+        info!(
+            shards = server.shards().count(),
+            "on the service manager's sockets"
+        );
+    }
     for (service, address) in server.addresses() {
         match service {
             Service::ConnectionMode => info!(%address, "listening for WSP over WTP"),
             Service::Connectionless => info!(%address, "listening for connectionless WSP"),
         }
     }
+    if !server.shards().run().await {
+        bail!("a shard stopped before it began");
+    }
     Ok(server)
 }
 
 /// Gives the shards' counters their names, once a second.
-async fn publish(shards: Shards, control: Control, metrics: Metrics) {
+async fn publish(shards: Shards, control: Control, metrics: Metrics, admin: Admin) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
         let (stats, shell) = server::total(&shards.published());
         metrics.publish(&admin::samples(&stats, &shell, control.state()));
+        metrics.publish(&admin.samples());
     }
 }

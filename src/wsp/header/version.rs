@@ -56,6 +56,16 @@ impl EncodingVersion {
         client.unwrap_or_default().min(Self::OURS)
     }
 
+    /// The version as it stands on the wire.
+    pub(in crate::wsp) const fn octet(self) -> u8 {
+        self.0
+    }
+
+    /// What [`octet`](Self::octet) said.
+    pub(in crate::wsp) const fn from_octet(octet: u8) -> Self {
+        Self(octet)
+    }
+
     /// The major number.
     #[must_use]
     pub const fn major(self) -> u8 {

@@ -49,7 +49,8 @@ pub struct Endpoint {
     /// Invokes with TIDnew that are not confirmed, and those held back behind them.
     tid_new: Vec<(Peer, Handle)>,
     held: Vec<Handle>,
-    /// New Invokes are ignored.
+    /// New Invokes are left to somebody else.
+    leaving: bool,
     tids: TidCounter,
     /// The latest moment heard of.
     now: Instant,
@@ -92,6 +93,7 @@ impl Endpoint {
             indications: VecDeque::new(),
             tid_new: Vec::new(),
             held: Vec::new(),
+            leaving: false,
             tids: TidCounter::new(seed),
             now,
             stats: Stats::default(),
@@ -135,6 +137,12 @@ impl Endpoint {
                 None => {}
             }
         }
+    }
+
+    /// Whether new transactions of class 1 and 2 are left to who will hear this port after us: their Invokes
+    /// are not answered, and come again.
+    pub const fn set_leaving(&mut self, leaving: bool) {
+        self.leaving = leaving;
     }
 
     // --- Primitives ---

@@ -119,6 +119,7 @@ impl Endpoint {
         self.aborted.digest(sink);
         self.unowned.hash(sink);
         self.tids.hash(sink);
+        self.leaving.hash(sink);
     }
 
     /// The transactions alive, for tests that look inside.

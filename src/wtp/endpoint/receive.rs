@@ -79,6 +79,10 @@ impl Endpoint {
         if invoke.class == Class::Zero {
             return self.handle_unreliable(peer, invoke, octets);
         }
+        if self.leaving {
+            self.stats.left += 1;
+            return;
+        }
         if self.slots.len() >= self.config.max_transactions {
             self.stats.refused_transactions += 1;
             return;

@@ -1,0 +1,250 @@
+//! A story as a capture file, for Wireshark and its like.
+//!
+//! The packets are made up: IP and UDP headers with the true addresses, ports and checksums around each datagram.
+//! Each has its one line as a comment, and says in which direction it went.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::story::{Seen, Story};
+use crate::wdp::Peer;
+
+/// Appends the whole file to `out`.
+pub fn write(story: &Story, out: &mut Vec<u8>) {
+    let note = match story.is_raw() {
+        true => {
+            "Everything is as it was, credentials included: keep this file as you would keep passwords."
+        }
+        false => "Credentials, contents and what could not be read are overwritten with asterisks.",
+    };
+    let application = concat!("wapbridge ", env!("CARGO_PKG_VERSION"));
+    block(out, SECTION_HEADER, |body| {
+        body.extend_from_slice(&0x1A2B_3C4D_u32.to_le_bytes());
+        body.extend_from_slice(&[1, 0, 0, 0]);
+        body.extend_from_slice(&[0xFF; 8]);
+        option(body, COMMENT, note.as_bytes());
+        option(body, SHB_USERAPPL, application.as_bytes());
+        option(body, END, &[]);
+    });
+    block(out, INTERFACE_DESCRIPTION, |body| {
+        body.extend_from_slice(&LINKTYPE_RAW.to_le_bytes());
+        // Reserved; no bound on a packet's length.
+        body.extend_from_slice(&[0; 6]);
+        option(body, IF_NAME, b"wapbridge");
+        option(body, IF_TSRESOL, &[6]);
+        option(body, END, &[]);
+    });
+    for (number, entry) in story.entries().iter().enumerate() {
+        let Seen::Datagram {
+            peer, sent, octets, ..
+        } = &entry.seen
+        else {
+            continue;
+        };
+        let comment = story.told(number).map(|told| told.summary);
+        let micros = u64::try_from(entry.at.as_micros()).unwrap_or(u64::MAX);
+        let packet = packet(peer, *sent, octets);
+        let len = u32::try_from(packet.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes();
+        block(out, ENHANCED_PACKET, |body| {
+            body.extend_from_slice(&[0; 4]);
+            let halves = micros.to_le_bytes();
+            body.extend_from_slice(halves.get(4..).unwrap_or_default());
+            body.extend_from_slice(halves.get(..4).unwrap_or_default());
+            body.extend_from_slice(&len);
+            body.extend_from_slice(&len);
+            body.extend_from_slice(&packet);
+            pad(body);
+            option(body, COMMENT, comment.unwrap_or_default().as_bytes());
+            option(
+                body,
+                EPB_FLAGS,
+                &(if *sent { OUTBOUND } else { INBOUND }).to_le_bytes(),
+            );
+            option(body, END, &[]);
+        });
+    }
+}
+
+fn block(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
+    let mut octets = Vec::new();
+    body(&mut octets);
+    let len = u32::try_from(octets.len() + 12)
+        .unwrap_or(u32::MAX)
+        .to_le_bytes();
+    out.extend_from_slice(&kind.to_le_bytes());
+    out.extend_from_slice(&len);
+    out.extend_from_slice(&octets);
+    out.extend_from_slice(&len);
+}
+
+fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let value = value.get(..usize::from(u16::MAX)).unwrap_or(value);
+    body.extend_from_slice(&code.to_le_bytes());
+    body.extend_from_slice(&u16::try_from(value.len()).unwrap_or(0).to_le_bytes());
+    body.extend_from_slice(value);
+    pad(body);
+}
+
+fn pad(body: &mut Vec<u8>) {
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+/// The datagram in UDP in IP.
+fn packet(peer: &Peer, sent: bool, payload: &[u8]) -> Vec<u8> {
+    let (remote, local) = (SocketAddr::from(peer.remote), SocketAddr::from(peer.local));
+    let (from, to) = if sent {
+        (local, remote)
+    } else {
+        (remote, local)
+    };
+    let len = u16::try_from(payload.len() + 8).unwrap_or(u16::MAX);
+    let mut udp = Vec::with_capacity(payload.len() + 8);
+    for field in [from.port(), to.port(), len, 0] {
+        udp.extend_from_slice(&field.to_be_bytes());
+    }
+    udp.extend_from_slice(payload);
+    let (ip, pseudo) = match (from.ip(), to.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let addresses = [from.octets(), to.octets()].concat();
+            (
+                ipv4(len, &addresses),
+                [&addresses[..], &[0, UDP], &len.to_be_bytes()].concat(),
+            )
+        }
+        (from, to) => {
+            let addresses = [six(from), six(to)].concat();
+            let head = [
+                &[0x60, 0, 0, 0][..],
+                &len.to_be_bytes(),
+                &[UDP, HOPS],
+                &addresses,
+            ]
+            .concat();
+            (
+                head,
+                [&addresses[..], &[0, 0], &len.to_be_bytes(), &[0, 0, 0, UDP]].concat(),
+            )
+        }
+    };
+    // Zero would say that there is none.
+    let sum = match checksum(&[&pseudo[..], &udp].concat()) {
+        0 => 0xFFFF,
+        sum => sum,
+    };
+    if let Some(place) = udp.get_mut(6..8) {
+        place.copy_from_slice(&sum.to_be_bytes());
+    }
+    [ip, udp].concat()
+}
+
+fn ipv4(len: u16, addresses: &[u8]) -> Vec<u8> {
+    let total = len.saturating_add(20).to_be_bytes();
+    // No options, no identification, do not fragment.
+    let before = [&[0x45, 0][..], &total, &[0, 0, 0x40, 0, HOPS, UDP]].concat();
+    let sum = checksum(&[&before[..], &[0, 0], addresses].concat());
+    [&before[..], &sum.to_be_bytes(), addresses].concat()
+}
+
+fn six(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+/// RFC 1071.
+fn checksum(octets: &[u8]) -> u16 {
+    let words = octets.chunks(2).map(|pair| match pair {
+        [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
+        [high] => u32::from(*high) << 8,
+        _ => 0,
+    });
+    let mut sum = words.fold(0u32, u32::wrapping_add);
+    while sum > 0xFFFF {
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or(0)
+}
+
+const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
+const LINKTYPE_RAW: u16 = 101;
+
+const END: u16 = 0;
+const COMMENT: u16 = 1;
+const SHB_USERAPPL: u16 = 4;
+const IF_NAME: u16 = 2;
+const IF_TSRESOL: u16 = 9;
+const EPB_FLAGS: u16 = 2;
+const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
+
+const UDP: u8 = 17;
+const HOPS: u8 = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::explain;
+    use crate::wdp::Service;
+
+    fn story(remote: &str, local: &str, payload: &[u8]) -> Story {
+        let mut story = Story::new(1 << 20, true);
+        let peer = Peer::new(remote.parse().unwrap(), local.parse().unwrap());
+        for sent in [false, true] {
+            let octets = payload.to_vec();
+            let service = Service::ConnectionMode;
+            let seen = Seen::Datagram {
+                peer,
+                service,
+                sent,
+                octets,
+            };
+            story.add(Duration::new(1_700_000_000, 123_456_000), seen);
+        }
+        story.add(Duration::ZERO, Seen::Note("nothing of the air".to_owned()));
+        story
+    }
+
+    #[test]
+    fn our_own_reader_reads_it() {
+        for (remote, local) in [
+            ("192.0.2.7:49152", "192.0.2.1:9201"),
+            ("[2001:db8::7]:49152", "[2001:db8::1]:9201"),
+        ] {
+            let mut file = Vec::new();
+            write(
+                &story(remote, local, b"\x0A\x12\x34\x02\x40\x02/a\x80\x94"),
+                &mut file,
+            );
+            let captured: Vec<_> = explain::captured(&file).unwrap().collect();
+            assert_eq!(captured.len(), 2);
+            assert_eq!(captured[0].time, Duration::new(1_700_000_000, 123_456_000));
+            assert_eq!(captured[0].source.to_string(), remote);
+            assert_eq!(captured[1].source.to_string(), local);
+            assert_eq!(captured[1].explanation.fault(), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn checksums_are_right(payload: Vec<u8>, six: bool) {
+            let (remote, local) = if six { ("[2001:db8::7]:1", "[2001:db8::1]:9201") } else { ("192.0.2.7:1", "192.0.2.1:9201") };
+            let peer = Peer::new(remote.parse().unwrap(), local.parse().unwrap());
+            let packet = packet(&peer, false, &payload);
+            let (head, addresses) = if six { (40, &packet[8..40]) } else { (20, &packet[12..20]) };
+            if !six {
+                prop_assert_eq!(checksum(&packet[..20]), 0);
+            }
+            let len = u16::try_from(packet.len() - head).unwrap();
+            let sum = [addresses, &[0, UDP], &len.to_be_bytes(), &packet[head..]].concat();
+            prop_assert_eq!(checksum(&sum), 0);
+        }
+    }
+}

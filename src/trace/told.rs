@@ -1,0 +1,245 @@
+//! An entry of a story in words: one line, and layer by layer.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::fields::is_secret;
+use super::mask;
+use super::story::{Entry, Seen};
+use crate::explain::{self, Explanation, Node};
+use crate::gateway::record::ExchangeRecord;
+use crate::wdp::{Peer, Service};
+
+/// An entry for people and their scripts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// Its number in the trace, from one.
+    pub number: usize,
+    /// When, in microseconds since 1970.
+    pub unix_us: u64,
+    /// `datagram`, `upstream`, `exchange` or `note`.
+    pub kind: &'static str,
+    /// `in` from the handset or the origin, `out` to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<&'static str>,
+    /// The handset's address and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
+    /// Octets of the datagram or the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub octets: Option<usize>,
+    /// All of it in one line.
+    pub summary: String,
+    /// The datagram layer by layer, and the message it completes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Explanation>,
+}
+
+impl Told {
+    pub(super) fn of(number: usize, entry: &Entry) -> Self {
+        let base = Self {
+            number,
+            unix_us: u64::try_from(entry.at.as_micros()).unwrap_or(u64::MAX),
+            kind: "note",
+            direction: None,
+            peer: None,
+            local: None,
+            octets: None,
+            summary: String::new(),
+            layers: Vec::new(),
+        };
+        let from = |base, peer: &Peer, kind, direction| Self {
+            kind,
+            direction: Some(direction),
+            peer: Some(peer.remote.to_string()),
+            local: Some(peer.local.to_string()),
+            ..base
+        };
+        match &entry.seen {
+            Seen::Datagram {
+                peer,
+                service,
+                sent,
+                octets,
+            } => {
+                let layers = layers(*service, octets, entry.message.as_deref());
+                Self {
+                    octets: Some(octets.len()),
+                    summary: summary(&layers),
+                    layers,
+                    ..from(base, peer, "datagram", if *sent { "out" } else { "in" })
+                }
+            }
+            Seen::Asked {
+                peer,
+                method,
+                uri,
+                octets,
+                request,
+            } => Self {
+                octets: Some(*octets),
+                summary: format!("request {request}: {method} {}", mask::uri_text(uri)),
+                ..from(base, peer, "upstream", "out")
+            },
+            Seen::Answered {
+                peer,
+                request,
+                answer,
+            } => Self {
+                octets: answer.as_ref().ok().map(|(_, octets)| *octets),
+                summary: match answer {
+                    Ok((status, _)) => {
+                        format!("request {request}: answered with {}", named(*status))
+                    }
+                    Err(why) => format!("request {request}: failed, {why}"),
+                },
+                ..from(base, peer, "upstream", "in")
+            },
+            Seen::Cancelled { peer, request } => Self {
+                summary: format!("request {request}: cancelled, nobody waits for it any more"),
+                ..from(base, peer, "upstream", "out")
+            },
+            Seen::Finished(record) => Self {
+                kind: "exchange",
+                peer: Some(record.peer.remote.to_string()),
+                local: Some(record.peer.local.to_string()),
+                summary: exchange(record),
+                ..base
+            },
+            Seen::Note(text) => Self {
+                summary: text.clone(),
+                ..base
+            },
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    /// One line, then its layers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.layers.iter().try_for_each(|layer| layer.fmt(f))
+    }
+}
+
+fn layers(service: Service, octets: &[u8], message: Option<&[u8]>) -> Vec<Explanation> {
+    let mut layers = vec![match service {
+        Service::ConnectionMode => explain::wtp(octets),
+        Service::Connectionless => explain::wsp(octets, true),
+    }];
+    layers.extend(message.map(|message| explain::wsp(message, false)));
+    for layer in &mut layers {
+        layer.nodes.iter_mut().for_each(hide);
+    }
+    layers
+}
+
+/// A blank value is no value: words instead.
+fn hide(node: &mut Node) {
+    if let Some((name, value)) = node.meaning.split_once(": ")
+        && is_secret(name)
+        && !name.contains(' ')
+    {
+        let scheme = value.split_once(' ').map_or("", |(scheme, _)| scheme);
+        let space = if scheme.is_empty() { "" } else { " " };
+        node.meaning = format!("{name}: {scheme}{space}(masked)");
+    }
+    node.parts.iter_mut().for_each(hide);
+}
+
+/// What a datagram says in one line.
+fn summary(layers: &[Explanation]) -> String {
+    let mut words = Vec::new();
+    for node in layers.iter().flat_map(|layer| &layer.nodes) {
+        headlines(node, &mut words);
+    }
+    words.join(" · ")
+}
+
+fn headlines(node: &Node, words: &mut Vec<String>) {
+    const COMMANDS: usize = 8;
+    let meaning = &node.meaning;
+    let is = |start: &str| meaning.starts_with(start);
+    if is("SyncML") {
+        words.push(meaning.clone());
+        let commands = node
+            .parts
+            .iter()
+            .filter(|part| part.meaning != "SyncHdr" && !part.meaning.starts_with("Final"));
+        words.extend(
+            commands
+                .clone()
+                .take(COMMANDS)
+                .map(|part| part.meaning.clone()),
+        );
+        let more = commands.count().saturating_sub(COMMANDS);
+        if more > 0 {
+            words.push(format!("{more} more"));
+        }
+        return;
+    }
+    if let Some(uri) = meaning.strip_prefix("URI: ") {
+        words.push(uri.to_owned());
+    } else if let Some(status) = meaning.strip_prefix("status ") {
+        words.push(status.parse().map_or_else(|_| status.to_owned(), named));
+    } else if is("WTP ")
+        || is("WSP ")
+        || is("reason ")
+        || is("packet ")
+        || is("packets ")
+        || node.fault
+    {
+        words.push(meaning.clone());
+    } else if is("Result, ") || is("Invoke, ") || is("Segmented ") || is("Ack,") {
+        words.extend(
+            meaning
+                .contains("sent before")
+                .then(|| "sent before".to_owned()),
+        );
+        words.extend(
+            meaning
+                .contains("TID verification")
+                .then(|| "TID verification".to_owned()),
+        );
+    }
+    node.parts.iter().for_each(|part| headlines(part, words));
+}
+
+/// An HTTP status with its words.
+fn named(status: u16) -> String {
+    let code = http::StatusCode::from_u16(status).ok();
+    match code.and_then(|code| code.canonical_reason()) {
+        Some(reason) => format!("{status} {reason}"),
+        None => status.to_string(),
+    }
+}
+
+fn exchange(record: &ExchangeRecord) -> String {
+    let uri = mask::uri_text(&String::from_utf8_lossy(&record.uri));
+    let mut words = vec![format!("exchange over: {} {uri}", record.method)];
+    words.extend(record.status.map(named));
+    words.push(record.ending.label().replace('_', " "));
+    words.extend(record.route.as_ref().map(|route| format!("route {route}")));
+    words.extend(
+        record
+            .problem
+            .map(|problem| format!("{}: {}", problem.label(), problem.remedy())),
+    );
+    words.extend(
+        record
+            .upstream_time()
+            .map(|time| format!("upstream {} ms", time.as_millis())),
+    );
+    let total = record.air_in_time().unwrap_or_default() + record.finished.since(record.received);
+    words.push(format!("{} ms in all", total.as_millis()));
+    if let Some(air) = record.air {
+        words.push(format!(
+            "{} packets sent again, {} heard again",
+            air.retransmissions, air.duplicates
+        ));
+    }
+    words.join(", ")
+}

@@ -1,0 +1,159 @@
+//! How the hosts that routes name have been doing, as one shard saw it: nobody is asked, what requests met is
+//! remembered.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::uri::Authority;
+use tokio::time::Instant;
+
+use super::failed::Failed;
+use crate::gateway::fetch::{Failure, Reply};
+
+/// What is known of one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Host and port, as routes name them.
+    pub host: String,
+    /// What its last request says of it.
+    pub condition: Condition,
+    /// Requests that it answered, with whatever status.
+    pub answered: u64,
+    /// Requests that it did not.
+    pub failed: u64,
+    /// How long ago it last answered.
+    pub last_answer: Option<Duration>,
+    /// Why it did not the last time it did not, and how long ago that is.
+    pub last_failure: Option<(Failure, Duration)>,
+}
+
+/// What the last request says of a host. The order is that of how good the news is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// Not asked yet, or not for so long that nothing is known.
+    #[default]
+    Unknown,
+    /// The last request to it failed.
+    Failing,
+    /// It answered the last request.
+    Answering,
+}
+
+impl Condition {
+    /// The stable name in documents and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Failing => "failing",
+            Self::Answering => "answering",
+        }
+    }
+}
+
+/// The hosts that routes name; the configuration bounds them.
+#[derive(Debug, Default)]
+pub(super) struct Hosts(HashMap<Authority, Mutex<Seen>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    answered: u64,
+    failed: u64,
+    last_answer: Option<Instant>,
+    last_failure: Option<(Failure, Instant)>,
+}
+
+impl Hosts {
+    pub(super) fn add(&mut self, host: Authority) {
+        self.0.entry(host).or_default();
+    }
+
+    /// Remembers what became of a request to `host`.
+    pub(super) fn record(
+        &self,
+        now: Instant,
+        host: Option<&Authority>,
+        result: &Result<Reply, Failed>,
+    ) {
+        let Some(seen) = host.and_then(|host| self.0.get(host)) else {
+            return;
+        };
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(_) => {
+                seen.answered += 1;
+                seen.last_answer = Some(now);
+            }
+            Err(failed) => {
+                seen.failed += 1;
+                seen.last_failure = Some((failed.error.failure, now));
+            }
+        }
+    }
+
+    /// All of them, by name.
+    pub(super) fn health(&self, now: Instant) -> Vec<Health> {
+        let mut all: Vec<Health> = self
+            .0
+            .iter()
+            .map(|(host, seen)| {
+                let seen = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let last_failure = seen.last_failure.map(|(_, at)| at);
+                Health {
+                    host: host.to_string(),
+                    condition: match (seen.last_answer, last_failure) {
+                        (None, None) => Condition::Unknown,
+                        (Some(answer), failure) if failure.is_none_or(|at| at < answer) => {
+                            Condition::Answering
+                        }
+                        _ => Condition::Failing,
+                    },
+                    answered: seen.answered,
+                    failed: seen.failed,
+                    last_answer: seen.last_answer.map(|at| now - at),
+                    last_failure: seen.last_failure.map(|(failure, at)| (failure, now - at)),
+                }
+            })
+            .collect();
+        all.sort_unstable_by(|one, other| one.host.cmp(&other.host));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_request_tells_how_a_host_is() {
+        let host = Authority::from_static("origin.example:8443");
+        let mut hosts = Hosts::default();
+        hosts.add(host.clone());
+        let start = Instant::now();
+        let later = start + Duration::from_secs(3);
+        let condition = |hosts: &Hosts| hosts.health(later)[0].condition;
+        assert_eq!(condition(&hosts), Condition::Unknown);
+        let failed = Failed::sent(Some(&host), Failure::Reset, "gone");
+        hosts.record(start, Some(&host), &Err(failed));
+        assert_eq!(condition(&hosts), Condition::Failing);
+        let reply = Reply {
+            status: http::StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            trailers: None,
+        };
+        hosts.record(later, Some(&host), &Ok(reply));
+        // A host that no route names is not remembered.
+        let failed = Failed::sent(None, Failure::Reset, "gone");
+        let other = Authority::from_static("else.example");
+        hosts.record(later, Some(&other), &Err(failed));
+        let health = hosts.health(later);
+        assert_eq!(health.len(), 1);
+        assert_eq!(health[0].condition, Condition::Answering);
+        assert_eq!((health[0].answered, health[0].failed), (1, 1));
+        let failure = (Failure::Reset, Duration::from_secs(3));
+        assert_eq!(health[0].last_failure, Some(failure));
+        assert_eq!(health[0].host, "origin.example:8443");
+    }
+}
