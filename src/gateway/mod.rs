@@ -235,6 +235,7 @@ impl Gateway {
     /// The moment of [`poll_timeout`](Self::poll_timeout) has come. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.wtp.handle_timeout(now);
+        self.wtp.tidy(now);
         self.sessions.handle_timeout(now, &mut self.wtp);
         while let Some(id) = self.exchanges.pop_due(now) {
             self.events.push_back(Event::Cancel(id));
@@ -260,6 +261,7 @@ impl Gateway {
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
             self.wtp.poll_timeout(),
+            self.wtp.tidy_at(),
             self.sessions.poll_timeout(),
             self.exchanges.next_deadline(),
         ]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::time::Duration;
 
 use super::config::{Config, Defect};
 use super::report::Stats;
@@ -212,9 +213,25 @@ impl Peers {
 
     /// Forgets a few peers whose time has come; idle peers have no timer of their own.
     pub(super) fn forget_expired(&mut self, now: Instant) {
-        for _ in 0..EXPIRIES_PER_INPUT {
+        self.forget_some(now, EXPIRIES_PER_INPUT);
+    }
+
+    /// Forgets what traffic did not, once it is overdue.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        if self.tidy_at().is_some_and(|at| at <= now) {
+            self.forget_some(now, EXPIRIES_PER_TIDY);
+        }
+    }
+
+    /// When [`tidy`](Self::tidy) is worth a call.
+    pub(super) fn tidy_at(&self) -> Option<Instant> {
+        Some(self.first_due()? + OVERDUE)
+    }
+
+    fn forget_some(&mut self, now: Instant, at_most: usize) {
+        for _ in 0..at_most {
             match self.first_due() {
-                Some(at) if at <= now => self.turn(|entry| !entry.is_live(now)),
+                Some(at) if at <= now => self.turn(now, |entry| !entry.is_live(now)),
                 _ => return,
             };
         }
@@ -304,7 +321,7 @@ impl Peers {
         // used, the one to go is found the second time. Each use costs one such move at most.
         for _ in 0..2 * self.entries.len() {
             let due = self.first_due();
-            if self.turn(|entry| entry.live == 0 && Some(entry.expires) == due) {
+            if self.turn(now, |entry| entry.live == 0 && Some(entry.expires) == due) {
                 stats.evicted_peers += 1;
                 self.covered_from = now + config.tid_lifetime;
                 return;
@@ -318,7 +335,7 @@ impl Peers {
     }
 
     /// Takes the first peer of the queue: forgets it if `forget` says so, else queues it anew.
-    fn turn(&mut self, forget: impl Fn(&Entry) -> bool) -> bool {
+    fn turn(&mut self, now: Instant, forget: impl Fn(&Entry) -> bool) -> bool {
         let Some(slot) = self.queue.first() else {
             return false;
         };
@@ -333,7 +350,11 @@ impl Peers {
             self.entries.remove(slot);
             return true;
         }
-        entry.queued = entry.expires;
+        // One that is kept by its transactions only is looked at again later.
+        entry.queued = match entry.live {
+            0 => entry.expires,
+            _ => entry.expires.max(now + LOOK_AGAIN),
+        };
         self.queue.push(&mut self.entries, slot);
         false
     }
@@ -370,12 +391,20 @@ const VOUCHED_TIDS: usize = 64;
 
 const EXPIRIES_PER_INPUT: usize = 4;
 
+/// Peers looked at in one go where there is no traffic: some hundred microseconds.
+const EXPIRIES_PER_TIDY: usize = 1024;
+
+/// How long traffic has to forget a peer.
+const OVERDUE: Duration = Duration::from_secs(10);
+
+/// When a peer with long transactions is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 const DOUBTS_BEFORE_TID_NEW: u8 = 2;
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
 
     use super::*;
 

@@ -296,6 +296,19 @@ impl Endpoint {
         self.timers.next()
     }
 
+    /// When [`tidy`](Self::tidy) is worth a call.
+    #[must_use]
+    pub fn tidy_at(&self) -> Option<Instant> {
+        self.peers.tidy_at()
+    }
+
+    /// Gives back what peers took that are not heard of any more. Traffic does the same along the way, so this
+    /// matters where a burst was followed by silence.
+    pub fn tidy(&mut self, now: Instant) {
+        self.set_time(now);
+        self.peers.tidy(self.now);
+    }
+
     // --- Settings ---
 
     /// Replaces the settings. What has begun goes on under the new ones as far as it can: what it has
