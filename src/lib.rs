@@ -89,6 +89,15 @@
 //! **A deadline is a field of the state it belongs to**, so leaving the state disarms it. [`time::Timers`] is
 //! only an index, with one wake-up per slot that counts; each shard sleeps on exactly one tokio timer.
 //!
+//! # From start to end
+//!
+//! `cli/serve/parts.rs` starts what a gateway consists of, in order, and stops it in the reverse; `life.rs` beside
+//! it obeys signals and whoever holds a [`server::Control`], one order after the other. All sockets are bound before
+//! one is read, and no socket is ever read by two processes: the kernel deals handsets out to the sockets of an
+//! address, so their number stays what it is for the life of a process, and, when a service manager holds them, from
+//! one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
+//! cut before its time; what has not begun is refused, or left unanswered for the next process to hear again.
+//!
 //! # Limits
 //!
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer

@@ -108,6 +108,11 @@ fn example() -> String {
 }
 
 #[test]
+fn the_metrics_are_those_of_the_program() {
+    hold("metrics", &wapbridge::admin::catalogue::markdown());
+}
+
+#[test]
 fn the_settings_are_those_of_the_example_file() {
     let mut table = String::new();
     let mut section = String::new();

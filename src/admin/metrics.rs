@@ -1,240 +1,251 @@
-//! Metrics, for Prometheus to collect.
+//! `/metrics`: what there is to count and to measure, in the text format of Prometheus.
 //!
-//! The core counts in plain integers; whoever has their sums over all shards names them here, once a
-//! second. Names start with `wapbridge_`, units are base units, and a label's values are a closed set.
+//! Names start with `wapbridge_`, but for the process's own, which Prometheus has names for; units are base
+//! units; a label's values are a closed set, of the code or of the configuration.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::borrow::Cow;
+use std::fmt::Write;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::figures::Figures;
+use super::samples;
+use crate::server::Histogram;
 
 /// What a number is now, under which name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     name: &'static str,
     help: &'static str,
-    label: Option<(&'static str, &'static str)>,
-    kind: Kind,
-    value: u64,
+    labels: Vec<Label>,
+    value: Value,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Counter,
-    Gauge,
+/// What tells samples of one name apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) name: &'static str,
+    pub(super) value: Cow<'static, str>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Counter(f64),
+    Gauge(f64),
+    Histogram(Box<Histogram>),
 }
 
 impl Sample {
     /// Something that was counted since the process started and never becomes less; name it `..._total`.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self {
-            name,
-            help,
-            label: None,
-            kind: Kind::Counter,
-            value,
-        }
+        Self::new(name, help, Value::Counter(as_float(value)))
     }
 
     /// Something there is now.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self::new(name, help, Value::Gauge(as_float(value)))
+    }
+
+    /// Seconds, which come in fractions, of a counter.
+    #[must_use]
+    pub const fn seconds_counter(name: &'static str, help: &'static str, seconds: f64) -> Self {
+        Self::new(name, help, Value::Counter(seconds))
+    }
+
+    /// The same of a gauge.
+    #[must_use]
+    pub const fn seconds(name: &'static str, help: &'static str, seconds: f64) -> Self {
+        Self::new(name, help, Value::Gauge(seconds))
+    }
+
+    /// How something measured is distributed.
+    #[must_use]
+    pub fn histogram(name: &'static str, help: &'static str, histogram: &Histogram) -> Self {
+        Self::new(name, help, Value::Histogram(Box::new(histogram.clone())))
+    }
+
+    const fn new(name: &'static str, help: &'static str, value: Value) -> Self {
         Self {
-            kind: Kind::Gauge,
-            ..Self::counter(name, help, value)
+            name,
+            help,
+            labels: Vec::new(),
+            value,
         }
     }
 
-    /// The name and the label, which together are unique.
+    /// The same with a label, whose value must come from a closed set: the code's, or the configuration's. What
+    /// handsets or origins say never is one.
     #[must_use]
-    pub const fn identity(&self) -> (&'static str, Option<(&'static str, &'static str)>) {
-        (self.name, self.label)
+    pub fn label(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let value = value.into();
+        self.labels.push(Label { name, value });
+        self
     }
 
-    /// Whether it only grows.
-    #[must_use]
-    pub const fn is_counter(&self) -> bool {
-        matches!(self.kind, Kind::Counter)
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
     }
 
-    /// The same with a label, whose value must come from a closed set.
-    #[must_use]
-    pub const fn label(self, name: &'static str, value: &'static str) -> Self {
-        Self {
-            label: Some((name, value)),
-            ..self
+    pub(super) const fn help(&self) -> &'static str {
+        self.help
+    }
+
+    pub(super) fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// The kind, as Prometheus calls it.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Counter(_) => "counter",
+            Value::Gauge(_) => "gauge",
+            Value::Histogram(_) => "histogram",
         }
     }
-}
 
-/// The process's metrics. Clones are the same metrics.
-#[derive(Clone)]
-pub struct Metrics {
-    handle: PrometheusHandle,
-    described: Arc<Mutex<HashSet<&'static str>>>,
-}
-
-impl Metrics {
-    /// Makes this process's metrics collectable, so that `metrics::histogram!` and its like are kept from
-    /// here on. Every call gives the same metrics.
-    #[must_use]
-    pub fn install() -> Self {
-        static INSTALLED: OnceLock<Metrics> = OnceLock::new();
-        INSTALLED.get_or_init(Self::new).clone()
-    }
-
-    fn new() -> Self {
-        let suffix = |suffix: &str| Matcher::Suffix(suffix.to_owned());
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(suffix("_seconds"), &SECONDS)
-            .and_then(|builder| builder.set_buckets_for_metric(suffix("_bytes"), &BYTES))
-            .expect("there is at least one bucket")
-            .build_recorder();
-        let handle = recorder.handle();
-        // It fails only if there is a recorder already; then what goes there is not ours to show.
-        let _ = metrics::set_global_recorder(recorder);
-        let metrics = Self {
-            handle,
-            described: Arc::default(),
-        };
-        metrics.publish(&[Sample::gauge(
-            "wapbridge_build_info",
-            "Always 1; the label tells the version.",
-            1,
-        )
-        .label("version", env!("CARGO_PKG_VERSION"))]);
-        metrics
-    }
-
-    /// Sets the numbers. A counter that is given less than before keeps its value.
-    pub fn publish(&self, samples: &[Sample]) {
-        for sample in samples {
-            self.describe(sample);
-            match (sample.kind, sample.label) {
-                (Kind::Counter, None) => metrics::counter!(sample.name).absolute(sample.value),
-                (Kind::Counter, Some((name, value))) => {
-                    metrics::counter!(sample.name, name => value).absolute(sample.value);
+    fn write(&self, out: &mut String) {
+        match &self.value {
+            Value::Counter(value) | Value::Gauge(value) => self.line(out, "", None, *value),
+            Value::Histogram(histogram) => {
+                for (bound, below) in histogram.buckets() {
+                    self.line(out, "_bucket", Some(&bound.to_string()), as_float(below));
                 }
-                (Kind::Gauge, None) => metrics::gauge!(sample.name).set(as_float(sample.value)),
-                (Kind::Gauge, Some((name, value))) => {
-                    metrics::gauge!(sample.name, name => value).set(as_float(sample.value));
-                }
+                let count = as_float(histogram.count());
+                self.line(out, "_bucket", Some("+Inf"), count);
+                self.line(out, "_sum", None, histogram.sum());
+                self.line(out, "_count", None, count);
             }
         }
     }
 
-    /// All metrics, in the text format of Prometheus.
-    #[must_use]
-    pub fn render(&self) -> String {
-        self.handle.render()
-    }
-
-    /// Empties what histograms have gathered into their buckets, for ever: without it memory grows.
-    pub async fn upkeep(self) {
-        let mut interval = tokio::time::interval(UPKEEP);
-        loop {
-            interval.tick().await;
-            self.handle.run_upkeep();
+    fn line(&self, out: &mut String, suffix: &str, bound: Option<&str>, value: f64) {
+        out.push_str(self.name);
+        out.push_str(suffix);
+        let labels = self.labels.iter().map(|label| (label.name, &*label.value));
+        let bound = bound.map(|bound| ("le", bound));
+        let mut before = '{';
+        for (name, value) in labels.chain(bound) {
+            out.push(before);
+            before = ',';
+            out.push_str(name);
+            out.push_str("=\"");
+            escape(value, out);
+            out.push('"');
         }
+        if before == ',' {
+            out.push('}');
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, " {value}");
     }
+}
 
-    fn describe(&self, sample: &Sample) {
-        debug_assert!(sample.name.starts_with("wapbridge_"), "{}", sample.name);
-        let mut described = self
-            .described
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if described.insert(sample.name) {
-            match sample.kind {
-                Kind::Counter => metrics::describe_counter!(sample.name, sample.help),
-                Kind::Gauge => metrics::describe_gauge!(sample.name, sample.help),
-            }
+/// A label's value as the format wants it.
+fn escape(value: &str, out: &mut String) {
+    for letter in value.chars() {
+        match letter {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
         }
     }
 }
 
-pub(super) fn router(metrics: Metrics) -> Router {
-    Router::new().route("/metrics", get(scrape).with_state(metrics))
+/// Samples in the text format of Prometheus. Those of one name need not stand together.
+pub(super) fn render(samples: &[Sample]) -> String {
+    let mut out = String::with_capacity(samples.len() * 64);
+    let mut names: Vec<&str> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for sample in samples {
+        if seen.insert(sample.name) {
+            names.push(sample.name);
+        }
+    }
+    for name in names {
+        let mut same = samples
+            .iter()
+            .filter(|sample| sample.name == name)
+            .peekable();
+        if let Some(first) = same.peek() {
+            let _ = writeln!(out, "# HELP {name} {}", first.help);
+            let _ = writeln!(out, "# TYPE {name} {}", first.kind());
+        }
+        for sample in same {
+            sample.write(&mut out);
+        }
+    }
+    out
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> Response {
-    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()).into_response()
+pub(super) fn router(figures: Figures) -> Router {
+    Router::new().route("/metrics", get(scrape).with_state(figures))
+}
+
+async fn scrape(State(figures): State<Figures>) -> Response {
+    let text = render(&samples(&figures.now()));
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response()
 }
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A gauge's value; above 2^53 it is rounded, and nothing we have that many of.
+/// A number for Prometheus; above 2^53 it is rounded.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows only floats")]
 const fn as_float(value: u64) -> f64 {
     value as f64
 }
 
-const UPKEEP: Duration = Duration::from_secs(5);
-
-/// From a LAN origin's answer to the patience of a handset.
-const SECONDS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
-];
-/// From an empty SyncML message to the largest reply.
-const BYTES: [f64; 9] = [
-    256.0,
-    1024.0,
-    2048.0,
-    4096.0,
-    8192.0,
-    16384.0,
-    65536.0,
-    262_144.0,
-    1_048_576.0,
-];
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::server::Unit;
 
     #[test]
     fn counters_gauges_and_histograms_are_rendered() {
-        let metrics = Metrics::install();
-        let failed = |value| {
-            Sample::counter("wapbridge_test_failures_total", "Failures.", value)
-                .label("failure", "tls")
+        let failed = |failure: &'static str, value| {
+            Sample::counter("wapbridge_failures_total", "Failures.", value)
+                .label("failure", failure)
         };
-        metrics.publish(&[
-            failed(3),
-            Sample::gauge("wapbridge_test_sessions", "Sessions now.", 5),
+        let mut histogram = Histogram::new(Unit::Time);
+        histogram.time(Duration::from_millis(300));
+        let text = render(&[
+            failed("tls", 4),
+            Sample::gauge("wapbridge_sessions", "Sessions now.", 2)
+                .label("route", "a \"quoted\" one".to_owned())
+                .label("x", "\\"),
+            failed("reset", 0),
+            Sample::histogram("wapbridge_duration_seconds", "Durations.", &histogram),
         ]);
-        metrics.publish(&[
-            failed(4),
-            Sample::gauge("wapbridge_test_sessions", "Sessions now.", 2),
-        ]);
-        metrics::histogram!("wapbridge_test_duration_seconds").record(0.3);
-        let text = metrics.render();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[..6],
+            [
+                "# HELP wapbridge_failures_total Failures.",
+                "# TYPE wapbridge_failures_total counter",
+                "wapbridge_failures_total{failure=\"tls\"} 4",
+                "wapbridge_failures_total{failure=\"reset\"} 0",
+                "# HELP wapbridge_sessions Sessions now.",
+                "# TYPE wapbridge_sessions gauge",
+            ]
+        );
         for line in [
-            "# HELP wapbridge_test_failures_total Failures.",
-            "# TYPE wapbridge_test_failures_total counter",
-            "wapbridge_test_failures_total{failure=\"tls\"} 4",
-            "# TYPE wapbridge_test_sessions gauge",
-            "wapbridge_test_sessions 2",
-            "# TYPE wapbridge_test_duration_seconds histogram",
-            "wapbridge_test_duration_seconds_bucket{le=\"0.25\"} 0",
-            "wapbridge_test_duration_seconds_bucket{le=\"0.5\"} 1",
-            concat!(
-                "wapbridge_build_info{version=\"",
-                env!("CARGO_PKG_VERSION"),
-                "\"} 1"
-            ),
+            r#"wapbridge_sessions{route="a \"quoted\" one",x="\\"} 2"#,
+            "# TYPE wapbridge_duration_seconds histogram",
+            "wapbridge_duration_seconds_bucket{le=\"0.25\"} 0",
+            "wapbridge_duration_seconds_bucket{le=\"0.5\"} 1",
+            "wapbridge_duration_seconds_bucket{le=\"+Inf\"} 1",
+            "wapbridge_duration_seconds_sum 0.3",
+            "wapbridge_duration_seconds_count 1",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line}\n---\n{text}"
-            );
+            assert!(lines.contains(&line), "{line}\n---\n{text}");
         }
     }
 }

@@ -5,12 +5,18 @@
 
 mod accept;
 pub mod access;
+pub mod catalogue;
 mod counters;
+mod figures;
 mod health;
-pub mod metrics;
+mod measures;
+mod metrics;
+mod process;
 mod samples;
 mod sessions;
 
+pub use figures::{Figures, Snapshot};
+pub use metrics::Sample;
 pub use samples::samples;
 
 use std::future::Future;
@@ -23,15 +29,15 @@ use tokio::net::TcpListener;
 
 use self::access::Access;
 use self::counters::Counters;
-use self::metrics::Metrics;
+use self::process::Process;
 use crate::config::AdminSettings;
-use crate::server::{Control, Shards};
+use crate::server::{self, Control, Shards};
 
 /// The admin interface. Clones are the same.
 #[derive(Clone)]
 pub struct Admin {
     control: Control,
-    metrics: Metrics,
+    figures: Figures,
     access: Access,
     counters: Arc<Counters>,
     shards: Arc<OnceLock<Shards>>,
@@ -40,11 +46,18 @@ pub struct Admin {
 impl Admin {
     /// An interface to a server that is not there yet.
     #[must_use]
-    pub fn new(settings: &AdminSettings, control: Control, metrics: Metrics) -> Self {
+    pub fn new(settings: &AdminSettings, control: Control) -> Self {
         let counters = Arc::new(Counters::default());
+        let figures = Figures::default();
+        let (seen, refused) = (control.clone(), Arc::clone(&counters));
+        figures.feed(move |snapshot| {
+            snapshot.state = seen.state();
+            snapshot.process = Process::now();
+            snapshot.refused = refused.iter().collect();
+        });
         Self {
             control,
-            metrics,
+            figures,
             access: Access::new(settings, Arc::clone(&counters)),
             counters,
             shards: Arc::default(),
@@ -53,6 +66,13 @@ impl Admin {
 
     /// The server is there: its shards can be asked. Said once.
     pub fn started(&self, shards: Shards) {
+        let published = shards.clone();
+        self.figures.feed(move |snapshot| {
+            let shown = published.published();
+            (snapshot.stats, snapshot.shell) = server::total(&shown);
+            snapshot.measures = server::measured(&shown);
+            snapshot.targets = server::targets(&shown);
+        });
         // A second server in this process would have an interface of its own.
         let _ = self.shards.set(shards);
     }
@@ -62,24 +82,15 @@ impl Admin {
         self.access.replace(settings);
     }
 
-    /// What the interface counts of itself.
+    /// The numbers it shows, for whoever has some to add.
     #[must_use]
-    pub fn samples(&self) -> Vec<metrics::Sample> {
-        let name = "wapbridge_admin_refused_total";
-        let help = "Requests and connections refused on the admin port.";
-        let counts = self.counters.iter();
-        counts
-            .map(|(why, count)| {
-                metrics::Sample::counter(name, help, count).label("reason", why.label())
-            })
-            .collect()
+    pub const fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// Answers on `listener` until `stop` is ready, then finishes what is under way.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let upkeep = tokio::spawn(self.metrics.clone().upkeep());
         accept::serve(listener, self.router(), Arc::clone(&self.counters), stop).await;
-        upkeep.abort();
     }
 
     fn router(&self) -> Router {
@@ -88,7 +99,7 @@ impl Admin {
             .merge(sessions::router(Arc::clone(&self.shards)))
             .layer(from_fn_with_state(access(), access::names));
         let read = Router::new()
-            .merge(metrics::router(self.metrics.clone()))
+            .merge(metrics::router(self.figures.clone()))
             .merge(named)
             .layer(from_fn_with_state(access(), access::reads));
         Router::new()
@@ -109,17 +120,16 @@ mod tests {
     use tokio::net::TcpStream;
     use tokio::sync::oneshot;
 
-    use super::metrics::Sample;
     use super::*;
     use crate::config::Secret;
-    use crate::server::{self, Obedience, State};
+    use crate::server::{Obedience, State};
 
     const TOKEN: &str = "0123456789abcdef";
 
     struct Rig {
         address: SocketAddr,
         obedience: Obedience,
-        metrics: Metrics,
+        figures: Figures,
         stop: oneshot::Sender<()>,
         server: tokio::task::JoinHandle<()>,
     }
@@ -129,16 +139,16 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let (control, obedience) = server::control();
-            let metrics = Metrics::install();
             let (stop, stopped) = oneshot::channel::<()>();
-            let admin = Admin::new(settings, control, metrics.clone());
+            let admin = Admin::new(settings, control);
+            let figures = admin.figures().clone();
             let server = tokio::spawn(admin.serve(listener, async {
                 let _ = stopped.await;
             }));
             Self {
                 address,
                 obedience,
-                metrics,
+                figures,
                 stop,
                 server,
             }
@@ -187,17 +197,13 @@ mod tests {
                 "{reply}"
             );
         }
-        rig.metrics.publish(&[Sample::counter(
-            "wapbridge_scraped_total",
-            "Of this test.",
-            7,
-        )]);
+        rig.figures.feed(|snapshot| snapshot.stats.sessions = 7);
         let reply = rig.ask("GET /metrics", &["Host: any.example"]).await;
         assert!(
             reply.contains("content-type: text/plain; version=0.0.4"),
             "{reply}"
         );
-        assert!(reply.contains("\nwapbridge_scraped_total 7\n"), "{reply}");
+        assert!(reply.contains("\nwapbridge_wsp_sessions 7\n"), "{reply}");
         assert_eq!(rig.status("GET /", &[HOST]).await, "404");
 
         rig.stop.send(()).unwrap();

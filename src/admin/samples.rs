@@ -1,5 +1,7 @@
 //! The names of what the shards count.
 
+use super::figures::Snapshot;
+use super::measures;
 use super::metrics::Sample;
 use crate::gateway::Stats;
 use crate::server::{ShellStats, State};
@@ -7,15 +9,31 @@ use crate::syncml::Encoding;
 
 /// Every number of the server, named.
 #[must_use]
-pub fn samples(stats: &Stats, shell: &ShellStats, state: State) -> Vec<Sample> {
-    let mut all = Vec::with_capacity(80);
-    all.extend(states(state));
+pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
+    let Snapshot { stats, shell, .. } = snapshot;
+    let mut all = Vec::with_capacity(256);
+    let help = "Always 1; the label tells the version.";
+    let version = env!("CARGO_PKG_VERSION");
+    all.push(Sample::gauge("wapbridge_build_info", help, 1).label("version", version));
+    all.extend(states(snapshot.state));
     sockets(shell, &mut all);
     transactions(stats, &mut all);
     sessions(stats, &mut all);
     connectionless(stats, &mut all);
     exchanges(stats, &mut all);
+    measures::exchanges(&snapshot.measures, &mut all);
+    measures::targets(&snapshot.targets, &mut all);
+    admin(snapshot, &mut all);
+    snapshot.process.samples(&mut all);
     all
+}
+
+fn admin(snapshot: &Snapshot, all: &mut Vec<Sample>) {
+    let name = "wapbridge_admin_refused_total";
+    let help = "Requests and connections refused on the admin port.";
+    for (why, count) in &snapshot.refused {
+        all.push(Sample::counter(name, help, *count).label("reason", why.label()));
+    }
 }
 
 fn states(now: State) -> impl Iterator<Item = Sample> {
@@ -392,24 +410,5 @@ fn exchanges(stats: &Stats, all: &mut Vec<Sample>) {
         let name = "wapbridge_problems_total";
         let help = "Requests the gateway answered by itself, by why.";
         all.push(Sample::counter(name, help, value).label("problem", problem.label()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_counter_has_one_name_and_label_to_itself() {
-        let all = samples(&Stats::default(), &ShellStats::default(), State::Running);
-        let mut seen = std::collections::HashSet::new();
-        for sample in &all {
-            assert!(
-                seen.insert(sample.identity()),
-                "{:?} twice",
-                sample.identity()
-            );
-            assert_eq!(sample.is_counter(), sample.identity().0.ends_with("_total"));
-        }
     }
 }

@@ -145,8 +145,8 @@ async fn gather(shards: &Shards, mut at: Cursor, wanted: &Wanted) -> Option<Page
             address: wanted.address,
             state: wanted.state.clone(),
         };
-        let Findings::Sessions(stretch) = shards.ask(at.shard, Question::Sessions(query)).await?
-        else {
+        let found = shards.ask(at.shard, Question::Sessions(query)).await;
+        let Some(Findings::Sessions(stretch)) = found else {
             return None;
         };
         rows.extend(

@@ -6,6 +6,7 @@ mod decode;
 mod demo;
 pub mod log;
 mod manual;
+mod metrics;
 mod packet;
 mod proxy;
 mod relay;
@@ -41,6 +42,7 @@ enum Command {
     Decode(decode::Decode),
     Encode(decode::Encode),
     Proxy(proxy::Proxy),
+    Metrics(metrics::Metrics),
     Manual(manual::Manual),
     Completions(manual::Completions),
 }
@@ -59,6 +61,10 @@ pub fn run() -> ExitCode {
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Metrics(metrics) => {
+            metrics.run();
+            Ok(())
+        }
         Command::Manual(manual) => manual.run(),
         Command::Completions(completions) => {
             completions.run();

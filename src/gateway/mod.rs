@@ -47,7 +47,7 @@ pub use crate::gateway::stats::Stats;
 use crate::gateway::syncml::SyncMl;
 use crate::identity;
 use crate::random::Random;
-use crate::route::{Message, RequestView};
+use crate::route::{Message, RequestView, Routes};
 use crate::time::Instant;
 use crate::wdp::{Datagram, Service, Transmit};
 use crate::wsp::claim::{ClaimId, ClaimKey, Place};
@@ -284,6 +284,12 @@ impl Gateway {
             exchange_octets: self.exchanges.octets() as u64,
             ..self.stats
         }
+    }
+
+    /// The routes in force.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.config.routes
     }
 
     /// The sessions, to be looked at.

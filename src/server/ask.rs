@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 
 use super::shard::Order;
 use super::shards::Shards;
-use crate::upstream;
 use crate::wsp::census::{Query, Stretch};
 
 /// What a shard may be asked.
@@ -15,8 +14,6 @@ use crate::wsp::census::{Query, Stretch};
 pub enum Question {
     /// Who is there?
     Sessions(Query),
-    /// How are the origins?
-    Origins,
 }
 
 /// What it answers, in kind.
@@ -24,8 +21,6 @@ pub enum Question {
 pub enum Findings {
     /// A stretch of the sessions.
     Sessions(Stretch),
-    /// Every host that routes name, as this shard knows it.
-    Origins(Vec<upstream::Health>),
 }
 
 /// A question and where the answer goes.

@@ -18,9 +18,10 @@ use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
 use crate::record::access;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
+use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
 use crate::time::Instant;
-use crate::upstream::{Tls, Upstream};
+use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Service, Transmit};
 
 /// A shard, ready to run.
@@ -65,8 +66,14 @@ pub(super) enum Calm {
 }
 
 /// What a shard shows of itself once a second.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Published {
+    /// When; `None` until it has begun to run.
+    pub at: Option<std::time::Instant>,
+    /// Where its exchanges' time goes, and how large they are.
+    pub measures: Measures,
+    /// The hosts that routes name.
+    pub targets: Vec<Health>,
     /// The core's counters.
     pub stats: Stats,
     /// The shell's.
@@ -124,6 +131,8 @@ impl Shard {
             running: JoinSet::new(),
             handles: HashMap::new(),
         };
+        let mut measures = Measures::default();
+        measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
         out.stats.discarded = discarded;
         let mut batch = Batch::new();
@@ -191,6 +200,7 @@ impl Shard {
                     gateway.handle_command(now, command);
                 }
                 Turn::Ordered(Order::Reload(config, tls)) => {
+                    measures.set_routes(&config.routes);
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
                     gateway.handle_command(now, Command::Reload(config));
                 }
@@ -199,7 +209,6 @@ impl Shard {
                         Question::Sessions(query) => {
                             Findings::Sessions(gateway.sessions().stretch(now, &query))
                         }
-                        Question::Origins => Findings::Origins(fetches.upstream.health()),
                     };
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
@@ -222,6 +231,9 @@ impl Shard {
                 Turn::Writable => {}
                 Turn::Publish => {
                     published.send_replace(Published {
+                        at: Some(clock.system(now)),
+                        measures: measures.clone(),
+                        targets: fetches.upstream.health(),
                         stats: gateway.stats(),
                         shell: out.stats,
                     });
@@ -234,7 +246,10 @@ impl Shard {
                     Event::Fetch(id, request) => fetches.start(id, request),
                     Event::Cancel(id) => fetches.cancel(id),
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
-                    Event::Finished(record) => access::log(&record),
+                    Event::Finished(record) => {
+                        measures.record(&record);
+                        access::log(&record);
+                    }
                     Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
             }

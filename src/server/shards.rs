@@ -7,8 +7,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::gateway::{self, Command, Mode, Stats};
+use crate::server::measure::Measures;
 use crate::server::shard::{Calm, Order, Published, ShellStats};
-use crate::upstream::Tls;
+use crate::upstream::{Health, Tls};
 
 /// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
 /// stopped is lost.
@@ -41,7 +42,8 @@ impl Shards {
     /// What each shard showed last.
     #[must_use]
     pub fn published(&self) -> Vec<Published> {
-        self.0.iter().map(|way| *way.published.borrow()).collect()
+        let shown = |way: &Way| way.published.borrow().clone();
+        self.0.iter().map(shown).collect()
     }
 
     /// Each shard's counters as they are shown, once a second.
@@ -143,6 +145,29 @@ pub fn total(published: &[Published]) -> (Stats, ShellStats) {
         shell += shard.shell;
     }
     (stats, shell)
+}
+
+/// Sums what the shards measure.
+#[must_use]
+pub fn measured(published: &[Published]) -> Measures {
+    let mut measures = Measures::default();
+    for shard in published {
+        measures += &shard.measures;
+    }
+    measures
+}
+
+/// What the shards together know of each host that routes name.
+#[must_use]
+pub fn targets(published: &[Published]) -> Vec<Health> {
+    let mut all: Vec<Health> = Vec::new();
+    for target in published.iter().flat_map(|shard| &shard.targets) {
+        match all.iter_mut().find(|known| known.host == target.host) {
+            Some(known) => known.merge(target),
+            None => all.push(target.clone()),
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -28,10 +28,41 @@ pub struct Health {
     pub last_failure: Option<(Failure, Duration)>,
 }
 
-/// What the last request says of a host. The order is that of how good the news is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+impl Health {
+    /// A host nobody has asked.
+    #[must_use]
+    pub fn unknown(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            condition: Condition::Unknown,
+            answered: 0,
+            failed: 0,
+            last_answer: None,
+            last_failure: None,
+        }
+    }
+
+    /// What two shards know of the same host: the later news is what it is.
+    pub fn merge(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.last_answer = match (self.last_answer, other.last_answer) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.last_failure = match (self.last_failure, other.last_failure) {
+            (Some(one), Some(other)) if other.1 < one.1 => Some(other),
+            (one, other) => one.or(other),
+        };
+        let failure = self.last_failure.map(|(_, ago)| ago);
+        self.condition = Condition::of(self.last_answer, failure);
+    }
+}
+
+/// What the last request says of a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
-    /// Not asked yet, or not for so long that nothing is known.
+    /// Not asked yet.
     #[default]
     Unknown,
     /// The last request to it failed.
@@ -41,6 +72,17 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// What it is when the last answer and the last failure were so long ago.
+    fn of(answer: Option<Duration>, failure: Option<Duration>) -> Self {
+        match (answer, failure) {
+            (None, None) => Self::Unknown,
+            (Some(answer), failure) if failure.is_none_or(|failure| answer < failure) => {
+                Self::Answering
+            }
+            _ => Self::Failing,
+        }
+    }
+
     /// The stable name in documents and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -99,20 +141,15 @@ impl Hosts {
             .iter()
             .map(|(host, seen)| {
                 let seen = *seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let last_failure = seen.last_failure.map(|(_, at)| at);
+                let last_answer = seen.last_answer.map(|at| now - at);
+                let last_failure = seen.last_failure.map(|(failure, at)| (failure, now - at));
                 Health {
                     host: host.to_string(),
-                    condition: match (seen.last_answer, last_failure) {
-                        (None, None) => Condition::Unknown,
-                        (Some(answer), failure) if failure.is_none_or(|at| at < answer) => {
-                            Condition::Answering
-                        }
-                        _ => Condition::Failing,
-                    },
+                    condition: Condition::of(last_answer, last_failure.map(|(_, ago)| ago)),
                     answered: seen.answered,
                     failed: seen.failed,
-                    last_answer: seen.last_answer.map(|at| now - at),
-                    last_failure: seen.last_failure.map(|(failure, at)| (failure, now - at)),
+                    last_answer,
+                    last_failure,
                 }
             })
             .collect();
@@ -155,5 +192,18 @@ mod tests {
         let failure = (Failure::Reset, Duration::from_secs(3));
         assert_eq!(health[0].last_failure, Some(failure));
         assert_eq!(health[0].host, "origin.example:8443");
+
+        // Another shard met it later, and in vain.
+        let mut both = health[0].clone();
+        both.merge(&Health::unknown("origin.example:8443"));
+        assert_eq!(both, health[0]);
+        let failed = Failed::sent(Some(&host), Failure::Tls, "who are you");
+        let mut hosts = Hosts::default();
+        hosts.add(host.clone());
+        hosts.record(later, Some(&host), &Err(failed));
+        both.merge(&hosts.health(later)[0]);
+        assert_eq!(both.condition, Condition::Failing);
+        assert_eq!(both.failed, 2);
+        assert_eq!(both.last_failure, Some((Failure::Tls, Duration::ZERO)));
     }
 }

@@ -5,18 +5,16 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
-use crate::admin::metrics::Metrics;
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::cli::serve::manager;
 use crate::config::Settings;
-use crate::server::{self, Config, Control, Departure, Inherited, Remaining, Server, Shards};
+use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
@@ -24,7 +22,6 @@ pub(super) struct Parts {
     admin: Admin,
     listening: JoinSet<()>,
     server: Server,
-    publisher: JoinHandle<()>,
     watchdog: JoinHandle<()>,
 }
 
@@ -35,20 +32,16 @@ impl Parts {
         inherited: Inherited,
         control: &Control,
     ) -> anyhow::Result<Self> {
-        let metrics = Metrics::install();
-        let admin = Admin::new(&settings.admin, control.clone(), metrics.clone());
+        let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
         let server = start_server(settings, inherited).await?;
         let shards = server.shards().clone();
         admin.started(shards.clone());
-        let publishing = publish(shards.clone(), control.clone(), metrics, admin.clone());
-        let publisher = tokio::spawn(publishing);
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             admin,
             listening,
             server,
-            publisher,
             watchdog,
         })
     }
@@ -56,7 +49,6 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
-        self.publisher.abort();
         self.server.stop();
         let mut listening = self.listening;
         listening.shutdown().await;
@@ -153,15 +145,4 @@ async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Resu
         bail!("a shard stopped before it began");
     }
     Ok(server)
-}
-
-/// Gives the shards' counters their names, once a second.
-async fn publish(shards: Shards, control: Control, metrics: Metrics, admin: Admin) {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        second.tick().await;
-        let (stats, shell) = server::total(&shards.published());
-        metrics.publish(&admin::samples(&stats, &shell, control.state()));
-        metrics.publish(&admin.samples());
-    }
 }
