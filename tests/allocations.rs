@@ -101,4 +101,4 @@ fn an_idle_session_weighs_what_the_limits_say_and_is_given_back() {
 }
 
 const HANDSETS: usize = 16;
-const SESSIONS: usize = 60_000;
+const SESSIONS: usize = 30_000;

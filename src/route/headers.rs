@@ -59,10 +59,10 @@ impl HeaderPolicy {
                 IpAddr::V4(v4) => format!("for={v4}"),
                 IpAddr::V6(v6) => format!("for=\"[{v6}]\""),
             };
-            insert(headers, FORWARDED, &node);
+            insert(headers, FORWARDED, node);
         }
         if matches!(self.forwarded, Forwarded::Customary | Forwarded::Both) {
-            insert(headers, X_FORWARDED_FOR, &handset.to_string());
+            insert(headers, X_FORWARDED_FOR, handset.to_string());
         }
         self.request.iter().for_each(|rule| rule.apply(headers));
     }
@@ -91,8 +91,8 @@ impl HeaderPolicy {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
 }

@@ -49,23 +49,23 @@ pub fn summarize(message: &[u8]) -> Summary {
         return summary;
     };
     // The two innermost elements decide.
-    let mut open: Vec<Element> = Vec::with_capacity(16);
+    let mut open = [Element::Other; MAX_DEPTH];
+    let mut depth = 0usize;
     while let Some(step) = walk.next() {
         match step {
             Step::Start(element) => {
                 if element == Element::Command {
                     summary.commands = summary.commands.saturating_add(1);
                 }
-                if open.len() >= MAX_DEPTH {
+                let Some(place) = open.get_mut(depth) else {
                     return summary;
-                }
-                open.push(element);
+                };
+                *place = element;
+                depth += 1;
             }
-            Step::End => {
-                open.pop();
-            }
+            Step::End => depth = depth.saturating_sub(1),
             Step::Text(text) => {
-                let codes = match open.as_slice() {
+                let codes = match open.get(..depth).unwrap_or_default() {
                     [.., Element::Alert, Element::Data] => &mut summary.alerts,
                     [.., Element::Status, Element::Data] => &mut summary.statuses,
                     _ => continue,
