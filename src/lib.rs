@@ -148,6 +148,7 @@ pub mod record;
 pub mod route;
 pub mod server;
 pub mod sim;
+pub mod store;
 pub mod syncml;
 pub mod table;
 pub mod time;

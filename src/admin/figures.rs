@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub targets: Vec<Health>,
     /// What the kernel says of us.
     pub(super) process: Process,
+    /// Traces that are running.
+    pub(super) traces: u64,
     /// What was refused on the admin port.
     pub(super) refused: Vec<(Refused, u64)>,
 }

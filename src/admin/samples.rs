@@ -29,6 +29,8 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
 }
 
 fn admin(snapshot: &Snapshot, all: &mut Vec<Sample>) {
+    let help = "Subscriber traces that are running.";
+    all.push(Sample::gauge("wapbridge_traces", help, snapshot.traces));
     let name = "wapbridge_admin_refused_total";
     let help = "Requests and connections refused on the admin port.";
     for (why, count) in &snapshot.refused {

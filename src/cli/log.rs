@@ -32,10 +32,17 @@ pub fn init(settings: &LogSettings) {
     };
 }
 
-/// Our own lines from this level on, and the libraries' warnings.
+/// Our own lines from this level on, and the libraries' warnings. Who did what on the admin port is always told,
+/// unless nothing is.
 fn ours(level: LevelFilter) -> EnvFilter {
     let libraries = level.min(LevelFilter::WARN);
-    EnvFilter::new(format!("{libraries},wapbridge={level},access={level}"))
+    let audit = match level {
+        LevelFilter::OFF => level,
+        level => level.max(LevelFilter::INFO),
+    };
+    EnvFilter::new(format!(
+        "{libraries},wapbridge={level},access={level},audit={audit}"
+    ))
 }
 
 #[cfg(test)]
@@ -46,8 +53,9 @@ mod tests {
     fn libraries_stay_quiet_at_any_level() {
         assert_eq!(
             ours(LevelFilter::TRACE).to_string(),
-            "wapbridge=trace,access=trace,warn"
+            "wapbridge=trace,access=trace,audit=trace,warn"
         );
+        assert!(ours(LevelFilter::ERROR).to_string().contains("audit=info"));
         assert_eq!(
             ours(LevelFilter::OFF).max_level_hint(),
             Some(LevelFilter::OFF)

@@ -20,6 +20,7 @@ use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
+use crate::server::tap::{Tap, TapOrder};
 use crate::time::Instant;
 use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Service, Transmit};
@@ -50,6 +51,8 @@ pub(super) enum Order {
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
     Ask(Asked),
+    /// Something for the tap.
+    Tap(TapOrder),
     /// To be answered as soon as it is so.
     When(Calm, oneshot::Sender<()>),
     /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
@@ -135,6 +138,7 @@ impl Shard {
         measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
         out.stats.discarded = discarded;
+        let mut tap = Tap::new(clock);
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -182,6 +186,7 @@ impl Shard {
                             for datagram in socket.datagrams(&batch) {
                                 out.stats.received += 1;
                                 out.stats.received_octets += datagram.payload.len() as u64;
+                                tap.heard(&gateway, datagram);
                                 gateway.handle_datagram(now, datagram);
                             }
                         }
@@ -191,6 +196,7 @@ impl Shard {
                 }
                 Turn::Replied(id, reply) => {
                     fetches.handles.remove(&id);
+                    tap.answered(id, &reply);
                     gateway.handle_reply(now, id, reply);
                 }
                 Turn::Ordered(Order::Core(command)) => {
@@ -213,6 +219,7 @@ impl Shard {
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
                 }
+                Turn::Ordered(Order::Tap(order)) => tap.obey(order),
                 Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
                 Turn::Ordered(Order::Farewell(answer)) => {
                     let sessions = gateway.sessions().len();
@@ -240,13 +247,20 @@ impl Shard {
                 }
                 Turn::Stopped => return,
             }
-            out.drain(&mut gateway, &sockets);
+            out.drain(&mut gateway, &sockets, &mut tap);
             while let Some(event) = gateway.poll_event() {
                 match event {
-                    Event::Fetch(id, request) => fetches.start(id, request),
-                    Event::Cancel(id) => fetches.cancel(id),
+                    Event::Fetch(id, request) => {
+                        tap.asked(&gateway, id, &request);
+                        fetches.start(id, request);
+                    }
+                    Event::Cancel(id) => {
+                        tap.cancelled(id);
+                        fetches.cancel(id);
+                    }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => {
+                        tap.finished(&gateway, &record);
                         measures.record(&record);
                         access::log(&record);
                     }
@@ -355,7 +369,7 @@ struct Outbox {
 
 impl Outbox {
     /// Sends what the core has to say until it is silent or a socket is full.
-    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket]) {
+    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket], tap: &mut Tap) {
         loop {
             let (index, peer) = match self.blocked.take() {
                 Some(blocked) => blocked,
@@ -379,6 +393,7 @@ impl Outbox {
                 Ok(()) => {
                     self.stats.sent += 1;
                     self.stats.sent_octets += self.buffer.len() as u64;
+                    tap.said(gateway, peer, socket.service(), &self.buffer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.stats.blocked += 1;

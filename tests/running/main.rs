@@ -20,4 +20,5 @@ mod reload;
 #[path = "../support/sessions.rs"]
 mod sessions;
 mod stage;
+mod trace;
 mod upgrade;

@@ -100,6 +100,8 @@ pub(crate) struct Gateway {
     log: mpsc::Receiver<String>,
     directory: PathBuf,
     pub(crate) address: String,
+    /// Of the admin interface, if the configuration has one.
+    pub(crate) admin: String,
 }
 
 impl Gateway {
@@ -116,6 +118,7 @@ impl Gateway {
             log,
             directory,
             address: String::new(),
+            admin: String::new(),
         };
         gateway.is_ready();
         gateway
@@ -130,7 +133,11 @@ impl Gateway {
     }
 
     fn is_ready(&mut self) {
-        let listening = self.says("listening for WSP over WTP");
+        let mut listening = self.says("address=");
+        if listening.contains("admin: ") {
+            self.admin = listening.split("address=").nth(1).unwrap().to_owned();
+            listening = self.says("listening for WSP over WTP");
+        }
         self.address = listening.split("address=").nth(1).unwrap().to_owned();
         self.says("ready");
     }
@@ -143,6 +150,10 @@ impl Gateway {
                 return line;
             }
         }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {

@@ -132,6 +132,27 @@ async fn sockets_that_do_not_fit_are_refused_in_words() {
     assert!(said.contains(&both), "{said}");
 }
 
+/// With systemd's own tool, which waits for a datagram before it starts the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_starts_it_with_the_first_datagram() {
+    let tool = "/usr/bin/systemd-socket-activate";
+    if !std::path::Path::new(tool).exists() {
+        eprintln!("SKIPPED: no {tool}");
+        return;
+    }
+    let origin = Origin::start().await;
+    let address = group(1).1;
+    let manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    let listen = format!("--listen={address}");
+    let mut gateway = manager.start_with(&[tool, "--datagram", &listen]);
+    gateway.says("Listening on");
+    let mut phone = Phone::connect(address, roomy()).await;
+    assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
+    gateway.says("on the service manager's sockets");
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().code(), Some(0));
+}
+
 /// 40 of them, five posts a second each.
 const PHONES: usize = 40;
 const EACH: Duration = Duration::from_millis(200);

@@ -34,10 +34,11 @@ pub(super) async fn live(
     life.obedience.show(State::Running);
     manager::ready(State::Running);
     info!("ready");
-    life.run(&mut signals).await?;
+    let outcome = life.run(&mut signals).await;
+    // Whatever ended it, what the parts have in hand is put away.
     life.parts.stop().await;
     info!("stopped");
-    Ok(())
+    outcome
 }
 
 struct Life {
