@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub measures: Measures,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
+    /// Log lines that could not be written.
+    pub log_lines_lost: u64,
     /// What the kernel says of us.
     pub(super) process: Process,
     /// Traces that are running.

@@ -25,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
 use crate::gateway::Gateway;
+use crate::record::{Recorder, Sinks};
 pub use crate::server::ask::{Findings, Question};
 use crate::server::clock::Clock;
 pub use crate::server::control::{
@@ -55,6 +56,8 @@ pub struct Config {
     pub gateway: Arc<gateway::Config>,
     /// Whom to trust upstream.
     pub tls: Tls,
+    /// Where records go.
+    pub records: Sinks,
 }
 
 /// Why a server did not start.
@@ -142,8 +145,11 @@ impl Server {
                 true => 0,
                 false => discard(&sockets)?,
             };
+            let recorder = Recorder::new(&config.records);
             let stop = stop.clone();
-            let (way, thread) = spawn(number, gateway, clock, sockets, upstream, discarded, stop)?;
+            let (way, thread) = spawn(
+                number, gateway, clock, sockets, upstream, recorder, discarded, stop,
+            )?;
             ways.push(way);
             threads.push(thread);
         }
@@ -206,6 +212,7 @@ fn spawn(
     clock: Clock,
     sockets: Vec<(Service, UdpSocket)>,
     upstream: Upstream,
+    recorder: Recorder,
     discarded: u64,
     stop: CancellationToken,
 ) -> io::Result<(Way, JoinHandle<()>)> {
@@ -229,6 +236,7 @@ fn spawn(
                             clock,
                             sockets,
                             upstream: Arc::new(upstream),
+                            recorder,
                             mailbox: orders,
                             discarded,
                             stop,

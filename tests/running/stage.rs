@@ -160,11 +160,19 @@ impl Gateway {
         std::fs::write(self.directory.join(name), text).unwrap();
     }
 
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(
             Command::new("kill")
-                .args(["-HUP", &pid])
+                .args([&format!("-{name}"), &pid])
                 .status()
                 .unwrap()
                 .success()
