@@ -120,7 +120,7 @@ impl Exchanges {
 
     /// Who began the exchange of this request, while its answer is still wanted.
     pub(super) fn asker(&self, id: RequestId) -> Option<Peer> {
-        let (generation, exchange) = self.slots.get(id.slot as usize)?;
+        let (generation, exchange) = self.slots.get(id.slot)?;
         (*generation == id.generation).then_some(exchange.record.peer)
     }
 
