@@ -14,6 +14,7 @@ mod metrics;
 mod process;
 mod samples;
 mod sessions;
+mod subscribers;
 mod trace;
 
 pub use figures::{Figures, Snapshot};
