@@ -15,6 +15,7 @@ mod page;
 mod process;
 mod samples;
 mod sessions;
+mod subscribers;
 mod trace;
 
 pub use figures::{Figures, Snapshot};

@@ -15,7 +15,8 @@ use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
-use crate::record::access;
+use crate::identity::Change;
+use crate::record::Recorder;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::measure::Measures;
@@ -32,6 +33,7 @@ pub(super) struct Shard {
     /// Those with sessions first.
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) recorder: Recorder,
     /// Orders from the control thread.
     pub(super) mailbox: mpsc::Receiver<Order>,
     /// Datagrams thrown away before it could start.
@@ -47,6 +49,8 @@ pub(super) struct Shard {
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
+    /// Who has which address from now on; answered once the core knows.
+    Identify(Arc<[Change]>, oneshot::Sender<()>),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
@@ -124,6 +128,7 @@ impl Shard {
             clock,
             sockets,
             upstream,
+            mut recorder,
             mut mailbox,
             discarded,
             stop,
@@ -152,7 +157,8 @@ impl Shard {
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut heard = sockets.len();
         loop {
-            let due = gateway.poll_timeout();
+            let due = [gateway.poll_timeout(), recorder.poll_timeout()];
+            let due = due.into_iter().flatten().min();
             // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
             if due != set_to {
                 set_to = due;
@@ -205,6 +211,10 @@ impl Shard {
                     }
                     gateway.handle_command(now, command);
                 }
+                Turn::Ordered(Order::Identify(changes, done)) => {
+                    gateway.handle_command(now, Command::Identify(changes));
+                    let _ = done.send(());
+                }
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     measures.set_routes(&config.routes);
                     fetches.upstream = Arc::new(Upstream::new(&tls, &config.routes));
@@ -234,6 +244,7 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
+                    recorder.handle_timeout(now);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
@@ -262,7 +273,7 @@ impl Shard {
                     Event::Finished(record) => {
                         tap.finished(&gateway, &record);
                         measures.record(&record);
-                        access::log(&record);
+                        recorder.finished(now, clock.wall(), &record);
                     }
                     Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
