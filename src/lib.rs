@@ -125,6 +125,7 @@
 //! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
+//! | traces at once; octets, time and what may wait of each | refused; it ends; counted as lost |
 //!
 //! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST is never sent
 //! upstream twice, except that hyper may resend one it got back unsent from a reused connection, and that a

@@ -21,9 +21,11 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::error;
 
 use crate::gateway;
 use crate::gateway::{Gateway, directory};
@@ -45,6 +47,7 @@ use crate::server::socket::{Socket, bind_group, discard};
 pub use crate::server::subscribers::{Known, Subscribers};
 pub use crate::server::tap::{Caught, Subject, Watch};
 use crate::store::Writer;
+use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 use crate::wsp::claim::Place;
@@ -62,10 +65,10 @@ pub struct Config {
     pub gateway: Arc<gateway::Config>,
     /// Whom to trust upstream.
     pub tls: Tls,
-    /// What remembers sessions. Without it they end with the process.
-    pub store: Option<Writer>,
     /// Where records go.
     pub records: Sinks,
+    /// What remembers sessions. Without it they end with the process.
+    pub store: Option<Writer>,
 }
 
 /// Why a server did not start.
@@ -169,21 +172,21 @@ impl Server {
             };
             let recorder = Recorder::new(&config.records);
             let stop = stop.clone();
-            let (mailbox, orders) = mpsc::channel(MAILBOX);
-            let (shown, published) = watch::channel(Published::default());
-            ways.push(Way { mailbox, published });
-            threads.push(spawn(number, sockets, move |sockets| Shard {
+            let begin = move |sockets, mailbox, published| Shard {
                 gateway,
                 clock,
                 sockets,
                 upstream: Arc::new(upstream),
                 recorder,
-                mailbox: orders,
+                mailbox,
                 discarded,
                 outlet,
                 stop,
-                published: shown,
-            })?);
+                published,
+            };
+            let (way, thread) = spawn(number, sockets, begin)?;
+            ways.push(way);
+            threads.push(thread);
         }
         drop(queue);
         let claims = if shards > 1 || stored {
@@ -227,15 +230,33 @@ impl Server {
         self.claims.as_ref().map(|(stats, _)| stats.clone())
     }
 
-    /// Stops every shard at once and waits for its thread. What they had to say of sessions is with the store then.
+    /// Stops every shard at once and waits for its thread; one that hangs is left behind after some seconds. What
+    /// the others had to say of sessions is with the store then.
     pub fn stop(self) {
         drop(self.stop);
         let claims = self.claims.map(|(_, thread)| thread);
+        let clock = Clock::start();
+        let until = clock.now() + LONGEST_GOODBYE;
         for thread in self.threads.into_iter().chain(claims) {
-            // A shard that panicked has said so on stderr already.
-            let _ = thread.join();
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if !join(thread, clock, until) {
+                error!("{name} hangs, and is left behind");
+            }
         }
     }
+}
+
+/// Waits for the end of a thread until this moment. False if it goes on.
+fn join(thread: JoinHandle<()>, clock: Clock, until: Instant) -> bool {
+    while !thread.is_finished() {
+        if clock.now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // A shard that panicked has said so on stderr already.
+    let _ = thread.join();
+    true
 }
 
 /// For each shard one socket per address.
@@ -254,16 +275,21 @@ fn bind_all(
     Ok(sockets)
 }
 
-/// Starts the thread of a shard, which takes its sockets into a runtime of its own.
+/// A thread, a runtime and the shard that `begin` makes of its sockets, its mailbox and the place where it shows
+/// itself.
 fn spawn(
     number: usize,
     sockets: Vec<(Service, UdpSocket)>,
-    shard: impl FnOnce(Vec<Socket>) -> Shard + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
+    begin: impl FnOnce(Vec<Socket>, mpsc::Receiver<shard::Order>, watch::Sender<Published>) -> Shard
+    + Send
+    + 'static,
+) -> io::Result<(Way, JoinHandle<()>)> {
+    let (mailbox, orders) = mpsc::channel(MAILBOX);
+    let (shown, published) = watch::channel(Published::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name(format!("shard-{number}"))
         .spawn(move || {
             runtime.block_on(async move {
@@ -272,12 +298,34 @@ fn spawn(
                     .map(|(service, socket)| Socket::new(socket, service))
                     .collect::<io::Result<Vec<_>>>();
                 match sockets {
-                    Ok(sockets) => shard(sockets).run().await,
-                    Err(error) => tracing::error!(%error, "a shard cannot use its sockets"),
+                    Ok(sockets) => begin(sockets, orders, shown).run().await,
+                    Err(error) => error!(%error, "a shard cannot use its sockets"),
                 }
             });
-        })
+        })?;
+    Ok((Way { mailbox, published }, thread))
 }
 
 /// Orders that may wait for a shard, answers to its claims among them.
 const MAILBOX: usize = 1_024;
+/// A turn of a shard takes microseconds.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_is_not_waited_for() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let hanging = std::thread::spawn(move || {
+            let _ = stopped.recv();
+        });
+        let clock = Clock::start();
+        let until = clock.now() + Duration::from_millis(5);
+        assert!(!join(hanging, clock, until));
+        drop(stop);
+        let panicking = std::thread::spawn(|| panic!("on purpose"));
+        assert!(join(panicking, clock, clock.now() + LONGEST_GOODBYE));
+    }
+}
