@@ -76,7 +76,7 @@
 //! | transactions, their deadlines and retained messages | [`wtp::Endpoint`] | peer and TID | no; handsets retransmit |
 //! | last TID per peer, bounded, forgotten after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
 //! | sessions and methods | [`wsp::sessions::Sessions`] of one shard | peer, session id | the record only ([`wsp::saved`]), in the store; without one handsets connect anew |
-| which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
+//! | which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |

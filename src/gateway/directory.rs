@@ -253,7 +253,9 @@ mod tests {
             }
             Action::EndedElsewhere(shard, id) => format!("{id} ended, {shard}"),
         };
-        std::iter::from_fn(|| directory.poll_action()).map(one).collect()
+        std::iter::from_fn(|| directory.poll_action())
+            .map(one)
+            .collect()
     }
 
     /// The claims of a shard, named in order.
@@ -270,7 +272,11 @@ mod tests {
         let mut directory = directory(false, 10);
         let [first, second, third] = claims();
         directory.handle_claim(3, first, ClaimKey::Id(9));
-        assert_eq!(actions(&mut directory), ["9 from 1"], "9 of 4 shards is of the second");
+        assert_eq!(
+            actions(&mut directory),
+            ["9 from 1"],
+            "9 of 4 shards is of the second"
+        );
         directory.handle_released(Ticket(0), found(9));
         assert_eq!(actions(&mut directory), ["ClaimId(0) of 3: Some(9)"]);
         directory.handle_claim(2, second, ClaimKey::Id(9));
@@ -281,8 +287,14 @@ mod tests {
         // Back home there is nothing to remember.
         directory.handle_claim(1, third, ClaimKey::Id(9));
         directory.handle_released(Ticket(2), found(9));
-        assert_eq!(actions(&mut directory), ["9 from 2", "ClaimId(2) of 1: Some(9)"]);
-        assert_eq!((directory.stats().elsewhere, directory.stats().moved), (0, 3));
+        assert_eq!(
+            actions(&mut directory),
+            ["9 from 2", "ClaimId(2) of 1: Some(9)"]
+        );
+        assert_eq!(
+            (directory.stats().elsewhere, directory.stats().moved),
+            (0, 3)
+        );
     }
 
     #[test]
@@ -292,7 +304,11 @@ mod tests {
         directory.handle_claim(2, first, ClaimKey::Id(9));
         directory.handle_claim(3, second, ClaimKey::Id(9));
         directory.handle_released(Ticket(0), found(9));
-        let all = ["9 from 1", "ClaimId(0) of 2: None", "ClaimId(1) of 3: Some(9)"];
+        let all = [
+            "9 from 1",
+            "ClaimId(0) of 2: None",
+            "ClaimId(1) of 3: Some(9)",
+        ];
         assert_eq!(actions(&mut directory), all);
         assert_eq!((directory.searches(), directory.stats().superseded), (0, 1));
     }
@@ -308,11 +324,18 @@ mod tests {
         directory.handle_looked(Ticket(0), Some(session(9)));
         directory.handle_looked(Ticket(1), Some(session(9)));
         let all = ["ClaimId(0) of 2: Some(9)", "ClaimId(1) of 3: None"];
-        assert_eq!(actions(&mut directory), all, "found by its peer, it was out already");
+        assert_eq!(
+            actions(&mut directory),
+            all,
+            "found by its peer, it was out already"
+        );
         // A shard that cannot be reached may have it: the store is not asked.
         directory.handle_claim(0, again, ClaimKey::Id(9));
         directory.handle_unreachable(Ticket(2));
-        assert_eq!(actions(&mut directory), ["9 from 2", "ClaimId(2) of 0: None"]);
+        assert_eq!(
+            actions(&mut directory),
+            ["9 from 2", "ClaimId(2) of 0: None"]
+        );
         directory.handle_forget(2, 9);
         assert_eq!(actions(&mut directory), ["9 ended, 1"]);
         assert_eq!(directory.stats().elsewhere, 0);
@@ -329,5 +352,4 @@ mod tests {
         let stats = directory.stats();
         assert_eq!((stats.moved, stats.elsewhere, stats.untracked), (3, 1, 2));
     }
-
 }

@@ -450,7 +450,10 @@ mod tests {
                     stored: false,
                 };
                 let mut made = 0;
-                for number in [u32::MAX, 0].into_iter().chain((0..50).map(|_| random.u32())) {
+                for number in [u32::MAX, 0]
+                    .into_iter()
+                    .chain((0..50).map(|_| random.u32()))
+                {
                     let Some(id) = claims.own_id(number) else {
                         continue;
                     };
