@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::counters::{Counters, Refused};
 use super::process::Process;
 use crate::gateway::Stats;
+use crate::record::charging::Counts;
 use crate::server::{Measures, ShellStats, State};
 use crate::upstream::Health;
 
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub targets: Vec<Health>,
     /// Log lines that could not be written.
     pub log_lines_lost: u64,
+    /// What became of charging records, if they are kept.
+    pub records: Option<Counts>,
     /// What the kernel says of us.
     pub(super) process: Process,
     /// Traces that are running.
@@ -45,6 +48,7 @@ impl Snapshot {
             .insert(CONFIGURED.into(), Default::default());
         Self {
             measures,
+            records: Some(Counts::default()),
             targets: vec![Health::unknown(CONFIGURED)],
             process: Process::example(CONFIGURED),
             refused: Counters::default().iter().collect(),

@@ -10,6 +10,7 @@ mod destination;
 mod listen;
 mod log;
 mod origin;
+mod records;
 mod report;
 mod routes;
 mod secret;
@@ -35,6 +36,7 @@ pub use secret::Secret;
 pub use server::ServerSettings;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
+use crate::record::charging;
 use crate::route::Routes;
 use crate::upstream::{Tls, TlsError, TlsSettings};
 use crate::wsp::{connectionless, session};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
     pub tls: Tls,
+    /// `[records]`: the charging records, if they are kept.
+    pub records: Option<charging::Settings>,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
     /// `[wtp]`: timers and sizes of transactions.
@@ -166,6 +170,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
+        let records = records::read(&file.section("records"), directory);
         let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
@@ -202,6 +207,7 @@ impl Settings {
             server,
             routes,
             tls: tls?,
+            records,
             log,
             wtp,
             wsp,

@@ -145,7 +145,7 @@ impl Server {
                 true => 0,
                 false => discard(&sockets)?,
             };
-            let recorder = Recorder::new(&config.records);
+            let recorder = Recorder::new(&config.records, number);
             let stop = stop.clone();
             let (way, thread) = spawn(
                 number, gateway, clock, sockets, upstream, recorder, discarded, stop,

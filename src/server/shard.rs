@@ -237,7 +237,7 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
-                    recorder.handle_timeout(now);
+                    recorder.handle_timeout(now, clock.wall(), &gateway);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
@@ -249,7 +249,10 @@ impl Shard {
                         shell: out.stats,
                     });
                 }
-                Turn::Stopped => return,
+                Turn::Stopped => {
+                    recorder.stop(now, clock.wall(), &gateway);
+                    return;
+                }
             }
             out.drain(&mut gateway, &sockets, &mut tap);
             while let Some(event) = gateway.poll_event() {
@@ -263,6 +266,7 @@ impl Shard {
                         fetches.cancel(id);
                     }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
+                    Event::Answered(id) => recorder.answered(now, id),
                     Event::Finished(record) => {
                         tap.finished(&gateway, &record);
                         measures.record(&record);

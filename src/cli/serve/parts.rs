@@ -16,11 +16,13 @@ use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::record::Sinks;
-use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
+use crate::record::charging::Clerk;
+use crate::server::{self, Config, Control, Departure, Inherited, Remaining, Server, Shards};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
+    clerk: Option<Clerk>,
     log: Places,
     admin: Admin,
     listening: JoinSet<()>,
@@ -38,15 +40,26 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited, &log).await?;
+        let clerk = start_clerk(settings)?;
+        let sinks = Sinks {
+            access: log.access(),
+            charging: clerk.as_ref().map(Clerk::desk),
+        };
+        let desk = sinks.charging.clone();
+        let server = start_server(settings, inherited, sinks).await?;
         let shards = server.shards().clone();
         admin.started(shards.clone());
         let lines = log.clone();
         admin
             .figures()
             .feed(move |snapshot| snapshot.log_lines_lost = lines.lost());
+        if let Some(desk) = desk {
+            let figures = admin.figures();
+            figures.feed(move |snapshot| snapshot.records = Some(desk.counts()));
+        }
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
+            clerk,
             log,
             admin,
             listening,
@@ -59,6 +72,8 @@ impl Parts {
     pub(super) async fn stop(self) {
         self.watchdog.abort();
         self.server.stop();
+        // After the shards, which have handed over the last of it.
+        drop(self.clerk);
         let mut listening = self.listening;
         listening.shutdown().await;
     }
@@ -115,6 +130,7 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        ("[records]", changed(&old.records, &new.records)),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
@@ -133,10 +149,23 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
+/// The one who writes charging records, if they are kept.
+fn start_clerk(settings: &Settings) -> anyhow::Result<Option<Clerk>> {
+    let Some(records) = settings.records.clone() else {
+        return Ok(None);
+    };
+    let path = records.path.display().to_string();
+    let run = server::clock::seed()?;
+    let wall = || server::clock::Clock::start().wall();
+    let clerk = Clerk::start(records, run, wall)
+        .with_context(|| format!("[records]: cannot write charging records to {path}"))?;
+    Ok(Some(clerk))
+}
+
 async fn start_server(
     settings: &Settings,
     inherited: Inherited,
-    log: &Places,
+    records: Sinks,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
@@ -145,9 +174,7 @@ async fn start_server(
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
-        records: Sinks {
-            access: log.access(),
-        },
+        records,
     };
     let server = Server::start_on(inherited, config)?;
     if given {
