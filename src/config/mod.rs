@@ -7,6 +7,7 @@
 mod admin;
 mod core;
 mod destination;
+mod identity;
 mod listen;
 mod log;
 mod origin;
@@ -16,6 +17,7 @@ mod routes;
 mod secret;
 mod section;
 mod server;
+mod store;
 mod suggest;
 mod value;
 
@@ -29,6 +31,7 @@ use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 pub use admin::AdminSettings;
+pub use identity::{IdentitySettings, RadiusSettings};
 pub use listen::ListenSettings;
 pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
@@ -60,6 +63,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `[server]`: how the process behaves as a service.
     pub server: ServerSettings,
+    /// `[store]`: where sessions are remembered across restarts. Default: nowhere.
+    pub store: Option<crate::store::Settings>,
     /// `[[route]]`: what goes where.
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
@@ -68,6 +73,8 @@ pub struct Settings {
     pub records: Option<charging::Settings>,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
+    /// `[identity]`: who the subscribers are, and who may tell.
+    pub identity: IdentitySettings,
     /// `[wtp]`: timers and sizes of transactions.
     pub wtp: wtp::Config,
     /// `[wsp]`: what sessions may agree on.
@@ -184,7 +191,9 @@ impl Settings {
         drop(section);
         let connectionless = core::read_connectionless(&file.section("connectionless"));
         let headers = core::read_headers(&file.section("headers"));
-        let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
+        let (wtp, wsp, limits) =
+            core::read_limits(&file.section("limits"), listen.shards, wtp, wsp);
+        let store = store::read(&file.section("store"), directory, &listen, &wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -198,17 +207,20 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let privacy = file.section("privacy");
+        let identity = IdentitySettings::read(&file.section("identity"), directory);
+        let privacy = routes::Privacy::read(&file.section("privacy"), identity.alias_key.clone());
         let routes = routes::read(&routes, &listen, directory, &privacy, &mut tls);
         let routes = Arc::new(routes);
         Some(Self {
             listen,
             admin,
             server,
+            store,
             routes,
             tls: tls?,
             records,
             log,
+            identity,
             wtp,
             wsp,
             connectionless,

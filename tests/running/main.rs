@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod identity;
 mod life;
 mod manager;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
@@ -22,5 +23,6 @@ mod reload;
 #[path = "../support/sessions.rs"]
 mod sessions;
 mod stage;
+mod store;
 mod trace;
 mod upgrade;

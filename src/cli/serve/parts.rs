@@ -4,6 +4,7 @@
 //! while it runs.
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -17,7 +18,10 @@ use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::record::Sinks;
 use crate::record::charging::Clerk;
-use crate::server::{self, Config, Control, Departure, Inherited, Remaining, Server, Shards};
+use crate::server::{
+    self, Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
+};
+use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
@@ -26,7 +30,9 @@ pub(super) struct Parts {
     log: Places,
     admin: Admin,
     listening: JoinSet<()>,
+    store: Option<Embedded>,
     server: Server,
+    subscribers: Subscribers,
     watchdog: JoinHandle<()>,
 }
 
@@ -46,9 +52,17 @@ impl Parts {
             charging: clerk.as_ref().map(Clerk::desk),
         };
         let desk = sinks.charging.clone();
-        let server = start_server(settings, inherited, sinks).await?;
+        let store = settings.store.as_ref().map(Embedded::open).transpose()?;
+        let writer = store.as_ref().map(Embedded::writer);
+        let server = start_server(settings, inherited, writer.clone(), sinks).await?;
+        let directory = server.directory();
+        admin.figures().feed(move |snapshot| {
+            snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
+            snapshot.store = writer.as_ref().map(Writer::stats);
+        });
         let shards = server.shards().clone();
         admin.started(shards.clone());
+        let subscribers = start_subscribers(settings, &shards, &admin).await?;
         let lines = log.clone();
         admin
             .figures()
@@ -63,7 +77,9 @@ impl Parts {
             log,
             admin,
             listening,
+            store,
             server,
+            subscribers,
             watchdog,
         })
     }
@@ -71,9 +87,13 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
+        drop(self.subscribers);
         self.server.stop();
         // After the shards, which have handed over the last of it.
         drop(self.clerk);
+        if let Some(store) = self.store {
+            store.close();
+        }
         let mut listening = self.listening;
         listening.shutdown().await;
     }
@@ -81,6 +101,7 @@ impl Parts {
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
         self.admin.reload(&settings.admin);
+        self.subscribers.reload(&settings.identity).await;
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
             .await;
@@ -102,11 +123,14 @@ impl Parts {
         }
     }
 
-    /// What becomes of sessions when we are gone.
+    /// What becomes of sessions when we are gone: with a store they wait for the next start, unless their
+    /// handsets are to go elsewhere.
     fn remaining(&self, settings: &Settings) -> Remaining {
-        Remaining::Ended {
-            sent_elsewhere: settings.drain_redirect.is_some(),
+        let sent_elsewhere = settings.drain_redirect.is_some();
+        if self.store.is_some() && !sent_elsewhere {
+            return Remaining::Kept;
         }
+        Remaining::Ended { sent_elsewhere }
     }
 
     /// Opens log files anew, after somebody has moved them away.
@@ -131,10 +155,37 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
         ),
         ("[log]", changed(&old.log, &new.log)),
         ("[records]", changed(&old.records, &new.records)),
+        ("[store]", changed(&old.store, &new.store)),
+        (
+            "[identity.radius] listen",
+            changed(&accounting(old), &accounting(new)),
+        ),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
     .collect()
+}
+
+/// Where accounting is listened to.
+fn accounting(settings: &Settings) -> Option<&[SocketAddr]> {
+    let radius = settings.identity.radius.as_ref()?;
+    Some(&radius.listen)
+}
+
+async fn start_subscribers(
+    settings: &Settings,
+    shards: &Shards,
+    admin: &Admin,
+) -> anyhow::Result<Subscribers> {
+    let subscribers = Subscribers::start(&settings.identity, shards.clone()).await?;
+    for address in subscribers.addresses() {
+        info!(%address, "listening for RADIUS accounting");
+    }
+    let known = subscribers.published();
+    admin
+        .figures()
+        .feed(move |snapshot| snapshot.known = *known.borrow());
+    Ok(subscribers)
 }
 
 async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinSet<()>> {
@@ -165,6 +216,7 @@ fn start_clerk(settings: &Settings) -> anyhow::Result<Option<Clerk>> {
 async fn start_server(
     settings: &Settings,
     inherited: Inherited,
+    store: Option<Writer>,
     records: Sinks,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
@@ -174,6 +226,7 @@ async fn start_server(
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
+        store,
         records,
     };
     let server = Server::start_on(inherited, config)?;
