@@ -4,6 +4,7 @@ mod air;
 mod check;
 mod decode;
 mod demo;
+mod filter;
 pub mod log;
 mod manual;
 mod metrics;

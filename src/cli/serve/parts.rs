@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
 use crate::admin::Admin;
+use crate::cli;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
@@ -32,7 +33,7 @@ impl Parts {
         inherited: Inherited,
         control: &Control,
     ) -> anyhow::Result<Self> {
-        let admin = Admin::new(&settings.admin, control.clone());
+        let admin = Admin::new(settings, control.clone(), cli::filter::level());
         let listening = start_admin(settings, &admin).await?;
         let server = start_server(settings, inherited).await?;
         let shards = server.shards().clone();
@@ -56,7 +57,7 @@ impl Parts {
 
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
-        self.admin.reload(&settings.admin);
+        self.admin.reload(settings);
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
             .await;
@@ -113,7 +114,7 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("[admin]: cannot listen on {address}"))?;
-        info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
+        info!(address = %listener.local_addr()?, "admin: listening");
         listening.spawn(admin.clone().serve(listener, std::future::pending()));
     }
     Ok(listening)
