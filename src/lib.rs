@@ -45,7 +45,7 @@
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
-//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
+//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log, written by a thread of its own |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
 //! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
@@ -89,6 +89,15 @@
 //! **A deadline is a field of the state it belongs to**, so leaving the state disarms it. [`time::Timers`] is
 //! only an index, with one wake-up per slot that counts; each shard sleeps on exactly one tokio timer.
 //!
+//! # From start to end
+//!
+//! `cli/serve/parts.rs` starts what a gateway consists of, in order, and stops it in the reverse; `life.rs` beside
+//! it obeys signals and whoever holds a [`server::Control`], one order after the other. All sockets are bound before
+//! one is read, and no socket is ever read by two processes: the kernel deals handsets out to the sockets of an
+//! address, so their number stays what it is for the life of a process, and, when a service manager holds them, from
+//! one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
+//! cut before its time; what has not begun is refused, or left unanswered for the next process to hear again.
+//!
 //! # Limits
 //!
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
@@ -107,6 +116,7 @@
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
+//! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |
 //! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
@@ -134,6 +144,7 @@ pub mod record;
 pub mod route;
 pub mod server;
 pub mod sim;
+pub mod store;
 pub mod syncml;
 pub mod time;
 pub mod trace;

@@ -24,8 +24,12 @@ pub struct Snapshot {
     pub measures: Measures,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
+    /// Log lines that could not be written.
+    pub log_lines_lost: u64,
     /// What the kernel says of us.
     pub(super) process: Process,
+    /// Traces that are running.
+    pub(super) traces: u64,
     /// What was refused on the admin port.
     pub(super) refused: Vec<(Refused, u64)>,
 }

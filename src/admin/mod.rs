@@ -18,6 +18,7 @@ mod process;
 mod samples;
 mod sessions;
 mod status;
+mod trace;
 
 pub use figures::{Figures, Snapshot};
 pub use log_level::LogLevel;
@@ -49,6 +50,7 @@ pub struct Admin {
     access: Access,
     counters: Arc<Counters>,
     log_level: Option<LogLevel>,
+    traces: trace::Traces,
 }
 
 /// The server, to be looked at and told; its shards, once they are there.
@@ -97,17 +99,18 @@ impl Admin {
     #[must_use]
     pub fn new(settings: &Settings, control: Control, log_level: Option<LogLevel>) -> Self {
         let counters = Arc::new(Counters::default());
+        let shards: Arc<OnceLock<Shards>> = Arc::default();
+        let traces = trace::Traces::new(Arc::clone(&shards));
         let figures = Figures::default();
         let (seen, refused) = (control.clone(), Arc::clone(&counters));
+        let running = traces.clone();
         figures.feed(move |snapshot| {
             snapshot.state = seen.state();
             snapshot.process = Process::now();
+            snapshot.traces = running.running() as u64;
             snapshot.refused = refused.iter().collect();
         });
-        let watch = Watch {
-            control,
-            shards: Arc::default(),
-        };
+        let watch = Watch { control, shards };
         Self {
             watch,
             settings: InForce(Arc::new(RwLock::new(Arc::new(settings.clone())))),
@@ -115,6 +118,7 @@ impl Admin {
             access: Access::new(&settings.admin, Arc::clone(&counters)),
             counters,
             log_level,
+            traces,
         }
     }
 
@@ -166,6 +170,10 @@ impl Admin {
                     .unwrap_or_default(),
             )
             .layer(from_fn_with_state(access(), access::names));
+        let traces = Router::new()
+            .merge(trace::router(self.traces.clone()))
+            .layer(from_fn_with_state(access(), access::token_needed))
+            .layer(from_fn_with_state(access(), access::names));
         let read = Router::new()
             .merge(metrics::router(self.figures.clone()))
             .merge(named)
@@ -176,13 +184,13 @@ impl Admin {
                 settings: self.settings.clone(),
             }))
             .merge(read)
+            .merge(traces)
             .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
             .layer(from_fn_with_state(access(), access::changes))
     }
 }
 
-const PATHS: &str =
-    "try /livez, /readyz?verbose, /metrics, /status, /sessions, /config, /state or /log-level\n";
+const PATHS: &str = "try /livez, /readyz?verbose, /metrics, /status, /sessions, /config, /state, /log-level or /trace\n";
 
 #[cfg(test)]
 mod tests {

@@ -66,9 +66,7 @@ fn ours(level: LevelFilter) -> EnvFilter {
     } else {
         level.max(LevelFilter::INFO)
     };
-    EnvFilter::new(format!(
-        "{libraries},wapbridge={level},access={level},audit={audit}"
-    ))
+    EnvFilter::new(format!("{libraries},wapbridge={level},audit={audit}"))
 }
 
 /// It logs every failed verification as an error of its own; we say the same with the cause, once.
@@ -87,7 +85,7 @@ mod tests {
     fn libraries_stay_quiet_at_any_level() {
         assert_eq!(
             ours(LevelFilter::TRACE).to_string(),
-            "wapbridge=trace,access=trace,audit=trace,warn"
+            "wapbridge=trace,audit=trace,warn"
         );
         assert_eq!(
             ours(LevelFilter::OFF).max_level_hint(),

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod air;
+mod bench;
 mod check;
 mod decode;
 mod demo;
@@ -11,9 +12,11 @@ mod metrics;
 mod packet;
 mod proxy;
 mod relay;
+mod remote;
 mod request;
 mod route;
 mod serve;
+mod trace;
 mod weather;
 
 use std::io::IsTerminal;
@@ -42,7 +45,9 @@ enum Command {
     Route(route::Route),
     Decode(decode::Decode),
     Encode(decode::Encode),
+    Trace(trace::Trace),
     Proxy(proxy::Proxy),
+    Bench(bench::Bench),
     Metrics(metrics::Metrics),
     Manual(manual::Manual),
     Completions(manual::Completions),
@@ -61,7 +66,9 @@ pub fn run() -> ExitCode {
         Command::Route(route) => route.run(),
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
+        Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {
             metrics.run();
             Ok(())
@@ -116,4 +123,5 @@ Examples:
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
   wapbridge route http://sync.example.com/       tell where a request would go
   wapbridge proxy --gateway localhost            let any HTTP program go over WSP
-  wapbridge decode capture.pcap                  explain what was on the air";
+  wapbridge decode capture.pcap                  explain what was on the air
+  wapbridge bench --gateway localhost            see what a gateway can bear";

@@ -30,7 +30,7 @@ use toml::de::{DeTable, Error};
 
 pub use admin::AdminSettings;
 pub use listen::ListenSettings;
-pub use log::{LogFormat, LogSettings};
+pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
 pub use secret::Secret;
 pub use server::ServerSettings;
@@ -178,7 +178,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
-        let log = LogSettings::read(&file.section("log"));
+        let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
         let section = file.section("wsp");

@@ -24,6 +24,7 @@ pub mod syncml;
 mod way_back;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,7 +48,7 @@ use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView, Routes};
 use crate::time::Instant;
-use crate::wdp::{Datagram, Service, Transmit};
+use crate::wdp::{Datagram, Peer, Service, Transmit};
 use crate::wsp::claim::{ClaimId, ClaimKey, Place};
 use crate::wsp::connectionless::Connectionless;
 use crate::wsp::method::Invocation;
@@ -289,6 +290,18 @@ impl Gateway {
     #[must_use]
     pub const fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Who asked for what this request fetches.
+    #[must_use]
+    pub fn asker(&self, id: RequestId) -> Option<Peer> {
+        self.exchanges.asker(id)
+    }
+
+    /// Who has this address, as far as it is known.
+    #[must_use]
+    pub fn identity(&self, address: IpAddr) -> Option<&Arc<identity::Identity>> {
+        self.identities.find(address)
     }
 
     /// When the oldest of the requests that wait for an origin came in.

@@ -15,11 +15,12 @@ use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
-use crate::record::access;
+use crate::record::Recorder;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
+use crate::server::tap::{Tap, TapOrder};
 use crate::time::Instant;
 use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Service, Transmit};
@@ -31,6 +32,7 @@ pub(super) struct Shard {
     /// Those with sessions first.
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) recorder: Recorder,
     /// Orders from the control thread.
     pub(super) mailbox: mpsc::Receiver<Order>,
     /// Datagrams thrown away before it could start.
@@ -50,6 +52,8 @@ pub(super) enum Order {
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
     Ask(Asked),
+    /// Something for the tap.
+    Tap(TapOrder),
     /// To be answered as soon as it is so.
     When(Calm, oneshot::Sender<()>),
     /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
@@ -121,6 +125,7 @@ impl Shard {
             clock,
             sockets,
             upstream,
+            mut recorder,
             mut mailbox,
             discarded,
             stop,
@@ -135,6 +140,7 @@ impl Shard {
         measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
         out.stats.discarded = discarded;
+        let mut tap = Tap::new(clock);
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -148,7 +154,8 @@ impl Shard {
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut heard = sockets.len();
         loop {
-            let due = gateway.poll_timeout();
+            let due = [gateway.poll_timeout(), recorder.poll_timeout()];
+            let due = due.into_iter().flatten().min();
             // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
             if due != set_to {
                 set_to = due;
@@ -182,6 +189,7 @@ impl Shard {
                             for datagram in socket.datagrams(&batch) {
                                 out.stats.received += 1;
                                 out.stats.received_octets += datagram.payload.len() as u64;
+                                tap.heard(&gateway, datagram);
                                 gateway.handle_datagram(now, datagram);
                             }
                         }
@@ -191,6 +199,7 @@ impl Shard {
                 }
                 Turn::Replied(id, reply) => {
                     fetches.handles.remove(&id);
+                    tap.answered(id, &reply);
                     gateway.handle_reply(now, id, reply);
                 }
                 Turn::Ordered(Order::Core(command)) => {
@@ -213,6 +222,7 @@ impl Shard {
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
                 }
+                Turn::Ordered(Order::Tap(order)) => tap.obey(order),
                 Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
                 Turn::Ordered(Order::Farewell(answer)) => {
                     let sessions = gateway.sessions().len();
@@ -227,6 +237,7 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
+                    recorder.handle_timeout(now);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
@@ -240,15 +251,22 @@ impl Shard {
                 }
                 Turn::Stopped => return,
             }
-            out.drain(&mut gateway, &sockets);
+            out.drain(&mut gateway, &sockets, &mut tap);
             while let Some(event) = gateway.poll_event() {
                 match event {
-                    Event::Fetch(id, request) => fetches.start(id, request),
-                    Event::Cancel(id) => fetches.cancel(id),
+                    Event::Fetch(id, request) => {
+                        tap.asked(&gateway, id, &request);
+                        fetches.start(id, request);
+                    }
+                    Event::Cancel(id) => {
+                        tap.cancelled(id);
+                        fetches.cancel(id);
+                    }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => {
+                        tap.finished(&gateway, &record);
                         measures.record(&record);
-                        access::log(&record);
+                        recorder.finished(now, clock.wall(), &record);
                     }
                     Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
@@ -355,7 +373,7 @@ struct Outbox {
 
 impl Outbox {
     /// Sends what the core has to say until it is silent or a socket is full.
-    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket]) {
+    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket], tap: &mut Tap) {
         loop {
             let (index, peer) = match self.blocked.take() {
                 Some(blocked) => blocked,
@@ -379,6 +397,7 @@ impl Outbox {
                 Ok(()) => {
                     self.stats.sent += 1;
                     self.stats.sent_octets += self.buffer.len() as u64;
+                    tap.said(gateway, peer, socket.service(), &self.buffer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.stats.blocked += 1;

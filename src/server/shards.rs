@@ -118,7 +118,7 @@ impl Shards {
         any_closed(self.watch()).await;
     }
 
-    async fn order(&self, order: impl Fn() -> Order) {
+    pub(super) async fn order(&self, order: impl Fn() -> Order) {
         for way in self.0.iter() {
             // A closed mailbox is a shard that has stopped, which needs no orders.
             let _ = way.mailbox.send(order()).await;

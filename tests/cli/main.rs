@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admin;
+mod bench;
 mod decode;
 mod demo;
 #[allow(dead_code, reason = "shared; each binary uses its part")]

@@ -167,8 +167,12 @@ impl Gateway {
         format!("--gateway={}", self.air)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().unwrap().id();
+        let pid = self.pid();
         let sent = Command::new("sh")
             .args(["-c", &format!("kill -{name} {pid}")])
             .status()

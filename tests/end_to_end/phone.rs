@@ -28,18 +28,35 @@ pub(crate) fn roomy() -> Option<Capabilities> {
     Some(all.with_client_sdu(0).with_server_sdu(0))
 }
 
+/// The settings of one that asks for these.
+pub(crate) fn config(capabilities: Option<Capabilities>) -> Config {
+    Config {
+        capabilities,
+        ..Config::default()
+    }
+}
+
 impl Phone {
     /// A handset that has a session. Its socket is connected, so it hears only what comes from `gateway`.
     pub(crate) async fn connect(gateway: SocketAddr, capabilities: Option<Capabilities>) -> Self {
-        let mut phone = Self::switched_on(gateway, capabilities).await;
-        phone.handset.connect(phone.clock.now());
-        match phone.event().await {
-            Event::Connected(_) => phone,
+        Self::connect_with(gateway, config(capabilities)).await
+    }
+
+    pub(crate) async fn connect_with(gateway: SocketAddr, config: Config) -> Self {
+        let mut phone = Self::switched_on(gateway, config).await;
+        phone.connect_anew().await;
+        phone
+    }
+
+    pub(crate) async fn connect_anew(&mut self) {
+        self.handset.connect(self.clock.now());
+        match self.event().await {
+            Event::Connected(_) => {}
             other => panic!("no session: {other:?}"),
         }
     }
 
-    async fn switched_on(gateway: SocketAddr, capabilities: Option<Capabilities>) -> Self {
+    async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
         let any = if gateway.is_ipv4() {
             "0.0.0.0:0"
         } else {
@@ -49,10 +66,6 @@ impl Phone {
         socket.connect(gateway).await.unwrap();
         let peer = Peer::new(gateway, socket.local_addr().unwrap());
         let clock = Clock::start();
-        let config = Config {
-            capabilities,
-            ..Config::default()
-        };
         Self {
             handset: Handset::new(config, peer, clock::seed().unwrap(), clock.now()),
             socket,

@@ -6,6 +6,20 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod access;
+mod life;
+mod manager;
+#[allow(dead_code, reason = "shared; each binary uses its part")]
+#[path = "../support/origin.rs"]
+mod origin;
+#[allow(dead_code, reason = "shared; each binary uses its part")]
+#[path = "../end_to_end/phone.rs"]
+mod phone;
 mod proxy;
 mod reload;
+#[allow(dead_code, reason = "shared; each binary uses its part")]
+#[path = "../support/sessions.rs"]
+mod sessions;
 mod stage;
+mod trace;
+mod upgrade;

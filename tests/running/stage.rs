@@ -100,6 +100,8 @@ pub(crate) struct Gateway {
     log: mpsc::Receiver<String>,
     directory: PathBuf,
     pub(crate) address: String,
+    /// Of the admin interface, if the configuration has one.
+    pub(crate) admin: String,
 }
 
 impl Gateway {
@@ -116,6 +118,7 @@ impl Gateway {
             log,
             directory,
             address: String::new(),
+            admin: String::new(),
         };
         gateway.is_ready();
         gateway
@@ -130,7 +133,11 @@ impl Gateway {
     }
 
     fn is_ready(&mut self) {
-        let listening = self.says("listening for WSP over WTP");
+        let mut listening = self.says("address=");
+        if listening.contains("admin: ") {
+            self.admin = listening.split("address=").nth(1).unwrap().to_owned();
+            listening = self.says("listening for WSP over WTP");
+        }
         self.address = listening.split("address=").nth(1).unwrap().to_owned();
         self.says("ready");
     }
@@ -145,15 +152,27 @@ impl Gateway {
         }
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.directory.join(name), text).unwrap();
     }
 
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(
             Command::new("kill")
-                .args(["-HUP", &pid])
+                .args([&format!("-{name}"), &pid])
                 .status()
                 .unwrap()
                 .success()

@@ -11,6 +11,7 @@
 
 mod content;
 mod endings;
+mod modes;
 mod routes;
 mod scenarios;
 mod sessions;

@@ -142,6 +142,11 @@ impl Origin {
         same.cloned().collect()
     }
 
+    /// How many requests have come.
+    pub(crate) fn heard_in_all(&self) -> usize {
+        self.state.borrow().heard.len()
+    }
+
     /// Waits until something is so.
     pub(crate) async fn wait(&self, so: impl FnMut(&State) -> bool) {
         self.state.subscribe().wait_for(so).await.unwrap();

@@ -13,13 +13,16 @@ use tracing::info;
 
 use crate::admin::Admin;
 use crate::cli;
+use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
+use crate::record::Sinks;
 use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
+    log: Places,
     admin: Admin,
     listening: JoinSet<()>,
     server: Server,
@@ -32,14 +35,20 @@ impl Parts {
         settings: &Settings,
         inherited: Inherited,
         control: &Control,
+        log: Places,
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(settings, control.clone(), cli::filter::level());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited).await?;
+        let server = start_server(settings, inherited, &log).await?;
         let shards = server.shards().clone();
         admin.started(shards.clone());
+        let lines = log.clone();
+        admin
+            .figures()
+            .feed(move |snapshot| snapshot.log_lines_lost = lines.lost());
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
+            log,
             admin,
             listening,
             server,
@@ -86,6 +95,11 @@ impl Parts {
         }
     }
 
+    /// Opens log files anew, after somebody has moved them away.
+    pub(super) fn reopen_logs(&self) {
+        self.log.reopen();
+    }
+
     /// The way to the shards.
     pub(super) const fn shards(&self) -> &Shards {
         self.server.shards()
@@ -120,7 +134,11 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
-async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Result<Server> {
+async fn start_server(
+    settings: &Settings,
+    inherited: Inherited,
+    log: &Places,
+) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
         connection_mode: settings.listen.connection_mode.clone(),
@@ -128,6 +146,9 @@ async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Resu
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
+        records: Sinks {
+            access: log.access(),
+        },
     };
     let server = Server::start_on(inherited, config)?;
     if given {

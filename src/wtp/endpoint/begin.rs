@@ -3,14 +3,46 @@
 use bytes::Bytes;
 
 use super::{Endpoint, FROM_RESPONDER, Key, Refused};
+use crate::time::Instant;
 use crate::wdp::Peer;
-use crate::wtp::indication::Handle;
+use crate::wtp::indication::{Fragment, Handle};
 use crate::wtp::initiator;
+use crate::wtp::pdu::Class;
 use crate::wtp::sender::LARGEST_LONE_PACKET;
 use crate::wtp::transaction::{Side, Transaction};
 use crate::wtp::unowned::Unowned;
 
 impl Endpoint {
+    /// TR-Invoke.req of class 2, acknowledged by the users, with a TID of the caller's choice (15 bits).
+    ///
+    /// For who plays many initiators over one endpoint, which would use up the one counter that
+    /// [`invoke`](Self::invoke) has for all peers. Whoever chooses keeps the TIDs of each peer in order and no two
+    /// live transactions the same.
+    ///
+    /// # Errors
+    /// [`Refused`], also when a transaction with this TID is alive.
+    pub fn invoke_as(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        tid: u16,
+        data: Bytes,
+    ) -> Result<Handle, Refused> {
+        self.set_time(now);
+        if self.slots.len() >= self.config.max_transactions {
+            return Err(Refused::TooManyTransactions);
+        }
+        let tid = tid & !FROM_RESPONDER;
+        let taken = Key {
+            peer,
+            tid: tid | FROM_RESPONDER,
+        };
+        if self.by_tid.contains_key(&taken) {
+            return Err(Refused::NoTid);
+        }
+        self.begin(peer, tid, (Class::Two, true), (data, Fragment::WHOLE))
+    }
+
     pub(super) fn invoke_unreliably(&mut self, peer: Peer, data: Bytes) -> Result<Handle, Refused> {
         if data.len() > LARGEST_LONE_PACKET {
             return Err(Refused::TooLarge);

@@ -186,6 +186,16 @@ impl Endpoint {
             return Err(Refused::TooManyTransactions);
         }
         let tid = self.next_tid(peer)?;
+        self.begin(peer, tid, (class, user_ack), (data, fragment))
+    }
+
+    fn begin(
+        &mut self,
+        peer: Peer,
+        tid: u16,
+        (class, user_ack): (Class, bool),
+        invoke: (Bytes, Fragment),
+    ) -> Result<Handle, Refused> {
         let shared = self.shared(peer, tid, class, user_ack);
         let shared = Shared {
             capabilities: Capabilities {
@@ -198,9 +208,9 @@ impl Endpoint {
         let behind = self.is_behind_tid_new(peer);
         let tid_new = !behind && self.peers.is_doubting(peer);
         let side = if behind {
-            Initiator::held(data, fragment)
+            Initiator::held(invoke.0, invoke.1)
         } else {
-            Initiator::start((data, fragment), tid_new, &shared, self.now, &self.config)
+            Initiator::start(invoke, tid_new, &shared, self.now, &self.config)
                 .map_err(|_| Refused::TooLarge)?
         };
         self.stats.initiated += 1;

@@ -1,0 +1,136 @@
+//! Requests without a session: one datagram there, one back, and the handset repeats what is not answered.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::cli::bench::crowd::Event;
+use crate::random::{Keyed, Random};
+use crate::time::{Instant, Timers};
+use crate::wsp::pdu::Pdu;
+use crate::wsp::status;
+
+/// The requests under way, at most one of each handset.
+pub(super) struct Units {
+    asked: HashMap<u32, Asked, Keyed>,
+    timers: Timers,
+    waiting: VecDeque<u32>,
+    patience: Duration,
+    /// When a handset asks again.
+    retry: Duration,
+    next_tid: u8,
+    /// Datagrams sent again.
+    pub(super) retransmissions: u64,
+}
+
+struct Asked {
+    datagram: Box<[u8]>,
+    since: Instant,
+    again: Instant,
+    until: Instant,
+}
+
+impl Units {
+    pub(super) fn new(random: &mut Random, patience: Duration, retry: Duration) -> Self {
+        Self {
+            asked: HashMap::with_hasher(random.hasher()),
+            timers: Timers::new(),
+            waiting: VecDeque::new(),
+            patience,
+            retry,
+            next_tid: 0,
+            retransmissions: 0,
+        }
+    }
+
+    /// S-Unit-MethodInvoke.req; `encode` appends the PDU.
+    pub(super) fn post(
+        &mut self,
+        now: Instant,
+        who: u32,
+        since: Instant,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.next_tid = self.next_tid.wrapping_add(1);
+        let mut datagram = vec![self.next_tid];
+        encode(&mut datagram);
+        let again = now + self.retry;
+        self.asked.insert(
+            who,
+            Asked {
+                datagram: datagram.into(),
+                since,
+                again,
+                until: now + self.patience,
+            },
+        );
+        self.timers.schedule(again, who as usize);
+        self.waiting.push_back(who);
+    }
+
+    pub(super) fn handle_datagram(
+        &mut self,
+        who: u32,
+        payload: &[u8],
+        events: &mut VecDeque<Event>,
+    ) {
+        let Some((tid, sdu)) = payload.split_first() else {
+            return;
+        };
+        let answers = |asked: &Asked| asked.datagram.first() == Some(tid);
+        if !self.asked.get(&who).is_some_and(answers) {
+            return;
+        }
+        let Ok(Pdu::Reply(reply)) = Pdu::decode(sdu) else {
+            return;
+        };
+        if let Some(asked) = self.asked.remove(&who) {
+            events.push_back(Event::Replied {
+                who,
+                since: asked.since,
+                status: status::to_http(reply.status).unwrap_or(500),
+                octets: reply.data.len(),
+            });
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        while let Some(slot) = self.timers.pop_due(now) {
+            let Ok(who) = u32::try_from(slot) else {
+                continue;
+            };
+            let Some(asked) = self.asked.get_mut(&who) else {
+                continue;
+            };
+            if now >= asked.until {
+                let since = asked.since;
+                self.asked.remove(&who);
+                let cause = format!("no answer within {:?}", self.patience);
+                events.push_back(Event::Failed { who, since, cause });
+                continue;
+            }
+            if now >= asked.again {
+                asked.again = now + self.retry;
+                self.retransmissions += 1;
+                self.waiting.push_back(who);
+            }
+            let next = asked.again.min(asked.until);
+            self.timers.schedule(next, slot);
+        }
+    }
+
+    pub(super) fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<u32> {
+        loop {
+            let who = self.waiting.pop_front()?;
+            if let Some(asked) = self.asked.get(&who) {
+                buf.extend_from_slice(&asked.datagram);
+                return Some(who);
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+}

@@ -1,0 +1,95 @@
+//! How a gateway starts, is told what to be, and stops.
+
+use std::time::{Duration, Instant};
+
+use wapbridge::handset::Event;
+use wapbridge::wsp::pdu::Method;
+
+use crate::manager::{Manager, configuration};
+use crate::origin::Origin;
+use crate::phone::{Phone, roomy};
+
+const ANYWHERE: &str = "connection_mode = \"127.0.0.1:0\"";
+const WITH_SESSIONS: &str = "listening for WSP over WTP";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_the_truth() {
+    let origin = Origin::start().await;
+    let settings = configuration(ANYWHERE, &origin.uri(), "");
+    let manager = Manager::new(&settings);
+    let mut gateway = manager.start();
+    assert!(manager.hears("READY=1").contains("STATUS=Running"));
+    let mut phone = Phone::connect(gateway.address(WITH_SESSIONS), roomy()).await;
+    assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
+    manager.hears("WATCHDOG=1");
+
+    for (settings, word) in [(settings.as_str(), "reloaded"), ("[listen", "not TOML")] {
+        manager.write(settings);
+        gateway.signal("HUP");
+        let told = manager.hears("RELOADING=1");
+        assert!(told.contains("MONOTONIC_USEC="), "{told}");
+        manager.hears("READY=1");
+        gateway.says(word);
+    }
+    assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
+
+    gateway.signal("TERM");
+    let told = manager.hears("STOPPING=1");
+    assert!(told.contains("EXTEND_TIMEOUT_USEC=225000000"), "{told}");
+    assert_eq!(gateway.ended().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_still_has_a_session_is_told_that_it_ends() {
+    let origin = Origin::start().await;
+    let manager = Manager::new(&configuration(ANYWHERE, &origin.uri(), ""));
+    let mut gateway = manager.start();
+    let mut phone = Phone::connect(gateway.address(WITH_SESSIONS), roomy()).await;
+    // It has acknowledged its ConnectReply, or else its Connect would be under way for a while.
+    assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
+    let asked = Instant::now();
+    gateway.signal("TERM");
+    assert!(matches!(phone.event().await, Event::Disconnected));
+    assert_eq!(gateway.ended().code(), Some(0));
+    // An idle gateway knows at once that it is.
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_never_answers_is_not_waited_for_longer_than_told() {
+    let origin = Origin::start().await;
+    let short = "[server]\ndrain_timeout = \"300ms\"\n";
+    let manager = Manager::new(&configuration(ANYWHERE, &origin.uri(), short));
+    let mut gateway = manager.start();
+    let mut phone = Phone::connect(gateway.address(WITH_SESSIONS), roomy()).await;
+    let uri = "http://sync.example/stall";
+    let _ = phone.begin(Method::GET, uri, &[], b"").await;
+    tokio::select! {
+        () = origin.wait(|state| !state.heard.is_empty()) => {}
+        event = phone.event() => panic!("{event:?}"),
+    }
+    gateway.signal("TERM");
+    gateway.says("still under way after 300ms");
+    assert_eq!(gateway.ended().code(), Some(0));
+    // The session ended with what it had under way.
+    origin.wait(|state| state.abandoned == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_means_now() {
+    let origin = Origin::start().await;
+    let manager = Manager::new(&configuration(ANYWHERE, &origin.uri(), ""));
+    let mut gateway = manager.start();
+    let mut phone = Phone::connect(gateway.address(WITH_SESSIONS), roomy()).await;
+    let uri = "http://sync.example/stall";
+    let _ = phone.begin(Method::GET, uri, &[], b"").await;
+    tokio::select! {
+        () = origin.wait(|state| !state.heard.is_empty()) => {}
+        event = phone.event() => panic!("{event:?}"),
+    }
+    gateway.signal("TERM");
+    gateway.says("SIGTERM: draining");
+    gateway.signal("INT");
+    gateway.says("SIGINT again: stopping at once");
+    assert_eq!(gateway.ended().code(), Some(0));
+}
