@@ -18,6 +18,7 @@ mod process;
 mod samples;
 mod sessions;
 mod status;
+mod subscribers;
 mod trace;
 
 pub use figures::{Figures, Snapshot};

@@ -3,6 +3,7 @@
 use super::figures::Snapshot;
 use super::measures;
 use super::metrics::Sample;
+use super::subscribers;
 use crate::gateway::Stats;
 use crate::server::{ShellStats, State};
 use crate::syncml::Encoding;
@@ -23,6 +24,7 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
     exchanges(stats, &mut all);
     measures::exchanges(&snapshot.measures, &mut all);
     measures::targets(&snapshot.targets, &mut all);
+    all.extend(subscribers::samples(&snapshot.known));
     records(snapshot.log_lines_lost, &mut all);
     admin(snapshot, &mut all);
     snapshot.process.samples(&mut all);

@@ -8,6 +8,7 @@ mod admin;
 mod core;
 mod destination;
 mod effective;
+mod identity;
 mod listen;
 mod log;
 mod origin;
@@ -29,6 +30,7 @@ use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 pub use admin::AdminSettings;
+pub use identity::{IdentitySettings, RadiusSettings};
 pub use listen::ListenSettings;
 pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
@@ -65,6 +67,8 @@ pub struct Settings {
     pub tls: Tls,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
+    /// `[identity]`: who the subscribers are, and who may tell.
+    pub identity: IdentitySettings,
     /// `[wtp]`: timers and sizes of transactions.
     pub wtp: wtp::Config,
     /// `[wsp]`: what sessions may agree on.
@@ -205,7 +209,8 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let privacy = file.section("privacy");
+        let identity = IdentitySettings::read(&file.section("identity"), directory);
+        let privacy = routes::Privacy::read(&file.section("privacy"), identity.alias_key.clone());
         let routes = routes::read(&routes, &listen, directory, &privacy, &mut tls);
         let routes = Arc::new(routes);
         Some(Self {
@@ -215,6 +220,7 @@ impl Settings {
             routes,
             tls: tls?,
             log,
+            identity,
             wtp,
             wsp,
             connectionless,

@@ -514,7 +514,10 @@ impl Gateway {
         }
         exchange.record.route = Some(target.route);
         let handset = invocation.peer.remote.ip();
-        target.headers.apply_to_request(&mut headers, handset);
+        let subscriber = exchange.record.identity.as_deref();
+        target
+            .headers
+            .apply_to_request(&mut headers, handset, subscriber);
         exchange.headers = Some(target.headers);
         exchange.way_back = target.way_back.filter(|_| !content::is_sealed(&headers));
         // What cannot be delivered need not be read.

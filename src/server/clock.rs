@@ -41,6 +41,16 @@ impl Clock {
     }
 }
 
+/// Seconds since 1970 by the calendar, which may be set at any time.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn unix() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
 /// A seed nobody can guess.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ mod measure;
 mod shard;
 mod shards;
 mod socket;
+mod subscribers;
 mod tap;
 
 use std::io;
@@ -39,6 +40,7 @@ pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
+pub use crate::server::subscribers::{Known, Subscribers};
 pub use crate::server::tap::{Caught, Subject, Watch};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
+use crate::identity::Change;
 use crate::record::Recorder;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
@@ -48,6 +49,8 @@ pub(super) struct Shard {
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
+    /// Who has which address from now on; answered once the core knows.
+    Identify(Arc<[Change]>, oneshot::Sender<()>),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
@@ -207,6 +210,10 @@ impl Shard {
                         heard = heard_in(mode, &sockets);
                     }
                     gateway.handle_command(now, command);
+                }
+                Turn::Ordered(Order::Identify(changes, done)) => {
+                    gateway.handle_command(now, Command::Identify(changes));
+                    let _ = done.send(());
                 }
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     measures.set_routes(&config.routes);

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod identity;
 mod life;
 mod manager;
 #[allow(dead_code, reason = "shared; each binary uses its part")]

@@ -4,6 +4,7 @@
 //! while it runs.
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -17,7 +18,9 @@ use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::record::Sinks;
-use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
+use crate::server::{
+    Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
+};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
@@ -26,6 +29,7 @@ pub(super) struct Parts {
     admin: Admin,
     listening: JoinSet<()>,
     server: Server,
+    subscribers: Subscribers,
     watchdog: JoinHandle<()>,
 }
 
@@ -42,6 +46,7 @@ impl Parts {
         let server = start_server(settings, inherited, &log).await?;
         let shards = server.shards().clone();
         admin.started(shards.clone());
+        let subscribers = start_subscribers(settings, &shards, &admin).await?;
         let lines = log.clone();
         admin
             .figures()
@@ -52,6 +57,7 @@ impl Parts {
             admin,
             listening,
             server,
+            subscribers,
             watchdog,
         })
     }
@@ -59,6 +65,7 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
+        drop(self.subscribers);
         self.server.stop();
         let mut listening = self.listening;
         listening.shutdown().await;
@@ -67,6 +74,7 @@ impl Parts {
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
         self.admin.reload(settings);
+        self.subscribers.reload(&settings.identity).await;
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
             .await;
@@ -116,10 +124,36 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        (
+            "[identity.radius] listen",
+            changed(&accounting(old), &accounting(new)),
+        ),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
     .collect()
+}
+
+/// Where accounting is listened to.
+fn accounting(settings: &Settings) -> Option<&[SocketAddr]> {
+    let radius = settings.identity.radius.as_ref()?;
+    Some(&radius.listen)
+}
+
+async fn start_subscribers(
+    settings: &Settings,
+    shards: &Shards,
+    admin: &Admin,
+) -> anyhow::Result<Subscribers> {
+    let subscribers = Subscribers::start(&settings.identity, shards.clone()).await?;
+    for address in subscribers.addresses() {
+        info!(%address, "listening for RADIUS accounting");
+    }
+    let known = subscribers.published();
+    admin
+        .figures()
+        .feed(move |snapshot| snapshot.known = *known.borrow());
+    Ok(subscribers)
 }
 
 async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinSet<()>> {
