@@ -29,10 +29,16 @@ pub(super) fn effective(source: &str) -> Table {
         if name.starts_with('[') {
             continue;
         }
-        let settings = table
-            .entry(name)
-            .or_insert_with(|| Value::Table(Table::new()));
-        if let Value::Table(settings) = settings {
+        // A section within another one turns something on, so only the file can bring it.
+        let settings = match name.split_once('.') {
+            Some((outer, inner)) => table.get_mut(outer).and_then(|outer| outer.get_mut(inner)),
+            None => Some(
+                table
+                    .entry(name)
+                    .or_insert_with(|| Value::Table(Table::new())),
+            ),
+        };
+        if let Some(Value::Table(settings)) = settings {
             // Another bearer brings its own defaults, which the example does not show.
             if !settings.contains_key("bearer") {
                 add(settings, defaults(section));
