@@ -120,9 +120,9 @@ fn defaults(section: &str) -> Table {
         .collect()
 }
 
-/// Hides what must not be seen: secrets, and the values of fields that routes set.
+/// Hides what must not be seen: secrets, who subscribers are, and the values of fields that routes set.
 fn mask(key: &str, value: &mut Value) {
-    let is_secret = ["token", "secret", "password"]
+    let is_secret = ["token", "secret", "password", "subscribers"]
         .iter()
         .any(|word| key.contains(word))
         && !key.ends_with("_file")
