@@ -33,10 +33,12 @@ fn on(address: SocketAddr) -> String {
     format!("connection_mode = \"{address}\"")
 }
 
-/// Handsets wait some seconds before they send an Invoke again; these make the tests shorter.
+/// Handsets wait some seconds before they send an Invoke again, and give up after eight times; these make the tests
+/// shorter, and are as patient.
 fn hasty() -> Config {
     let mut config = config(roomy());
     config.wtp.base_retry = Duration::from_millis(400);
+    config.wtp.max_retransmissions = 100;
     config
 }
 
