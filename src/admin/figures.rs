@@ -7,8 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::counters::{Counters, Refused};
 use super::process::Process;
-use crate::gateway::Stats;
+use crate::gateway::{Stats, directory};
 use crate::server::{Known, Measures, ShellStats, State};
+use crate::store;
 use crate::upstream::Health;
 
 /// All numbers at one moment.
@@ -22,6 +23,10 @@ pub struct Snapshot {
     pub shell: ShellStats,
     /// What the shards measure.
     pub measures: Measures,
+    /// What the directory of sessions counts; one shard without a store has none.
+    pub directory: Option<directory::Stats>,
+    /// What the store counts, if there is one.
+    pub store: Option<store::Stats>,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
     /// What is known of subscribers.
@@ -47,6 +52,8 @@ impl Snapshot {
             .insert(CONFIGURED.into(), Default::default());
         Self {
             measures,
+            directory: Some(directory::Stats::default()),
+            store: Some(store::Stats::default()),
             targets: vec![Health::unknown(CONFIGURED)],
             process: Process::example(CONFIGURED),
             refused: Counters::default().iter().collect(),

@@ -16,6 +16,7 @@ mod routes;
 mod secret;
 mod section;
 mod server;
+mod store;
 mod suggest;
 mod value;
 
@@ -60,6 +61,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `[server]`: how the process behaves as a service.
     pub server: ServerSettings,
+    /// `[store]`: where sessions are remembered across restarts. Default: nowhere.
+    pub store: Option<crate::store::Settings>,
     /// `[[route]]`: what goes where.
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
@@ -185,6 +188,7 @@ impl Settings {
         let headers = core::read_headers(&file.section("headers"));
         let (wtp, wsp, limits) =
             core::read_limits(&file.section("limits"), listen.shards, wtp, wsp);
+        let store = store::read(&file.section("store"), directory, &listen, &wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -206,6 +210,7 @@ impl Settings {
             listen,
             admin,
             server,
+            store,
             routes,
             tls: tls?,
             log,

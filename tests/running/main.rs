@@ -22,5 +22,6 @@ mod reload;
 #[path = "../support/sessions.rs"]
 mod sessions;
 mod stage;
+mod store;
 mod trace;
 mod upgrade;

@@ -20,6 +20,7 @@ use crate::record::Sinks;
 use crate::server::{
     Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
 };
+use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
@@ -27,6 +28,7 @@ pub(super) struct Parts {
     log: Places,
     admin: Admin,
     listening: JoinSet<()>,
+    store: Option<Embedded>,
     server: Server,
     subscribers: Subscribers,
     watchdog: JoinHandle<()>,
@@ -42,7 +44,14 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited, &log).await?;
+        let store = settings.store.as_ref().map(Embedded::open).transpose()?;
+        let writer = store.as_ref().map(Embedded::writer);
+        let server = start_server(settings, inherited, writer.clone(), &log).await?;
+        let directory = server.directory();
+        admin.figures().feed(move |snapshot| {
+            snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
+            snapshot.store = writer.as_ref().map(Writer::stats);
+        });
         let shards = server.shards().clone();
         admin.started(shards.clone());
         let subscribers = start_subscribers(settings, &shards, &admin).await?;
@@ -55,6 +64,7 @@ impl Parts {
             log,
             admin,
             listening,
+            store,
             server,
             subscribers,
             watchdog,
@@ -66,6 +76,9 @@ impl Parts {
         self.watchdog.abort();
         drop(self.subscribers);
         self.server.stop();
+        if let Some(store) = self.store {
+            store.close();
+        }
         let mut listening = self.listening;
         listening.shutdown().await;
     }
@@ -95,11 +108,14 @@ impl Parts {
         }
     }
 
-    /// What becomes of sessions when we are gone.
+    /// What becomes of sessions when we are gone: with a store they wait for the next start, unless their
+    /// handsets are to go elsewhere.
     fn remaining(&self, settings: &Settings) -> Remaining {
-        Remaining::Ended {
-            sent_elsewhere: settings.drain_redirect.is_some(),
+        let sent_elsewhere = settings.drain_redirect.is_some();
+        if self.store.is_some() && !sent_elsewhere {
+            return Remaining::Kept;
         }
+        Remaining::Ended { sent_elsewhere }
     }
 
     /// Opens log files anew, after somebody has moved them away.
@@ -123,6 +139,7 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        ("[store]", changed(&old.store, &new.store)),
         (
             "[identity.radius] listen",
             changed(&accounting(old), &accounting(new)),
@@ -170,6 +187,7 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
 async fn start_server(
     settings: &Settings,
     inherited: Inherited,
+    store: Option<Writer>,
     log: &Places,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
@@ -179,6 +197,7 @@ async fn start_server(
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
+        store,
         records: Sinks {
             access: log.access(),
         },
