@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::counters::{Counters, Refused};
 use super::process::Process;
 use crate::gateway::{Stats, directory};
+use crate::record::charging::Counts;
 use crate::server::{Known, Measures, ShellStats, State};
 use crate::store;
 use crate::upstream::Health;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub known: Known,
     /// Log lines that could not be written.
     pub log_lines_lost: u64,
+    /// What became of charging records, if they are kept.
+    pub records: Option<Counts>,
     /// What the kernel says of us.
     pub(super) process: Process,
     /// Traces that are running.
@@ -52,6 +55,7 @@ impl Snapshot {
             .insert(CONFIGURED.into(), Default::default());
         Self {
             measures,
+            records: Some(Counts::default()),
             directory: Some(directory::Stats::default()),
             store: Some(store::Stats::default()),
             targets: vec![Health::unknown(CONFIGURED)],

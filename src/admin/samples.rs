@@ -28,19 +28,49 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
     measures::exchanges(&snapshot.measures, &mut all);
     measures::targets(&snapshot.targets, &mut all);
     all.extend(subscribers::samples(&snapshot.known));
-    records(snapshot.log_lines_lost, &mut all);
+    records(snapshot, &mut all);
     admin(snapshot, &mut all);
     snapshot.process.samples(&mut all);
     all
 }
 
-/// What became of log lines.
-fn records(lost: u64, all: &mut Vec<Sample>) {
+/// What became of log lines and charging records.
+fn records(snapshot: &Snapshot, all: &mut Vec<Sample>) {
     all.push(Sample::counter(
         "wapbridge_log_lines_lost_total",
         "Log lines that found their queue full or could not be written.",
-        lost,
+        snapshot.log_lines_lost,
     ));
+    let Some(records) = &snapshot.records else {
+        return;
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_records_written_total",
+            "Charging records written.",
+            records.written,
+        ),
+        Sample::counter(
+            "wapbridge_records_lost_total",
+            "Charging records lost, because they could not be written for long.",
+            records.lost,
+        ),
+        Sample::counter(
+            "wapbridge_record_files_total",
+            "Files of charging records closed.",
+            records.files,
+        ),
+        Sample::gauge(
+            "wapbridge_records_waiting_bytes",
+            "Octets of charging records that wait to be written.",
+            records.waiting,
+        ),
+        Sample::gauge(
+            "wapbridge_records_failing",
+            "1 while charging records cannot be written, else 0.",
+            u64::from(records.failing),
+        ),
+    ]);
 }
 
 fn admin(snapshot: &Snapshot, all: &mut Vec<Sample>) {

@@ -11,6 +11,7 @@ mod identity;
 mod listen;
 mod log;
 mod origin;
+mod records;
 mod report;
 mod routes;
 mod secret;
@@ -38,6 +39,7 @@ pub use secret::Secret;
 pub use server::ServerSettings;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
+use crate::record::charging;
 use crate::route::Routes;
 use crate::upstream::{Tls, TlsError, TlsSettings};
 use crate::wsp::{connectionless, session};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
     pub tls: Tls,
+    /// `[records]`: the charging records, if they are kept.
+    pub records: Option<charging::Settings>,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
     /// `[identity]`: who the subscribers are, and who may tell.
@@ -173,6 +177,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
+        let records = records::read(&file.section("records"), directory);
         let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
@@ -213,6 +218,7 @@ impl Settings {
             store,
             routes,
             tls: tls?,
+            records,
             log,
             identity,
             wtp,

@@ -170,7 +170,7 @@ impl Server {
                 true => 0,
                 false => discard(&sockets)?,
             };
-            let recorder = Recorder::new(&config.records);
+            let recorder = Recorder::new(&config.records, number);
             let stop = stop.clone();
             let begin = move |sockets, mailbox, published| Shard {
                 gateway,

@@ -257,7 +257,7 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
-                    recorder.handle_timeout(now);
+                    recorder.handle_timeout(now, clock.wall(), &gateway);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
@@ -272,6 +272,7 @@ impl Shard {
                     });
                 }
                 Turn::Stopped => {
+                    recorder.stop(now, clock.wall(), &gateway);
                     outlet.flush();
                     return;
                 }
@@ -288,6 +289,7 @@ impl Shard {
                         fetches.cancel(id);
                     }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
+                    Event::Answered(id) => recorder.answered(now, id),
                     Event::Finished(record) => {
                         tap.finished(&gateway, &record);
                         measures.record(&record);

@@ -17,6 +17,7 @@ mod origin;
 #[path = "../end_to_end/phone.rs"]
 mod phone;
 mod proxy;
+mod records;
 mod reload;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
 #[path = "../support/sessions.rs"]

@@ -17,14 +17,16 @@ use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::record::Sinks;
+use crate::record::charging::Clerk;
 use crate::server::{
-    Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
+    self, Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
 };
 use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
+    clerk: Option<Clerk>,
     log: Places,
     admin: Admin,
     listening: JoinSet<()>,
@@ -44,9 +46,15 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
+        let clerk = start_clerk(settings)?;
+        let sinks = Sinks {
+            access: log.access(),
+            charging: clerk.as_ref().map(Clerk::desk),
+        };
+        let desk = sinks.charging.clone();
         let store = settings.store.as_ref().map(Embedded::open).transpose()?;
         let writer = store.as_ref().map(Embedded::writer);
-        let server = start_server(settings, inherited, writer.clone(), &log).await?;
+        let server = start_server(settings, inherited, writer.clone(), sinks).await?;
         let directory = server.directory();
         admin.figures().feed(move |snapshot| {
             snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
@@ -59,8 +67,13 @@ impl Parts {
         admin
             .figures()
             .feed(move |snapshot| snapshot.log_lines_lost = lines.lost());
+        if let Some(desk) = desk {
+            let figures = admin.figures();
+            figures.feed(move |snapshot| snapshot.records = Some(desk.counts()));
+        }
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
+            clerk,
             log,
             admin,
             listening,
@@ -76,6 +89,8 @@ impl Parts {
         self.watchdog.abort();
         drop(self.subscribers);
         self.server.stop();
+        // After the shards, which have handed over the last of it.
+        drop(self.clerk);
         if let Some(store) = self.store {
             store.close();
         }
@@ -143,6 +158,7 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        ("[records]", changed(&old.records, &new.records)),
         ("[store]", changed(&old.store, &new.store)),
         (
             "[identity.radius] listen",
@@ -188,11 +204,24 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
+/// The one who writes charging records, if they are kept.
+fn start_clerk(settings: &Settings) -> anyhow::Result<Option<Clerk>> {
+    let Some(records) = settings.records.clone() else {
+        return Ok(None);
+    };
+    let path = records.path.display().to_string();
+    let run = server::clock::seed()?;
+    let wall = || server::clock::Clock::start().wall();
+    let clerk = Clerk::start(records, run, wall)
+        .with_context(|| format!("[records]: cannot write charging records to {path}"))?;
+    Ok(Some(clerk))
+}
+
 async fn start_server(
     settings: &Settings,
     inherited: Inherited,
     store: Option<Writer>,
-    log: &Places,
+    records: Sinks,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
@@ -202,9 +231,7 @@ async fn start_server(
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
         store,
-        records: Sinks {
-            access: log.access(),
-        },
+        records,
     };
     let server = Server::start_on(inherited, config)?;
     if given {
