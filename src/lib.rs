@@ -34,7 +34,7 @@
 //!
 //! | rank | module | what lives there |
 //! | --- | --- | --- |
-//! | 0 | [`time`], [`random`], [`codec`], [`wdp`] | moments and wake-ups; the seed; shared parsers; peers and datagrams |
+//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`] | moments and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
 //! | 1 | [`radius`] | the packets of RADIUS accounting, and their signatures |
@@ -45,7 +45,7 @@
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
-//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log, written by a thread of its own |
+//! | 6 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records, each written by a thread of its own; the file that outlives the process, likewise |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
 //! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
@@ -75,10 +75,12 @@
 //! | --- | --- | --- | --- |
 //! | transactions, their deadlines and retained messages | [`wtp::Endpoint`] | peer and TID | no; handsets retransmit |
 //! | last TID per peer, bounded, forgotten after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
-//! | sessions and methods | [`wsp::sessions::Sessions`] | peer, session id | no; handsets connect anew |
+//! | sessions and methods | [`wsp::sessions::Sessions`] of one shard | peer, session id | the record only ([`wsp::saved`]), in the store; without one handsets connect anew |
+//! | which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
+//! | charging records, and what was answered and is not over | [`record::charging::Clerk`] | sequence number, id | yes: files and journal |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
 //!
 //! **Decoding borrows from the receive buffer; what must outlive the datagram is copied once into `Bytes`,
@@ -98,6 +100,32 @@
 //! one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
 //! cut before its time; what has not begun is refused, or left unanswered for the next process to hear again.
 //!
+//! **A million idle sessions are an ordinary day**, so what grows with them is small, grows by a page or a part at a
+//! time ([`table`]), and is given back. A session is some hundred octets, its deadline a place in a queue in the
+//! order of use, and what handsets of one model say when they connect is kept, and decoded, once
+//! ([`wsp::profile`]). `tests/allocations.rs` holds us to it.
+//!
+//! # Shards
+//!
+//! A shard is one thread, one socket per address, one [`gateway::Gateway`], one mailbox; nothing on the way of a
+//! datagram is shared, locked or atomic. The kernel keeps a quadruplet on one socket, which keeps its TIDs,
+//! transactions and session on one shard. Only a Resume comes from a new address and may land anywhere, and only
+//! its session's record has to move: what is outstanding is aborted by the specification.
+//!
+//! 1. Shard B does not know the id. The Resume waits, under WTP's hold-on acknowledgements, and [`gateway::Event::Claim`]
+//!    goes out ([`wsp::claim`]).
+//! 2. The directory, on a thread of its own (`server/claims.rs`), tells the shard that has the session to release it. An
+//!    id tells the shard that made it, so nothing is kept of a session that never moved; of those that did, one entry. The
+//!    directory takes one claim after the other, so that of two Resumes the later one gets the session.
+//! 3. A gives it up and forgets it, [`gateway::Event::Released`]; B takes it in with [`gateway::Gateway::handle_claim`]
+//!    and hears the Resume again, as if it came just now. A claim that is not answered in 2 s ends without; a
+//!    session that comes later is taken in all the same, for nobody else has it.
+//!
+//! With a store, what changes in a session is saved: at Connect, Suspend, Resume and the end, and every quarter of
+//! `idle_timeout` while it is used; never with a method. Whoever comes to a gateway that was started anew is looked for
+//! there, by id or by peer, when no shard has him. Commits are synchronised: all but the last 200 ms survive a kill,
+//! and a loss of power.
+//!
 //! # Limits
 //!
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
@@ -109,17 +137,22 @@
 //! | size of one message; octets in reassembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
 //! | complete request above the negotiated server SDU | Abort MRUEXCEEDED |
 //! | unverified peers | TID verification before any work |
-//! | sessions per shard | Abort CONGESTION |
+//! | sessions per shard; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
 //! | outstanding methods per session | Abort MOREXCEEDED |
 //! | confirmed pushes outstanding | refused to who asked |
 //! | methods ahead of their Connect | Abort DISCONNECT |
+//! | sessions claimed at once, and of one peer; claims of an address for what nobody has | Abort DISCONNECT |
+//! | what waits to be settled between shards, or to be stored | the claim ends at its deadline; what changed is not stored; counted |
+//! | sessions in the store, and their age | not stored; forgotten |
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
 //! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |
+//! | charging records that wait to be written (32 MiB) | lost and counted, and their numbers are missing |
 //! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
+//! | traces at once; octets, time and what may wait of each | refused; it ends; counted as lost |
 //!
 //! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST is never sent
 //! upstream twice, except that hyper may resend one it got back unsent from a reused connection, and that a
@@ -146,6 +179,7 @@ pub mod server;
 pub mod sim;
 pub mod store;
 pub mod syncml;
+pub mod table;
 pub mod time;
 pub mod trace;
 pub mod upstream;

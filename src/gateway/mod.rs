@@ -7,6 +7,7 @@
 //! octet.
 
 pub mod answer;
+mod clients;
 mod content;
 mod cookies;
 pub mod directory;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::clients::Clients;
 use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
@@ -70,6 +72,8 @@ pub enum Event {
     Cancel(RequestId),
     /// What became of a push: one for each [`Command::Push`].
     PushDone(PushId, PushOutcome),
+    /// The handset was given its answer and has to acknowledge it; [`Gateway::record`] tells what is known so far.
+    Answered(RequestId),
     /// An exchange is over.
     Finished(Box<ExchangeRecord>),
     /// Find a session that this shard does not hold, and take it over: owed one [`Gateway::handle_claim`]. At
@@ -113,6 +117,7 @@ pub struct Gateway {
     connectionless: Connectionless,
     exchanges: Exchanges,
     wants: Wants,
+    clients: Clients,
     cookies: Jars,
     identities: identity::Table,
     random: Random,
@@ -131,6 +136,7 @@ impl Gateway {
             sessions: Sessions::new(config.wsp.clone(), random.u64()),
             exchanges: Exchanges::new(random.hasher()),
             wants: Wants::new(random.hasher()),
+            clients: Clients::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
             identities: identity::Table::new(random.hasher()),
@@ -215,6 +221,7 @@ impl Gateway {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
                 self.connectionless.set_config(config.connectionless);
+                self.clients.forget();
                 self.config = config;
             }
             Command::Enter(mode) => {
@@ -231,6 +238,7 @@ impl Gateway {
     /// The moment of [`poll_timeout`](Self::poll_timeout) has come. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.wtp.handle_timeout(now);
+        self.wtp.tidy(now);
         self.sessions.handle_timeout(now, &mut self.wtp);
         while let Some(id) = self.exchanges.pop_due(now) {
             self.events.push_back(Event::Cancel(id));
@@ -256,12 +264,24 @@ impl Gateway {
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
             self.wtp.poll_timeout(),
+            self.wtp.tidy_at(),
             self.sessions.poll_timeout(),
             self.exchanges.next_deadline(),
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// What is known of an exchange that is not over.
+    #[must_use]
+    pub fn record(&self, id: RequestId) -> Option<&ExchangeRecord> {
+        self.exchanges.record(id)
+    }
+
+    /// What is known of every exchange that is not over.
+    pub fn records(&self) -> impl Iterator<Item = &ExchangeRecord> {
+        self.exchanges.records()
     }
 
     /// Counters and gauges, to be published.
@@ -404,8 +424,8 @@ impl Gateway {
             content: Content::default(),
             headers: None,
             way_back: None,
-            origin: None,
             record: ExchangeRecord {
+                number: self.stats.exchanges_begun,
                 peer: invocation.peer,
                 session: invocation.session.map(|session| session.id),
                 method: invocation.method,
@@ -414,6 +434,7 @@ impl Gateway {
                 identity: self.identities.find(invocation.peer.remote.ip()).cloned(),
                 syncml: None,
                 route: None,
+                target: None,
                 status: None,
                 problem: None,
                 detail: None,
@@ -450,8 +471,8 @@ impl Gateway {
                 exchange.record.detail = detail;
                 exchange.record.replied = Some(now);
                 self.stats.problems.add(problem);
-                self.exchanges.insert(exchange);
-                self.say(now, asked, sdu, &[]);
+                let id = self.exchanges.insert(exchange);
+                self.say(now, id, asked, sdu, &[]);
             }
         }
     }
@@ -479,7 +500,7 @@ impl Gateway {
         }
         let verb = request::method(invocation)?;
         exchange.verb = verb.clone();
-        let mut headers = request::headers(invocation, &config.headers)?;
+        let mut headers = request::headers(invocation, &config.headers, &mut self.clients)?;
         let body = request::body(invocation, &mut headers, || self.random.u64())?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| Problem::BadRequest)?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -537,7 +558,7 @@ impl Gateway {
         };
         let stats = &mut self.stats.content;
         exchange.content = content::outgoing(&target.content, &mut request, &self.wants, stats)?;
-        exchange.origin = request.uri.authority().cloned();
+        exchange.record.target = request.uri.authority().cloned();
         Ok(request)
     }
 
@@ -559,7 +580,11 @@ impl Gateway {
             syncml.answered(&reply.body);
             self.stats.syncml.count_reply(syncml);
         }
-        let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
+        let origin = exchange
+            .record
+            .target
+            .as_ref()
+            .map(http::uri::Authority::as_str);
         let room = exchange.max_reply;
         let wants = &mut self.wants;
         if let Err((problem, detail)) = exchange
@@ -590,7 +615,7 @@ impl Gateway {
                 exchange.record.reply_octets = reply.body.len();
                 let trailers = reply::trailers(&reply, &exchange.reader, drop);
                 self.exchanges.replying(id);
-                self.say(now, asked, sdu, &trailers);
+                self.say(now, id, asked, sdu, &trailers);
             }
             Err(problem) => self.fail(now, id, problem, None),
         }
@@ -610,13 +635,14 @@ impl Gateway {
         exchange.record.replied = Some(now);
         self.stats.problems.add(problem);
         self.exchanges.replying(id);
-        self.say(now, asked, sdu, &[]);
+        self.say(now, id, asked, sdu, &[]);
     }
 
     /// S-MethodResult.req or S-Unit-MethodResult.req. The latter is the end of it: nobody acknowledges.
-    fn say(&mut self, now: Instant, asked: Asked, sdu: Bytes, trailers: &[u8]) {
+    fn say(&mut self, now: Instant, id: RequestId, asked: Asked, sdu: Bytes, trailers: &[u8]) {
         match asked {
             Asked::Method(method) => {
+                self.events.push_back(Event::Answered(id));
                 self.sessions
                     .reply(now, method, sdu, trailers, &mut self.wtp);
             }

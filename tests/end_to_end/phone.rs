@@ -49,14 +49,19 @@ impl Phone {
     }
 
     pub(crate) async fn connect_anew(&mut self) {
-        self.handset.connect(self.clock.now());
-        match self.event().await {
+        match self.try_to_connect().await {
             Event::Connected(_) => {}
             other => panic!("no session: {other:?}"),
         }
     }
 
-    async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
+    pub(crate) async fn try_to_connect(&mut self) -> Event {
+        self.handset.connect(self.clock.now());
+        self.event().await
+    }
+
+    /// A handset that has not said anything yet.
+    pub(crate) async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
         let any = if gateway.is_ipv4() {
             "0.0.0.0:0"
         } else {
@@ -126,6 +131,25 @@ impl Phone {
     pub(crate) async fn abort(&mut self, ticket: Ticket) {
         self.handset.abort(self.clock.now(), ticket);
         self.say().await;
+    }
+
+    pub(crate) async fn suspend(&mut self) {
+        self.handset.suspend(self.clock.now());
+        self.say().await;
+    }
+
+    /// Gets another port and resumes its session from there.
+    pub(crate) async fn move_on(&mut self) {
+        let gateway = self.socket.peer_addr().unwrap();
+        let any = self.socket.local_addr().unwrap().ip();
+        self.socket = UdpSocket::bind((any, 0)).await.unwrap();
+        self.socket.connect(gateway).await.unwrap();
+        self.peer = Peer::new(gateway, self.socket.local_addr().unwrap());
+        self.handset.resume(self.clock.now(), self.peer);
+        match self.event().await {
+            Event::Connected(_) => {}
+            other => panic!("not resumed: {other:?}"),
+        }
     }
 
     /// What happens next. Lives on meanwhile: acknowledges, repeats.
