@@ -8,6 +8,7 @@ use clap::Args;
 use http_body_util::BodyExt;
 use hyper::http::Method;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::remote::{Gateway, write_private};
 
@@ -56,6 +57,8 @@ impl Trace {
 
     async fn watch(&self) -> anyhow::Result<()> {
         let remote = self.gateway.remote()?;
+        // Once: what comes while nobody listens would be lost.
+        let mut interrupts = signal(SignalKind::interrupt())?;
         let mut wanted = json!({ "for": self.lasts, "raw": self.raw });
         if let (Some(ip), Some(fields)) = (&self.ip, wanted.as_object_mut()) {
             fields.insert("ip".to_owned(), json!(ip));
@@ -86,7 +89,7 @@ impl Trace {
         loop {
             let frame = tokio::select! {
                 frame = events.frame() => frame,
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
+                _ = interrupts.recv(), if !interrupted => {
                     // What is told after this is what was caught before.
                     interrupted = true;
                     remote.whole(Method::DELETE, &path, None).await?;

@@ -5,11 +5,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::story::{Seen, Story};
+use super::story::{Entry, Seen, Story};
 use crate::wdp::Peer;
 
-/// Appends the whole file to `out`.
-pub fn write(story: &Story, out: &mut Vec<u8>) {
+/// Appends what stands before the packets to `out`.
+pub fn begin(story: &Story, out: &mut Vec<u8>) {
     let note = match story.is_raw() {
         true => {
             "Everything is as it was, credentials included: keep this file as you would keep passwords."
@@ -33,37 +33,40 @@ pub fn write(story: &Story, out: &mut Vec<u8>) {
         option(body, IF_TSRESOL, &[6]);
         option(body, END, &[]);
     });
-    for (number, entry) in story.entries().iter().enumerate() {
-        let Seen::Datagram {
+}
+
+/// Appends the entry of this number to `out`, if there is one and it is a datagram.
+pub fn packet(story: &Story, number: usize, out: &mut Vec<u8>) {
+    let Some(Entry {
+        at,
+        seen: Seen::Datagram {
             peer, sent, octets, ..
-        } = &entry.seen
-        else {
-            continue;
-        };
-        let comment = story.told(number).map(|told| told.summary);
-        let micros = u64::try_from(entry.at.as_micros()).unwrap_or(u64::MAX);
-        let packet = packet(peer, *sent, octets);
-        let len = u32::try_from(packet.len())
-            .unwrap_or(u32::MAX)
-            .to_le_bytes();
-        block(out, ENHANCED_PACKET, |body| {
-            body.extend_from_slice(&[0; 4]);
-            let halves = micros.to_le_bytes();
-            body.extend_from_slice(halves.get(4..).unwrap_or_default());
-            body.extend_from_slice(halves.get(..4).unwrap_or_default());
-            body.extend_from_slice(&len);
-            body.extend_from_slice(&len);
-            body.extend_from_slice(&packet);
-            pad(body);
-            option(body, COMMENT, comment.unwrap_or_default().as_bytes());
-            option(
-                body,
-                EPB_FLAGS,
-                &(if *sent { OUTBOUND } else { INBOUND }).to_le_bytes(),
-            );
-            option(body, END, &[]);
-        });
-    }
+        },
+        ..
+    }) = story.entries().get(number)
+    else {
+        return;
+    };
+    let comment = story.told(number).map(|told| told.summary);
+    let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+    let packet = made_up(peer, *sent, octets);
+    let len = u32::try_from(packet.len())
+        .unwrap_or(u32::MAX)
+        .to_le_bytes();
+    block(out, ENHANCED_PACKET, |body| {
+        body.extend_from_slice(&[0; 4]);
+        let halves = micros.to_le_bytes();
+        body.extend_from_slice(halves.get(4..).unwrap_or_default());
+        body.extend_from_slice(halves.get(..4).unwrap_or_default());
+        body.extend_from_slice(&len);
+        body.extend_from_slice(&len);
+        body.extend_from_slice(&packet);
+        pad(body);
+        option(body, COMMENT, comment.unwrap_or_default().as_bytes());
+        let direction = if *sent { OUTBOUND } else { INBOUND };
+        option(body, EPB_FLAGS, &direction.to_le_bytes());
+        option(body, END, &[]);
+    });
 }
 
 fn block(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
@@ -91,7 +94,7 @@ fn pad(body: &mut Vec<u8>) {
 }
 
 /// The datagram in UDP in IP.
-fn packet(peer: &Peer, sent: bool, payload: &[u8]) -> Vec<u8> {
+fn made_up(peer: &Peer, sent: bool, payload: &[u8]) -> Vec<u8> {
     let (remote, local) = (SocketAddr::from(peer.remote), SocketAddr::from(peer.local));
     let (from, to) = if sent {
         (local, remote)
@@ -219,10 +222,9 @@ mod tests {
             ("[2001:db8::7]:49152", "[2001:db8::1]:9201"),
         ] {
             let mut file = Vec::new();
-            write(
-                &story(remote, local, b"\x0A\x12\x34\x02\x40\x02/a\x80\x94"),
-                &mut file,
-            );
+            let story = story(remote, local, b"\x0A\x12\x34\x02\x40\x02/a\x80\x94");
+            begin(&story, &mut file);
+            (0..3).for_each(|number| packet(&story, number, &mut file));
             let captured: Vec<_> = explain::captured(&file).unwrap().collect();
             assert_eq!(captured.len(), 2);
             assert_eq!(captured[0].time, Duration::new(1_700_000_000, 123_456_000));
@@ -237,7 +239,7 @@ mod tests {
         fn checksums_are_right(payload: Vec<u8>, six: bool) {
             let (remote, local) = if six { ("[2001:db8::7]:1", "[2001:db8::1]:9201") } else { ("192.0.2.7:1", "192.0.2.1:9201") };
             let peer = Peer::new(remote.parse().unwrap(), local.parse().unwrap());
-            let packet = packet(&peer, false, &payload);
+            let packet = made_up(&peer, false, &payload);
             let (head, addresses) = if six { (40, &packet[8..40]) } else { (20, &packet[12..20]) };
             if !six {
                 prop_assert_eq!(checksum(&packet[..20]), 0);

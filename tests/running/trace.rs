@@ -1,7 +1,7 @@
 //! A subscriber's trace: through the admin port, through `wapbridge trace`, and what it does not tell.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 
 use crate::stage::{Gateway, PROGRAM, authority, configuration, origin};
@@ -10,11 +10,15 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const SECRET: &str = "Zm9vOnNlY3JldHNlY3JldA";
 
 fn gateway(name: &str) -> Gateway {
+    gateway_with(name, "")
+}
+
+fn gateway_with(name: &str, more: &str) -> Gateway {
     let authority = authority(name);
     let port = origin(&authority, "hello");
     let admin = format!("[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n");
     let configuration =
-        configuration("127.0.0.1:0", port).replace("[admin]\nlisten = []\n", &admin);
+        configuration("127.0.0.1:0", port).replace("[admin]\nlisten = []\n", &(admin + more));
     let gateway = Gateway::start(name, &configuration, &authority.pem());
     gateway.write("token", TOKEN);
     gateway
@@ -208,4 +212,69 @@ fn traces_need_the_token_and_are_few_and_end() {
     );
     assert_eq!(ask(&gateway, "DELETE /trace/5", TOKEN, "").0, 204);
     assert_eq!(ask(&gateway, "GET /trace/5", TOKEN, "").0, 404);
+}
+
+/// An Invoke of class 2 that every handset's provider could send.
+fn invoke(tid: u8, sdu: &[u8]) -> Vec<u8> {
+    [&[0x0A, 0x10, tid, 0x02][..], sdu].concat()
+}
+
+/// Says it until there is a Result, and acknowledges that; what the Result carries.
+fn result(socket: &UdpSocket, tid: u8, sdu: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    socket.send(&invoke(tid, sdu)).unwrap();
+    loop {
+        let len = socket.recv(&mut buffer).unwrap();
+        match buffer[0] >> 3 & 0x0F {
+            2 => {
+                socket.send(&[0x18, 0x10, tid]).unwrap();
+                return buffer[3..len].to_vec();
+            }
+            // Is this transaction new? It is.
+            3 if buffer[0] & 0x04 != 0 => drop(socket.send(&[0x1C, 0x10, tid]).unwrap()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_number_is_followed_to_the_address_from_which_its_session_is_resumed() {
+    let gateway = gateway_with(
+        "number",
+        "[identity]\nsubscribers = [\"127.0.0.1,491701234567\"]\n",
+    );
+    let body = "{\"msisdn\":\"+491701234567\",\"for\":\"1h\"}";
+    assert_eq!(ask(&gateway, "POST /trace", TOKEN, body).0, 201);
+    let phone = |address: &str| {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
+        socket.connect(&gateway.address).unwrap();
+        socket
+            .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+            .unwrap();
+        socket
+    };
+    // A stranger first, of whom nothing is told.
+    result(&phone("127.0.0.3"), 1, b"\x01\x10\x00\x00");
+    // A Connect that asks for resumption, then a Resume from elsewhere.
+    let reply = result(&phone("127.0.0.1"), 1, b"\x01\x10\x03\x00\x02\x82\x20");
+    assert_eq!(reply[0], 0x02);
+    let end = 2 + reply[1..]
+        .iter()
+        .position(|octet| octet & 0x80 == 0)
+        .unwrap();
+    let resume = [b"\x09", &reply[1..end], b"\x00"].concat();
+    let moved = phone("127.0.0.2");
+    assert_eq!(result(&moved, 1, &resume)[0], 0x04);
+    let from = moved.local_addr().unwrap();
+    assert_eq!(ask(&gateway, "DELETE /trace/1", TOKEN, "").0, 204);
+    let events = ask(&gateway, "GET /trace/1/events", TOKEN, "").1;
+    for words in [
+        "WSP ConnectReply",
+        &format!("resumed from {from}"),
+        "WSP Resume",
+        "WSP Reply",
+    ] {
+        assert!(events.contains(words), "{words} in {events}");
+    }
+    assert!(!events.contains("127.0.0.3"), "{events}");
 }

@@ -263,12 +263,15 @@ async fn run(trace: Arc<Trace>, shards: Shards, mut caught: mpsc::Receiver<Caugh
         }
     };
     shards.disarm(trace.id).await;
-    // What was caught before.
-    while let Ok(one) = caught.try_recv() {
-        if let Caught::Seen(at, seen) = one {
-            trace.add(at, seen);
+    // What was caught before, until every shard has let go.
+    let rest = async {
+        while let Some(one) = caught.recv().await {
+            if let Caught::Seen(at, seen) = one {
+                trace.add(at, seen);
+            }
         }
-    }
+    };
+    let _ = tokio::time::timeout(LETTING_GO, rest).await;
     trace
         .progress
         .send_modify(|progress| progress.ended = Some((why, Instant::now())));
@@ -285,5 +288,7 @@ const MAX_KEPT: usize = 8;
 const KEPT: Duration = Duration::from_secs(15 * 60);
 /// Octets of one trace.
 const MAX_OCTETS: usize = 8 << 20;
+/// How long the shards may take to let go of one that is over.
+const LETTING_GO: Duration = Duration::from_secs(1);
 /// What may wait for the control thread.
 const CHANNEL: usize = 1024;
