@@ -78,6 +78,8 @@
 //! | sessions and methods | [`wsp::sessions::Sessions`] | peer, session id | no; handsets connect anew |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
+//! | who has which address | `identity::directory` on the control thread; a copy in each [`gateway::Gateway`] | prefix | no; access servers report anew |
+//! | what each address has used | [`gateway::Gateway`] | address, /64 | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
 //!
@@ -114,6 +116,13 @@
 //! | confirmed pushes outstanding | refused to who asked |
 //! | methods ahead of their Connect | Abort DISCONNECT |
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
+//! | handsets outside the networks allowed; octets per address | dropped unseen |
+//! | requests per address, and in all | Abort CAPTEMPEXCEEDED to who has a session, else dropped |
+//! | requests per subscriber | WSP reply 503 with Retry-After |
+//! | octets to an address that has proved nothing, against those from it | not sent |
+//! | sessions per address | Abort CONGESTION |
+//! | addresses and subscribers watched | those who use nothing are forgotten; else strangers are dropped |
+//! | accounting sessions, in all and per RADIUS client | not answered |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
 //! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |

@@ -11,6 +11,7 @@ mod identity;
 mod listen;
 mod log;
 mod origin;
+mod protection;
 mod report;
 mod routes;
 mod secret;
@@ -80,6 +81,8 @@ pub struct Settings {
     pub redirect: Option<Redirect>,
     /// `drain_redirect` in `[wsp]`: the same while the gateway is draining or isolated.
     pub drain_redirect: Option<Redirect>,
+    /// `[protection]`: who may send, and how much.
+    pub protection: gateway::protection::Config,
     /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
     pub limits: Limits,
 }
@@ -148,6 +151,7 @@ impl Settings {
             wsp: self.wsp.clone(),
             connectionless: self.connectionless,
             limits: self.limits,
+            protection: self.protection.clone(),
             headers: self.headers.clone(),
             redirect: self.redirect.clone(),
             drain_redirect: self.drain_redirect.clone(),
@@ -197,6 +201,10 @@ impl Settings {
                     .to_owned(),
             });
         }
+        let section = file.section("protection");
+        let protection = protection::read(&section, directory);
+        let wsp = core::read_sessions_per_address(&section, wsp);
+        drop(section);
         let identity = IdentitySettings::read(&file.section("identity"), directory);
         let privacy = routes::Privacy::read(&file.section("privacy"), identity.alias_key.clone());
         let routes = routes::read(&routes, &listen, directory, &privacy, &mut tls);
@@ -209,6 +217,7 @@ impl Settings {
             tls: tls?,
             log,
             identity,
+            protection,
             wtp,
             wsp,
             connectionless,

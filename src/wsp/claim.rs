@@ -378,6 +378,7 @@ impl Sessions {
             used: now,
         });
         self.by_id.insert(id, slot);
+        self.crowd.join(peer);
         self.by_peer.entry(peer).or_insert(slot);
         self.idle.schedule(now + self.config.idle_timeout, slot);
         self.changed(slot);

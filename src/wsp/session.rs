@@ -16,6 +16,9 @@ use crate::wtp::Handle;
 pub struct Config {
     /// Sessions held at once per shard. A Connect beyond it is aborted with CONGESTION. Default: 200 000.
     pub max_sessions: usize,
+    /// Sessions of one address (of one /64 of IPv6) held at once per shard. A Connect beyond it is aborted with
+    /// CONGESTION. Default: 10,000.
+    pub max_sessions_per_address: u32,
     /// Methods a session may have outstanding; a client that asks for more gets this many. Default: 8.
     pub max_methods: u8,
     /// Largest request SDU agreed to, in octets; also what a client may post that named no size of its
@@ -78,6 +81,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_sessions: 200_000,
+            max_sessions_per_address: 10_000,
             max_methods: 8,
             max_server_sdu: 1 << 20,
             max_client_sdu: 1 << 20,

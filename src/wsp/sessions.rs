@@ -17,6 +17,7 @@ use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{Capabilities, ServerLimits};
 use crate::wsp::claim::{ClaimId, ClaimKey, Claims, Waiting};
+use crate::wsp::crowd::Crowd;
 use crate::wsp::early::Early;
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::{Invocation, Method, MethodId};
@@ -137,6 +138,8 @@ pub struct Sessions {
     pub(super) pushes: HashMap<Handle, Push, Keyed>,
     pub(super) by_peer: HashMap<Peer, usize, Keyed>,
     pub(super) by_id: HashMap<u32, usize, Keyed>,
+    /// How many sessions each address has.
+    pub(super) crowd: Crowd,
     /// Sessions that wait for the user's answer to a Connect or Resume, by the peer it came from: methods
     /// that follow belong to them.
     pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
@@ -197,6 +200,7 @@ impl Sessions {
             pushes: HashMap::with_hasher(random.hasher()),
             by_peer: HashMap::with_hasher(random.hasher()),
             by_id: HashMap::with_hasher(random.hasher()),
+            crowd: Crowd::new(random.hasher()),
             setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             early: Early::default(),
@@ -483,10 +487,28 @@ impl Sessions {
     /// The same for one that lives on elsewhere.
     pub(super) fn remove(&mut self, key: SessionKey) {
         let session = self.sessions.remove(key.slot);
+        self.crowd.leave(session.peer);
         self.by_id.remove(&session.id);
         if self.by_peer.get(&session.peer) == Some(&key.slot) {
             self.by_peer.remove(&session.peer);
         }
+    }
+
+    /// Whether this peer has a session and went on with it after our answer, as one does who got it. Nothing in WTP
+    /// proves an address better.
+    #[must_use]
+    pub fn has_proved(&self, peer: Peer) -> bool {
+        let session = self.by_peer.get(&peer);
+        session
+            .and_then(|slot| self.sessions.get(*slot))
+            .is_some_and(|session| match &session.state {
+                State::Connecting { .. } => false,
+                State::Connecting2 { used, .. } => *used,
+                State::Connected
+                | State::Suspended
+                | State::Resuming { .. }
+                | State::Resuming2 { .. } => true,
+            })
     }
 
     /// The session methods from this peer belong to.

@@ -198,7 +198,9 @@ impl Sessions {
             self.stats.too_large += 1;
             return wtp.abort(now, transaction, AbortReason::MRUEXCEEDED.0);
         }
-        if self.sessions.len() >= self.config.max_sessions {
+        if self.sessions.len() >= self.config.max_sessions
+            || self.crowd.of(peer) >= self.config.max_sessions_per_address
+        {
             self.stats.congested += 1;
             return wtp.abort(now, transaction, AbortReason::CONGESTION.0);
         }
@@ -220,6 +222,7 @@ impl Sessions {
         });
         let key = SessionKey { slot, id };
         self.by_id.insert(id, slot);
+        self.crowd.join(peer);
         self.owners.insert(transaction, Owner::Session(key));
         self.setting_up.insert(peer, key);
         self.indications.push_back(Indication::Connect(key));
@@ -386,6 +389,8 @@ impl Sessions {
             return;
         };
         let before = std::mem::replace(&mut session.peer, peer);
+        self.crowd.leave(before);
+        self.crowd.join(peer);
         if self.by_peer.get(&before) == Some(&key.slot) {
             self.by_peer.remove(&before);
         }

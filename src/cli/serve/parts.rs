@@ -144,7 +144,7 @@ async fn start_subscribers(
     shards: &Shards,
     admin: &Admin,
 ) -> anyhow::Result<Subscribers> {
-    let subscribers = Subscribers::start(&settings.identity, shards.clone()).await?;
+    let subscribers = Subscribers::start(&settings.identity, shards.clone(), None).await?;
     for address in subscribers.addresses() {
         info!(%address, "listening for RADIUS accounting");
     }
