@@ -16,7 +16,7 @@ use crate::wtp::unowned::Unowned;
 impl Endpoint {
     pub(super) fn handle_pdu(&mut self, peer: Peer, pdu: &Pdu<'_>, octets: usize) {
         let tid = pdu.tid();
-        let Some(&handle) = self.by_tid.get(&Key { peer, tid }) else {
+        let Some(handle) = self.slots.find(peer, tid) else {
             return self.handle_unknown(peer, pdu, octets);
         };
         let whole_invoke =
@@ -162,7 +162,7 @@ impl Endpoint {
         if malformed.abort {
             return;
         }
-        if let Some(&handle) = self.by_tid.get(&Key { peer, tid }) {
+        if let Some(handle) = self.slots.find(peer, tid) {
             self.step(handle, |transaction, turn| {
                 transaction.hear(octets, turn.now);
                 match &mut transaction.side {
@@ -187,7 +187,7 @@ impl Endpoint {
     /// Refuses the Invoke of this TID with CAPTEMPEXCEEDED, without having looked at it: the peer may try again
     /// later. A transaction that has begun goes on.
     pub fn refuse(&mut self, peer: Peer, tid: u16) {
-        let is_new = !self.by_tid.contains_key(&Key { peer, tid });
+        let is_new = self.slots.find(peer, tid).is_none();
         if tid & FROM_RESPONDER == 0 && is_new {
             let reason = AbortReason::Provider(ProviderAbort::CAPTEMPEXCEEDED);
             self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
