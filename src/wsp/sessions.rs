@@ -508,15 +508,15 @@ impl Sessions {
         }
     }
 
-    /// Whether this peer has a session and went on with it after our answer, as one does who got it. Nothing in WTP
-    /// proves an address better.
+    /// Whether this peer has a session and acknowledged our answer to its Connect, as one does who got it. Nothing in
+    /// WTP proves an address better.
     #[must_use]
     pub fn has_proved(&self, peer: Peer) -> bool {
         let slot = self.registry.of_peer(peer);
         slot.and_then(|slot| self.registry.get(slot))
             .is_some_and(|session| match &session.state {
-                State::Connecting { .. } => false,
-                State::Connecting2 { used, .. } => *used,
+                // A method that came in CONNECTING_2 may have been sent blindly with the Connect.
+                State::Connecting { .. } | State::Connecting2 { .. } => false,
                 State::Connected
                 | State::Suspended
                 | State::Resuming { .. }
