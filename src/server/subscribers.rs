@@ -107,6 +107,13 @@ impl Subscribers {
         }
     }
 
+    /// Ends it, and returns once it is gone with all it held.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // It ends by being aborted.
+        let _ = (&mut self.task).await;
+    }
+
     /// What is known, as of the last second.
     #[must_use]
     pub fn published(&self) -> watch::Receiver<Known> {

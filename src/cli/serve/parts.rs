@@ -17,16 +17,20 @@ use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::record::Sinks;
+use crate::record::charging::Clerk;
 use crate::server::{
-    Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
+    self, Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
 };
+use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
+    clerk: Option<Clerk>,
     log: Places,
     admin: Admin,
     listening: JoinSet<()>,
+    store: Option<Embedded>,
     server: Server,
     subscribers: Subscribers,
     watchdog: JoinHandle<()>,
@@ -42,19 +46,39 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited, &log).await?;
+        let clerk = start_clerk(settings)?;
+        let sinks = Sinks {
+            access: log.access(),
+            charging: clerk.as_ref().map(Clerk::desk),
+        };
+        let desk = sinks.charging.clone();
+        let store = settings.store.as_ref().map(Embedded::open).transpose()?;
+        let writer = store.as_ref().map(Embedded::writer);
+        let kept = writer.clone();
+        let server = start_server(settings, inherited, writer.clone(), sinks).await?;
+        let directory = server.directory();
+        admin.figures().feed(move |snapshot| {
+            snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
+            snapshot.store = writer.as_ref().map(Writer::stats);
+        });
         let shards = server.shards().clone();
         admin.started(shards.clone());
-        let subscribers = start_subscribers(settings, &shards, &admin).await?;
+        let subscribers = start_subscribers(settings, &shards, &admin, kept).await?;
         let lines = log.clone();
         admin
             .figures()
             .feed(move |snapshot| snapshot.log_lines_lost = lines.lost());
+        if let Some(desk) = desk {
+            let figures = admin.figures();
+            figures.feed(move |snapshot| snapshot.records = Some(desk.counts()));
+        }
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
+            clerk,
             log,
             admin,
             listening,
+            store,
             server,
             subscribers,
             watchdog,
@@ -64,8 +88,13 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
-        drop(self.subscribers);
+        self.subscribers.stop().await;
         self.server.stop();
+        // After the shards, which have handed over the last of it.
+        drop(self.clerk);
+        if let Some(store) = self.store {
+            store.close();
+        }
         let mut listening = self.listening;
         listening.shutdown().await;
     }
@@ -95,11 +124,14 @@ impl Parts {
         }
     }
 
-    /// What becomes of sessions when we are gone.
+    /// What becomes of sessions when we are gone: with a store they wait for the next start, unless their
+    /// handsets are to go elsewhere.
     fn remaining(&self, settings: &Settings) -> Remaining {
-        Remaining::Ended {
-            sent_elsewhere: settings.drain_redirect.is_some(),
+        let sent_elsewhere = settings.drain_redirect.is_some();
+        if self.store.is_some() && !sent_elsewhere {
+            return Remaining::Kept;
         }
+        Remaining::Ended { sent_elsewhere }
     }
 
     /// Opens log files anew, after somebody has moved them away.
@@ -123,6 +155,8 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        ("[records]", changed(&old.records, &new.records)),
+        ("[store]", changed(&old.store, &new.store)),
         (
             "[identity.radius] listen",
             changed(&accounting(old), &accounting(new)),
@@ -143,8 +177,9 @@ async fn start_subscribers(
     settings: &Settings,
     shards: &Shards,
     admin: &Admin,
+    store: Option<Writer>,
 ) -> anyhow::Result<Subscribers> {
-    let subscribers = Subscribers::start(&settings.identity, shards.clone(), None).await?;
+    let subscribers = Subscribers::start(&settings.identity, shards.clone(), store).await?;
     for address in subscribers.addresses() {
         info!(%address, "listening for RADIUS accounting");
     }
@@ -167,10 +202,24 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
+/// The one who writes charging records, if they are kept.
+fn start_clerk(settings: &Settings) -> anyhow::Result<Option<Clerk>> {
+    let Some(records) = settings.records.clone() else {
+        return Ok(None);
+    };
+    let path = records.path.display().to_string();
+    let run = server::clock::seed()?;
+    let wall = || server::clock::Clock::start().wall();
+    let clerk = Clerk::start(records, run, wall)
+        .with_context(|| format!("[records]: cannot write charging records to {path}"))?;
+    Ok(Some(clerk))
+}
+
 async fn start_server(
     settings: &Settings,
     inherited: Inherited,
-    log: &Places,
+    store: Option<Writer>,
+    records: Sinks,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
@@ -179,9 +228,8 @@ async fn start_server(
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
-        records: Sinks {
-            access: log.access(),
-        },
+        store,
+        records,
     };
     let server = Server::start_on(inherited, config)?;
     if given {
