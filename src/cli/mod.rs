@@ -5,11 +5,13 @@ mod bench;
 mod check;
 mod decode;
 mod demo;
+mod filter;
 pub mod log;
 mod manual;
 mod metrics;
 mod packet;
 mod proxy;
+mod records;
 mod relay;
 mod remote;
 mod request;
@@ -46,6 +48,7 @@ enum Command {
     Encode(decode::Encode),
     Trace(trace::Trace),
     Proxy(proxy::Proxy),
+    Records(records::Records),
     Bench(bench::Bench),
     Metrics(metrics::Metrics),
     Manual(manual::Manual),
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Encode(encode) => encode.run(),
         Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Records(records) => records.run(),
         Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {
             metrics.run();

@@ -7,15 +7,18 @@
 mod admin;
 mod core;
 mod destination;
+mod effective;
 mod identity;
 mod listen;
 mod log;
 mod origin;
+mod records;
 mod report;
 mod routes;
 mod secret;
 mod section;
 mod server;
+mod store;
 mod suggest;
 mod value;
 
@@ -37,6 +40,7 @@ pub use secret::Secret;
 pub use server::ServerSettings;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
+use crate::record::charging;
 use crate::route::Routes;
 use crate::upstream::{Tls, TlsError, TlsSettings};
 use crate::wsp::{connectionless, session};
@@ -60,10 +64,14 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `[server]`: how the process behaves as a service.
     pub server: ServerSettings,
+    /// `[store]`: where sessions are remembered across restarts. Default: nowhere.
+    pub store: Option<crate::store::Settings>,
     /// `[[route]]`: what goes where.
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
     pub tls: Tls,
+    /// `[records]`: the charging records, if they are kept.
+    pub records: Option<charging::Settings>,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
     /// `[identity]`: who the subscribers are, and who may tell.
@@ -80,6 +88,8 @@ pub struct Settings {
     pub redirect: Option<Redirect>,
     /// `drain_redirect` in `[wsp]`: the same while the gateway is draining or isolated.
     pub drain_redirect: Option<Redirect>,
+    /// The text all this was read from: it holds secrets.
+    pub source: Secret,
     /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
     pub limits: Limits,
 }
@@ -125,7 +135,10 @@ impl Settings {
             problems.extend(syntax.iter().map(syntax_problem));
         }
         match settings {
-            Some(settings) if problems.is_empty() => Ok(settings),
+            Some(settings) if problems.is_empty() => Ok(Self {
+                source: Secret::new(source),
+                ..settings
+            }),
             _ => Err(Report::new(name, source, problems)),
         }
     }
@@ -138,6 +151,12 @@ impl Settings {
         let problems = Problems::default();
         let _ = Self::read(Section::root(table.into_inner(), &problems), directory);
         problems.into_words()
+    }
+
+    /// The settings in force, as a file: what was set, and the defaults of what was not. Secrets are masked.
+    #[must_use]
+    pub fn effective(&self) -> toml::Table {
+        effective::effective(self.source.reveal())
     }
 
     /// The part of the settings that the core is built with.
@@ -170,6 +189,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
+        let records = records::read(&file.section("records"), directory);
         let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
@@ -185,6 +205,7 @@ impl Settings {
         let headers = core::read_headers(&file.section("headers"));
         let (wtp, wsp, limits) =
             core::read_limits(&file.section("limits"), listen.shards, wtp, wsp);
+        let store = store::read(&file.section("store"), directory, &listen, &wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -206,8 +227,10 @@ impl Settings {
             listen,
             admin,
             server,
+            store,
             routes,
             tls: tls?,
+            records,
             log,
             identity,
             wtp,
@@ -216,6 +239,7 @@ impl Settings {
             headers,
             redirect,
             drain_redirect,
+            source: Secret::new(""),
             limits,
         })
     }

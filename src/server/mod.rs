@@ -5,6 +5,7 @@
 //! shard.
 
 mod ask;
+mod claims;
 pub mod clock;
 mod control;
 mod departure;
@@ -20,14 +21,17 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::error;
 
 use crate::gateway;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, directory};
 use crate::record::{Recorder, Sinks};
 pub use crate::server::ask::{Findings, Question};
+use crate::server::claims::Outlet;
 use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
@@ -42,8 +46,11 @@ pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
 pub use crate::server::subscribers::{Known, Subscribers};
 pub use crate::server::tap::{Caught, Subject, Watch};
+use crate::store::Writer;
+use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
+use crate::wsp::claim::Place;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -60,6 +67,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where records go.
     pub records: Sinks,
+    /// What remembers sessions. Without it they end with the process.
+    pub store: Option<Writer>,
 }
 
 /// Why a server did not start.
@@ -100,9 +109,13 @@ pub struct Server {
     addresses: Vec<(Service, SocketAddr)>,
     shards: Shards,
     threads: Vec<JoinHandle<()>>,
+    claims: Option<Claims>,
     stop: DropGuard,
     inherited: bool,
 }
+
+/// The thread that settles claims, and what it counts. One shard without a store has none.
+type Claims = (watch::Receiver<directory::Stats>, JoinHandle<()>);
 
 impl Server {
     /// Binds every address, then starts the shards.
@@ -137,28 +150,57 @@ impl Server {
             addresses.push((*service, socket.local_addr()?));
         }
         let stop = CancellationToken::new();
+        let shards = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let stored = config.store.is_some();
+        let (queue, told) = claims::queue();
         let mut ways = Vec::new();
         let mut threads = Vec::new();
         for (number, sockets) in sockets.into_iter().enumerate() {
+            let place = Place {
+                shard: u32::try_from(number).unwrap_or(u32::MAX),
+                shards,
+                stored,
+            };
+            let outlet = Outlet::new(place.shard, queue.clone());
             let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
+            let gateway = gateway.at(place);
             let upstream = Upstream::new(&config.tls, &config.gateway.routes);
             // Sockets that were there before us lost nothing to a group that grew.
             let discarded = match is_inherited {
                 true => 0,
                 false => discard(&sockets)?,
             };
-            let recorder = Recorder::new(&config.records);
+            let recorder = Recorder::new(&config.records, number);
             let stop = stop.clone();
-            let (way, thread) = spawn(
-                number, gateway, clock, sockets, upstream, recorder, discarded, stop,
-            )?;
+            let begin = move |sockets, mailbox, published| Shard {
+                gateway,
+                clock,
+                sockets,
+                upstream: Arc::new(upstream),
+                recorder,
+                mailbox,
+                discarded,
+                outlet,
+                stop,
+                published,
+            };
+            let (way, thread) = spawn(number, sockets, begin)?;
             ways.push(way);
             threads.push(thread);
         }
+        drop(queue);
+        let claims = if shards > 1 || stored {
+            let mailboxes = ways.iter().map(|way| way.mailbox.clone()).collect();
+            let max_elsewhere = config.gateway.wsp.max_sessions * ways.len();
+            Some(claims::start(mailboxes, told, max_elsewhere, config.store)?)
+        } else {
+            None
+        };
         Ok(Self {
             addresses,
             shards: Shards::new(ways),
             threads,
+            claims,
             stop: stop.drop_guard(),
             inherited: is_inherited,
         })
@@ -182,14 +224,39 @@ impl Server {
         &self.shards
     }
 
-    /// Stops every shard at once and waits for its thread.
+    /// What the directory of sessions counts, if there is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<watch::Receiver<directory::Stats>> {
+        self.claims.as_ref().map(|(stats, _)| stats.clone())
+    }
+
+    /// Stops every shard at once and waits for its thread; one that hangs is left behind after some seconds. What
+    /// the others had to say of sessions is with the store then.
     pub fn stop(self) {
         drop(self.stop);
-        for thread in self.threads {
-            // A shard that panicked has said so on stderr already.
-            let _ = thread.join();
+        let claims = self.claims.map(|(_, thread)| thread);
+        let clock = Clock::start();
+        let until = clock.now() + LONGEST_GOODBYE;
+        for thread in self.threads.into_iter().chain(claims) {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if !join(thread, clock, until) {
+                error!("{name} hangs, and is left behind");
+            }
         }
     }
+}
+
+/// Waits for the end of a thread until this moment. False if it goes on.
+fn join(thread: JoinHandle<()>, clock: Clock, until: Instant) -> bool {
+    while !thread.is_finished() {
+        if clock.now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // A shard that panicked has said so on stderr already.
+    let _ = thread.join();
+    true
 }
 
 /// For each shard one socket per address.
@@ -208,15 +275,14 @@ fn bind_all(
     Ok(sockets)
 }
 
+/// A thread, a runtime and the shard that `begin` makes of its sockets, its mailbox and the place where it shows
+/// itself.
 fn spawn(
     number: usize,
-    gateway: Gateway,
-    clock: Clock,
     sockets: Vec<(Service, UdpSocket)>,
-    upstream: Upstream,
-    recorder: Recorder,
-    discarded: u64,
-    stop: CancellationToken,
+    begin: impl FnOnce(Vec<Socket>, mpsc::Receiver<shard::Order>, watch::Sender<Published>) -> Shard
+    + Send
+    + 'static,
 ) -> io::Result<(Way, JoinHandle<()>)> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
     let (shown, published) = watch::channel(Published::default());
@@ -232,27 +298,34 @@ fn spawn(
                     .map(|(service, socket)| Socket::new(socket, service))
                     .collect::<io::Result<Vec<_>>>();
                 match sockets {
-                    Ok(sockets) => {
-                        let shard = Shard {
-                            gateway,
-                            clock,
-                            sockets,
-                            upstream: Arc::new(upstream),
-                            recorder,
-                            mailbox: orders,
-                            discarded,
-                            stop,
-                            published: shown,
-                        };
-                        shard.run().await;
-                    }
-                    Err(error) => tracing::error!(%error, "a shard cannot use its sockets"),
+                    Ok(sockets) => begin(sockets, orders, shown).run().await,
+                    Err(error) => error!(%error, "a shard cannot use its sockets"),
                 }
             });
         })?;
-    let way = Way { mailbox, published };
-    Ok((way, thread))
+    Ok((Way { mailbox, published }, thread))
 }
 
-/// Orders that may wait for a shard.
-const MAILBOX: usize = 64;
+/// Orders that may wait for a shard, answers to its claims among them.
+const MAILBOX: usize = 1_024;
+/// A turn of a shard takes microseconds.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_is_not_waited_for() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let hanging = std::thread::spawn(move || {
+            let _ = stopped.recv();
+        });
+        let clock = Clock::start();
+        let until = clock.now() + Duration::from_millis(5);
+        assert!(!join(hanging, clock, until));
+        drop(stop);
+        let panicking = std::thread::spawn(|| panic!("on purpose"));
+        assert!(join(panicking, clock, clock.now() + LONGEST_GOODBYE));
+    }
+}
