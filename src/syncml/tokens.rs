@@ -69,7 +69,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The next token; `None` at the end of the document element, or where the document is cut or makes no sense.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
         if std::mem::take(&mut self.empty) {
             return Some(self.end());
@@ -77,6 +77,9 @@ impl<'a> Tokens<'a> {
         loop {
             let token = self.octet()?;
             let found = match token {
+                // What messages are made of comes first.
+                0x05..=0x3F | 0x45..=0x7F => return self.element(token),
+                STR_I if self.depth > 0 => return Some(Token::Text(self.string()?)),
                 END if self.depth == 0 => return None,
                 END => {
                     self.depth -= 1;
@@ -106,7 +109,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn element(&mut self, token: u8) -> Option<Token<'a>> {
         let number = token & IDENTITY;
         if number == LITERAL {
@@ -183,11 +186,19 @@ impl<'a> Tokens<'a> {
     }
 
     /// `mb_u_int32`, of one octet nearly always.
-    #[inline]
+    #[inline(always)]
     fn integer(&mut self) -> Option<u32> {
-        let (rest, integer) = uintvar(self.rest).ok()?;
-        self.rest = rest;
-        Some(integer)
+        match self.rest.split_first() {
+            Some((&octet, rest)) if octet < 0x80 => {
+                self.rest = rest;
+                Some(u32::from(octet))
+            }
+            _ => {
+                let (rest, integer) = uintvar(self.rest).ok()?;
+                self.rest = rest;
+                Some(integer)
+            }
+        }
     }
 
     /// `termstr`: up to the charset's NUL.

@@ -5,7 +5,7 @@ use hashbrown::hash_table::Entry;
 
 /// Finds places by the hash of what is in them: five octets a place, and a little air.
 ///
-/// It is cut into parts of some thousand places. Growing cuts one part in two and shrinking joins two (linear
+/// It is cut into parts of some hundred places. Growing cuts one part in two and shrinking joins two (linear
 /// hashing), so that the dearest insertion moves one part and not the table. The hashes come from a keyed hasher:
 /// who chooses the keys cannot choose the part.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +131,7 @@ const fn parent_of(number: usize) -> usize {
 }
 
 /// Places in a part, on the average, before one is cut.
-const FULL: usize = 1024;
+const FULL: usize = 512;
 
 /// Places whose memory is not worth giving back.
 const FEW: usize = 64;
@@ -155,7 +155,7 @@ mod tests {
             let other = u32::try_from(random.below(u64::from(slot) + 1)).unwrap();
             assert_eq!(index.find(hash(other), |it| it == other), Some(other));
         }
-        assert_eq!((index.len(), index.parts.len()), (50_000, 49));
+        assert_eq!((index.len(), index.parts.len()), (50_000, 98));
         for slot in 0..50_000 {
             let left = u32::try_from(u64::from(slot) + random.below(50_000 - u64::from(slot)));
             let left = left.unwrap();

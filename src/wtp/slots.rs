@@ -30,16 +30,22 @@ impl Slots {
         }
     }
 
-    /// Puts in what `make` makes of its handle.
-    pub(super) fn insert(&mut self, make: impl FnOnce(Handle) -> Transaction) -> Handle {
+    /// Puts in what `make` makes of its handle. Only where duplicates are not to be recognised may there be one of
+    /// the same peer and TID: then the newer one hears of them.
+    pub(super) fn insert(
+        &mut self,
+        duplicates: bool,
+        make: impl FnOnce(Handle) -> Transaction,
+    ) -> Handle {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let slot = self
             .transactions
             .insert_with(|slot| make(Handle { slot, generation }));
         if let Some(key) = self.transactions.get(slot).map(key) {
-            // There is one already only where duplicates are not to be recognised: the newer one hears of them.
-            self.hide(key, None);
+            if duplicates {
+                self.hide(key, None);
+            }
             let rehash = rehash(&self.transactions, self.hasher);
             self.by_tid.insert(self.hasher.hash_one(key), slot, rehash);
         }

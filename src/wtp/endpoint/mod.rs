@@ -354,7 +354,8 @@ impl Endpoint {
         let by_peer = matches!(side, Side::Responder(_));
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
         self.peers.begin(now, shared.peer, by_peer, config, stats);
-        self.slots.insert(|handle| Transaction {
+        let duplicates = !self.config.duplicate_recognition;
+        self.slots.insert(duplicates, |handle| Transaction {
             shared: Shared { handle, ..shared },
             side,
             queued: false,
