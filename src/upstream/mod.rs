@@ -7,6 +7,7 @@ mod failover;
 mod guard;
 mod health;
 mod pin;
+mod stream;
 mod tls;
 
 use std::collections::HashMap;
