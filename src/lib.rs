@@ -45,7 +45,7 @@
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
-//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log |
+//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log, written by a thread of its own |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
 //! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
@@ -116,6 +116,7 @@
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
+//! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |
 //! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
@@ -143,6 +144,7 @@ pub mod record;
 pub mod route;
 pub mod server;
 pub mod sim;
+pub mod store;
 pub mod syncml;
 pub mod time;
 pub mod trace;

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use http::Method;
-use wapbridge::config::{LogFormat, Report, Settings};
+use wapbridge::config::{Report, Settings};
+use wapbridge::record::Format;
 use wapbridge::route::RequestView;
 
 const ROUTE: &str = "[[route]]\n\
@@ -77,7 +78,7 @@ fn three_lines_are_a_configuration() {
     assert_eq!(settings.listen.connection_mode[0].port(), 9201);
     assert_eq!(settings.listen.connectionless[0].port(), 9200);
     assert_eq!(settings.admin.listen[0].to_string(), "127.0.0.1:9280");
-    assert_eq!(settings.log.format, LogFormat::Text);
+    assert_eq!(settings.log.format, Format::Text);
 }
 
 #[test]

@@ -29,6 +29,7 @@ const RANKS: &[(&str, u8)] = &[
     ("sim", 5),
     ("trace", 5),
     ("record", 6),
+    ("store", 6),
     ("upstream", 6),
     ("config", 7),
     ("server", 8),

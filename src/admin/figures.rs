@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::counters::{Counters, Refused};
 use super::process::Process;
 use crate::gateway::Stats;
-use crate::server::{Measures, ShellStats, State};
+use crate::server::{Known, Measures, ShellStats, State};
 use crate::upstream::Health;
 
 /// All numbers at one moment.
@@ -24,8 +24,14 @@ pub struct Snapshot {
     pub measures: Measures,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
+    /// What is known of subscribers.
+    pub known: Known,
+    /// Log lines that could not be written.
+    pub log_lines_lost: u64,
     /// What the kernel says of us.
     pub(super) process: Process,
+    /// Traces that are running.
+    pub(super) traces: u64,
     /// What was refused on the admin port.
     pub(super) refused: Vec<(Refused, u64)>,
 }

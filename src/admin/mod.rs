@@ -14,6 +14,8 @@ mod metrics;
 mod process;
 mod samples;
 mod sessions;
+mod subscribers;
+mod trace;
 
 pub use figures::{Figures, Snapshot};
 pub use metrics::Sample;
@@ -41,6 +43,7 @@ pub struct Admin {
     access: Access,
     counters: Arc<Counters>,
     shards: Arc<OnceLock<Shards>>,
+    traces: trace::Traces,
 }
 
 impl Admin {
@@ -48,19 +51,24 @@ impl Admin {
     #[must_use]
     pub fn new(settings: &AdminSettings, control: Control) -> Self {
         let counters = Arc::new(Counters::default());
+        let shards: Arc<OnceLock<Shards>> = Arc::default();
+        let traces = trace::Traces::new(Arc::clone(&shards));
         let figures = Figures::default();
         let (seen, refused) = (control.clone(), Arc::clone(&counters));
+        let running = traces.clone();
         figures.feed(move |snapshot| {
             snapshot.state = seen.state();
             snapshot.process = Process::now();
+            snapshot.traces = running.running() as u64;
             snapshot.refused = refused.iter().collect();
         });
         Self {
             control,
+            traces,
             figures,
             access: Access::new(settings, Arc::clone(&counters)),
             counters,
-            shards: Arc::default(),
+            shards,
         }
     }
 
@@ -98,6 +106,10 @@ impl Admin {
         let named = Router::new()
             .merge(sessions::router(Arc::clone(&self.shards)))
             .layer(from_fn_with_state(access(), access::names));
+        let traces = Router::new()
+            .merge(trace::router(self.traces.clone()))
+            .layer(from_fn_with_state(access(), access::token_needed))
+            .layer(from_fn_with_state(access(), access::names));
         let read = Router::new()
             .merge(metrics::router(self.figures.clone()))
             .merge(named)
@@ -105,12 +117,13 @@ impl Admin {
         Router::new()
             .merge(health::router(self.control.clone()))
             .merge(read)
+            .merge(traces)
             .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
             .layer(from_fn_with_state(access(), access::changes))
     }
 }
 
-const PATHS: &str = "try /livez, /readyz, /metrics or /sessions\n";
+const PATHS: &str = "try /livez, /readyz, /metrics, /sessions or /trace\n";
 
 #[cfg(test)]
 mod tests {

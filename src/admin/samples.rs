@@ -3,6 +3,7 @@
 use super::figures::Snapshot;
 use super::measures;
 use super::metrics::Sample;
+use super::subscribers;
 use crate::gateway::Stats;
 use crate::server::{ShellStats, State};
 use crate::syncml::Encoding;
@@ -23,12 +24,25 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
     exchanges(stats, &mut all);
     measures::exchanges(&snapshot.measures, &mut all);
     measures::targets(&snapshot.targets, &mut all);
+    all.extend(subscribers::samples(&snapshot.known));
+    records(snapshot.log_lines_lost, &mut all);
     admin(snapshot, &mut all);
     snapshot.process.samples(&mut all);
     all
 }
 
+/// What became of log lines.
+fn records(lost: u64, all: &mut Vec<Sample>) {
+    all.push(Sample::counter(
+        "wapbridge_log_lines_lost_total",
+        "Log lines that found their queue full or could not be written.",
+        lost,
+    ));
+}
+
 fn admin(snapshot: &Snapshot, all: &mut Vec<Sample>) {
+    let help = "Subscriber traces that are running.";
+    all.push(Sample::gauge("wapbridge_traces", help, snapshot.traces));
     let name = "wapbridge_admin_refused_total";
     let help = "Requests and connections refused on the admin port.";
     for (why, count) in &snapshot.refused {

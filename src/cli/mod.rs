@@ -11,9 +11,11 @@ mod metrics;
 mod packet;
 mod proxy;
 mod relay;
+mod remote;
 mod request;
 mod route;
 mod serve;
+mod trace;
 mod weather;
 
 use std::io::IsTerminal;
@@ -42,6 +44,7 @@ enum Command {
     Route(route::Route),
     Decode(decode::Decode),
     Encode(decode::Encode),
+    Trace(trace::Trace),
     Proxy(proxy::Proxy),
     Bench(bench::Bench),
     Metrics(metrics::Metrics),
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::Route(route) => route.run(),
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
+        Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
         Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {

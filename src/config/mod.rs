@@ -7,6 +7,7 @@
 mod admin;
 mod core;
 mod destination;
+mod identity;
 mod listen;
 mod log;
 mod origin;
@@ -28,8 +29,9 @@ use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 pub use admin::AdminSettings;
+pub use identity::{IdentitySettings, RadiusSettings};
 pub use listen::ListenSettings;
-pub use log::{LogFormat, LogSettings};
+pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
 pub use secret::Secret;
 pub use server::ServerSettings;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub tls: Tls,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
+    /// `[identity]`: who the subscribers are, and who may tell.
+    pub identity: IdentitySettings,
     /// `[wtp]`: timers and sizes of transactions.
     pub wtp: wtp::Config,
     /// `[wsp]`: what sessions may agree on.
@@ -166,7 +170,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
-        let log = LogSettings::read(&file.section("log"));
+        let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
         let section = file.section("wsp");
@@ -193,7 +197,8 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let privacy = file.section("privacy");
+        let identity = IdentitySettings::read(&file.section("identity"), directory);
+        let privacy = routes::Privacy::read(&file.section("privacy"), identity.alias_key.clone());
         let routes = routes::read(&routes, &listen, directory, &privacy, &mut tls);
         let routes = Arc::new(routes);
         Some(Self {
@@ -203,6 +208,7 @@ impl Settings {
             routes,
             tls: tls?,
             log,
+            identity,
             wtp,
             wsp,
             connectionless,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
@@ -13,10 +14,11 @@ use super::listen::ListenSettings;
 use super::origin::Origins;
 use super::report::Problem;
 use super::section::Section;
-use super::value::{Size, Value, Wrong, one_of, text};
+use super::value::{Size, Value, Wrong, one_of, text, wrong_type};
+use crate::identity::{AliasKey, Field};
 use crate::route::{
     Address, Condition, Destination, Forwarded, HeaderPolicy, HeaderRule, Limits, NotARule,
-    Pattern, RouteSettings, Routes,
+    Pattern, RouteSettings, Routes, is_of_connection,
 };
 use crate::syncml::content::{self, Fallback, Policy};
 use crate::syncml::{Encoding, Protocol};
@@ -27,10 +29,9 @@ pub(super) fn read(
     sections: &[Section<'_, '_>],
     listen: &ListenSettings,
     directory: &Path,
-    privacy: &Section<'_, '_>,
+    privacy: &Privacy,
     tls: &mut Option<Tls>,
 ) -> Routes {
-    let identity = read_identity(privacy);
     let mut origins = Origins::default();
     let mut routes: Vec<(RouteSettings, Range<usize>)> = Vec::new();
     for (nth, section) in sections.iter().enumerate() {
@@ -43,8 +44,7 @@ pub(super) fn read(
         let prefixes = section.list::<Address>("match");
         let leads = destination::read(section, prefixes.as_ref());
         origins.read(section, leads.as_ref(), directory, tls.as_mut());
-        let Some((route, at)) = read_one(section, nth + 1, listen, &identity, prefixes, leads)
-        else {
+        let Some((route, at)) = read_one(section, nth + 1, listen, privacy, prefixes, leads) else {
             continue;
         };
         let earlier = routes
@@ -77,7 +77,27 @@ pub(super) fn read(
         }
         routes.push((route, at));
     }
-    Routes::new(routes.into_iter().map(|(route, _)| route).collect())
+    let mut routes: Vec<_> = routes.into_iter().map(|(route, _)| route).collect();
+    distrust_what_is_inserted(&mut routes);
+    Routes::new(routes)
+}
+
+/// What one route tells its origin in a field, a handset could claim on another: it is removed on all of them.
+fn distrust_what_is_inserted(routes: &mut [RouteSettings]) {
+    let names: Vec<HeaderName> = routes
+        .iter()
+        .flat_map(|route| &route.headers.insert)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for route in routes {
+        for name in &names {
+            if !route.headers.identity.contains(name) {
+                Arc::make_mut(&mut route.headers)
+                    .identity
+                    .push(name.clone());
+            }
+        }
+    }
 }
 
 /// One route, and the place in the file that stands for what it matches.
@@ -85,7 +105,7 @@ fn read_one(
     section: &Section<'_, '_>,
     nth: usize,
     listen: &ListenSettings,
-    identity: &[HeaderName],
+    privacy: &Privacy,
     prefixes: Option<Spanned<Vec<Address>>>,
     leads: Option<Leads>,
 ) -> Option<(RouteSettings, Range<usize>)> {
@@ -96,7 +116,9 @@ fn read_one(
     let user_agents = section.list::<Pattern>("user_agent");
     let protocols = section.list::<Protocol>("syncml");
     let allowed_methods = section.list::<Method>("allowed_methods");
-    let headers = read_headers(section, identity);
+    let headers = read_headers(section, privacy);
+    let plaintext_at = section.spanned::<bool>("allow_plaintext_identity");
+    let tells = section.spanned::<Inserted>("insert_identity");
     let rewrite_resp_uri = section.spanned::<bool>("rewrite_resp_uri");
     let limits = read_limits(section);
     let content = read_content(section);
@@ -143,6 +165,10 @@ fn read_one(
         let help = "remove it: it is for a route with an `upstream` of its own";
         section.invalid("rewrite_resp_uri", rewrite.span(), Wrong::new(label, help));
     }
+    let headers = HeaderPolicy {
+        insert: read_inserted(section, tells, plaintext_at, &leads, privacy),
+        ..headers
+    };
     let route = RouteSettings {
         name: name.unwrap_or_else(|| nth.to_string()).into(),
         condition,
@@ -158,18 +184,102 @@ fn read_one(
     Some((route, at))
 }
 
-fn read_identity(privacy: &Section<'_, '_>) -> Vec<HeaderName> {
-    privacy
-        .get::<Vec<HeaderName>>("identity_headers")
-        .unwrap_or_else(|| HeaderPolicy::default().identity)
+/// What all routes have in common.
+pub(super) struct Privacy {
+    identity: Vec<HeaderName>,
+    alias_key: Option<AliasKey>,
 }
 
-fn read_headers(section: &Section<'_, '_>, identity: &[HeaderName]) -> HeaderPolicy {
+impl Privacy {
+    pub(super) fn read(section: &Section<'_, '_>, alias_key: Option<AliasKey>) -> Self {
+        Self {
+            identity: section
+                .get::<Vec<HeaderName>>("identity_headers")
+                .unwrap_or_else(|| HeaderPolicy::default().identity),
+            alias_key,
+        }
+    }
+}
+
+fn read_headers(section: &Section<'_, '_>, privacy: &Privacy) -> HeaderPolicy {
     HeaderPolicy {
-        identity: identity.to_vec(),
+        identity: privacy.identity.clone(),
+        alias_key: privacy.alias_key.clone(),
+        insert: Vec::new(),
         forwarded: section.or("forwarded", Forwarded::default()),
         request: listed(section.list::<HeaderRule>("request_headers")),
         reply: listed(section.list::<HeaderRule>("reply_headers")),
+    }
+}
+
+/// The fields in which an origin is told who the subscriber is. In plaintext that is everybody's to read.
+fn read_inserted(
+    section: &Section<'_, '_>,
+    tells: Option<Spanned<Inserted>>,
+    allowed: Option<Spanned<bool>>,
+    leads: &Leads,
+    privacy: &Privacy,
+) -> Vec<(HeaderName, Field)> {
+    let Some(tells) = tells else {
+        return Vec::new();
+    };
+    let at = tells.span();
+    let Inserted(fields) = tells.into_inner();
+    let plain = !leads.hosts.get_ref().iter().all(Address::is_secure);
+    if plain && !allowed.is_some_and(Spanned::into_inner) {
+        section.invalid(
+            "insert_identity",
+            at.clone(),
+            Wrong::new(
+                "upstream is not encrypted: anyone on the way could read whose request it is",
+                "use https://, or add `allow_plaintext_identity = true` if that is all right",
+            ),
+        );
+    }
+    let wants_alias = fields.iter().any(|(_, field)| *field == Field::Alias);
+    if wants_alias && privacy.alias_key.is_none() {
+        section.invalid(
+            "insert_identity",
+            at,
+            Wrong::new(
+                "there is no key to make aliases with",
+                "set alias_key_file in [identity]; openssl rand -hex 32 makes a key",
+            ),
+        );
+    }
+    fields
+}
+
+/// Names of header fields, each with what is said in it.
+struct Inserted(Vec<(HeaderName, Field)>);
+
+impl Value for Inserted {
+    const EXPECTED: &'static str =
+        "a table such as { \"X-MSISDN\" = \"msisdn\", \"X-Alias\" = \"alias\" }";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let Some(table) = value.as_table() else {
+            return Err(wrong_type::<Self>(value));
+        };
+        let mut fields = Vec::with_capacity(table.len());
+        for (name, field) in table.iter() {
+            let header = HeaderName::from_bytes(name.get_ref().as_bytes()).ok();
+            let Some(header) = header.filter(|header| !is_of_connection(header)) else {
+                let label = format!("{} cannot be such a header field", name.get_ref());
+                return Err(Wrong::new(label, format!("expected {}", Self::EXPECTED)));
+            };
+            fields.push((header, Field::read(field.get_ref())?));
+        }
+        Ok(Self(fields))
+    }
+}
+
+impl Value for Field {
+    const EXPECTED: &'static str = "\"msisdn\", \"alias\", \"imsi\", \"imei\", \"sgsn\", \"ggsn\", \
+        \"charging_id\", \"network\", \"rat\", \"location\", \"apn\", \"nas\" or \"session\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        one_of(value, &Self::ALL)
     }
 }
 

@@ -51,7 +51,7 @@ impl<'p, 'i> Section<'p, 'i> {
 
     /// The table `[key]`; an empty one if the file does not have it.
     pub(super) fn section(&self, key: &'static str) -> Self {
-        let name = format!("[{key}]");
+        let name = format!("[{}]", self.path(key));
         match self.take(key) {
             Some((at, value)) => self.table(name, at, value),
             None => self.absent(name),
@@ -60,7 +60,7 @@ impl<'p, 'i> Section<'p, 'i> {
 
     /// The tables `[[key]]`, in order.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
-        let name = format!("[[{key}]]");
+        let name = format!("[[{}]]", self.path(key));
         let Some((at, value)) = self.take(key) else {
             return Vec::new();
         };
@@ -171,6 +171,14 @@ impl<'p, 'i> Section<'p, 'i> {
     /// Reports anything else.
     pub(super) fn problem(&self, problem: Problem) {
         self.problems.add(problem);
+    }
+
+    /// A table in this one, as the operator writes it between brackets.
+    fn path(&self, key: &str) -> String {
+        match self.name.trim_matches(['[', ']']) {
+            "" => key.to_owned(),
+            outer => format!("{outer}.{key}"),
+        }
     }
 
     fn take(&self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'i>>)> {

@@ -12,6 +12,7 @@ use crate::gateway::reply::Reader;
 use crate::random::Keyed;
 use crate::route::{HeaderPolicy, WayBack};
 use crate::time::{Instant, Timers};
+use crate::wdp::Peer;
 use crate::wsp::connectionless::UnitId;
 use crate::wsp::method::MethodId;
 
@@ -112,6 +113,12 @@ impl Exchanges {
     pub(super) fn fetching(&mut self, id: RequestId) -> Option<&mut Exchange> {
         let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
         (*generation == id.generation && exchange.state != State::Replying).then_some(exchange)
+    }
+
+    /// Who began the exchange of this request, while its answer is still wanted.
+    pub(super) fn asker(&self, id: RequestId) -> Option<Peer> {
+        let (generation, exchange) = self.slots.get(id.slot as usize)?;
+        (*generation == id.generation).then_some(exchange.record.peer)
     }
 
     /// The exchange asks its origin once more: under a new name and until a new deadline.

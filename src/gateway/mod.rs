@@ -24,6 +24,7 @@ pub mod syncml;
 mod way_back;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,7 +48,7 @@ use crate::identity;
 use crate::random::Random;
 use crate::route::{Message, RequestView, Routes};
 use crate::time::Instant;
-use crate::wdp::{Datagram, Service, Transmit};
+use crate::wdp::{Datagram, Peer, Service, Transmit};
 use crate::wsp::claim::{ClaimId, ClaimKey, Place};
 use crate::wsp::connectionless::Connectionless;
 use crate::wsp::method::Invocation;
@@ -291,6 +292,18 @@ impl Gateway {
         &self.sessions
     }
 
+    /// Who asked for what this request fetches.
+    #[must_use]
+    pub fn asker(&self, id: RequestId) -> Option<Peer> {
+        self.exchanges.asker(id)
+    }
+
+    /// Who has this address, as far as it is known.
+    #[must_use]
+    pub fn identity(&self, address: IpAddr) -> Option<&Arc<identity::Identity>> {
+        self.identities.find(address)
+    }
+
     /// When the oldest of the requests that wait for an origin came in.
     #[must_use]
     pub fn oldest_request(&self) -> Option<Instant> {
@@ -501,7 +514,10 @@ impl Gateway {
         }
         exchange.record.route = Some(target.route);
         let handset = invocation.peer.remote.ip();
-        target.headers.apply_to_request(&mut headers, handset);
+        let subscriber = exchange.record.identity.as_deref();
+        target
+            .headers
+            .apply_to_request(&mut headers, handset, subscriber);
         exchange.headers = Some(target.headers);
         exchange.way_back = target.way_back.filter(|_| !content::is_sealed(&headers));
         // What cannot be delivered need not be read.

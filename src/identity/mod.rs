@@ -6,13 +6,16 @@
 
 pub mod accounting;
 pub mod directory;
+mod field;
+pub mod list;
 pub mod server;
 mod table;
 
 use std::fmt;
 use std::net::IpAddr;
 
-pub use table::{Change, Prefix, Table};
+pub use field::{AliasKey, Field};
+pub use table::{Change, NotAPrefix, Prefix, Table};
 
 /// What is known of one subscriber, as long as an address is his.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

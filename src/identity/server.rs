@@ -53,11 +53,22 @@ pub struct Home {
 
 /// A datagram to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Send {
-    /// To a client, from the port its request came to.
-    Client(SocketAddr, Vec<u8>),
-    /// To another server, from this one of [`PORTS`] ports.
-    Home(SocketAddr, usize, Vec<u8>),
+pub struct Send {
+    /// From which of our ports.
+    pub way: Way,
+    /// To whom.
+    pub to: SocketAddr,
+    /// What.
+    pub octets: Vec<u8>,
+}
+
+/// A port of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// One that clients send to.
+    Client(usize),
+    /// One of [`PORTS`] towards other servers.
+    Home(usize),
 }
 
 /// Counters; they only grow.
@@ -116,6 +127,7 @@ pub struct Server {
 /// What names a request of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Asked {
+    port: usize,
     from: SocketAddr,
     id: u8,
 }
@@ -174,10 +186,11 @@ impl Server {
         self.config = config;
     }
 
-    /// A datagram came to the accounting port.
+    /// A datagram came to this one of the ports that clients send to.
     pub fn handle_request(
         &mut self,
         at: At,
+        port: usize,
         from: SocketAddr,
         datagram: &[u8],
         directory: &mut Directory,
@@ -196,18 +209,19 @@ impl Server {
             self.stats.unsigned += 1;
             return;
         }
+        let asked = Asked {
+            port,
+            from,
+            id: packet.id,
+        };
         match packet.code {
             Code::ACCOUNTING_REQUEST => {}
-            Code::STATUS_SERVER => return self.respond(from, &packet, &secret),
+            Code::STATUS_SERVER => return self.respond(asked, &packet, &secret),
             _ => {
                 self.stats.malformed += 1;
                 return;
             }
         }
-        let asked = Asked {
-            from,
-            id: packet.id,
-        };
         if self.is_repeated(asked, &packet, &secret) {
             return;
         }
@@ -227,7 +241,7 @@ impl Server {
             return;
         }
         if self.config.homes.is_empty() {
-            self.respond(from, &packet, &secret);
+            self.respond(asked, &packet, &secret);
             self.remember(at.now, asked, packet.authenticator, State::Answered);
         } else {
             self.forward(at.now, asked, &packet, secret);
@@ -266,8 +280,7 @@ impl Server {
         {
             recent.state = State::Relayed(relayed.clone());
         }
-        self.stats.responses += 1;
-        self.sends.push_back(Send::Client(asked.from, relayed));
+        self.answer(asked, relayed);
     }
 
     /// Forgets what is old enough. Called with every datagram; there is no need to be woken for it.
@@ -327,30 +340,40 @@ impl Server {
         }
         self.stats.duplicates += 1;
         match &recent.state {
-            State::Answered => self.respond(asked.from, packet, secret),
+            State::Answered => self.respond(asked, packet, secret),
             State::Relayed(answer) => {
-                self.stats.responses += 1;
-                let again = Send::Client(asked.from, answer.clone());
-                self.sends.push_back(again);
+                let again = answer.clone();
+                self.answer(asked, again);
             }
             State::UnderWay(name) => {
                 if let Some(under_way) = self.under_way.get(name)
                     && let Some(home) = self.config.homes.get(under_way.home)
                 {
                     let port = usize::from(name >> 8);
-                    let again = Send::Home(home.address, port, under_way.sent.clone());
-                    self.sends.push_back(again);
+                    self.sends.push_back(Send {
+                        way: Way::Home(port),
+                        to: home.address,
+                        octets: under_way.sent.clone(),
+                    });
                 }
             }
         }
         true
     }
 
-    fn respond(&mut self, to: SocketAddr, packet: &Packet<'_>, secret: &Secret) {
+    fn respond(&mut self, asked: Asked, packet: &Packet<'_>, secret: &Secret) {
         if let Some(response) = packet.response(secret) {
-            self.stats.responses += 1;
-            self.sends.push_back(Send::Client(to, response));
+            self.answer(asked, response);
         }
+    }
+
+    fn answer(&mut self, asked: Asked, octets: Vec<u8>) {
+        self.stats.responses += 1;
+        self.sends.push_back(Send {
+            way: Way::Client(asked.port),
+            to: asked.from,
+            octets,
+        });
     }
 
     /// Passes a request on to the first server that is not known to be down.
@@ -383,8 +406,11 @@ impl Server {
             self.stats.malformed += 1;
             return;
         };
-        let send = Send::Home(*address, usize::from(port), sent.clone());
-        self.sends.push_back(send);
+        self.sends.push_back(Send {
+            way: Way::Home(usize::from(port)),
+            to: *address,
+            octets: sent.clone(),
+        });
         self.stats.forwarded += 1;
         let under_way = UnderWay {
             serial,
@@ -491,7 +517,7 @@ mod tests {
         fn hears(&mut self, millis: u64, from: &str, datagram: &[u8]) -> Vec<Send> {
             let from = address(from);
             self.server
-                .handle_request(at(millis), from, datagram, &mut self.directory);
+                .handle_request(at(millis), 0, from, datagram, &mut self.directory);
             self.said()
         }
 
@@ -528,10 +554,17 @@ mod tests {
         let mut rig = Rig::new(&[]);
         let start = request(1, 1, b"491", &secret());
         let said = rig.hears(0, NAS, &start);
-        let [Send::Client(to, answer)] = &said[..] else {
+        let [
+            Send {
+                way,
+                to,
+                octets: answer,
+            },
+        ] = &said[..]
+        else {
             panic!("{said:?}");
         };
-        assert_eq!(*to, address(NAS));
+        assert_eq!((*way, *to), (Way::Client(0), address(NAS)));
         let asked = Packet::decode(&start).unwrap();
         assert!(Packet::decode(answer).unwrap().answers(&asked, &secret()));
         assert_eq!(rig.who("10.0.0.1"), Some("491"));
@@ -576,7 +609,14 @@ mod tests {
         let home = Secret::new(*b"home");
         let start = request(1, 1, b"491", &secret());
         let said = rig.hears(0, NAS, &start);
-        let [Send::Home(to, port, forwarded)] = &said[..] else {
+        let [
+            Send {
+                way: Way::Home(port),
+                to,
+                octets: forwarded,
+            },
+        ] = &said[..]
+        else {
             panic!("{said:?}");
         };
         assert_eq!(*to, address("203.0.113.1:1813"));
@@ -598,7 +638,14 @@ mod tests {
         assert_eq!(rig.server.stats().strays, 3);
         rig.server.handle_answer(at(200).now, *to, *port, &answer);
         let said = rig.said();
-        let [Send::Client(to, relayed)] = &said[..] else {
+        let [
+            Send {
+                way: Way::Client(0),
+                to,
+                octets: relayed,
+            },
+        ] = &said[..]
+        else {
             panic!("{said:?}");
         };
         assert_eq!(*to, address(NAS));
@@ -615,10 +662,10 @@ mod tests {
         let start = request(1, 1, b"491", &secret());
         rig.hears(0, NAS, &start);
         let said = rig.hears(6_000, NAS, &start);
-        assert!(matches!(&said[..], [Send::Home(to, ..)] if *to == address("203.0.113.2:1813")));
+        assert!(matches!(&said[..], [Send { to, .. }] if *to == address("203.0.113.2:1813")));
         assert_eq!(rig.server.stats().unanswered, 1);
         let later = request(2, 3, b"491", &secret());
         let said = rig.hears(40_000, NAS, &later);
-        assert!(matches!(&said[..], [Send::Home(to, ..)] if *to == address("203.0.113.1:1813")));
+        assert!(matches!(&said[..], [Send { to, .. }] if *to == address("203.0.113.1:1813")));
     }
 }

@@ -1,6 +1,8 @@
 //! A shard's copy of who has which address: longest prefix wins, one hash look-up per length in use.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -64,6 +66,33 @@ impl Prefix {
             bits: bits & u128::MAX.checked_shl(rest).unwrap_or(0),
             length,
         }
+    }
+}
+
+/// Text that is no prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not an address, or a network whose bits beyond its length are zero")]
+pub struct NotAPrefix;
+
+impl FromStr for Prefix {
+    type Err = NotAPrefix;
+
+    fn from_str(text: &str) -> Result<Self, NotAPrefix> {
+        let Some((address, length)) = text.split_once('/') else {
+            return text.parse().map(Self::address).map_err(|_| NotAPrefix);
+        };
+        let address: IpAddr = address.parse().map_err(|_| NotAPrefix)?;
+        let length = length.parse().map_err(|_| NotAPrefix)?;
+        Self::new(address, length)
+            .filter(|prefix| prefix.parts() == (address, length))
+            .ok_or(NotAPrefix)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, length) = self.parts();
+        write!(f, "{address}/{length}")
     }
 }
 

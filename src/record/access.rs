@@ -1,60 +1,91 @@
-//! The access log: one line per exchange, at `info`, target `access`.
+//! The access log: one line per exchange.
 //!
 //! Query strings may carry credentials and identities, so they are cut; bodies, cookies and credentials are
 //! never looked at. What went wrong is named with its remedy.
 
-use std::time::Duration;
+use std::fmt::Write;
 
-use tracing::info;
-
+use super::line::{Fields, Json, Text};
+use super::stamp::Stamp;
+use crate::gateway::answer::Problem;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::syncml::label;
 use crate::syncml::summary::Codes;
 
-/// Writes the line of one exchange.
-///
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `name=value`, for people.
+    #[default]
+    Text,
+    /// One JSON object, for machines.
+    Json,
+}
+
+/// Writes the line of an exchange that ended `micros` microseconds after 1970.
+pub(super) fn write(
+    record: &ExchangeRecord,
+    micros: u64,
+    format: Format,
+    stamp: &mut Stamp,
+    out: &mut Vec<u8>,
+) {
+    match format {
+        Format::Text => {
+            stamp.write(micros, out);
+            out.extend_from_slice(b"  INFO access: exchange");
+            fields(record, &mut Text(out));
+        }
+        Format::Json => {
+            out.extend_from_slice(b"{\"timestamp\":\"");
+            stamp.write(micros, out);
+            out.extend_from_slice(b"\",\"level\":\"INFO\",\"message\":\"exchange\"");
+            fields(record, &mut Json { out, nulls: false });
+            out.extend_from_slice(b",\"target\":\"access\"}");
+        }
+    }
+    out.push(b'\n');
+}
+
 /// Three phases make up `total_ms`: `air_in_ms` until the request is whole, `upstream_ms` until the reply is
 /// ready, `air_out_ms` until the handset has it or is given up. `resent` are packets we sent again, `repeats`
 /// those we heard again; `air_*_octets` count every packet, headers and repetitions included.
-pub fn log(record: &ExchangeRecord) {
-    let uri = loggable(&record.uri);
-    let route = record.route.as_deref().unwrap_or("-");
-    let status = record.status.unwrap_or(0);
+fn fields(record: &ExchangeRecord, line: &mut impl Fields) {
     // Without a transaction there is one packet in and one out, and no time between the first and the last.
     let air = record.air.unwrap_or_default();
     let air_in = record.air_in_time().unwrap_or_default();
+    line.word("peer", record.peer);
+    if let Some(session) = record.session {
+        line.word("session", session);
+    }
+    line.word("method", record.method);
+    line.text("uri", &loggable(&record.uri));
+    line.text("route", record.route.as_deref().unwrap_or("-"));
+    line.number("status", record.status.unwrap_or(0).into());
+    line.text("ending", record.ending.label());
+    if let Some(syncml) = record.syncml.as_deref() {
+        line.text("syncml", label(syncml.protocol));
+        line.text("syncml_encoding", syncml.encoding.label());
+        line.text("syncml_session", &syncml.session);
+        line.text("syncml_message", &syncml.message);
+        line.text_if("syncml_alerts", codes(&syncml.request.alerts).as_deref());
+        let statuses = syncml.reply.as_ref().and_then(|it| codes(&it.statuses));
+        line.text_if("syncml_statuses", statuses.as_deref());
+    }
+    line.text_if("problem", record.problem.map(Problem::label));
+    line.text_if("detail", record.detail.as_deref());
+    line.text_if("remedy", record.problem.map(Problem::remedy));
+    line.number("request_octets", record.request_octets as u64);
+    line.number("reply_octets", record.reply_octets as u64);
+    line.number("air_in_octets", air.octets_in.into());
+    line.number("air_out_octets", air.octets_out.into());
+    line.millis("air_in_ms", air_in);
+    line.millis_if("upstream_ms", record.upstream_time());
+    line.millis_if("air_out_ms", record.air_out_time());
     let total = air_in + record.finished.since(record.received);
-    let syncml = record.syncml.as_deref();
-    info!(
-        target: "access",
-        peer = %record.peer,
-        session = record.session.map(tracing::field::display),
-        method = %record.method,
-        uri,
-        route,
-        status,
-        ending = record.ending.label(),
-        syncml = syncml.map(|syncml| label(syncml.protocol)),
-        syncml_encoding = syncml.map(|syncml| syncml.encoding.label()),
-        syncml_session = syncml.map(|syncml| &*syncml.session),
-        syncml_message = syncml.map(|syncml| &*syncml.message),
-        syncml_alerts = syncml.and_then(|syncml| codes(&syncml.request.alerts)),
-        syncml_statuses = syncml.and_then(|syncml| codes(&syncml.reply.as_ref()?.statuses)),
-        problem = record.problem.map(super::super::gateway::answer::Problem::label),
-        detail = record.detail.as_deref(),
-        remedy = record.problem.map(super::super::gateway::answer::Problem::remedy),
-        request_octets = record.request_octets,
-        reply_octets = record.reply_octets,
-        air_in_octets = air.octets_in,
-        air_out_octets = air.octets_out,
-        air_in_ms = millis(air_in),
-        upstream_ms = record.upstream_time().map(millis),
-        air_out_ms = record.air_out_time().map(millis),
-        total_ms = millis(total),
-        resent = air.retransmissions,
-        repeats = air.duplicates,
-        "exchange"
-    );
+    line.millis("total_ms", total);
+    line.number("resent", air.retransmissions.into());
+    line.number("repeats", air.duplicates.into());
 }
 
 /// The part of a URI that may be logged: no query, no fragment, no user information, nothing a terminal
@@ -96,18 +127,14 @@ pub fn loggable(uri: &[u8]) -> String {
 }
 
 /// Codes and how often each was there: `200:11 201:3`. `None` if there was none.
-fn codes(codes: &Codes) -> Option<String> {
+pub(super) fn codes(codes: &Codes) -> Option<String> {
     let mut text = String::new();
     for (code, times) in &codes.counts {
         let separator = if text.is_empty() { "" } else { " " };
-        text.push_str(&format!("{separator}{code}:{times}"));
+        // Writing to memory cannot fail.
+        let _ = write!(text, "{separator}{code}:{times}");
     }
     (!text.is_empty()).then_some(text)
-}
-
-fn millis(time: Duration) -> f64 {
-    // Three decimals, so that lines stay readable.
-    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 const LONGEST_URI: usize = 256;
@@ -115,6 +142,49 @@ const LONGEST_URI: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::sample::exchange;
+
+    fn line(format: Format) -> String {
+        let mut out = Vec::new();
+        write(
+            &exchange(),
+            1_795_421_456_123_456,
+            format,
+            &mut Stamp::default(),
+            &mut out,
+        );
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_for_people_has_every_field() {
+        assert_eq!(
+            line(Format::Text),
+            "2026-11-23T08:10:56.123456Z  INFO access: exchange peer=10.20.30.40:49152 session=123456789 \
+             method=POST uri=\"http://sync.example.com/syncml?…\" route=\"sync\" status=200 \
+             ending=\"acknowledged\" syncml=\"1.1\" syncml_encoding=\"xml\" syncml_session=\"7\" \
+             syncml_message=\"2\" syncml_alerts=\"201:1\" request_octets=512 reply_octets=500 \
+             air_in_octets=600 air_out_octets=580 air_in_ms=20.000 upstream_ms=1.000 air_out_ms=100.000 \
+             total_ms=121.050 resent=1 repeats=2\n"
+        );
+    }
+
+    #[test]
+    fn a_line_for_machines_says_the_same() {
+        let line = line(Format::Json);
+        assert!(line.ends_with("}\n"));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["timestamp"], "2026-11-23T08:10:56.123456Z");
+        assert_eq!(
+            (&line["target"], &line["level"]),
+            (&"access".into(), &"INFO".into())
+        );
+        assert_eq!(line["session"], "123456789");
+        assert_eq!(line["status"], 200);
+        assert_eq!(line["total_ms"], 121.05);
+        assert_eq!(line["syncml_alerts"], "201:1");
+        assert_eq!(line.get("problem"), None);
+    }
 
     #[test]
     fn secrets_in_a_uri_are_not_logged() {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, InvalidHeaderName};
 
+use crate::identity::{AliasKey, Field, Identity};
+
 /// What becomes of the fields of a route's requests and replies.
 #[derive(Clone, Debug)]
 pub struct HeaderPolicy {
@@ -16,6 +18,11 @@ pub struct HeaderPolicy {
     /// In which fields the origin is told the handset's address. What a handset says in them is removed in
     /// any case. Default: in both.
     pub forwarded: Forwarded,
+    /// Fields in which the origin is told who the subscriber is, for who it trusts with that; what a handset says
+    /// in them is removed. Default: none.
+    pub insert: Vec<(HeaderName, Field)>,
+    /// What pseudonyms are made with. Default: nothing, and only those who are given one have one.
+    pub alias_key: Option<AliasKey>,
     /// Changes to requests, in their order. Default: none.
     pub request: Vec<HeaderRule>,
     /// Changes to replies, in their order. Default: none.
@@ -30,6 +37,8 @@ impl Default for HeaderPolicy {
                 .map(|name| HeaderName::from_static(name))
                 .collect(),
             forwarded: Forwarded::default(),
+            insert: Vec::new(),
+            alias_key: None,
             request: Vec::new(),
             reply: Vec::new(),
         }
@@ -51,9 +60,14 @@ pub enum Forwarded {
 }
 
 impl HeaderPolicy {
-    /// Changes the fields of a request that came from `handset`.
-    pub fn apply_to_request(&self, headers: &mut HeaderMap, handset: IpAddr) {
-        for name in self.identity.iter().chain(CLAIMS.iter()) {
+    /// Changes the fields of a request that came from `handset`, which is `subscriber`'s, if that is known.
+    pub fn apply_to_request(
+        &self,
+        headers: &mut HeaderMap,
+        handset: IpAddr,
+        subscriber: Option<&Identity>,
+    ) {
+        for name in self.claims() {
             headers.remove(name);
         }
         self.remove_disguised(headers);
@@ -67,15 +81,26 @@ impl HeaderPolicy {
         if matches!(self.forwarded, Forwarded::Customary | Forwarded::Both) {
             insert(headers, X_FORWARDED_FOR, &handset.to_string());
         }
+        for (name, field) in &self.insert {
+            let text = subscriber.and_then(|known| known.text(*field, self.alias_key.as_ref()));
+            if let Some(text) = text {
+                insert(headers, name.clone(), &text);
+            }
+        }
         self.request.iter().for_each(|rule| rule.apply(headers));
+    }
+
+    /// What only the network may say.
+    fn claims(&self) -> impl Iterator<Item = &HeaderName> {
+        let inserted = self.insert.iter().map(|(name, _)| name);
+        self.identity.iter().chain(CLAIMS.iter()).chain(inserted)
     }
 
     /// Removes claims with underscores for hyphens: an origin behind CGI takes `X_MSISDN` for `X-MSISDN`.
     fn remove_disguised(&self, headers: &mut HeaderMap) {
         let plain = |name: &HeaderName| name.as_str().replace('_', "-");
         let is_claim = |name: &&HeaderName| {
-            let mut claims = self.identity.iter().chain(CLAIMS.iter());
-            name.as_str().contains('_') && claims.any(|claim| plain(claim) == plain(name))
+            name.as_str().contains('_') && self.claims().any(|claim| plain(claim) == plain(name))
         };
         let disguised: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
         for name in disguised {
@@ -181,10 +206,16 @@ impl FromStr for HeaderRule {
 
 fn changeable(name: &str) -> Result<HeaderName, NotARule> {
     let name = HeaderName::from_str(name)?;
-    if CONNECTION_FIELDS.contains(&name.as_str()) {
+    if is_of_connection(&name) {
         return Err(NotARule::Connection);
     }
     Ok(name)
+}
+
+/// Whether a field belongs to the connection or frames the body, so that no route may change it.
+#[must_use]
+pub fn is_of_connection(name: &HeaderName) -> bool {
+    CONNECTION_FIELDS.contains(&name.as_str())
 }
 
 impl fmt::Display for HeaderRule {
@@ -270,6 +301,7 @@ const CONNECTION_FIELDS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Private;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -295,13 +327,38 @@ mod tests {
             ("accept", "*/*"),
         ]);
         let policy = HeaderPolicy::default();
-        policy.apply_to_request(&mut said, "192.0.2.7".parse().unwrap());
+        policy.apply_to_request(&mut said, "192.0.2.7".parse().unwrap(), None);
         let expected = headers(&[
             ("accept", "*/*"),
             ("forwarded", "for=192.0.2.7"),
             ("x-forwarded-for", "192.0.2.7"),
         ]);
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn the_subscriber_is_told_and_his_own_claims_are_not() {
+        let policy = HeaderPolicy {
+            insert: vec![
+                (HeaderName::from_static("x-number"), Field::Msisdn),
+                (HeaderName::from_static("x-sim"), Field::Imsi),
+            ],
+            forwarded: Forwarded::Nowhere,
+            ..HeaderPolicy::default()
+        };
+        let somebody = Identity {
+            msisdn: Some(Private::new("491701234567")),
+            ..Identity::default()
+        };
+        let claims = [("x-number", "666"), ("x_number", "666"), ("x-sim", "666")];
+        for (known, expected) in [
+            (Some(&somebody), headers(&[("x-number", "491701234567")])),
+            (None, headers(&[])),
+        ] {
+            let mut said = headers(&claims);
+            policy.apply_to_request(&mut said, "192.0.2.7".parse().unwrap(), known);
+            assert_eq!(said, expected);
+        }
     }
 
     #[test]
@@ -316,7 +373,7 @@ mod tests {
                 ..HeaderPolicy::default()
             };
             let mut said = headers(&[("forwarded", "for=evil"), ("x-forwarded-for", "evil")]);
-            policy.apply_to_request(&mut said, "2001:db8::1".parse().unwrap());
+            policy.apply_to_request(&mut said, "2001:db8::1".parse().unwrap(), None);
             let text = |name: HeaderName| said.get(name).map(|value| value.to_str().unwrap());
             assert_eq!(text(FORWARDED), standard);
             assert_eq!(text(X_FORWARDED_FOR), customary);

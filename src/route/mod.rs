@@ -20,7 +20,9 @@ use crate::syncml::content;
 
 pub use address::{Address, AddressError, MAX_URI};
 pub use condition::{Condition, Mismatch, Pattern};
-pub use headers::{Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule};
+pub use headers::{
+    Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule, is_of_connection,
+};
 pub use network::{Network, NotANetwork, special_purpose};
 pub use protocol::Message;
 pub use way_back::WayBack;

@@ -39,6 +39,15 @@ impl Network {
             _ => false,
         }
     }
+
+    /// Addresses in it, as a power of two.
+    #[must_use]
+    pub const fn host_bits(&self) -> u32 {
+        match self.address {
+            IpAddr::V4(_) => 32 - self.length,
+            IpAddr::V6(_) => 128 - self.length,
+        }
+    }
 }
 
 impl FromStr for Network {

@@ -26,11 +26,29 @@ impl Clock {
         Instant::ZERO + self.start.elapsed()
     }
 
+    /// Microseconds since 1970, for records: the one time that may jump.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn wall(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+        u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// The system's moment for one of ours, for its timers.
     #[must_use]
     pub fn system(&self, at: Instant) -> std::time::Instant {
         self.start + Duration::from_micros(at.as_micros())
     }
+}
+
+/// Seconds since 1970 by the calendar, which may be set at any time.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn unix() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// A seed nobody can guess.

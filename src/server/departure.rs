@@ -65,6 +65,7 @@ impl Shards {
         let silence = timeout.min(LONGEST_SILENCE);
         self.settled(timeout - silence).await;
         self.enter(Mode::Leaving).await;
+        info!("what begins now is left to the next process");
         self.idle(silence).await
     }
 }

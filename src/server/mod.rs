@@ -13,6 +13,8 @@ mod measure;
 mod shard;
 mod shards;
 mod socket;
+mod subscribers;
+mod tap;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -24,6 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway;
 use crate::gateway::Gateway;
+use crate::record::{Recorder, Sinks};
 pub use crate::server::ask::{Findings, Question};
 use crate::server::clock::Clock;
 pub use crate::server::control::{
@@ -37,6 +40,8 @@ pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
+pub use crate::server::subscribers::{Known, Subscribers};
+pub use crate::server::tap::{Caught, Subject, Watch};
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
@@ -53,6 +58,8 @@ pub struct Config {
     pub gateway: Arc<gateway::Config>,
     /// Whom to trust upstream.
     pub tls: Tls,
+    /// Where records go.
+    pub records: Sinks,
 }
 
 /// Why a server did not start.
@@ -140,8 +147,11 @@ impl Server {
                 true => 0,
                 false => discard(&sockets)?,
             };
+            let recorder = Recorder::new(&config.records);
             let stop = stop.clone();
-            let (way, thread) = spawn(number, gateway, clock, sockets, upstream, discarded, stop)?;
+            let (way, thread) = spawn(
+                number, gateway, clock, sockets, upstream, recorder, discarded, stop,
+            )?;
             ways.push(way);
             threads.push(thread);
         }
@@ -204,6 +214,7 @@ fn spawn(
     clock: Clock,
     sockets: Vec<(Service, UdpSocket)>,
     upstream: Upstream,
+    recorder: Recorder,
     discarded: u64,
     stop: CancellationToken,
 ) -> io::Result<(Way, JoinHandle<()>)> {
@@ -227,6 +238,7 @@ fn spawn(
                             clock,
                             sockets,
                             upstream: Arc::new(upstream),
+                            recorder,
                             mailbox: orders,
                             discarded,
                             stop,

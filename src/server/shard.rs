@@ -14,11 +14,13 @@ use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
-use crate::record::access;
+use crate::identity::Change;
+use crate::record::Recorder;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::clock::Clock;
 use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
+use crate::server::tap::{Tap, TapOrder};
 use crate::time::Instant;
 use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Service, Transmit};
@@ -30,6 +32,7 @@ pub(super) struct Shard {
     /// Those with sessions first.
     pub(super) sockets: Vec<Socket>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) recorder: Recorder,
     /// Orders from the control thread.
     pub(super) mailbox: mpsc::Receiver<Order>,
     /// Datagrams thrown away before it could start.
@@ -45,10 +48,14 @@ pub(super) struct Shard {
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
+    /// Who has which address from now on; answered once the core knows.
+    Identify(Arc<[Change]>, oneshot::Sender<()>),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
     Reload(Arc<gateway::Config>, Tls),
     /// A question, whose answer somebody waits for.
     Ask(Asked),
+    /// Something for the tap.
+    Tap(TapOrder),
     /// To be answered as soon as it is so.
     When(Calm, oneshot::Sender<()>),
     /// To end every session, a few at a time, and to say how many there were; not listening is calling it off.
@@ -120,6 +127,7 @@ impl Shard {
             clock,
             sockets,
             upstream,
+            mut recorder,
             mut mailbox,
             discarded,
             stop,
@@ -137,6 +145,7 @@ impl Shard {
         measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
         out.stats.discarded = discarded;
+        let mut tap = Tap::new(clock);
         let mut batch = Batch::new();
         let mut second = tokio::time::interval(PUBLISH_INTERVAL);
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -150,7 +159,8 @@ impl Shard {
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut heard = sockets.len();
         loop {
-            let due = gateway.poll_timeout();
+            let due = [gateway.poll_timeout(), recorder.poll_timeout()];
+            let due = due.into_iter().flatten().min();
             // Most turns do not move it, and a timer set anew is taken out of the runtime's wheel and put back.
             if due != set_to {
                 set_to = due;
@@ -180,6 +190,7 @@ impl Shard {
                             for datagram in socket.datagrams(&batch) {
                                 out.stats.received += 1;
                                 out.stats.received_octets += datagram.payload.len() as u64;
+                                tap.heard(&gateway, datagram);
                                 gateway.handle_datagram(now, datagram);
                             }
                         }
@@ -188,15 +199,18 @@ impl Shard {
                     }
                 }
                 Turn::Replied(id, reply) => {
-                    fetches.ended(id);
-                    gateway.handle_reply(now, id, reply);
                     // Those that came with it leave with it.
-                    for _ in 0..REPLIES_AT_ONCE {
-                        let Ok((id, reply)) = fetched.try_recv() else {
-                            break;
-                        };
+                    let mut next = Some((id, reply));
+                    let mut left = REPLIES_AT_ONCE;
+                    while let Some((id, reply)) = next {
                         fetches.ended(id);
+                        tap.answered(id, &reply);
                         gateway.handle_reply(now, id, reply);
+                        left -= 1;
+                        next = match left {
+                            0 => None,
+                            _ => fetched.try_recv().ok(),
+                        };
                     }
                 }
                 Turn::Ordered(Order::Core(command)) => {
@@ -204,6 +218,10 @@ impl Shard {
                         heard = heard_in(mode, &sockets);
                     }
                     gateway.handle_command(now, command);
+                }
+                Turn::Ordered(Order::Identify(changes, done)) => {
+                    gateway.handle_command(now, Command::Identify(changes));
+                    let _ = done.send(());
                 }
                 Turn::Ordered(Order::Reload(config, tls)) => {
                     measures.set_routes(&config.routes);
@@ -219,6 +237,7 @@ impl Shard {
                     // Whoever asked may have gone.
                     let _ = answer.send(found);
                 }
+                Turn::Ordered(Order::Tap(order)) => tap.obey(order),
                 Turn::Ordered(Order::When(calm, answer)) => waiting.add(now, calm, answer),
                 Turn::Ordered(Order::Farewell(answer)) => {
                     let sessions = gateway.sessions().len();
@@ -233,6 +252,7 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
+                    recorder.handle_timeout(now);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
@@ -246,15 +266,22 @@ impl Shard {
                 }
                 Turn::Stopped => return,
             }
-            out.drain(&mut gateway, &sockets);
+            out.drain(&mut gateway, &sockets, &mut tap);
             while let Some(event) = gateway.poll_event() {
                 match event {
-                    Event::Fetch(id, request) => fetches.start(id, request),
-                    Event::Cancel(id) => fetches.cancel(id),
+                    Event::Fetch(id, request) => {
+                        tap.asked(&gateway, id, &request);
+                        fetches.start(id, request);
+                    }
+                    Event::Cancel(id) => {
+                        tap.cancelled(id);
+                        fetches.cancel(id);
+                    }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
                     Event::Finished(record) => {
+                        tap.finished(&gateway, &record);
                         measures.record(&record);
-                        access::log(&record);
+                        recorder.finished(now, clock.wall(), &record);
                     }
                     Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
                 }
@@ -396,7 +423,7 @@ struct Outbox {
 
 impl Outbox {
     /// Sends what the core has to say until it is silent or a socket is full.
-    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket]) {
+    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket], tap: &mut Tap) {
         loop {
             let (index, peer) = match self.blocked.take() {
                 Some(blocked) => blocked,
@@ -420,6 +447,7 @@ impl Outbox {
                 Ok(()) => {
                     self.stats.sent += 1;
                     self.stats.sent_octets += self.buffer.len() as u64;
+                    tap.said(gateway, peer, socket.service(), &self.buffer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.stats.blocked += 1;

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::gateway::{self, Command, Mode, Stats};
+use crate::identity::Change;
 use crate::server::measure::Measures;
 use crate::server::shard::{Calm, Order, Published, ShellStats};
 use crate::upstream::{Health, Tls};
@@ -69,6 +70,22 @@ impl Shards {
             .await;
     }
 
+    /// Tells every shard who has which address, and returns once all of them know.
+    pub async fn identify(&self, changes: Arc<[Change]>) {
+        let mut answers = Vec::with_capacity(self.0.len());
+        for way in self.0.iter() {
+            let (done, known) = oneshot::channel();
+            let order = Order::Identify(Arc::clone(&changes), done);
+            if way.mailbox.send(order).await.is_ok() {
+                answers.push(known);
+            }
+        }
+        for known in answers {
+            // A shard that has stopped has nobody to ask it.
+            let _ = known.await;
+        }
+    }
+
     /// Refuses what is new and waits, at most so long, until nothing is under way. True when it came to that.
     pub async fn drain(&self, timeout: Duration) -> bool {
         self.enter(Mode::Draining).await;
@@ -118,7 +135,7 @@ impl Shards {
         any_closed(self.watch()).await;
     }
 
-    async fn order(&self, order: impl Fn() -> Order) {
+    pub(super) async fn order(&self, order: impl Fn() -> Order) {
         for way in self.0.iter() {
             // A closed mailbox is a shard that has stopped, which needs no orders.
             let _ = way.mailbox.send(order()).await;

@@ -82,7 +82,7 @@ impl Told {
                 request,
             } => Self {
                 octets: Some(*octets),
-                summary: format!("request {request}: {method} {}", mask::uri_text(uri)),
+                summary: format!("request {request}: {method} {}", few(&mask::uri_text(uri))),
                 ..from(base, peer, "upstream", "out")
             },
             Seen::Answered {
@@ -137,17 +137,32 @@ fn layers(service: Service, octets: &[u8], message: Option<&[u8]>) -> Vec<Explan
     layers
 }
 
-/// A blank value is no value: words instead.
+/// A blank value is no value: words instead, and few asterisks for many.
 fn hide(node: &mut Node) {
     if let Some((name, value)) = node.meaning.split_once(": ")
         && is_secret(name)
         && !name.contains(' ')
+        && !value.ends_with("not shown")
     {
         let scheme = value.split_once(' ').map_or("", |(scheme, _)| scheme);
         let space = if scheme.is_empty() { "" } else { " " };
         node.meaning = format!("{name}: {scheme}{space}(masked)");
     }
+    node.meaning = few(&node.meaning);
     node.parts.iter_mut().for_each(hide);
+}
+
+/// Three asterisks in place of more.
+fn few(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut run = 0;
+    for sign in text.chars() {
+        run = if sign == '*' { run + 1 } else { 0 };
+        if run <= 3 {
+            short.push(sign);
+        }
+    }
+    short
 }
 
 /// What a datagram says in one line.
@@ -218,7 +233,7 @@ fn named(status: u16) -> String {
 }
 
 fn exchange(record: &ExchangeRecord) -> String {
-    let uri = mask::uri_text(&String::from_utf8_lossy(&record.uri));
+    let uri = few(&mask::uri_text(&String::from_utf8_lossy(&record.uri)));
     let mut words = vec![format!("exchange over: {} {uri}", record.method)];
     words.extend(record.status.map(named));
     words.push(record.ending.label().replace('_', " "));

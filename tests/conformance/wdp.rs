@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wapbridge::gateway;
+use wapbridge::record::Sinks;
 use wapbridge::route::Routes;
 use wapbridge::server::{self, Server};
 use wapbridge::upstream::{Tls, TlsSettings};
@@ -58,6 +59,7 @@ fn start() -> Server {
         // Nothing is forwarded: an answer of the gateway itself is answer enough.
         gateway: Arc::new(gateway::Config::new(Arc::new(Routes::new(Vec::new())))),
         tls,
+        records: Sinks::default(),
     })
     .unwrap()
 }

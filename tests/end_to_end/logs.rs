@@ -6,18 +6,25 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
+use wapbridge::record::{Format, Inlet, Outlet, Sinks};
 
-/// Starts listening to the log. Every test's gateway logs to the same place.
-pub(crate) fn start() {
-    static STARTED: OnceLock<()> = OnceLock::new();
-    STARTED.get_or_init(|| {
+/// Starts listening to the log, and says where the access log goes. Every test's gateway logs to the same place.
+pub(crate) fn start() -> Sinks {
+    static STARTED: OnceLock<Inlet> = OnceLock::new();
+    let inlet = STARTED.get_or_init(|| {
         tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
             .with_max_level(tracing::Level::DEBUG)
             .with_writer(|| Writer)
             .init();
+        // For as long as the process runs.
+        let outlet: &Outlet = Box::leak(Box::new(Outlet::to(Box::new(Writer)).unwrap()));
+        outlet.inlet()
     });
+    Sinks {
+        access: Some((Format::Json, inlet.clone())),
+    }
 }
 
 /// The access log's line about a URI that only one exchange of this process asks for.
@@ -48,20 +55,22 @@ fn lines() -> &'static watch::Sender<Vec<Value>> {
     LINES.get_or_init(watch::Sender::default)
 }
 
-/// Takes one line at a time.
+/// Takes whole lines.
 struct Writer;
 
 impl io::Write for Writer {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let value: Value = serde_json::from_slice(line)?;
-        // The tests' own TLS and HTTP libraries log too, and much.
-        if value["target"]
-            .as_str()
-            .is_some_and(|t| t == "access" || t.starts_with("wapbridge"))
-        {
-            lines().send_modify(|lines| lines.push(value));
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        for line in text.split_inclusive(|octet| *octet == b'\n') {
+            let value: Value = serde_json::from_slice(line)?;
+            // The tests' own TLS and HTTP libraries log too, and much.
+            if value["target"]
+                .as_str()
+                .is_some_and(|t| t == "access" || t.starts_with("wapbridge"))
+            {
+                lines().send_modify(|lines| lines.push(value));
+            }
         }
-        Ok(line.len())
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -41,7 +41,7 @@ impl Bridge {
     }
 
     fn with(addresses: &[&str], route: RouteSettings) -> Self {
-        logs::start();
+        let records = logs::start();
         let tls = tls();
         let gateway = gateway::Config::new(Arc::new(Routes::new(vec![route])));
         let server = Server::start(Config {
@@ -50,6 +50,7 @@ impl Bridge {
             shards: 1,
             gateway: Arc::new(gateway),
             tls,
+            records,
         })
         .unwrap();
         let of = |service| {

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod access;
+mod identity;
 mod life;
 mod manager;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
@@ -20,4 +22,5 @@ mod reload;
 #[path = "../support/sessions.rs"]
 mod sessions;
 mod stage;
+mod trace;
 mod upgrade;

@@ -45,6 +45,11 @@ impl Manager {
 
     /// Starts a gateway, as the service manager would: same process, same sockets.
     pub(crate) fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    /// The same with another program between.
+    pub(crate) fn start_with(&self, between: &[&str]) -> Process {
         let mut command = Command::new("sh");
         let stdio = |socket: &UdpSocket| Stdio::from(OwnedFd::from(socket.try_clone().unwrap()));
         let script = match self.sockets.as_slice() {
@@ -60,7 +65,9 @@ impl Manager {
             more => panic!("{} sockets", more.len()),
         };
         command
-            .args(["-c", script, "sh", PROGRAM, "serve", "--config"])
+            .args(["-c", script, "sh"])
+            .args(between)
+            .args([PROGRAM, "serve", "--config"])
             .arg(self.file())
             .env("NOTIFY_SOCKET", self.directory.path().join("notify"))
             .env("WATCHDOG_USEC", "10000000")

@@ -100,22 +100,41 @@ pub(crate) struct Gateway {
     log: mpsc::Receiver<String>,
     directory: PathBuf,
     pub(crate) address: String,
+    /// Where it listens to RADIUS accounting, if it does.
+    pub(crate) accounting: Option<String>,
+    /// Of the admin interface, if the configuration has one.
+    pub(crate) admin: String,
 }
 
 impl Gateway {
     /// Starts one in a directory of its own, with this configuration and authority.
     pub(crate) fn start(name: &str, configuration: &str, authority: &str) -> Self {
+        Self::start_with(name, configuration, authority, &[])
+    }
+
+    /// The same with more files beside the configuration.
+    pub(crate) fn start_with(
+        name: &str,
+        configuration: &str,
+        authority: &str,
+        files: &[(&str, &str)],
+    ) -> Self {
         let directory =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("wapbridge.toml"), configuration).unwrap();
         std::fs::write(directory.join("ca.pem"), authority).unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
         let (process, log) = run(&directory);
         let mut gateway = Self {
             process,
             log,
             directory,
             address: String::new(),
+            accounting: None,
+            admin: String::new(),
         };
         gateway.is_ready();
         gateway
@@ -130,9 +149,20 @@ impl Gateway {
     }
 
     fn is_ready(&mut self) {
-        let listening = self.says("listening for WSP over WTP");
-        self.address = listening.split("address=").nth(1).unwrap().to_owned();
-        self.says("ready");
+        // Every address it names comes before it is ready.
+        loop {
+            let line = self.says("");
+            let named = || line.split("address=").nth(1).unwrap().to_owned();
+            if line.contains("admin: ") {
+                self.admin = named();
+            } else if line.contains("listening for WSP over WTP") {
+                self.address = named();
+            } else if line.contains("listening for RADIUS accounting") {
+                self.accounting = Some(named());
+            } else if line.ends_with(" ready") {
+                return;
+            }
+        }
     }
 
     /// Waits for a line of the log.
@@ -145,15 +175,27 @@ impl Gateway {
         }
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.directory.join(name), text).unwrap();
     }
 
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(
             Command::new("kill")
-                .args(["-HUP", &pid])
+                .args([&format!("-{name}"), &pid])
                 .status()
                 .unwrap()
                 .success()
@@ -162,9 +204,16 @@ impl Gateway {
 
     /// What a handset is told: the body, or the status on standard error.
     pub(crate) fn get(&self) -> String {
+        self.get_from("http://sync.example/", &[])
+    }
+
+    /// The same for another URI, with header fields.
+    pub(crate) fn get_from(&self, uri: &str, fields: &[&str]) -> String {
+        let fields = fields.iter().flat_map(|field| ["--header", field]);
         let output = Command::new(PROGRAM)
             .args(["get", "--timeout", "20", "--gateway", &self.address])
-            .arg("http://sync.example/")
+            .args(fields)
+            .arg(uri)
             .output()
             .unwrap();
         if output.status.success() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use wapbridge::handset::{Event, Failure};
+use wapbridge::handset::{Config, Event, Failure};
 use wapbridge::wsp::AbortReason;
 use wapbridge::wsp::pdu::Method;
 
@@ -31,6 +31,13 @@ fn group(number: usize) -> (Vec<UdpSocket>, SocketAddr) {
 
 fn on(address: SocketAddr) -> String {
     format!("connection_mode = \"{address}\"")
+}
+
+/// Handsets wait some seconds before they send an Invoke again; these make the tests shorter.
+fn hasty() -> Config {
+    let mut config = config(roomy());
+    config.wtp.base_retry = Duration::from_millis(400);
+    config
 }
 
 /// Posts again and again until it is told to stop, each time something else. How many posts there were.
@@ -81,10 +88,7 @@ async fn an_upgrade_under_load_fails_no_post() {
     for name in 0..PHONES {
         let stopping = stopping.clone();
         posting.spawn(async move {
-            let mut config = config(roomy());
-            // So that the test is over sooner; handsets wait some seconds.
-            config.wtp.base_retry = Duration::from_millis(400);
-            let phone = Phone::connect_with(address, config).await;
+            let phone = Phone::connect_with(address, hasty()).await;
             post_away(phone, name, stopping).await
         });
     }
@@ -116,6 +120,79 @@ async fn an_upgrade_under_load_fails_no_post() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_origin_holds_up_nobody_while_sockets_change_hands() {
+    let origin = Origin::start().await;
+    let (sockets, address) = group(1);
+    let mut manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    manager.sockets = sockets;
+    let mut gateway = manager.start();
+    let mut waiting = Phone::connect(address, roomy()).await;
+    let mut other = Phone::connect(address, roomy()).await;
+    let held = waiting.begin(Method::GET, "http://sync.example/hold", &[], b"");
+    let held = held.await;
+    tokio::select! {
+        () = origin.wait(|state| !state.heard.is_empty()) => {}
+        event = waiting.event() => panic!("{event:?}"),
+    }
+    gateway.signal("TERM");
+    gateway.says("draining");
+    assert_eq!(other.get("http://sync.example/hello").await.status, 200);
+    origin.release();
+    match waiting.event().await {
+        Event::Replied(ticket, reply) => assert_eq!((ticket, reply.status), (held, 200)),
+        event => panic!("{event:?}"),
+    }
+    assert_eq!(gateway.ended().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_begins_while_one_process_leaves_is_answered_by_the_next() {
+    let origin = Origin::start().await;
+    let ((with, address), (without, units)) = (group(1), group(1));
+    let listen = format!("{}\nconnectionless = \"{units}\"", on(address));
+    let mut manager = Manager::new(&configuration(&listen, &origin.uri(), ""));
+    manager.sockets = with.into_iter().chain(without).collect();
+    let mut gateway = manager.start();
+    let mut silent = Phone::connect(address, roomy()).await;
+    assert_eq!(silent.get("http://sync.example/hello").await.status, 200);
+    // It does not acknowledge what it asked for before it looks again.
+    let asked = silent.begin(Method::GET, "http://sync.example/last", &[], b"");
+    let asked = asked.await;
+    origin
+        .wait(|state| state.heard.iter().any(|heard| heard.target == "/last"))
+        .await;
+    gateway.signal("TERM");
+    gateway.says("left to the next process");
+
+    let unit = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    unit.connect(units).await.unwrap();
+    unit.send(b"\x07\x40\x18http://sync.example/unit")
+        .await
+        .unwrap();
+    let newcomer = tokio::spawn(Phone::connect_with(address, hasty()));
+
+    assert!(matches!(
+        silent.event().await,
+        Event::Replied(answered, reply) if answered == asked && reply.status == 200
+    ));
+    assert_eq!(gateway.ended().code(), Some(0));
+    assert!(origin.heard("/unit").is_empty());
+    let next = manager.start();
+    next.says("ready");
+    let mut reply = [0; 1500];
+    let len = unit.recv(&mut reply).await.unwrap();
+    assert_eq!(
+        reply[..3],
+        [0x07, 0x04, 0x20],
+        "200: {:02X?}",
+        &reply[..len]
+    );
+    assert_eq!(origin.heard("/unit").len(), 1);
+    let mut newcomer = newcomer.await.unwrap();
+    assert_eq!(newcomer.get("http://sync.example/hello").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sockets_that_do_not_fit_are_refused_in_words() {
     let elsewhere = configuration(
         "connection_mode = \"127.0.0.1:9201\"",
@@ -130,6 +207,27 @@ async fn sockets_that_do_not_fit_are_refused_in_words() {
     let said = gateway.last_words();
     let both = format!("gave us {address}, but [listen] names 127.0.0.1:9201");
     assert!(said.contains(&both), "{said}");
+}
+
+/// With systemd's own tool, which waits for a datagram before it starts the gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_starts_it_with_the_first_datagram() {
+    let tool = "/usr/bin/systemd-socket-activate";
+    if !std::path::Path::new(tool).exists() {
+        eprintln!("SKIPPED: no {tool}");
+        return;
+    }
+    let origin = Origin::start().await;
+    let address = group(1).1;
+    let manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    let listen = format!("--listen={address}");
+    let mut gateway = manager.start_with(&[tool, "--datagram", &listen]);
+    gateway.says("Listening on");
+    let mut phone = Phone::connect(address, roomy()).await;
+    assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
+    gateway.says("on the service manager's sockets");
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().code(), Some(0));
 }
 
 /// 40 of them, five posts a second each.

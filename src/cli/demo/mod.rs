@@ -22,6 +22,7 @@ use crate::cli::demo::sessions::Exchange;
 use crate::cli::relay::{self, Counts};
 use crate::gateway;
 use crate::handset::{self, Request};
+use crate::record::Sinks;
 use crate::route::{RouteSettings, Routes};
 use crate::server::clock::Clock;
 use crate::server::{self, Server};
@@ -301,6 +302,7 @@ fn start_gateway(
         shards: 1,
         gateway: Arc::new(config),
         tls,
+        records: Sinks::default(),
     })?)
 }
 

@@ -6,6 +6,7 @@ use anyhow::bail;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
+use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::cli::serve::parts::{self, Parts};
 use crate::cli::serve::signals::{Signal, Signals};
@@ -18,10 +19,11 @@ pub(super) async fn live(
     path: PathBuf,
     settings: Settings,
     inherited: Inherited,
+    log: Places,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let (control, obedience) = server::control();
-    let parts = Parts::start(&settings, inherited, &control).await?;
+    let parts = Parts::start(&settings, inherited, &control, log).await?;
     let mut life = Life {
         path,
         began_with: settings.clone(),
@@ -34,10 +36,11 @@ pub(super) async fn live(
     life.obedience.show(State::Running);
     manager::ready(State::Running);
     info!("ready");
-    life.run(&mut signals).await?;
+    let outcome = life.run(&mut signals).await;
+    // Whatever ended it, what the parts have in hand is put away.
     life.parts.stop().await;
     info!("stopped");
-    Ok(())
+    outcome
 }
 
 struct Life {
@@ -66,6 +69,7 @@ impl Life {
                     }
                     Signal::Stop(name) => self.begin_to_stop(name),
                     Signal::Reload => self.hang_up().await,
+                    Signal::Reopen => self.parts.reopen_logs(),
                 },
                 order = self.obedience.next() => self.obey(order).await,
                 () = departed(&mut self.departure) => {
@@ -121,6 +125,7 @@ impl Life {
 
     /// SIGHUP, which has nobody to answer to but the log.
     async fn hang_up(&mut self) {
+        self.parts.reopen_logs();
         if let Err(error) = self.reload().await {
             error!("SIGHUP: {error}");
         }

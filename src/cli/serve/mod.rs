@@ -11,6 +11,7 @@ use clap::Args;
 use tracing::info;
 
 use crate::cli;
+use crate::cli::log::Log;
 use crate::server::Inherited;
 
 /// Run the gateway
@@ -28,19 +29,19 @@ impl Serve {
         let (path, settings) = cli::load(self.config.as_deref())?;
         // First, as it changes the environment, which threads would read.
         let inherited = Inherited::from_environment()?;
-        cli::log::init(&settings.log);
+        let log = Log::start(&settings.log)?;
         info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(life::live(path, settings, inherited))
+        runtime.block_on(life::live(path, settings, inherited, log.places()))
     }
 }
 
 const EXAMPLES: &str = "\
 SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish, for at most drain_timeout of
 [server]. A second signal stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
-old ones stay. Log lines go to standard error. RUST_LOG overrides the configured level.
+old ones stay. SIGHUP and SIGUSR1 open the access log's file anew, after somebody has moved the old one away. Log lines go to standard error. RUST_LOG overrides the configured level.
 
 Exit status:
   0  stopped by a signal

@@ -4,6 +4,7 @@
 //! while it runs.
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -12,16 +13,22 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
 use crate::admin::Admin;
+use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
-use crate::server::{Config, Control, Departure, Inherited, Remaining, Server, Shards};
+use crate::record::Sinks;
+use crate::server::{
+    Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
+};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
+    log: Places,
     admin: Admin,
     listening: JoinSet<()>,
     server: Server,
+    subscribers: Subscribers,
     watchdog: JoinHandle<()>,
 }
 
@@ -31,17 +38,25 @@ impl Parts {
         settings: &Settings,
         inherited: Inherited,
         control: &Control,
+        log: Places,
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited).await?;
+        let server = start_server(settings, inherited, &log).await?;
         let shards = server.shards().clone();
         admin.started(shards.clone());
+        let subscribers = start_subscribers(settings, &shards, &admin).await?;
+        let lines = log.clone();
+        admin
+            .figures()
+            .feed(move |snapshot| snapshot.log_lines_lost = lines.lost());
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
+            log,
             admin,
             listening,
             server,
+            subscribers,
             watchdog,
         })
     }
@@ -49,6 +64,7 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
+        drop(self.subscribers);
         self.server.stop();
         let mut listening = self.listening;
         listening.shutdown().await;
@@ -57,6 +73,7 @@ impl Parts {
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
         self.admin.reload(&settings.admin);
+        self.subscribers.reload(&settings.identity).await;
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
             .await;
@@ -85,6 +102,11 @@ impl Parts {
         }
     }
 
+    /// Opens log files anew, after somebody has moved them away.
+    pub(super) fn reopen_logs(&self) {
+        self.log.reopen();
+    }
+
     /// The way to the shards.
     pub(super) const fn shards(&self) -> &Shards {
         self.server.shards()
@@ -101,10 +123,36 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        (
+            "[identity.radius] listen",
+            changed(&accounting(old), &accounting(new)),
+        ),
     ]
     .into_iter()
     .filter_map(|(section, changed)| changed.then_some(section))
     .collect()
+}
+
+/// Where accounting is listened to.
+fn accounting(settings: &Settings) -> Option<&[SocketAddr]> {
+    let radius = settings.identity.radius.as_ref()?;
+    Some(&radius.listen)
+}
+
+async fn start_subscribers(
+    settings: &Settings,
+    shards: &Shards,
+    admin: &Admin,
+) -> anyhow::Result<Subscribers> {
+    let subscribers = Subscribers::start(&settings.identity, shards.clone()).await?;
+    for address in subscribers.addresses() {
+        info!(%address, "listening for RADIUS accounting");
+    }
+    let known = subscribers.published();
+    admin
+        .figures()
+        .feed(move |snapshot| snapshot.known = *known.borrow());
+    Ok(subscribers)
 }
 
 async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinSet<()>> {
@@ -119,7 +167,11 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
-async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Result<Server> {
+async fn start_server(
+    settings: &Settings,
+    inherited: Inherited,
+    log: &Places,
+) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
         connection_mode: settings.listen.connection_mode.clone(),
@@ -127,6 +179,9 @@ async fn start_server(settings: &Settings, inherited: Inherited) -> anyhow::Resu
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
+        records: Sinks {
+            access: log.access(),
+        },
     };
     let server = Server::start_on(inherited, config)?;
     if given {

@@ -11,6 +11,8 @@ pub(super) enum Signal {
     Stop(&'static str),
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR1: open log files anew.
+    Reopen,
 }
 
 /// The signals we obey; from the first moment on, so that none of them kills us half started.
@@ -18,6 +20,7 @@ pub(super) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hangup: unix::Signal,
+    user: unix::Signal,
 }
 
 impl Signals {
@@ -26,6 +29,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -34,6 +38,7 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
             _ = self.hangup.recv() => Signal::Reload,
+            _ = self.user.recv() => Signal::Reopen,
         }
     }
 }

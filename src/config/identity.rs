@@ -1,0 +1,275 @@
+//! `[identity]`: who the subscribers are, and who may tell.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::report::Problem;
+use super::secret::Secret;
+use super::section::Section;
+use super::value::{Value, Wrong, text};
+use crate::identity::directory::{Limits, Reporter};
+use crate::identity::server::{self, Client, Home};
+use crate::identity::{AliasKey, Identity, NotAPrefix, Prefix, Source, list};
+use crate::radius;
+
+/// Who the subscribers are.
+#[derive(Clone, Debug, Default)]
+pub struct IdentitySettings {
+    /// Those who are configured, here or in a file. Default: nobody.
+    pub entries: Arc<[(Prefix, Arc<Identity>)]>,
+    /// What accounting may make the gateway remember.
+    pub limits: Limits,
+    /// What pseudonyms are made with. Default: nothing, and only configured ones exist.
+    pub alias_key: Option<AliasKey>,
+    /// `[identity.radius]`: accounting, if it is listened to.
+    pub radius: Option<RadiusSettings>,
+}
+
+/// How accounting is listened to.
+#[derive(Clone, Debug)]
+pub struct RadiusSettings {
+    /// UDP addresses, port 0 letting the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// Who may report, and who is told.
+    pub server: server::Config,
+}
+
+impl IdentitySettings {
+    pub(super) fn read(section: &Section<'_, '_>, directory: &Path) -> Self {
+        let base = Limits::default();
+        let limits = Limits {
+            max_sessions: section.within("max_sessions", 1..=100_000_000, base.max_sessions),
+            lifetime: section.within(
+                "lifetime",
+                Duration::from_secs(60)..=Duration::from_secs(365 * 24 * 3_600),
+                base.lifetime,
+            ),
+        };
+        let mut entries = Vec::new();
+        for Entry(entry) in section.or("subscribers", Vec::new()) {
+            entries.push(entry);
+        }
+        if let Some(file) = section.spanned::<PathBuf>("file") {
+            read_list(section, &file, directory, &mut entries);
+        }
+        let alias_key = section
+            .spanned::<PathBuf>("alias_key_file")
+            .and_then(|file| read_key(section, &file, directory));
+        let has_radius = section.has("radius");
+        let radius = section.section("radius");
+        let radius = has_radius.then(|| read_radius(&radius, directory, limits.max_sessions));
+        Self {
+            entries: entries.into(),
+            limits,
+            alias_key,
+            radius,
+        }
+    }
+}
+
+/// Adds the lines of a file.
+fn read_list(
+    section: &Section<'_, '_>,
+    file: &Spanned<PathBuf>,
+    directory: &Path,
+    entries: &mut Vec<(Prefix, Arc<Identity>)>,
+) {
+    let path = directory.join(file.get_ref());
+    let invalid = |label: String, help: &str| {
+        section.invalid("file", file.span(), Wrong::new(label, help));
+    };
+    let lines = match std::fs::read_to_string(&path) {
+        Ok(lines) => lines,
+        Err(error) => {
+            return invalid(
+                format!("{}: {error}", path.display()),
+                "it is relative to the directory of this file",
+            );
+        }
+    };
+    let mut wrong = 0;
+    for (number, line) in (1..).zip(lines.lines()) {
+        match list::entry(line, Source::File) {
+            Ok(entry) => entries.extend(entry),
+            Err(error) => {
+                wrong += 1;
+                if wrong <= MOST_COMPLAINTS {
+                    invalid(
+                        format!("{}:{number}: this line {error}", path.display()),
+                        "each line is an address or network, a number and, if there is one, an alias",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn read_key(
+    section: &Section<'_, '_>,
+    file: &Spanned<PathBuf>,
+    directory: &Path,
+) -> Option<AliasKey> {
+    let path = directory.join(file.get_ref());
+    let wrong = match std::fs::read(&path) {
+        Ok(octets) if octets.trim_ascii().len() >= SHORTEST_KEY => {
+            return Some(AliasKey::new(octets.trim_ascii()));
+        }
+        Ok(octets) => format!(
+            "{}: {} octets could be guessed",
+            path.display(),
+            octets.trim_ascii().len()
+        ),
+        Err(error) => format!("{}: {error}", path.display()),
+    };
+    let help = "make one with: openssl rand -hex 32 > FILE; another key makes other aliases";
+    section.invalid("alias_key_file", file.span(), Wrong::new(wrong, help));
+    None
+}
+
+fn read_radius(section: &Section<'_, '_>, directory: &Path, max_sessions: usize) -> RadiusSettings {
+    let listen = section.or("listen", vec![SocketAddr::from(([0, 0, 0, 0], 1813))]);
+    let clients = section.sections("client");
+    if clients.is_empty() {
+        section.missing(
+            "[[identity.radius.client]]",
+            "name the networks of those who may report, each with its secret",
+        );
+    }
+    let clients = clients
+        .iter()
+        .filter_map(|client| {
+            let prefix: Prefix = require(client, "network")?;
+            let secret = read_secret(client, directory)?;
+            let max_sessions = client.within("max_sessions", 1..=max_sessions, max_sessions);
+            Some(Client {
+                prefix,
+                secret,
+                reporter: Reporter {
+                    name: prefix.to_string().into(),
+                    max_sessions,
+                },
+            })
+        })
+        .collect();
+    let homes = section.sections("forward");
+    let homes: Vec<Home> = homes
+        .iter()
+        .filter_map(|home| {
+            let address: SocketAddr = require(home, "address")?;
+            let secret = read_secret(home, directory)?;
+            Some(Home { address, secret })
+        })
+        .collect();
+    if homes.iter().any(|home| home.address.is_ipv6())
+        && homes.iter().any(|home| home.address.is_ipv4())
+    {
+        section.problem(Problem {
+            title: "[[identity.radius.forward]] mixes IPv4 and IPv6".to_owned(),
+            at: section.at().unwrap_or(0..0),
+            label: "one set of ports reaches all of them".to_owned(),
+            related: None,
+            help: "use addresses of one kind".to_owned(),
+        });
+    }
+    let timeout = section.within(
+        "forward_timeout",
+        Duration::from_millis(100)..=Duration::from_secs(60),
+        DEFAULT_TIMEOUT,
+    );
+    RadiusSettings {
+        listen,
+        server: server::Config {
+            clients,
+            homes,
+            timeout,
+        },
+    }
+}
+
+fn require<T: Value>(section: &Section<'_, '_>, key: &'static str) -> Option<T> {
+    if !section.has(key) {
+        section.missing(&format!("`{key}`"), &format!("add it: {}", T::EXPECTED));
+    }
+    section.get(key)
+}
+
+/// `secret`, or what stands in the file that `secret_file` names.
+fn read_secret(section: &Section<'_, '_>, directory: &Path) -> Option<radius::Secret> {
+    let word = section.get::<Secret>("secret");
+    let file = section.spanned::<PathBuf>("secret_file");
+    let secret = match (word, file) {
+        (Some(word), None) => word.reveal().as_bytes().to_vec(),
+        (None, Some(file)) => {
+            let path = directory.join(file.get_ref());
+            match std::fs::read(&path) {
+                Ok(octets) => octets.trim_ascii().to_vec(),
+                Err(error) => {
+                    let label = format!("{}: {error}", path.display());
+                    let help = "it is relative to the directory of this file";
+                    section.invalid("secret_file", file.span(), Wrong::new(label, help));
+                    return None;
+                }
+            }
+        }
+        (None, None) => {
+            section.missing(
+                "`secret_file`",
+                "without a shared secret anybody could say who a subscriber is",
+            );
+            return None;
+        }
+        (Some(_), Some(file)) => {
+            let wrong = Wrong::new("and `secret` is set too", "keep one of the two");
+            section.invalid("secret_file", file.span(), wrong);
+            return None;
+        }
+    };
+    if secret.is_empty() {
+        section.missing("secret that is one", "an empty one is known to everybody");
+        return None;
+    }
+    Some(radius::Secret::new(secret))
+}
+
+impl Value for Prefix {
+    const EXPECTED: &'static str = "an address or a network such as \"10.9.0.0/16\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        text::<Self>(value)?.parse().map_err(|error: NotAPrefix| {
+            Wrong::new(
+                format!("this {error}"),
+                format!("expected {}", Self::EXPECTED),
+            )
+        })
+    }
+}
+
+/// A subscriber, as one line of a list has him.
+struct Entry((Prefix, Arc<Identity>));
+
+impl Value for Entry {
+    const EXPECTED: &'static str = "a subscriber such as \"10.1.2.3,491701234567\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match list::entry(text::<Self>(value)?, Source::Configured) {
+            Ok(Some(entry)) => Ok(Self(entry)),
+            Ok(None) => Err(Wrong::new(format!("expected {}", Self::EXPECTED), "")),
+            Err(error) => {
+                let help = format!("expected {}", Self::EXPECTED);
+                Err(Wrong::new(format!("this {error}"), help))
+            }
+        }
+    }
+}
+
+/// Wrong lines of a file that are told one by one.
+const MOST_COMPLAINTS: usize = 10;
+/// Octets of a key, below which it could be guessed.
+const SHORTEST_KEY: usize = 16;
+/// How long a server that reports are passed on to may take.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

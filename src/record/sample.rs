@@ -1,0 +1,52 @@
+//! An exchange to write about in tests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::gateway::record::{Ending, ExchangeRecord};
+use crate::gateway::syncml::SyncMl;
+use crate::time::Instant;
+use crate::wdp::Peer;
+use crate::wsp::pdu::Method;
+use crate::wtp::Report;
+
+/// A POST that began 0.98 s after the start of the clock and ended at 1.101050 s.
+pub(super) fn exchange() -> ExchangeRecord {
+    let message = b"<SyncML><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto><SessionID>7</SessionID>\
+        <MsgID>2</MsgID></SyncHdr><SyncBody><Alert><Data>201</Data></Alert></SyncBody></SyncML>";
+    ExchangeRecord {
+        peer: Peer::new(
+            "10.20.30.40:49152".parse().unwrap(),
+            "192.0.2.1:9201".parse().unwrap(),
+        ),
+        session: Some(123_456_789),
+        identity: None,
+        method: Method::POST,
+        uri: Bytes::from_static(b"http://sync.example.com/syncml?session=secret"),
+        syncml: SyncMl::of("application/vnd.syncml+xml", message),
+        route: Some(Arc::from("sync")),
+        status: Some(200),
+        problem: None,
+        detail: None,
+        ending: Ending::Acknowledged,
+        received: Instant::from_micros(1_000_000),
+        fetched: Some(Instant::from_micros(1_000_050)),
+        replied: Some(Instant::from_micros(1_001_050)),
+        finished: Instant::from_micros(1_101_050),
+        request_octets: 512,
+        reply_octets: 500,
+        acknowledgement: Bytes::new(),
+        air: Some(Report {
+            started: Instant::from_micros(980_000),
+            updated: Instant::from_micros(1_101_050),
+            pdus_in: 3,
+            pdus_out: 2,
+            octets_in: 600,
+            octets_out: 580,
+            retransmissions: 1,
+            duplicates: 2,
+            verified: false,
+        }),
+    }
+}

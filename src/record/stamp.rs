@@ -1,0 +1,87 @@
+//! Moments as people and machines read them: RFC 3339, UTC, microseconds.
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::line::{decimal, padded};
+
+/// Writes moments. It keeps the day of the last one, since the next is mostly of the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stamp {
+    day: Option<u64>,
+    date: String,
+}
+
+impl Stamp {
+    /// Appends `2026-11-23T08:10:56.123456Z`, given microseconds since 1970.
+    pub(super) fn write(&mut self, micros: u64, out: &mut Vec<u8>) {
+        let seconds = micros / 1_000_000;
+        let day = seconds / DAY;
+        if self.day != Some(day) {
+            self.date = date(seconds);
+            self.day = Some(day);
+        }
+        let second = seconds % DAY;
+        out.extend_from_slice(self.date.as_bytes());
+        out.push(b'T');
+        padded(second / 3_600, 2, out);
+        out.push(b':');
+        padded(second / 60 % 60, 2, out);
+        out.push(b':');
+        padded(second % 60, 2, out);
+        out.push(b'.');
+        padded(micros % 1_000_000, 6, out);
+        out.push(b'Z');
+    }
+}
+
+/// The date of a moment in seconds since 1970.
+fn date(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|moment| {
+            let form = format_description!("[year]-[month]-[day]");
+            moment.format(form).ok()
+        })
+        .unwrap_or_else(|| {
+            // A clock beyond the year 9999: the number is still the truth.
+            let mut text = Vec::new();
+            decimal(seconds / DAY, &mut text);
+            String::from_utf8(text).unwrap_or_default()
+        })
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(micros: u64) -> String {
+        let mut out = Vec::new();
+        Stamp::default().write(micros, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn moments_are_written_as_rfc_3339_says() {
+        assert_eq!(stamp(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(stamp(951_827_696_000_007), "2000-02-29T12:34:56.000007Z");
+        assert_eq!(stamp(1_795_421_456_123_456), "2026-11-23T08:10:56.123456Z");
+    }
+
+    #[test]
+    fn a_new_day_is_noticed() {
+        let mut stamp = Stamp::default();
+        let mut out = Vec::new();
+        stamp.write(86_399_999_999, &mut out);
+        out.push(b' ');
+        stamp.write(86_400_000_000, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "1970-01-01T23:59:59.999999Z 1970-01-02T00:00:00.000000Z"
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! A subscriber's trace: through the admin port, through `wapbridge trace`, and what it does not tell.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use crate::stage::{Gateway, PROGRAM, authority, configuration, origin};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "Zm9vOnNlY3JldHNlY3JldA";
+
+fn gateway(name: &str) -> Gateway {
+    let authority = authority(name);
+    let port = origin(&authority, "hello");
+    let admin = format!("[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n");
+    let configuration =
+        configuration("127.0.0.1:0", port).replace("[admin]\nlisten = []\n", &admin);
+    let gateway = Gateway::start(name, &configuration, &authority.pem());
+    gateway.write("token", TOKEN);
+    gateway
+}
+
+fn ask(gateway: &Gateway, request: &str, token: &str, body: &str) -> (u16, String) {
+    let mut tcp = TcpStream::connect(&gateway.admin).unwrap();
+    let length = body.len();
+    let head = format!(
+        "{request} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    tcp.write_all(head.as_bytes()).unwrap();
+    let mut reply = Vec::new();
+    tcp.read_to_end(&mut reply).unwrap();
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    (reply[9..12].parse().unwrap(), reply)
+}
+
+/// A SyncML message that takes several packets, with a credential in its header and one in the last item.
+fn message() -> Vec<u8> {
+    let item = |number: u32| {
+        format!(
+            "<Add><CmdID>{}</CmdID><Item><Source><LocURI>{number}</LocURI></Source><Data>{}</Data></Item></Add>",
+            number + 2,
+            SECRET.repeat(10)
+        )
+    };
+    let items: String = (0..20).map(item).collect();
+    let xml = format!(
+        "<SyncML><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto><SessionID>9</SessionID><MsgID>1</MsgID>\
+         <Cred><Meta><Type xmlns='syncml:metinf'>syncml:auth-basic</Type></Meta><Data>{SECRET}</Data></Cred></SyncHdr>\
+         <SyncBody><Alert><CmdID>1</CmdID><Data>201</Data></Alert><Sync><CmdID>2</CmdID>{items}</Sync><Final/></SyncBody></SyncML>"
+    );
+    let mut wbxml = Vec::new();
+    let options = wapbridge::wbxml::xml::WbxmlOptions::default();
+    wapbridge::wbxml::xml::from_xml(xml.as_bytes(), &options, &mut wbxml).unwrap();
+    wbxml
+}
+
+fn post(gateway: &Gateway) {
+    let mut child = Command::new(PROGRAM)
+        .args([
+            "post",
+            "--quiet",
+            "--gateway",
+            &gateway.address,
+            "--data",
+            "-",
+        ])
+        .args(["-H", &format!("Authorization: Basic {SECRET}")])
+        .arg(format!("http://sync.example/sync?key={SECRET}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&message()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_subscriber_is_watched_down_to_its_commands_and_no_secret_is_told() {
+    let gateway = gateway("trace");
+    let file = gateway.path("trace.pcapng");
+    let mut watching = Command::new(PROGRAM)
+        .args([
+            "trace",
+            "--ip",
+            "127.0.0.1",
+            "--for",
+            "60s",
+            "--verbose",
+            "--admin",
+        ])
+        .arg(format!("http://{}", gateway.admin))
+        .arg("--token-file")
+        .arg(gateway.path("token"))
+        .arg("--pcap")
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(watching.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "trace 1 of 127.0.0.1/32 for 60s; Ctrl-C ends it\n");
+    let begun = gateway.says("trace begun");
+    assert!(begun.contains("subject=\"127.0.0.1/32\""), "{begun}");
+
+    post(&gateway);
+    let mut stdout = BufReader::new(watching.stdout.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("exchange over: ") {
+        assert!(stdout.read_line(&mut told).unwrap() > 0, "{told}");
+    }
+    let pid = watching.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
+    stdout.read_to_string(&mut told).unwrap();
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(watching.wait().unwrap().success(), "{said}");
+    assert!(
+        said.contains("stopped: ") && said.contains("0 not caught"),
+        "{said}"
+    );
+    let ended = gateway.says("trace ended");
+    assert!(
+        ended.contains("why=Stopped") && ended.contains("lost=0"),
+        "{ended}"
+    );
+
+    for words in [
+        "WSP Connect",
+        "WTP Segmented Invoke",
+        "WTP Segmented Result",
+        "SyncML/1.1, session 9, message 1",
+        "Alert 1: 201 slow synchronization",
+        "Add 3",
+        "credentials: syncml:auth-basic, 22 octets, not shown",
+        "Authorization: Basic (masked)",
+        "http://sync.example/sync?***",
+        "=> ",
+        "<= ",
+        "answered with 200 OK",
+        "200 OK, acknowledged",
+    ] {
+        assert!(told.contains(words), "{words} in\n{told}");
+    }
+    let capture = std::fs::read(&file).unwrap();
+    let part = &SECRET[..8];
+    assert!(!told.contains(part));
+    assert!(!capture.windows(8).any(|octets| octets == part.as_bytes()));
+    let decoded = Command::new(PROGRAM)
+        .arg("decode")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        decoded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&decoded.stderr)
+    );
+    let decoded = String::from_utf8(decoded.stdout).unwrap();
+    assert!(decoded.contains("WTP Segmented Invoke"), "{decoded}");
+}
+
+#[test]
+fn traces_need_the_token_and_are_few_and_end() {
+    let gateway = gateway("traces");
+    for (request, body) in [
+        ("GET /trace", ""),
+        ("POST /trace", "{\"ip\":\"192.0.2.1\"}"),
+        ("GET /trace/1/events", ""),
+        ("GET /trace/1.pcapng", ""),
+        ("DELETE /trace/1", ""),
+    ] {
+        assert_eq!(ask(&gateway, request, "wrong", body).0, 401, "{request}");
+    }
+    let (status, reply) = ask(&gateway, "POST /trace", TOKEN, "{\"ip\":\"10.0.0.0/8\"}");
+    assert!(status == 400 && reply.contains("too large"), "{reply}");
+    assert_eq!(ask(&gateway, "POST /trace", TOKEN, "{\"who\":1}").0, 422);
+    for _ in 0..4 {
+        let body = "{\"ip\":\"192.0.2.1\",\"for\":\"1h\"}";
+        assert_eq!(ask(&gateway, "POST /trace", TOKEN, body).0, 201);
+    }
+    let (status, reply) = ask(&gateway, "POST /trace", TOKEN, "{\"msisdn\":\"491701\"}");
+    assert!(
+        status == 429 && reply.contains("stop one of them"),
+        "{reply}"
+    );
+    assert_eq!(ask(&gateway, "DELETE /trace/2", TOKEN, "").0, 204);
+    let ended = gateway.says("trace ended");
+    assert!(
+        ended.contains("trace=2") && ended.contains("why=Stopped"),
+        "{ended}"
+    );
+    // Its own time ends one, and what it caught stays for a while: the stream ends with its row.
+    let body = "{\"msisdn\":\"491701\",\"for\":\"1s\"}";
+    assert_eq!(ask(&gateway, "POST /trace", TOKEN, body).0, 201);
+    let (status, events) = ask(&gateway, "GET /trace/5/events", TOKEN, "");
+    assert!(
+        status == 200 && events.contains("\"ended\":\"time_up\""),
+        "{events}"
+    );
+    assert!(
+        ask(&gateway, "GET /trace", TOKEN, "")
+            .1
+            .contains("\"subject\":\"491701\"")
+    );
+    assert_eq!(ask(&gateway, "DELETE /trace/5", TOKEN, "").0, 204);
+    assert_eq!(ask(&gateway, "GET /trace/5", TOKEN, "").0, 404);
+}
