@@ -34,7 +34,7 @@
 //!
 //! | rank | module | what lives there |
 //! | --- | --- | --- |
-//! | 0 | [`time`], [`random`], [`codec`], [`wdp`] | moments and wake-ups; the seed; shared parsers; peers and datagrams |
+//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`] | moments and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
 //! | 1 | [`radius`] | the packets of RADIUS accounting, and their signatures |
@@ -98,6 +98,11 @@
 //! one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
 //! cut before its time; what has not begun is refused, or left unanswered for the next process to hear again.
 //!
+//! **A million idle sessions are an ordinary day**, so what grows with them is small, grows by a page or a part at a
+//! time ([`table`]), and is given back. A session is some hundred octets, its deadline a place in a queue in the
+//! order of use, and what handsets of one model say when they connect is kept, and decoded, once
+//! ([`wsp::profile`]). `tests/allocations.rs` holds us to it.
+//!
 //! # Limits
 //!
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
@@ -109,7 +114,7 @@
 //! | size of one message; octets in reassembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
 //! | complete request above the negotiated server SDU | Abort MRUEXCEEDED |
 //! | unverified peers | TID verification before any work |
-//! | sessions per shard | Abort CONGESTION |
+//! | sessions per shard; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
 //! | outstanding methods per session | Abort MOREXCEEDED |
 //! | confirmed pushes outstanding | refused to who asked |
 //! | methods ahead of their Connect | Abort DISCONNECT |
@@ -120,6 +125,7 @@
 //! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
+//! | traces at once; octets, time and what may wait of each | refused; it ends; counted as lost |
 //!
 //! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST is never sent
 //! upstream twice, except that hyper may resend one it got back unsent from a reused connection, and that a
@@ -146,6 +152,7 @@ pub mod server;
 pub mod sim;
 pub mod store;
 pub mod syncml;
+pub mod table;
 pub mod time;
 pub mod trace;
 pub mod upstream;

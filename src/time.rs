@@ -74,9 +74,9 @@ impl fmt::Debug for Instant {
 /// much traffic goes through it.
 #[derive(Clone, Debug, Default)]
 pub struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Per slot the wake-up that counts; any other in the heap is stale.
-    armed: Vec<Option<Instant>>,
+    heap: BinaryHeap<Reverse<(Instant, u32)>>,
+    /// Per slot the wake-up that counts, or [`NEVER`]; any other in the heap is stale.
+    armed: Vec<Instant>,
 }
 
 impl Timers {
@@ -91,14 +91,15 @@ impl Timers {
 
     /// Asks for `slot` to come out of [`pop_due`](Self::pop_due) once it is `at`, unless it comes out
     /// earlier anyway.
-    pub fn schedule(&mut self, at: Instant, slot: usize) {
-        if self.armed.len() <= slot {
-            self.armed.resize(slot + 1, None);
+    pub fn schedule(&mut self, at: Instant, slot: u32) {
+        let place = slot as usize;
+        if self.armed.len() <= place {
+            self.armed.resize(place + 1, NEVER);
         }
-        if let Some(armed) = self.armed.get_mut(slot)
-            && armed.is_none_or(|armed| at < armed)
+        if let Some(armed) = self.armed.get_mut(place)
+            && at < *armed
         {
-            *armed = Some(at);
+            *armed = at;
             self.heap.push(Reverse((at, slot)));
             self.drop_stale();
         }
@@ -113,7 +114,7 @@ impl Timers {
     /// Takes one slot whose moment has come, earliest first, ties in the order of the slots.
     ///
     /// Memory grown by a burst is given back once the index is nearly empty.
-    pub fn pop_due(&mut self, now: Instant) -> Option<usize> {
+    pub fn pop_due(&mut self, now: Instant) -> Option<u32> {
         loop {
             if self.next()? > now {
                 return None;
@@ -121,11 +122,13 @@ impl Timers {
             let Reverse((at, slot)) = self.heap.pop()?;
             if self.heap.capacity() > 1024 && self.heap.len() < self.heap.capacity() / 8 {
                 self.heap.shrink_to(self.heap.capacity() / 4);
+                while self.armed.pop_if(|armed| *armed == NEVER).is_some() {}
+                self.armed.shrink_to(self.armed.len() * 2);
             }
-            if let Some(armed) = self.armed.get_mut(slot)
-                && *armed == Some(at)
+            if let Some(armed) = self.armed.get_mut(slot as usize)
+                && *armed == at
             {
-                *armed = None;
+                *armed = NEVER;
                 return Some(slot);
             }
         }
@@ -134,13 +137,17 @@ impl Timers {
     /// Forgets the stale wake-ups once they are surely the greater part, which pays for looking at all.
     fn drop_stale(&mut self) {
         if self.heap.len() > 2 * self.armed.len() + FEW {
-            let armed = self.armed.iter().enumerate();
+            let armed = (0..).zip(&self.armed);
             self.heap = armed
-                .filter_map(|(slot, at)| Some(Reverse(((*at)?, slot))))
+                .filter(|(_, at)| **at != NEVER)
+                .map(|(slot, at)| Reverse((*at, slot)))
                 .collect();
         }
     }
 }
+
+/// No wake-up is as late as this.
+const NEVER: Instant = Instant(u64::MAX);
 
 /// Stale wake-ups nobody minds.
 const FEW: usize = 64;

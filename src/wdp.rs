@@ -1,6 +1,7 @@
 //! Datagrams as WDP sees them: who talks to whom, and over which service (WAP-259).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// One end of a conversation: an address and a UDP port, kept in 18 octets.
@@ -62,7 +63,7 @@ impl fmt::Debug for Address {
 ///
 /// `local` is the address the datagram was *sent to*, so that an answer leaves from it even on a host with
 /// several addresses (WAP-259 appendix E).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer {
     /// The far end.
     pub remote: Address,
@@ -78,6 +79,20 @@ impl Peer {
             remote: remote.into(),
             local: local.into(),
         }
+    }
+}
+
+/// In one piece: the hash of a peer is asked for with every datagram, and pieces cost more than octets.
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut octets = [0; 36];
+        let ports = [self.remote.port, self.local.port];
+        let [remote, local] = ports.map(u16::to_be_bytes);
+        let parts = [&self.remote.ip[..], &self.local.ip, &remote, &local];
+        for (place, octet) in octets.iter_mut().zip(parts.iter().copied().flatten()) {
+            *place = *octet;
+        }
+        state.write(&octets);
     }
 }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[(&str, u8)] = &[
     ("codec", 0),
     ("random", 0),
+    ("table", 0),
     ("time", 0),
     ("wdp", 0),
     ("radius", 1),

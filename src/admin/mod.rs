@@ -11,6 +11,7 @@ mod figures;
 mod health;
 mod measures;
 mod metrics;
+mod page;
 mod process;
 mod samples;
 mod sessions;
@@ -103,6 +104,7 @@ impl Admin {
 
     fn router(&self) -> Router {
         let access = || self.access.clone();
+        let page = page::router().layer(from_fn_with_state(access(), access::names));
         let named = Router::new()
             .merge(sessions::router(Arc::clone(&self.shards)))
             .layer(from_fn_with_state(access(), access::names));
@@ -118,12 +120,13 @@ impl Admin {
             .merge(health::router(self.control.clone()))
             .merge(read)
             .merge(traces)
+            .merge(page)
             .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
             .layer(from_fn_with_state(access(), access::changes))
     }
 }
 
-const PATHS: &str = "try /livez, /readyz, /metrics, /sessions or /trace\n";
+const PATHS: &str = "try /, /livez, /readyz, /metrics, /sessions or /trace\n";
 
 #[cfg(test)]
 mod tests {
@@ -217,7 +220,13 @@ mod tests {
             "{reply}"
         );
         assert!(reply.contains("\nwapbridge_wsp_sessions 7\n"), "{reply}");
-        assert_eq!(rig.status("GET /", &[HOST]).await, "404");
+        assert_eq!(rig.status("GET /nowhere", &[HOST]).await, "404");
+        let page = rig.ask("GET /", &[HOST]).await;
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        assert!(
+            page.contains("content-security-policy: default-src 'none'"),
+            "{page}"
+        );
 
         rig.stop.send(()).unwrap();
         rig.server.await.unwrap();

@@ -91,7 +91,7 @@ impl Row {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cursor {
     shard: usize,
-    slot: usize,
+    slot: u32,
 }
 
 impl Cursor {

@@ -183,7 +183,8 @@ impl Settings {
         drop(section);
         let connectionless = core::read_connectionless(&file.section("connectionless"));
         let headers = core::read_headers(&file.section("headers"));
-        let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
+        let (wtp, wsp, limits) =
+            core::read_limits(&file.section("limits"), listen.shards, wtp, wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {

@@ -1,9 +1,7 @@
 //! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
-
-use hashbrown::HashMap;
-use slab::Slab;
 
 use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
@@ -11,6 +9,7 @@ use crate::gateway::record::ExchangeRecord;
 use crate::gateway::reply::Reader;
 use crate::random::Keyed;
 use crate::route::{HeaderPolicy, WayBack};
+use crate::table::{Index, Slab};
 use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
 use crate::wsp::connectionless::UnitId;
@@ -70,7 +69,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     slots: Slab<(u32, Exchange)>,
-    by_asker: HashMap<Asked, RequestId, Keyed>,
+    by_asker: Index,
+    hasher: Keyed,
     deadlines: Timers,
     next_generation: u32,
     fetching: usize,
@@ -82,7 +82,8 @@ impl Exchanges {
     pub(super) fn new(hasher: Keyed) -> Self {
         Self {
             slots: Slab::new(),
-            by_asker: HashMap::with_hasher(hasher),
+            by_asker: Index::new(),
+            hasher,
             deadlines: Timers::new(),
             next_generation: 0,
             fetching: 0,
@@ -98,10 +99,12 @@ impl Exchanges {
         self.octets += exchange.held();
         let slot = self.slots.insert((self.next_generation, exchange));
         let id = RequestId {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            slot,
             generation: self.next_generation,
         };
-        self.by_asker.insert(asked, id);
+        let rehash = rehash(&self.slots, self.hasher);
+        self.by_asker
+            .insert(self.hasher.hash_one(asked), slot, rehash);
         if let State::Fetching { deadline } = state {
             self.fetching += 1;
             self.deadlines.schedule(deadline, slot);
@@ -111,13 +114,13 @@ impl Exchanges {
 
     /// The exchange, while its answer is still wanted.
     pub(super) fn fetching(&mut self, id: RequestId) -> Option<&mut Exchange> {
-        let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
+        let (generation, exchange) = self.slots.get_mut(id.slot)?;
         (*generation == id.generation && exchange.state != State::Replying).then_some(exchange)
     }
 
     /// Who began the exchange of this request, while its answer is still wanted.
     pub(super) fn asker(&self, id: RequestId) -> Option<Peer> {
-        let (generation, exchange) = self.slots.get(id.slot as usize)?;
+        let (generation, exchange) = self.slots.get(id.slot)?;
         (*generation == id.generation).then_some(exchange.record.peer)
     }
 
@@ -128,14 +131,13 @@ impl Exchanges {
             generation: self.next_generation,
             ..id
         };
-        let (generation, exchange) = self.slots.get_mut(id.slot as usize)?;
+        let (generation, exchange) = self.slots.get_mut(id.slot)?;
         if *generation != id.generation {
             return None;
         }
         *generation = renewed.generation;
         exchange.state = State::Fetching { deadline };
-        self.by_asker.insert(exchange.asked, renewed);
-        self.deadlines.schedule(deadline, id.slot as usize);
+        self.deadlines.schedule(deadline, id.slot);
         Some(renewed)
     }
 
@@ -152,8 +154,15 @@ impl Exchanges {
 
     /// Takes out the exchange of a method that is over.
     pub(super) fn remove(&mut self, asked: Asked) -> Option<(RequestId, Exchange)> {
-        let id = self.by_asker.remove(&asked)?;
-        let (_, exchange) = self.slots.try_remove(id.slot as usize)?;
+        let is_it = |slot| {
+            let exchange = self.slots.get(slot);
+            exchange.is_some_and(|(_, exchange)| exchange.asked == asked)
+        };
+        let rehash = rehash(&self.slots, self.hasher);
+        let hash = self.hasher.hash_one(asked);
+        let slot = self.by_asker.remove(hash, is_it, rehash)?;
+        let (generation, exchange) = self.slots.remove(slot)?;
+        let id = RequestId { slot, generation };
         self.octets -= exchange.held();
         if exchange.state != State::Replying {
             self.fetching -= 1;
@@ -174,10 +183,8 @@ impl Exchanges {
                 self.deadlines.schedule(deadline, slot);
                 continue;
             }
-            return Some(RequestId {
-                slot: u32::try_from(slot).unwrap_or(u32::MAX),
-                generation: *generation,
-            });
+            let generation = *generation;
+            return Some(RequestId { slot, generation });
         }
         None
     }
@@ -206,7 +213,15 @@ impl Exchanges {
     }
 
     /// Exchanges in all.
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.slots.len()
+    }
+}
+
+/// The hash of who asked for what is in a place.
+fn rehash(slots: &Slab<(u32, Exchange)>, hasher: Keyed) -> impl Fn(u32) -> u64 {
+    move |slot| {
+        let exchange = slots.get(slot);
+        exchange.map_or(0, |(_, exchange)| hasher.hash_one(exchange.asked))
     }
 }

@@ -7,6 +7,7 @@
 //! octet.
 
 pub mod answer;
+mod clients;
 mod content;
 mod cookies;
 pub mod directory;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::clients::Clients;
 use crate::gateway::content::{Content, Wants};
 use crate::gateway::cookies::Jars;
 use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
@@ -113,6 +115,7 @@ pub struct Gateway {
     connectionless: Connectionless,
     exchanges: Exchanges,
     wants: Wants,
+    clients: Clients,
     cookies: Jars,
     identities: identity::Table,
     random: Random,
@@ -131,6 +134,7 @@ impl Gateway {
             sessions: Sessions::new(config.wsp.clone(), random.u64()),
             exchanges: Exchanges::new(random.hasher()),
             wants: Wants::new(random.hasher()),
+            clients: Clients::new(random.hasher()),
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
             identities: identity::Table::new(random.hasher()),
@@ -215,6 +219,7 @@ impl Gateway {
                 self.wtp.set_config(config.wtp.clone());
                 self.sessions.set_config(config.wsp.clone());
                 self.connectionless.set_config(config.connectionless);
+                self.clients.forget();
                 self.config = config;
             }
             Command::Enter(mode) => {
@@ -231,6 +236,7 @@ impl Gateway {
     /// The moment of [`poll_timeout`](Self::poll_timeout) has come. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.wtp.handle_timeout(now);
+        self.wtp.tidy(now);
         self.sessions.handle_timeout(now, &mut self.wtp);
         while let Some(id) = self.exchanges.pop_due(now) {
             self.events.push_back(Event::Cancel(id));
@@ -256,6 +262,7 @@ impl Gateway {
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
             self.wtp.poll_timeout(),
+            self.wtp.tidy_at(),
             self.sessions.poll_timeout(),
             self.exchanges.next_deadline(),
         ]
@@ -479,7 +486,7 @@ impl Gateway {
         }
         let verb = request::method(invocation)?;
         exchange.verb = verb.clone();
-        let mut headers = request::headers(invocation, &config.headers)?;
+        let mut headers = request::headers(invocation, &config.headers, &mut self.clients)?;
         let body = request::body(invocation, &mut headers, || self.random.u64())?;
         let uri = std::str::from_utf8(&invocation.uri).map_err(|_| Problem::BadRequest)?;
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

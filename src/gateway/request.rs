@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VIA};
 
 use crate::gateway::answer::Problem;
+use crate::gateway::clients::Clients;
 use crate::gateway::settings::{HeaderRules, Unassigned};
 use crate::wsp::header::{self, CodePage, Field, FieldError};
 use crate::wsp::method::Invocation;
@@ -30,43 +31,55 @@ pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Refused> {
     })
 }
 
+/// Header fields in their order.
+pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
+
 /// The HTTP fields of an invocation: the session's, overridden name by name by the method's own, without
 /// what belongs to this hop, with `Via` and, if the handset named no types, an `Accept` of everything.
-pub(super) fn headers(invocation: &Invocation, rules: &HeaderRules) -> Result<HeaderMap, Refused> {
-    let mut own = HeaderMap::new();
-    let mut fields = invocation.headers.as_ref();
-    if invocation.body.is_some() && !fields.is_empty() {
+pub(super) fn headers(
+    invocation: &Invocation,
+    rules: &HeaderRules,
+    clients: &mut Clients,
+) -> Result<HeaderMap, Refused> {
+    let mut own = Fields::new();
+    let mut block = invocation.headers.as_ref();
+    if invocation.body.is_some() && !block.is_empty() {
         let (content_type, rest) =
-            header::decode_content_type(fields).map_err(|_| Problem::BadRequest)?;
+            header::decode_content_type(block).map_err(|_| Problem::BadRequest)?;
         if !content_type.is_empty() {
             let content_type =
                 HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
-            own.insert(CONTENT_TYPE, content_type);
+            own.push((CONTENT_TYPE, content_type));
         }
-        fields = rest;
+        block = rest;
     }
     let pages = &invocation.pages;
-    collect(fields, pages, rules, &mut own, |_| true)?;
+    collect(block, pages, rules, &mut own)?;
     // Known only once the body was; the origin is told before it, since it is sent whole.
-    collect(&invocation.trailers, pages, rules, &mut own, |_| true)?;
+    collect(&invocation.trailers, pages, rules, &mut own)?;
 
-    let mut all = HeaderMap::new();
-    collect(
-        &invocation.session_headers,
-        pages,
-        rules,
-        &mut all,
-        |name| !own.contains_key(name),
-    )?;
-    let mut name = None;
-    for (next, value) in own {
-        name = next.or(name);
-        if let Some(name) = &name {
-            all.append(name, value);
+    let none = Fields::new();
+    let session = match &invocation.client {
+        None => &none,
+        Some(client) => clients.fields(client, |client| {
+            let mut fields = Fields::new();
+            collect(&client.headers, pages, rules, &mut fields)?;
+            fields.shrink_to_fit();
+            Ok(fields)
+        })?,
+    };
+    // With room for what the route adds.
+    let mut all = HeaderMap::with_capacity(session.len() + own.len() + 6);
+    for (name, value) in session {
+        if !own.iter().any(|(other, _)| other == name) {
+            all.append(name, value.clone());
         }
     }
+    for (name, value) in own {
+        all.append(name, value);
+    }
 
-    drop_hop_by_hop(&mut all);
+    drop_named_by_connection(&mut all);
     for name in &rules.drop_to_origin {
         all.remove(name);
     }
@@ -135,7 +148,8 @@ impl From<(Problem, Option<String>)> for Refused {
     }
 }
 
-/// Decodes a block of WSP fields into HTTP ones.
+/// Decodes a block of WSP fields into HTTP ones, without those that are this hop's business, but with `Connection`:
+/// it names others of them.
 ///
 /// A field whose value makes no sense is left out, and so, by the rules' default, is one whose number nobody
 /// assigned. A block that cannot be read to its end is an error, and so are a page that was not agreed on and
@@ -144,8 +158,7 @@ fn collect(
     block: &[u8],
     pages: &[CodePage],
     rules: &HeaderRules,
-    into: &mut HeaderMap,
-    wanted: impl Fn(&HeaderName) -> bool,
+    into: &mut Fields,
 ) -> Result<(), Refused> {
     let skip = rules.unassigned == Unassigned::Skip;
     for field in header::fields(block, pages) {
@@ -173,22 +186,25 @@ fn collect(
         ) else {
             continue;
         };
-        if wanted(&name) {
-            if into.len() >= MOST_FIELDS {
-                return Err(Refused {
-                    detail: Some(format!("it has more than {MOST_FIELDS} header fields")),
-                    ..Problem::BadRequest.into()
-                });
-            }
-            into.append(name, value);
+        if THIS_HOP.contains(&name.as_str()) {
+            continue;
         }
+        if into.len() >= MOST_FIELDS {
+            return Err(Refused {
+                detail: Some(format!("it has more than {MOST_FIELDS} header fields")),
+                ..Problem::BadRequest.into()
+            });
+        }
+        into.push((name, value));
     }
     Ok(())
 }
 
-/// Removes what one hop says to the next: the list of HTTP, the fields `Connection` names, WSP's own
-/// (WSP 8.4.4), and the framing, which is the HTTP client's business.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes what one hop says to the next by the field `Connection`, and that field.
+fn drop_named_by_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONNECTION) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -199,18 +215,16 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     for name in named.iter().filter(|name| **name != CONTENT_TYPE) {
         headers.remove(name);
     }
-    for name in THIS_HOP {
-        headers.remove(*name);
-    }
+    headers.remove(CONNECTION);
 }
 
 /// Fields a request may bring, and its session besides. Handsets send some dozen; origins take a hundred or
 /// so, and a map of fields has an end that it panics at.
 const MOST_FIELDS: usize = 256;
 
-/// Fields that never leave the gateway towards the origin, in lower case.
+/// Fields that never leave the gateway towards the origin, in lower case: the list of HTTP, WSP's own (WSP 8.4.4),
+/// and the framing, which is the HTTP client's business. `Connection` goes once what it names has gone.
 const THIS_HOP: &[&str] = &[
-    "connection",
     "content-length",
     "encoding-version",
     "expect",

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use derive_more::AddAssign;
 use hashbrown::HashMap;
-use slab::Slab;
 
 use super::accounting::{Report, Status};
 use super::{Change, Identity, Prefix};
 use crate::random::{Keyed, Random};
+use crate::table::Slab;
 use crate::time::{Instant, Timers};
 
 /// What a directory may hold.
@@ -90,8 +90,8 @@ pub struct Directory {
     limits: Limits,
     configured: HashMap<Prefix, Arc<Identity>, Keyed>,
     sessions: Slab<Session>,
-    by_key: HashMap<Key, usize, Keyed>,
-    owners: HashMap<Prefix, usize, Keyed>,
+    by_key: HashMap<Key, u32, Keyed>,
+    owners: HashMap<Prefix, u32, Keyed>,
     held: HashMap<Arc<str>, usize, Keyed>,
     over: HashMap<Key, Happened, Keyed>,
     /// The same, oldest first, and when each may be forgotten.
@@ -342,7 +342,7 @@ impl Directory {
     }
 
     /// Gives a session an address, unless another was given it later. False if so.
-    fn give(&mut self, slot: usize, prefix: Prefix) -> bool {
+    fn give(&mut self, slot: u32, prefix: Prefix) -> bool {
         let Some(session) = self.sessions.get(slot) else {
             return false;
         };
@@ -374,7 +374,7 @@ impl Directory {
     }
 
     /// Tells the shards anew who has these.
-    fn tell(&mut self, slot: usize, prefixes: &[Prefix]) {
+    fn tell(&mut self, slot: u32, prefixes: &[Prefix]) {
         let Some(session) = self.sessions.get(slot) else {
             return;
         };
@@ -384,7 +384,7 @@ impl Directory {
         }));
     }
 
-    fn insert(&mut self, session: Session) -> usize {
+    fn insert(&mut self, session: Session) -> u32 {
         let key = session.key.clone();
         let expires = session.expires;
         *self.held.entry(Arc::clone(&key.reporter)).or_default() += 1;
@@ -399,7 +399,7 @@ impl Directory {
         let Some(slot) = self.by_key.remove(key) else {
             return false;
         };
-        let Some(session) = self.sessions.try_remove(slot) else {
+        let Some(session) = self.sessions.remove(slot) else {
             return false;
         };
         if let Some(held) = self.held.get_mut(&key.reporter) {

@@ -67,24 +67,21 @@ impl HeaderPolicy {
         handset: IpAddr,
         subscriber: Option<&Identity>,
     ) {
-        for name in self.claims() {
-            headers.remove(name);
-        }
-        self.remove_disguised(headers);
+        self.remove_claims(headers);
         if matches!(self.forwarded, Forwarded::Standard | Forwarded::Both) {
             let node = match handset {
                 IpAddr::V4(v4) => format!("for={v4}"),
                 IpAddr::V6(v6) => format!("for=\"[{v6}]\""),
             };
-            insert(headers, FORWARDED, &node);
+            insert(headers, FORWARDED, node);
         }
         if matches!(self.forwarded, Forwarded::Customary | Forwarded::Both) {
-            insert(headers, X_FORWARDED_FOR, &handset.to_string());
+            insert(headers, X_FORWARDED_FOR, handset.to_string());
         }
         for (name, field) in &self.insert {
             let text = subscriber.and_then(|known| known.text(*field, self.alias_key.as_ref()));
             if let Some(text) = text {
-                insert(headers, name.clone(), &text);
+                insert(headers, name.clone(), text.into_owned());
             }
         }
         self.request.iter().for_each(|rule| rule.apply(headers));
@@ -96,14 +93,17 @@ impl HeaderPolicy {
         self.identity.iter().chain(CLAIMS.iter()).chain(inserted)
     }
 
-    /// Removes claims with underscores for hyphens: an origin behind CGI takes `X_MSISDN` for `X-MSISDN`.
-    fn remove_disguised(&self, headers: &mut HeaderMap) {
+    /// Removes what a handset says of its own identity, also with underscores for hyphens: an origin behind CGI
+    /// takes `X_MSISDN` for `X-MSISDN`.
+    fn remove_claims(&self, headers: &mut HeaderMap) {
         let plain = |name: &HeaderName| name.as_str().replace('_', "-");
-        let is_claim = |name: &&HeaderName| {
-            name.as_str().contains('_') && self.claims().any(|claim| plain(claim) == plain(name))
+        let is_claim = |name: &&HeaderName| match name.as_str().contains('_') {
+            true => self.claims().any(|claim| plain(claim) == plain(name)),
+            false => self.claims().any(|claim| claim == *name),
         };
-        let disguised: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
-        for name in disguised {
+        // The fields there are, and not the names there could be: mostly there is none to remove.
+        let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
+        for name in claims {
             headers.remove(name);
         }
     }
@@ -114,8 +114,8 @@ impl HeaderPolicy {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
 }

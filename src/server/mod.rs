@@ -20,9 +20,11 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::error;
 
 use crate::gateway;
 use crate::gateway::Gateway;
@@ -42,6 +44,7 @@ pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
 pub use crate::server::subscribers::{Known, Subscribers};
 pub use crate::server::tap::{Caught, Subject, Watch};
+use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 
@@ -149,9 +152,18 @@ impl Server {
             };
             let recorder = Recorder::new(&config.records);
             let stop = stop.clone();
-            let (way, thread) = spawn(
-                number, gateway, clock, sockets, upstream, recorder, discarded, stop,
-            )?;
+            let begin = move |sockets, mailbox, published| Shard {
+                gateway,
+                clock,
+                sockets,
+                upstream: Arc::new(upstream),
+                recorder,
+                mailbox,
+                discarded,
+                stop,
+                published,
+            };
+            let (way, thread) = spawn(number, sockets, begin)?;
             ways.push(way);
             threads.push(thread);
         }
@@ -182,14 +194,31 @@ impl Server {
         &self.shards
     }
 
-    /// Stops every shard at once and waits for its thread.
+    /// Stops every shard at once and waits for its thread; one that hangs is left behind after some seconds.
     pub fn stop(self) {
         drop(self.stop);
+        let clock = Clock::start();
+        let until = clock.now() + LONGEST_GOODBYE;
         for thread in self.threads {
-            // A shard that panicked has said so on stderr already.
-            let _ = thread.join();
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if !join(thread, clock, until) {
+                error!("{name} hangs, and is left behind");
+            }
         }
     }
+}
+
+/// Waits for the end of a thread until this moment. False if it goes on.
+fn join(thread: JoinHandle<()>, clock: Clock, until: Instant) -> bool {
+    while !thread.is_finished() {
+        if clock.now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // A shard that panicked has said so on stderr already.
+    let _ = thread.join();
+    true
 }
 
 /// For each shard one socket per address.
@@ -208,15 +237,14 @@ fn bind_all(
     Ok(sockets)
 }
 
+/// A thread, a runtime and the shard that `begin` makes of its sockets, its mailbox and the place where it shows
+/// itself.
 fn spawn(
     number: usize,
-    gateway: Gateway,
-    clock: Clock,
     sockets: Vec<(Service, UdpSocket)>,
-    upstream: Upstream,
-    recorder: Recorder,
-    discarded: u64,
-    stop: CancellationToken,
+    begin: impl FnOnce(Vec<Socket>, mpsc::Receiver<shard::Order>, watch::Sender<Published>) -> Shard
+    + Send
+    + 'static,
 ) -> io::Result<(Way, JoinHandle<()>)> {
     let (mailbox, orders) = mpsc::channel(MAILBOX);
     let (shown, published) = watch::channel(Published::default());
@@ -232,27 +260,34 @@ fn spawn(
                     .map(|(service, socket)| Socket::new(socket, service))
                     .collect::<io::Result<Vec<_>>>();
                 match sockets {
-                    Ok(sockets) => {
-                        let shard = Shard {
-                            gateway,
-                            clock,
-                            sockets,
-                            upstream: Arc::new(upstream),
-                            recorder,
-                            mailbox: orders,
-                            discarded,
-                            stop,
-                            published: shown,
-                        };
-                        shard.run().await;
-                    }
-                    Err(error) => tracing::error!(%error, "a shard cannot use its sockets"),
+                    Ok(sockets) => begin(sockets, orders, shown).run().await,
+                    Err(error) => error!(%error, "a shard cannot use its sockets"),
                 }
             });
         })?;
-    let way = Way { mailbox, published };
-    Ok((way, thread))
+    Ok((Way { mailbox, published }, thread))
 }
 
 /// Orders that may wait for a shard.
 const MAILBOX: usize = 64;
+/// A turn of a shard takes microseconds.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_is_not_waited_for() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let hanging = std::thread::spawn(move || {
+            let _ = stopped.recv();
+        });
+        let clock = Clock::start();
+        let until = clock.now() + Duration::from_millis(5);
+        assert!(!join(hanging, clock, until));
+        drop(stop);
+        let panicking = std::thread::spawn(|| panic!("on purpose"));
+        assert!(join(panicking, clock, clock.now() + LONGEST_GOODBYE));
+    }
+}

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::syncml::Encoding;
-use crate::syncml::walk::{Element, Step, Walk};
+use crate::syncml::walk::{Element, Step, Text, Walk};
 
 /// The header of a message. Everything in it may be missing: a gateway does not judge.
 #[derive(Clone, PartialEq, Eq)]
@@ -140,7 +140,8 @@ fn header(message: &[u8], window: usize) -> Option<SyncHdr<'_>> {
 
 impl<'a> SyncHdr<'a> {
     /// Text at this path below SyncHdr.
-    fn take(&mut self, path: &[Element], text: Cow<'a, str>) {
+    fn take(&mut self, path: &[Element], text: Text<'a>) {
+        let number = |text: Text<'_>| text.read()?.trim().parse().ok();
         let field = match path {
             [Element::VerDtd] => &mut self.ver_dtd,
             [Element::VerProto] => &mut self.ver_proto,
@@ -150,23 +151,27 @@ impl<'a> SyncHdr<'a> {
             [Element::Target, Element::LocUri] => &mut self.target,
             [Element::Source, Element::LocUri] => &mut self.source,
             [Element::Cred, Element::Meta, Element::Type] => {
-                self.credentials = match &*text {
-                    "syncml:auth-basic" => Credentials::Basic,
-                    "syncml:auth-md5" => Credentials::Md5,
-                    "syncml:auth-MAC" => Credentials::Mac,
-                    _ => Credentials::Other,
+                self.credentials = match text.read().as_deref() {
+                    Some("syncml:auth-basic") => Credentials::Basic,
+                    Some("syncml:auth-md5") => Credentials::Md5,
+                    Some("syncml:auth-MAC") => Credentials::Mac,
+                    Some(_) => Credentials::Other,
+                    None => return,
                 };
                 return;
             }
             [Element::Meta, .., Element::MaxMsgSize] => {
-                self.max_msg_size = text.trim().parse().ok();
+                self.max_msg_size = number(text);
                 return;
             }
             [Element::Meta, .., Element::MaxObjSize] => {
-                self.max_obj_size = text.trim().parse().ok();
+                self.max_obj_size = number(text);
                 return;
             }
             _ => return,
+        };
+        let Some(text) = text.read() else {
+            return;
         };
         if field.is_empty() {
             *field = text;

@@ -19,6 +19,7 @@ mod protocol;
 pub mod resp_uri;
 mod scan;
 pub mod summary;
+mod tokens;
 mod walk;
 
 pub use protocol::Protocol;

@@ -25,7 +25,9 @@ pub fn rewrite(message: &[u8], map: impl FnOnce(&str) -> Option<String>) -> Opti
                 }
             }
             Step::Text(text) => {
-                if let Some((_, uri)) = &mut found {
+                if let Some((_, uri)) = &mut found
+                    && let Some(text) = text.read()
+                {
                     uri.push_str(&text);
                 }
             }

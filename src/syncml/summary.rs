@@ -49,26 +49,31 @@ pub fn summarize(message: &[u8]) -> Summary {
         return summary;
     };
     // The two innermost elements decide.
-    let mut open: Vec<Element> = Vec::with_capacity(16);
+    let mut open = [Element::Other; MAX_DEPTH];
+    let mut depth = 0usize;
     while let Some(step) = walk.next() {
         match step {
             Step::Start(element) => {
                 if element == Element::Command {
                     summary.commands = summary.commands.saturating_add(1);
                 }
-                if open.len() >= MAX_DEPTH {
+                let Some(place) = open.get_mut(depth) else {
                     return summary;
+                };
+                *place = element;
+                depth += 1;
+            }
+            Step::End => depth = depth.saturating_sub(1),
+            Step::Text(text) => {
+                let codes = match open.get(..depth).unwrap_or_default() {
+                    [.., Element::Alert, Element::Data] => &mut summary.alerts,
+                    [.., Element::Status, Element::Data] => &mut summary.statuses,
+                    _ => continue,
+                };
+                if let Some(text) = text.read() {
+                    codes.count(&text);
                 }
-                open.push(element);
             }
-            Step::End => {
-                open.pop();
-            }
-            Step::Text(text) => match open.as_slice() {
-                [.., Element::Alert, Element::Data] => summary.alerts.count(&text),
-                [.., Element::Status, Element::Data] => summary.statuses.count(&text),
-                _ => {}
-            },
         }
     }
     summary

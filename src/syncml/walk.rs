@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::syncml::Encoding;
 use crate::syncml::scan::{Scan, Token};
-use crate::wbxml::{Decoder, Event, Options, tables};
+use crate::syncml::tokens::{self, Tokens};
+use crate::wbxml::Charset;
 
 /// The elements this gateway cares about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +41,29 @@ pub(super) enum Element {
 pub(super) enum Step<'a> {
     Start(Element),
     End,
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
+}
+
+/// Text that nobody may want: it is made sense of when asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Text<'a> {
+    Octets(&'a [u8], Charset),
+    Read(Cow<'a, str>),
+}
+
+impl<'a> Text<'a> {
+    /// The text; `None` if the octets are none in the message's charset.
+    pub(super) fn read(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Octets(octets, charset) => charset.decode(octets),
+            Self::Read(text) => Some(text),
+        }
+    }
 }
 
 /// A walk through a message.
 pub(super) enum Walk<'a> {
-    Wbxml {
-        decoder: Decoder<'a>,
-        /// The element that just began has no content.
-        empty: bool,
-        in_attributes: bool,
-    },
+    Wbxml(Tokens<'a>),
     Xml(Scan<'a>),
 }
 
@@ -58,18 +71,7 @@ impl<'a> Walk<'a> {
     /// Begins a walk; of an XML message only the first `window` octets. `None` if it is no message at all.
     pub(super) fn new(message: &'a [u8], window: usize) -> Option<Self> {
         match Encoding::of(message)? {
-            Encoding::Wbxml => {
-                let options = Options {
-                    vocabulary: Some(&tables::SYNCML_1_2),
-                    ..Options::default()
-                };
-                let decoder = Decoder::new(message, &options).ok()?;
-                Some(Self::Wbxml {
-                    decoder,
-                    empty: false,
-                    in_attributes: false,
-                })
-            }
+            Encoding::Wbxml => Tokens::new(message).map(Self::Wbxml),
             Encoding::Xml => {
                 let part = message.get(..window).unwrap_or(message);
                 Some(Self::Xml(Scan::new(part)))
@@ -80,7 +82,7 @@ impl<'a> Walk<'a> {
     /// Where in the message the walk is.
     pub(super) fn offset(&self) -> usize {
         match self {
-            Self::Wbxml { decoder, .. } => decoder.offset(),
+            Self::Wbxml(tokens) => tokens.offset(),
             Self::Xml(scan) => scan.offset(),
         }
     }
@@ -88,8 +90,8 @@ impl<'a> Walk<'a> {
     /// Whether ASCII text is written in the message as it is.
     pub(super) fn writes_ascii(&self) -> bool {
         match self {
-            Self::Wbxml { decoder, .. } => {
-                decoder.charset().decode(b"http://x").as_deref() == Some("http://x")
+            Self::Wbxml(tokens) => {
+                tokens.charset().decode(b"http://x").as_deref() == Some("http://x")
             }
             Self::Xml(_) => true,
         }
@@ -99,47 +101,18 @@ impl<'a> Walk<'a> {
     #[inline]
     pub(super) fn next(&mut self) -> Option<Step<'a>> {
         match self {
-            Self::Wbxml {
-                decoder,
-                empty,
-                in_attributes,
-            } => loop {
-                if std::mem::take(empty) {
-                    return Some(Step::End);
+            Self::Wbxml(scan) => scan.next().map(|token| match token {
+                tokens::Token::Start(page, number) => Step::Start(by_token(page, number)),
+                tokens::Token::End => Step::End,
+                tokens::Token::Text(octets) => Step::Text(Text::Octets(octets, scan.charset())),
+                tokens::Token::Entity(character) => {
+                    Step::Text(Text::Read(character.to_string().into()))
                 }
-                let octets = match decoder.next().ok()?? {
-                    Event::Start {
-                        tag,
-                        attributes,
-                        content,
-                    } => {
-                        *empty = !content;
-                        *in_attributes = attributes;
-                        return Some(Step::Start(by_token(tag.page, tag.token)));
-                    }
-                    Event::End(_) => return Some(Step::End),
-                    Event::EndAttributes | Event::EndPi => {
-                        *in_attributes = false;
-                        continue;
-                    }
-                    Event::Pi(_) => {
-                        *in_attributes = true;
-                        continue;
-                    }
-                    Event::Text(octets) | Event::Opaque(octets) if !*in_attributes => octets,
-                    Event::Entity(character) if !*in_attributes => {
-                        return Some(Step::Text(character.to_string().into()));
-                    }
-                    _ => continue,
-                };
-                if let Some(text) = decoder.charset().decode(octets) {
-                    return Some(Step::Text(text));
-                }
-            },
+            }),
             Self::Xml(scan) => scan.next().map(|token| match token {
                 Token::Start(name) => Step::Start(by_name(name)),
                 Token::End => Step::End,
-                Token::Text(text) => Step::Text(text),
+                Token::Text(text) => Step::Text(Text::Read(text)),
             }),
         }
     }

@@ -68,7 +68,7 @@ impl<'a> StringTable<'a> {
 }
 
 /// Where the NUL of a string stands, counted in whole characters from its beginning.
-pub(super) fn find_nul(string: &[u8], nul_len: usize) -> Option<usize> {
+pub(crate) fn find_nul(string: &[u8], nul_len: usize) -> Option<usize> {
     if nul_len == 1 {
         return first_zero(string);
     }

@@ -26,6 +26,7 @@ pub use decoder::{Decoder, Options};
 pub use encoder::{Encoder, EncoderConfig};
 pub use error::{Error, Fault, Limits};
 pub use event::{AttributeName, Event, Extension, Name, Tag};
+pub(crate) use header::find_nul;
 pub use header::{Header, PublicId, StringTable};
 pub use vocabulary::{
     AttributePage, Attributes, NO_ATTRIBUTES, NO_TAGS, Page, Space, Tags, Vocabulary,

@@ -13,7 +13,7 @@ use crate::wsp::sessions::Sessions;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// The place to begin at: 0, or what the last stretch ended with.
-    pub from: usize,
+    pub from: u32,
     /// Sessions to show at most.
     pub limit: usize,
     /// Only those of this handset.
@@ -28,7 +28,7 @@ pub struct Stretch {
     /// The sessions found in it.
     pub sessions: Vec<Summary>,
     /// Where the next one begins; `None` at the end of the table.
-    pub next: Option<usize>,
+    pub next: Option<u32>,
 }
 
 /// One session. What its client said of itself in headers is nobody's business and not here.
@@ -66,15 +66,15 @@ impl Sessions {
     /// missed; none is shown twice.
     #[must_use]
     pub fn stretch(&self, now: Instant, query: &Query) -> Stretch {
-        let end = self.sessions.capacity();
+        let end = self.registry.end();
         let mut found = Vec::new();
         let mut slot = query.from;
         let stop = query.from.saturating_add(STRIDE).min(end);
         while slot < stop && found.len() < query.limit {
-            if let Some(session) = self.sessions.get(slot)
+            if let Some(session) = self.registry.get(slot)
                 && query.wants(session)
             {
-                found.push(Summary::of(session, now));
+                found.push(Summary::of(session, self.methods_of(session).count(), now));
             }
             slot += 1;
         }
@@ -98,8 +98,8 @@ impl Query {
 }
 
 impl Summary {
-    fn of(session: &Session, now: Instant) -> Self {
-        let agreed = &session.agreed;
+    fn of(session: &Session, methods: usize, now: Instant) -> Self {
+        let agreed = &session.profile.agreed;
         Self {
             id: session.id,
             peer: session.peer,
@@ -110,12 +110,12 @@ impl Summary {
             client_message: agreed.client_message,
             server_message: agreed.server_message,
             method_mor: agreed.method_mor,
-            methods: session.methods.len(),
-            pushes: session.pushes.len(),
-            encoding: session.encoding,
+            methods,
+            pushes: session.pushing(),
+            encoding: session.profile.encoding,
         }
     }
 }
 
 /// Places looked at for one stretch: some microseconds of the shard's time.
-pub const STRIDE: usize = 4_096;
+pub const STRIDE: u32 = 4_096;

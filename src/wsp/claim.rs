@@ -12,10 +12,13 @@ use bytes::Bytes;
 use hashbrown::HashSet;
 
 use crate::random::Keyed;
+use crate::table::Links;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
+use crate::wsp::method::NO_METHOD;
 use crate::wsp::pdu::{self, Pdu};
+use crate::wsp::profile::Said;
 use crate::wsp::rates::{Rate, Rates};
 use crate::wsp::saved::SessionRecord;
 use crate::wsp::session::{Session, SessionKey, State};
@@ -212,9 +215,9 @@ impl Sessions {
             id: session.id,
             peer: session.peer,
             suspended: session.state == State::Suspended,
-            agreed: session.agreed.clone(),
-            encoding: session.encoding,
-            headers: session.headers.clone(),
+            agreed: session.profile.agreed.clone(),
+            encoding: session.profile.encoding,
+            headers: session.profile.headers.clone(),
         })
     }
 
@@ -229,7 +232,7 @@ impl Sessions {
         wtp: &mut Endpoint,
     ) -> bool {
         let id = resume.session_id;
-        if self.by_id.contains_key(&id) || resume.headers.len() > MAX_KEPT {
+        if self.registry.of_id(id).is_some() || resume.headers.len() > MAX_KEPT {
             return false;
         }
         let transaction = waiting.transaction;
@@ -351,18 +354,26 @@ impl Sessions {
     /// Takes a session in. False when there is no room for it, or another has its place; it is gone then.
     fn adopt(&mut self, now: Instant, record: SessionRecord, by_peer: bool) -> bool {
         let (id, peer) = (record.id, record.peer);
-        if self.by_id.contains_key(&id) {
+        if self.registry.of_id(id).is_some() {
             return false;
         }
         // A peer that connected meanwhile has a newer session (the rule of S-Connect.res).
         let taken = by_peer && self.session_of(peer).is_some();
-        if taken || self.sessions.len() >= self.config.max_sessions {
+        let said = Said {
+            offer: &[],
+            headers: &record.headers,
+            encoding: record.encoding,
+            agreed: record.agreed,
+        };
+        let has_room = !taken && self.registry.len() < self.config.max_sessions;
+        let max = self.config.max_profiles;
+        let Some(profile) = has_room.then(|| self.profiles.keep(said, max)).flatten() else {
             self.stats.congested += u64::from(!taken);
             self.gone(id);
             return false;
-        }
+        };
         self.claims.away.remove(&id);
-        let slot = self.sessions.insert(Session {
+        let slot = self.registry.insert(Session {
             id,
             peer,
             state: if record.suspended {
@@ -370,25 +381,26 @@ impl Sessions {
             } else {
                 State::Connected
             },
-            agreed: record.agreed,
-            headers: record.headers,
-            encoding: record.encoding,
-            methods: Vec::new(),
-            pushes: Vec::new(),
+            profile,
+            method: NO_METHOD,
+            pushes: None,
             used: now,
+            queued: now,
+            links: Links::default(),
         });
-        self.by_id.insert(id, slot);
-        self.by_peer.entry(peer).or_insert(slot);
-        self.idle.schedule(now + self.config.idle_timeout, slot);
+        if self.registry.of_peer(peer).is_none() {
+            self.registry.bind(slot, peer);
+        }
         self.changed(slot);
         true
     }
 
     /// A session is new or other than it was.
-    pub(super) fn changed(&mut self, slot: usize) {
+    pub(super) fn changed(&mut self, slot: u32) {
         if self.claims.place.stored
-            && let Some(key) = self.key_at(slot)
+            && let Some(id) = self.registry.get(slot).map(|session| session.id)
         {
+            let key = SessionKey { slot, id };
             self.indications.push_back(Indication::Changed(key));
         }
     }

@@ -282,7 +282,7 @@ impl Connectionless {
             session: None,
             method,
             uri: Bytes::copy_from_slice(uri),
-            session_headers: Bytes::new(),
+            client: None,
             headers: Bytes::copy_from_slice(headers),
             trailers: Bytes::new(),
             body: body.map(Bytes::copy_from_slice),

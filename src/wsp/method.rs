@@ -1,6 +1,7 @@
 //! Method invocations as the server keeps them (WSP 7.1.6.5).
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -10,6 +11,7 @@ use crate::wsp::AbortReason;
 use crate::wsp::capability::ProtocolOptions;
 use crate::wsp::header::{CodePage, EncodingVersion};
 use crate::wsp::pdu::{self, Pdu};
+use crate::wsp::profile::Profile;
 use crate::wsp::session::{self, Session, SessionKey};
 use crate::wsp::sessions::{Ending, Indication, Owner, Sessions};
 use crate::wtp::{self, Endpoint, Fragment, Handle, Report};
@@ -17,7 +19,7 @@ use crate::wtp::{self, Endpoint, Fragment, Handle, Report};
 /// Names one method invocation; a stale one finds nobody.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MethodId {
-    pub(super) slot: usize,
+    pub(super) slot: u32,
     pub(super) serial: u64,
 }
 
@@ -34,7 +36,12 @@ pub(super) struct Method {
     pub(super) session: SessionKey,
     pub(super) transaction: Handle,
     pub(super) state: State,
+    /// The place of the next method of its session, or [`NO_METHOD`].
+    pub(super) next: u32,
 }
+
+/// No place of a method.
+pub(super) const NO_METHOD: u32 = u32::MAX;
 
 /// Where an invocation stands. NULL is not being in the table.
 ///
@@ -82,8 +89,8 @@ pub struct Invocation {
     pub method: pdu::Method,
     /// The URI, as sent.
     pub uri: Bytes,
-    /// The client's session headers: an encoded block.
-    pub session_headers: Bytes,
+    /// What the client said of itself when it connected; `None` in connectionless mode.
+    pub client: Option<Arc<Profile>>,
     /// The method's own headers: an encoded block. For methods with a body it begins with the content type.
     pub headers: Bytes,
     /// Headers that followed the body (Data Fragment PDU): an encoded block, mostly empty.
@@ -154,7 +161,7 @@ impl Gathered {
 
     /// The whole request with what its session adds.
     fn of_session(self, session: &Session, key: SessionKey, in_several: bool) -> Invocation {
-        let agreed = &session.agreed;
+        let agreed = &session.profile.agreed;
         let body = match (self.body, self.more.is_empty()) {
             (body, true) => body,
             (None, false) => Some(self.more.into()),
@@ -170,11 +177,11 @@ impl Gathered {
             session: Some(key),
             method: self.method,
             uri: self.uri,
-            session_headers: session.headers.clone(),
+            client: Some(Arc::clone(&session.profile)),
             headers: self.headers,
             trailers: self.trailers,
             body,
-            encoding: session.encoding.unwrap_or_default(),
+            encoding: session.profile.encoding.unwrap_or_default(),
             pages: agreed.code_pages().into(),
             extended: agreed.extended_method(self.method.0).map(Into::into),
             max_reply: session.max_reply(in_several),
@@ -261,10 +268,16 @@ impl Sessions {
             Some(AbortReason::SUSPEND)
         } else if session.max_request().is_some_and(|max| sdu.len() > max) {
             Some(AbortReason::MRUEXCEEDED)
-        } else if self.outstanding(session) >= usize::from(session.agreed.method_mor) {
+        } else if self.outstanding(session) >= usize::from(session.profile.agreed.method_mor) {
             // NULL / N_Methods == MOM
             Some(AbortReason::MOREXCEEDED)
-        } else if fragment.more && !session.agreed.options.has(ProtocolOptions::LARGE_DATA) {
+        } else if fragment.more
+            && !session
+                .profile
+                .agreed
+                .options
+                .has(ProtocolOptions::LARGE_DATA)
+        {
             Some(AbortReason::PROTOERR)
         } else {
             None
@@ -302,14 +315,15 @@ impl Sessions {
             session: key,
             transaction,
             state: State::Processing,
+            next: NO_METHOD,
         });
         let id = MethodId { slot, serial };
         self.owners.insert(transaction, Owner::Method(id));
-        let Some(session) = self.sessions.get_mut(key.slot) else {
+        self.append(key, id);
+        self.touch(now, key);
+        let Some(session) = self.registry.get_mut(key.slot) else {
             return;
         };
-        session.used = now;
-        session.methods.push(id);
         let released = session.releases();
         if let session::State::Connecting2 { used, .. } | session::State::Resuming2 { used, .. } =
             &mut session.state
@@ -420,7 +434,7 @@ impl Sessions {
             return;
         };
         let wanted = self.session(method.session).is_some_and(|session| {
-            let options = session.agreed.options;
+            let options = session.profile.agreed.options;
             options.has(ProtocolOptions::ACKNOWLEDGEMENT_HEADERS)
         });
         let headers = if wanted { exit_info } else { Bytes::new() };
@@ -468,28 +482,77 @@ impl Sessions {
     /// Methods that count against the agreed maximum: a reply that only waits for its last Ack does not,
     /// since the handset that sends the next Invoke has moved on and its Ack was lost.
     fn outstanding(&self, session: &Session) -> usize {
-        let unanswered = |id: &&MethodId| {
-            self.methods
-                .get(id.slot)
-                .is_some_and(|method| !matches!(method.state, State::Replying))
+        self.methods_of(session)
+            .filter(|(_, method)| !matches!(method.state, State::Replying))
+            .count()
+    }
+
+    /// The methods of a session, oldest first.
+    pub(super) fn methods_of<'a>(
+        &'a self,
+        session: &Session,
+    ) -> impl Iterator<Item = (MethodId, &'a Method)> {
+        let mut next = session.method;
+        std::iter::from_fn(move || {
+            let slot = next;
+            let method = self.methods.get(slot)?;
+            next = method.next;
+            let serial = method.serial;
+            Some((MethodId { slot, serial }, method))
+        })
+    }
+
+    /// The names of a session's methods, oldest first.
+    pub(super) fn method_ids(&self, key: SessionKey) -> Vec<MethodId> {
+        let session = self.session(key);
+        let methods = session.into_iter().flat_map(|it| self.methods_of(it));
+        methods.map(|(id, _)| id).collect()
+    }
+
+    /// Makes a method the last of its session.
+    fn append(&mut self, key: SessionKey, id: MethodId) {
+        let Some(session) = self.session(key) else {
+            return;
         };
-        session.methods.iter().filter(unanswered).count()
+        let last = self.methods_of(session).last().map(|(last, _)| last.slot);
+        match last.and_then(|last| self.methods.get_mut(last)) {
+            Some(last) => last.next = id.slot,
+            None => {
+                if let Some(session) = self.session_mut(key) {
+                    session.method = id.slot;
+                }
+            }
+        }
+    }
+
+    /// Takes a method out of its session's.
+    fn detach(&mut self, key: SessionKey, id: MethodId, next: u32) {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        if session.method == id.slot {
+            if let Some(session) = self.session_mut(key) {
+                session.method = next;
+            }
+            return;
+        }
+        let before = self
+            .methods_of(session)
+            .find(|(_, method)| method.next == id.slot)
+            .map(|(before, _)| before.slot);
+        if let Some(before) = before.and_then(|before| self.methods.get_mut(before)) {
+            before.next = next;
+        }
     }
 
     /// Takes a method out of the tables.
     fn take_method(&mut self, id: MethodId) -> Option<Method> {
-        self.method_mut(id)?;
-        let mut method = self.methods.try_remove(id.slot)?;
+        let (key, next) = self.method_mut(id).map(|it| (it.session, it.next))?;
+        self.detach(key, id, next);
+        let mut method = self.methods.remove(id.slot)?;
         self.owners.remove(&method.transaction);
         if let Some(gathered) = method.state.gathered() {
             self.gathered -= gathered.len();
-        }
-        if let Some(session) = self.sessions.get_mut(method.session.slot) {
-            session.methods.retain(|other| *other != id);
-            // The burst is over; what it needed is not kept for hours.
-            if session.methods.is_empty() {
-                session.methods = Vec::new();
-            }
         }
         Some(method)
     }

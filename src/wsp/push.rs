@@ -78,13 +78,13 @@ impl Sessions {
         wtp: &mut Endpoint,
     ) -> Result<(), PushOutcome> {
         let session = self
-            .sessions
+            .registry
             .get_mut(key.slot)
             .filter(|session| session.id == key.id)
             .ok_or(PushOutcome::NoSession)?;
         match session.state {
             State::Connecting2 { .. } | State::Connected | State::Resuming2 { .. } => {}
-            State::Connecting { .. } | State::Suspended | State::Resuming { .. } => {
+            State::Connecting { .. } | State::Suspended | State::Resuming(_) => {
                 return Err(PushOutcome::NoSession);
             }
         }
@@ -92,13 +92,13 @@ impl Sessions {
             true => (ProtocolOptions::CONFIRMED_PUSH, Class::One),
             false => (ProtocolOptions::PUSH, Class::Zero),
         };
-        if !session.agreed.options.has(option) {
+        if !session.profile.agreed.options.has(option) {
             return Err(PushOutcome::NotAgreed);
         }
         if session.max_unit().is_some_and(|max| sdu.len() > max) {
             return Err(PushOutcome::TooLarge);
         }
-        if confirmed && session.pushes.len() >= usize::from(session.agreed.push_mor) {
+        if confirmed && session.pushing() >= usize::from(session.profile.agreed.push_mor) {
             return Err(PushOutcome::Busy);
         }
         let transaction = wtp
@@ -108,7 +108,7 @@ impl Sessions {
         if !confirmed {
             return Err(PushOutcome::Sent);
         }
-        session.pushes.push(transaction);
+        session.pushes.get_or_insert_default().push(transaction);
         self.pushes.insert(transaction, Push { id, session: key });
         self.owners.insert(transaction, Owner::Push);
         Ok(())
@@ -120,7 +120,7 @@ impl Sessions {
             return;
         };
         let wanted = self.session(push.session).is_some_and(|session| {
-            let options = session.agreed.options;
+            let options = session.profile.agreed.options;
             options.has(ProtocolOptions::ACKNOWLEDGEMENT_HEADERS)
         });
         let headers = if wanted { exit_info } else { Bytes::new() };
@@ -170,10 +170,12 @@ impl Sessions {
     fn take_push(&mut self, transaction: Handle) -> Option<Push> {
         let push = self.pushes.remove(&transaction)?;
         self.owners.remove(&transaction);
-        if let Some(session) = self.sessions.get_mut(push.session.slot) {
-            session.pushes.retain(|other| *other != transaction);
-            if session.pushes.is_empty() {
-                session.pushes = Vec::new();
+        if let Some(session) = self.session_mut(push.session)
+            && let Some(pushes) = &mut session.pushes
+        {
+            pushes.retain(|other| *other != transaction);
+            if pushes.is_empty() {
+                session.pushes = None;
             }
         }
         Some(push)

@@ -5,14 +5,15 @@
 //! words of the server's state tables (WSP 7.1.6.4 to 7.1.6.6).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use derive_more::AddAssign;
 use hashbrown::HashMap;
-use slab::Slab;
 
 use crate::random::{Keyed, Random};
-use crate::time::{Instant, Timers};
+use crate::table::Slab;
+use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{Capabilities, ServerLimits};
@@ -21,7 +22,9 @@ use crate::wsp::early::Early;
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::{Invocation, Method, MethodId};
 use crate::wsp::pdu::Pdu;
+use crate::wsp::profile::Profiles;
 use crate::wsp::push::{Push, PushId, PushOutcome};
+use crate::wsp::registry::Registry;
 use crate::wsp::session::{Config, Session, SessionKey, State};
 use crate::wtp::{self, Class, Endpoint, Fragment, Handle, Report};
 
@@ -132,23 +135,21 @@ pub struct Stats {
 pub struct Sessions {
     pub(super) config: Config,
     pub(super) limits: ServerLimits,
-    pub(super) sessions: Slab<Session>,
+    pub(super) registry: Registry,
+    pub(super) profiles: Profiles,
     pub(super) methods: Slab<Method>,
     pub(super) pushes: HashMap<Handle, Push, Keyed>,
-    pub(super) by_peer: HashMap<Peer, usize, Keyed>,
-    pub(super) by_id: HashMap<u32, usize, Keyed>,
     /// Sessions that wait for the user's answer to a Connect or Resume, by the peer it came from: methods
     /// that follow belong to them.
     pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
     pub(super) owners: HashMap<Handle, Owner, Keyed>,
     pub(super) early: Early,
     pub(super) claims: Claims,
-    pub(super) idle: Timers,
     pub(super) indications: VecDeque<Indication>,
     pub(super) random: Random,
     pub(super) next_serial: u64,
     /// The place at which [`Sessions::disconnect_some`] goes on.
-    pub(super) farewell: usize,
+    pub(super) farewell: u32,
     /// Octets of requests in several SDUs that are not yet whole.
     pub(super) gathered: usize,
     pub(super) stats: Stats,
@@ -192,16 +193,14 @@ impl Sessions {
         Self {
             limits: config.server_limits(),
             config,
-            sessions: Slab::new(),
+            registry: Registry::new(random.hasher()),
+            profiles: Profiles::new(random.hasher()),
             methods: Slab::new(),
             pushes: HashMap::with_hasher(random.hasher()),
-            by_peer: HashMap::with_hasher(random.hasher()),
-            by_id: HashMap::with_hasher(random.hasher()),
             setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             early: Early::default(),
             claims: Claims::new(random.hasher(), random.hasher()),
-            idle: Timers::new(),
             indications: VecDeque::new(),
             random,
             next_serial: 0,
@@ -263,25 +262,41 @@ impl Sessions {
     pub fn handle_timeout(&mut self, now: Instant, wtp: &mut Endpoint) {
         self.expire_early(now, wtp);
         self.expire_claims(now, wtp);
-        while let Some(slot) = self.idle.pop_due(now) {
-            let Some(session) = self.sessions.get(slot) else {
-                continue;
-            };
-            let expires = session.used + self.config.idle_timeout;
-            if expires > now {
-                self.idle.schedule(expires, slot);
-                // Whoever remembers it learns that it is alive.
-                self.changed(slot);
-            } else if !session.methods.is_empty() || !session.pushes.is_empty() {
-                self.idle.schedule(now + self.config.idle_timeout / 8, slot);
-            } else {
-                self.stats.expired += 1;
-                let key = SessionKey {
-                    slot,
-                    id: session.id,
-                };
-                self.end(now, key, Ending::Aborted(AbortReason::DISCONNECT), wtp);
+        while let Some((slot, session)) = self.registry.first() {
+            if session.queued + self.longest_idle() > now {
+                break;
             }
+            if session.is_busy() {
+                self.registry.queue_anew(slot, now);
+                continue;
+            }
+            self.stats.expired += 1;
+            let key = SessionKey {
+                slot,
+                id: session.id,
+            };
+            self.end(now, key, Ending::Aborted(AbortReason::DISCONNECT), wtp);
+        }
+    }
+
+    /// How long after it took its place in the queue a session has surely been unused for too long.
+    fn longest_idle(&self) -> Duration {
+        self.config.idle_timeout + self.patience()
+    }
+
+    /// How old the place in the queue of a session in use may become.
+    fn patience(&self) -> Duration {
+        self.config.idle_timeout / 64
+    }
+
+    /// The peer was heard on a session.
+    pub(super) fn touch(&mut self, now: Instant, key: SessionKey) {
+        let before = self.registry.touch(key.slot, now, self.patience());
+        // Whoever remembers it learns now and then that it is alive.
+        let quarter = (self.config.idle_timeout / 4).as_micros().max(1);
+        let quarters = |at: Instant| u128::from(at.as_micros()) / quarter;
+        if before.is_some_and(|before| quarters(before) != quarters(now)) {
+            self.changed(key.slot);
         }
     }
 
@@ -293,8 +308,10 @@ impl Sessions {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let idle = self.registry.first();
+        let idle = idle.map(|(_, session)| session.queued + self.longest_idle());
         [
-            self.idle.next(),
+            idle,
             self.early.next_deadline(),
             self.claims.next_deadline(),
         ]
@@ -312,13 +329,13 @@ impl Sessions {
     /// Sessions held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sessions.len()
+        self.registry.len()
     }
 
     /// Whether no session is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.registry.len() == 0
     }
 
     /// Methods outstanding.
@@ -335,15 +352,15 @@ impl Sessions {
         Some(View {
             key,
             peer: session.peer,
-            encoding: session.encoding.unwrap_or_default(),
-            agreed: session.agreed.clone(),
+            encoding: session.profile.encoding.unwrap_or_default(),
+            agreed: session.profile.agreed.clone(),
         })
     }
 
     /// The ids of the sessions held, in no order.
     #[doc(hidden)]
     pub fn ids(&self) -> impl Iterator<Item = u32> {
-        self.by_id.keys().copied()
+        self.registry.ids()
     }
 
     /// The name of a session's state in the specification's tables; `None` is NULL.
@@ -357,12 +374,11 @@ impl Sessions {
     #[doc(hidden)]
     #[must_use]
     pub fn method_states(&self, id: u32) -> Vec<&'static str> {
-        let session = self.key_of(id).and_then(|key| self.session(key));
-        let methods = session.map_or(&[][..], |session| &session.methods);
-        methods
-            .iter()
-            .filter_map(|id| Some(self.methods.get(id.slot)?.state.name()))
-            .collect()
+        let Some(session) = self.key_of(id).and_then(|key| self.session(key)) else {
+            return Vec::new();
+        };
+        let methods = self.methods_of(session);
+        methods.map(|(_, method)| method.state.name()).collect()
     }
 
     /// Confirmed pushes a session has outstanding.
@@ -370,7 +386,7 @@ impl Sessions {
     #[must_use]
     pub fn pushing(&self, id: u32) -> usize {
         let session = self.key_of(id).and_then(|key| self.session(key));
-        session.map_or(0, |session| session.pushes.len())
+        session.map_or(0, Session::pushing)
     }
 
     /// TR-Invoke.ind.
@@ -482,51 +498,50 @@ impl Sessions {
 
     /// The same for one that lives on elsewhere.
     pub(super) fn remove(&mut self, key: SessionKey) {
-        let session = self.sessions.remove(key.slot);
-        self.by_id.remove(&session.id);
-        if self.by_peer.get(&session.peer) == Some(&key.slot) {
-            self.by_peer.remove(&session.peer);
+        if let Some(session) = self.registry.remove(key.slot) {
+            self.profiles.release(&session.profile);
         }
     }
 
     /// The session methods from this peer belong to.
     pub(super) fn session_of(&self, peer: Peer) -> Option<SessionKey> {
-        if let Some(key) = self.setting_up.get(&peer) {
+        if !self.setting_up.is_empty()
+            && let Some(key) = self.setting_up.get(&peer)
+        {
             return Some(*key);
         }
-        self.by_peer.get(&peer).and_then(|slot| self.key_at(*slot))
+        self.bound_to(peer)
+    }
+
+    /// The session bound to this peer.
+    pub(super) fn bound_to(&self, peer: Peer) -> Option<SessionKey> {
+        let slot = self.registry.of_peer(peer)?;
+        let id = self.registry.get(slot)?.id;
+        Some(SessionKey { slot, id })
     }
 
     pub(super) fn session(&self, key: SessionKey) -> Option<&Session> {
-        self.sessions
+        self.registry
             .get(key.slot)
             .filter(|session| session.id == key.id)
     }
 
     pub(super) fn session_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
-        self.sessions
+        self.registry
             .get_mut(key.slot)
             .filter(|session| session.id == key.id)
     }
 
-    pub(super) fn key_at(&self, slot: usize) -> Option<SessionKey> {
-        self.sessions.get(slot).map(|session| SessionKey {
-            slot,
-            id: session.id,
-        })
-    }
-
     pub(super) fn key_of(&self, id: u32) -> Option<SessionKey> {
-        self.by_id
-            .get(&id)
-            .map(|slot| SessionKey { slot: *slot, id })
+        let slot = self.registry.of_id(id)?;
+        Some(SessionKey { slot, id })
     }
 
     /// A session id nobody can guess and no live session has, which tells the shard it is from.
     pub(super) fn new_id(&mut self) -> u32 {
         loop {
             let id = self.claims.own_id(self.random.u32());
-            if let Some(id) = id.filter(|id| !self.by_id.contains_key(id)) {
+            if let Some(id) = id.filter(|id| self.registry.of_id(*id).is_none()) {
                 return id;
             }
         }

@@ -1,12 +1,15 @@
 //! Sessions as a whole: Connect, Redirect, Suspend, Resume and Disconnect (WSP 7.1.6.4).
 
+use crate::table::Links;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{self, Offer};
 use crate::wsp::header::{self, Encoder, EncodingVersion};
+use crate::wsp::method::NO_METHOD;
 use crate::wsp::pdu::{self, Pdu};
-use crate::wsp::session::{Session, SessionKey, State};
+use crate::wsp::profile::Said;
+use crate::wsp::session::{Resuming, Session, SessionKey, State};
 use crate::wsp::sessions::{Ending, Indication, Owner, Sessions};
 use crate::wsp::status;
 use crate::wtp::{self, Class, Endpoint, Handle};
@@ -17,17 +20,17 @@ impl Sessions {
         let Some(session) = self.session(key) else {
             return;
         };
-        let State::Connecting { transaction, offer } = &session.state else {
+        let State::Connecting { transaction } = session.state else {
             return;
         };
-        let (transaction, peer) = (*transaction, session.peer);
+        let (peer, profile) = (session.peer, &session.profile);
         let mut capabilities = Vec::new();
-        if let Ok(offer) = Offer::decode(offer) {
-            capability::encode_reply(&offer, &session.agreed, &self.limits, &mut capabilities);
+        if let Ok(offer) = Offer::decode(&profile.offer) {
+            capability::encode_reply(&offer, &profile.agreed, &self.limits, &mut capabilities);
         }
         let mut headers = Vec::new();
         // A client that names no version may be too old to know the field, and is taken for 1.2 either way.
-        if let Some(version) = session.encoding {
+        if let Some(version) = profile.encoding {
             Encoder::new(version).encoding_version(&mut headers);
         }
         self.bind(now, peer, key, wtp);
@@ -46,7 +49,6 @@ impl Sessions {
         })
         .encode(&mut sdu);
         wtp.result(now, transaction, sdu.into());
-        self.idle.schedule(now + self.config.idle_timeout, key.slot);
         self.changed(key.slot);
         self.release_all(now, key, peer, wtp);
     }
@@ -123,7 +125,7 @@ impl Sessions {
             }
             State::Connecting2 { .. }
             | State::Connected
-            | State::Resuming { .. }
+            | State::Resuming(_)
             | State::Resuming2 { .. } => {}
         }
         self.stats.ended += 1;
@@ -139,9 +141,10 @@ impl Sessions {
     /// those behind.
     pub fn disconnect_some(&mut self, now: Instant, at_most: usize, wtp: &mut Endpoint) {
         let mut left = at_most;
-        while left > 0 && self.farewell < self.sessions.capacity() {
-            if let Some(key) = self.key_at(self.farewell) {
-                self.disconnect(now, key, wtp);
+        while left > 0 && self.farewell < self.registry.end() {
+            let slot = self.farewell;
+            if let Some(id) = self.registry.get(slot).map(|session| session.id) {
+                self.disconnect(now, SessionKey { slot, id }, wtp);
                 left -= 1;
             }
             self.farewell += 1;
@@ -156,10 +159,10 @@ impl Sessions {
         let Some(session) = self.session(key) else {
             return;
         };
-        let State::Resuming { transaction, from } = &session.state else {
+        let State::Resuming(resuming) = &session.state else {
             return;
         };
-        let (transaction, peer) = (*transaction, **from);
+        let (transaction, peer) = (resuming.transaction, resuming.from);
         self.bind(now, peer, key, wtp);
         let Some(session) = self.session_mut(key) else {
             return;
@@ -198,28 +201,31 @@ impl Sessions {
             self.stats.too_large += 1;
             return wtp.abort(now, transaction, AbortReason::MRUEXCEEDED.0);
         }
-        if self.sessions.len() >= self.config.max_sessions {
+        let said = Said {
+            offer: connect.capabilities,
+            headers: connect.headers,
+            encoding: agreed_version(connect.headers),
+            agreed: capability::negotiate(&offer, &self.limits),
+        };
+        let has_room = self.registry.len() < self.config.max_sessions;
+        let max = self.config.max_profiles;
+        let Some(profile) = has_room.then(|| self.profiles.keep(said, max)).flatten() else {
             self.stats.congested += 1;
             return wtp.abort(now, transaction, AbortReason::CONGESTION.0);
-        }
+        };
         let id = self.new_id();
-        let slot = self.sessions.insert(Session {
+        let slot = self.registry.insert(Session {
             id,
             peer,
-            state: State::Connecting {
-                transaction,
-                offer: connect.capabilities.into(),
-            },
-            agreed: capability::negotiate(&offer, &self.limits),
-            // Copied, so that an idle session keeps its headers alive and not the whole datagram.
-            headers: bytes::Bytes::copy_from_slice(connect.headers),
-            encoding: agreed_version(connect.headers),
-            methods: Vec::new(),
-            pushes: Vec::new(),
+            state: State::Connecting { transaction },
+            profile,
+            method: NO_METHOD,
+            pushes: None,
             used: now,
+            queued: now,
+            links: Links::default(),
         });
         let key = SessionKey { slot, id };
-        self.by_id.insert(id, slot);
         self.owners.insert(transaction, Owner::Session(key));
         self.setting_up.insert(peer, key);
         self.indications.push_back(Indication::Connect(key));
@@ -247,6 +253,10 @@ impl Sessions {
             self.stats.too_large += 1;
             return wtp.abort(now, transaction, AbortReason::MRUEXCEEDED.0);
         }
+        if !self.take_headers(key, resume.headers) {
+            self.stats.congested += 1;
+            return wtp.abort(now, transaction, AbortReason::CONGESTION.0);
+        }
         // S-Suspend.ind(RESUME), except where it sleeps already.
         self.abort_transactions(now, key, AbortReason::RESUME, wtp);
         if self.state_of(key) != Some(&State::Suspended) {
@@ -255,23 +265,40 @@ impl Sessions {
                 Ending::Aborted(AbortReason::RESUME),
             ));
         }
-        let Some(session) = self.session_mut(key) else {
-            return;
-        };
-        session.used = now;
-        session.state = State::Resuming {
-            transaction,
-            from: Box::new(peer),
-        };
-        // Headers of the Resume take the place of those given before (WSP 6.3.3.4); none leave them.
-        if !resume.headers.is_empty() {
-            session.headers = bytes::Bytes::copy_from_slice(resume.headers);
-            session.encoding = agreed_version(resume.headers).or(session.encoding);
+        self.touch(now, key);
+        if let Some(session) = self.session_mut(key) {
+            let from = peer;
+            session.state = State::Resuming(Box::new(Resuming { transaction, from }));
         }
         self.owners.insert(transaction, Owner::Session(key));
         self.setting_up.insert(peer, key);
         // TR-Invoke.res is not needed: the answer follows at once, or hold-on acks do.
         self.indications.push_back(Indication::Resume(key));
+    }
+
+    /// Headers of a Resume take the place of those given before (WSP 6.3.3.4); none leave them. Says whether there
+    /// was room for them.
+    fn take_headers(&mut self, key: SessionKey, headers: &[u8]) -> bool {
+        let max = self.config.max_profiles;
+        let Some(session) = self.registry.get_mut(key.slot) else {
+            return false;
+        };
+        if headers.is_empty() {
+            return true;
+        }
+        let before = &session.profile;
+        let said = Said {
+            offer: &before.offer,
+            headers,
+            encoding: agreed_version(headers).or(before.encoding),
+            agreed: before.agreed.clone(),
+        };
+        let Some(profile) = self.profiles.keep(said, max) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut session.profile, profile);
+        self.profiles.release(&before);
+        true
     }
 
     /// Disconnect PDU, in every state.
@@ -365,7 +392,7 @@ impl Sessions {
             {
                 session.state = State::Connected;
             }
-            State::Resuming { .. } | State::Resuming2 { .. }
+            State::Resuming(_) | State::Resuming2 { .. }
                 if ending != Ending::Aborted(AbortReason::DISCONNECT) =>
             {
                 self.sleep(now, key, ending, wtp);
@@ -377,19 +404,15 @@ impl Sessions {
     /// Ends every other session of `peer` and binds it to `key`'s (the rule of S-Connect.res and
     /// S-Resume.res).
     fn bind(&mut self, now: Instant, peer: Peer, key: SessionKey, wtp: &mut Endpoint) {
-        let other = self.by_peer.get(&peer).and_then(|slot| self.key_at(*slot));
+        let other = self.bound_to(peer);
         if let Some(other) = other.filter(|other| *other != key) {
             self.stats.replaced += 1;
             self.end(now, other, Ending::Aborted(AbortReason::DISCONNECT), wtp);
         }
-        let Some(session) = self.session_mut(key) else {
+        if self.session(key).is_none() {
             return;
-        };
-        let before = std::mem::replace(&mut session.peer, peer);
-        if self.by_peer.get(&before) == Some(&key.slot) {
-            self.by_peer.remove(&before);
         }
-        self.by_peer.insert(peer, key.slot);
+        self.registry.bind(key.slot, peer);
         self.settled(peer, key);
     }
 
@@ -402,11 +425,7 @@ impl Sessions {
 
     /// Release all method transactions in HOLDING state.
     fn release_all(&mut self, now: Instant, key: SessionKey, peer: Peer, wtp: &mut Endpoint) {
-        let held = self
-            .session(key)
-            .map(|session| session.methods.clone())
-            .unwrap_or_default();
-        for id in held {
+        for id in self.method_ids(key) {
             self.release(now, id, wtp);
         }
         self.release_early(now, peer, wtp);
@@ -420,14 +439,14 @@ impl Sessions {
         reason: AbortReason,
         wtp: &mut Endpoint,
     ) {
+        let methods = self.method_ids(key);
         let Some(session) = self.session_mut(key) else {
             return;
         };
         let (setup, peer) = match &session.state {
-            State::Resuming { transaction, from } => (Some(*transaction), **from),
+            State::Resuming(resuming) => (Some(resuming.transaction), resuming.from),
             _ => (session.setup(), session.peer),
         };
-        let methods = std::mem::take(&mut session.methods);
         let pushes = std::mem::take(&mut session.pushes);
         if let Some(transaction) = setup {
             self.settled(peer, key);
@@ -438,7 +457,7 @@ impl Sessions {
         for id in methods {
             self.abort_method(now, id, reason, wtp);
         }
-        for transaction in pushes {
+        for transaction in pushes.into_iter().flat_map(|pushes| *pushes) {
             self.abort_push(now, transaction, reason, wtp);
         }
     }
@@ -465,7 +484,7 @@ impl Sessions {
         self.key_of(id).filter(|key| {
             self.session(*key)
                 .is_some_and(|session| match &session.state {
-                    State::Resuming { from, .. } => **from == peer,
+                    State::Resuming(resuming) => resuming.from == peer,
                     // Not known to its client yet.
                     State::Connecting { .. } => false,
                     _ => session.peer == peer,

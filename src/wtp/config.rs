@@ -79,7 +79,7 @@ pub struct Config {
     /// Default: 8 MiB.
     pub max_unverified: usize,
     /// Transactions alive at a time, those waiting for their timeout included; beyond, an Invoke is
-    /// ignored (WTP 7.6) and counted. Some 500 octets each. Default: 200,000.
+    /// ignored (WTP 7.6) and counted. Default: 200,000.
     pub max_transactions: usize,
     /// The same for those that one peer (address quadruplet) began. Default: 64.
     pub max_transactions_per_peer: usize,
@@ -93,7 +93,7 @@ pub struct Config {
     pub max_aborted: usize,
 
     /// Peers whose last TID is remembered; beyond, the one unused longest is forgotten, after which new
-    /// peers are verified for `tid_lifetime`. Some 100 octets each. Default: 200,000.
+    /// peers are verified for `tid_lifetime`. Default: 200,000.
     pub tid_cache_capacity: usize,
     /// How long a peer's last TID is remembered after its last use, and how long after a start new peers
     /// are verified. Never below the longest life of a packet in the network. Default: 240 s.
@@ -127,6 +127,13 @@ pub enum Defect {
     /// A verified old TID becomes the last one.
     LastTidMovesBack,
 }
+
+/// Octets of memory for each peer whose last TID is remembered, with its places in all tables.
+/// `tests/allocations.rs` holds us to it.
+pub const OCTETS_PER_PEER: usize = 128;
+
+/// Octets of memory for each transaction, without its messages.
+pub const OCTETS_PER_TRANSACTION: usize = 640;
 
 impl Config {
     /// Bearers that carry IP (WTP appendix A): GPRS, EDGE, 3G.

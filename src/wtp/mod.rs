@@ -41,9 +41,9 @@ mod transaction;
 mod unowned;
 
 pub use abort::{AbortReason, ProviderAbort};
-pub use config::Config;
 #[doc(hidden)]
 pub use config::Defect;
+pub use config::{Config, OCTETS_PER_PEER, OCTETS_PER_TRANSACTION};
 pub use endpoint::{Endpoint, Refused};
 pub use indication::{Fragment, Handle, Indication};
 pub use pdu::{Class, Pdu};

@@ -1,13 +1,13 @@
 //! Transaction identifiers: the window test and what is remembered of each peer (WTP 7.8, 7.9).
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
-
-use hashbrown::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::time::Duration;
 
 use super::config::{Config, Defect};
 use super::report::Stats;
 use crate::random::{Keyed, Random};
+use crate::table::{Index, Linked, Links, Queue, Slab};
 use crate::time::Instant;
 use crate::wdp::Peer;
 
@@ -27,28 +27,46 @@ pub(super) enum Verdict {
 /// to its end, so both forgetting and evicting look at few entries.
 #[derive(Clone, Debug)]
 pub(super) struct Peers {
-    entries: HashMap<Peer, Entry, Keyed>,
-    queue: VecDeque<(Instant, Peer)>,
+    entries: Slab<Entry>,
+    by_peer: Index,
+    hasher: Keyed,
+    queue: Queue,
+    /// The place looked up last: one datagram asks for one peer several times.
+    latest: u32,
     /// Peers without an entry could have been heard of before this.
     covered_from: Instant,
 }
 
 /// What is remembered of one peer.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 struct Entry {
+    peer: Peer,
     /// The last TID of an accepted Invoke.
     last_tid: Option<u16>,
-    /// When it became that.
-    advanced_at: Instant,
-    /// The latest TIDs that were verified; empty for most peers.
-    vouched: VecDeque<u16>,
     /// Transactions alive, and those of them that it began.
-    live: u32,
-    begun_by_it: u32,
+    live: u16,
+    begun_by_it: u16,
     /// Our Invokes that the peer wanted verified, one after the other.
     doubted: u8,
+    /// When the last TID became that.
+    advanced_at: Instant,
+    /// The latest TIDs that were verified; none for most peers.
+    #[expect(
+        clippy::box_collection,
+        reason = "every peer has the place, and few have some"
+    )]
+    vouched: Option<Box<VecDeque<u16>>>,
     /// When it may be forgotten.
     expires: Instant,
+    /// The same when it was put in the queue.
+    queued: Instant,
+    links: Links,
+}
+
+impl Linked for Entry {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
 }
 
 /// Half the TID space: the window W of the TID test.
@@ -67,8 +85,11 @@ pub fn is_newer(tid: u16, last: u16) -> bool {
 impl Peers {
     pub(super) fn new(seed: u64, now: Instant, config: &Config) -> Self {
         Self {
-            entries: HashMap::with_hasher(Random::new(seed).hasher()),
-            queue: VecDeque::new(),
+            entries: Slab::new(),
+            by_peer: Index::new(),
+            hasher: Random::new(seed).hasher(),
+            queue: Queue::new(),
+            latest: 0,
             covered_from: now + config.tid_lifetime,
         }
     }
@@ -91,7 +112,7 @@ impl Peers {
             Some(last) => is_newer(tid, last),
             None => covered,
         };
-        let new = new && !tid_new && !entry.vouched.contains(&tid);
+        let new = new && !tid_new && !entry.has_vouched(tid);
         if new || !config.duplicate_recognition {
             entry.advance(tid, now);
             Verdict::New
@@ -112,7 +133,7 @@ impl Peers {
         stats: &mut Stats,
     ) -> bool {
         let entry = self.entry(now, peer, config, stats);
-        if entry.vouched.contains(&tid) && config.duplicate_recognition {
+        if entry.has_vouched(tid) && config.duplicate_recognition {
             return false;
         }
         // Moving back to an old TID would let copies of everything after it in again (10.5.3), unless all of
@@ -125,23 +146,24 @@ impl Peers {
         if tid_new || forward || moves_back {
             entry.advance(tid, now);
         }
-        if entry.vouched.len() >= VOUCHED_TIDS {
-            entry.vouched.pop_front();
+        let vouched = entry.vouched.get_or_insert_default();
+        if vouched.len() >= VOUCHED_TIDS {
+            vouched.pop_front();
         }
-        entry.vouched.push_back(tid);
+        vouched.push_back(tid);
         true
     }
 
     /// The last TID of a peer.
     pub(super) fn last_tid(&self, now: Instant, peer: Peer) -> Option<u16> {
-        let entry = self.entries.get(&peer)?;
+        let entry = self.known(peer)?;
         (entry.is_live(now)).then_some(entry.last_tid)?
     }
 
     /// Transactions alive that a peer began.
     pub(super) fn begun_by(&self, peer: Peer) -> usize {
-        let entry = self.entries.get(&peer);
-        entry.map_or(0, |entry| entry.begun_by_it as usize)
+        let entry = self.known(peer);
+        entry.map_or(0, |entry| usize::from(entry.begun_by_it))
     }
 
     /// A transaction with the peer begins.
@@ -154,22 +176,22 @@ impl Peers {
         stats: &mut Stats,
     ) {
         let entry = self.entry(now, peer, config, stats);
-        entry.live += 1;
-        entry.begun_by_it += u32::from(by_peer);
+        entry.live = entry.live.saturating_add(1);
+        entry.begun_by_it = entry.begun_by_it.saturating_add(u16::from(by_peer));
     }
 
     /// A transaction with the peer ended.
     pub(super) fn end(&mut self, now: Instant, peer: Peer, by_peer: bool, config: &Config) {
-        if let Some(entry) = self.entries.get_mut(&peer) {
+        if let Some(entry) = self.known_mut(peer) {
             entry.live = entry.live.saturating_sub(1);
-            entry.begun_by_it = entry.begun_by_it.saturating_sub(u32::from(by_peer));
+            entry.begun_by_it = entry.begun_by_it.saturating_sub(u16::from(by_peer));
             entry.expires = now + config.tid_lifetime;
         }
     }
 
     /// The peer wanted one of our Invokes verified; `false` once it took one without.
     pub(super) fn doubts(&mut self, peer: Peer, doubted: bool) {
-        if let Some(entry) = self.entries.get_mut(&peer) {
+        if let Some(entry) = self.known_mut(peer) {
             entry.doubted = if doubted {
                 entry.doubted.saturating_add(1)
             } else {
@@ -180,8 +202,7 @@ impl Peers {
 
     /// Whether the peer wanted several Invokes verified in a row, so that TIDnew is due (WTP 7.8.3.2).
     pub(super) fn is_doubting(&self, peer: Peer) -> bool {
-        self.entries
-            .get(&peer)
+        self.known(peer)
             .is_some_and(|entry| entry.doubted >= DOUBTS_BEFORE_TID_NEW)
     }
 
@@ -192,9 +213,25 @@ impl Peers {
 
     /// Forgets a few peers whose time has come; idle peers have no timer of their own.
     pub(super) fn forget_expired(&mut self, now: Instant) {
-        for _ in 0..EXPIRIES_PER_INPUT {
-            match self.queue.front() {
-                Some(&(at, _)) if at <= now => self.turn(|entry| !entry.is_live(now)),
+        self.forget_some(now, EXPIRIES_PER_INPUT);
+    }
+
+    /// Forgets what traffic did not, once it is overdue.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        if self.tidy_at().is_some_and(|at| at <= now) {
+            self.forget_some(now, EXPIRIES_PER_TIDY);
+        }
+    }
+
+    /// When [`tidy`](Self::tidy) is worth a call.
+    pub(super) fn tidy_at(&self) -> Option<Instant> {
+        Some(self.first_due()? + OVERDUE)
+    }
+
+    fn forget_some(&mut self, now: Instant, at_most: usize) {
+        for _ in 0..at_most {
+            match self.first_due() {
+                Some(at) if at <= now => self.turn(now, |entry| !entry.is_live(now)),
                 _ => return,
             };
         }
@@ -202,12 +239,30 @@ impl Peers {
 
     /// Feeds what is remembered to a hasher, in an order of its own.
     pub(super) fn digest(&self, sink: &mut impl Hasher) {
-        let mut peers: Vec<_> = self.entries.iter().collect();
-        peers.sort_unstable_by_key(|(peer, _)| **peer);
-        for (peer, entry) in peers {
-            (peer, entry.last_tid, &entry.vouched).hash(sink);
+        let mut entries: Vec<_> = self.entries.iter().map(|(_, entry)| entry).collect();
+        entries.sort_unstable_by_key(|entry| entry.peer);
+        for entry in entries {
+            (entry.peer, entry.last_tid, &entry.vouched).hash(sink);
             (entry.live, entry.doubted).hash(sink);
         }
+    }
+
+    fn known(&self, peer: Peer) -> Option<&Entry> {
+        self.entries.get(self.slot_of(peer)?)
+    }
+
+    fn known_mut(&mut self, peer: Peer) -> Option<&mut Entry> {
+        let slot = self.slot_of(peer)?;
+        self.latest = slot;
+        self.entries.get_mut(slot)
+    }
+
+    fn slot_of(&self, peer: Peer) -> Option<u32> {
+        let is_it = |slot| self.entries.get(slot).is_some_and(|it| it.peer == peer);
+        if is_it(self.latest) {
+            return Some(self.latest);
+        }
+        self.by_peer.find(self.hasher.hash_one(peer), is_it)
     }
 
     fn entry(
@@ -219,28 +274,44 @@ impl Peers {
     ) -> &mut Entry {
         self.forget_expired(now);
         let expires = now + config.tid_lifetime;
-        let known = self.entries.contains_key(&peer);
-        if !known {
-            if self.entries.len() >= config.tid_cache_capacity.max(1) {
-                self.evict(now, config, stats);
+        let slot = match self.slot_of(peer) {
+            Some(slot) => slot,
+            None => {
+                if self.entries.len() >= config.tid_cache_capacity.max(1) {
+                    self.evict(now, config, stats);
+                }
+                self.insert(now, peer, expires)
             }
-            self.queue.push_back((expires, peer));
-        }
-        let entry = self.entries.entry(peer).or_insert(Entry {
-            last_tid: None,
-            advanced_at: now,
-            vouched: VecDeque::new(),
-            live: 0,
-            begun_by_it: 0,
-            doubted: 0,
-            expires,
-        });
+        };
+        self.latest = slot;
+        let entry = self.entries.get_mut(slot);
+        let entry = entry.expect("it was found or put in just now");
         if !entry.is_live(now) {
             entry.last_tid = None;
-            entry.vouched.clear();
+            entry.vouched = None;
         }
         entry.expires = expires;
         entry
+    }
+
+    fn insert(&mut self, now: Instant, peer: Peer, expires: Instant) -> u32 {
+        let slot = self.entries.insert(Entry {
+            peer,
+            last_tid: None,
+            live: 0,
+            begun_by_it: 0,
+            doubted: 0,
+            advanced_at: now,
+            vouched: None,
+            expires,
+            queued: expires,
+            links: Links::default(),
+        });
+        self.queue.push(&mut self.entries, slot);
+        let rehash = rehash(&self.entries, self.hasher);
+        self.by_peer
+            .insert(self.hasher.hash_one(peer), slot, rehash);
+        slot
     }
 
     /// Forgets the peer unused longest. If all have transactions the cache grows by what
@@ -248,9 +319,9 @@ impl Peers {
     fn evict(&mut self, now: Instant, config: &Config, stats: &mut Stats) {
         // The first time round, every peer used since it was queued only takes its new place; so where all were
         // used, the one to go is found the second time. Each use costs one such move at most.
-        for _ in 0..2 * self.queue.len() {
-            let due = self.queue.front().map(|&(at, _)| at);
-            if self.turn(|entry| entry.live == 0 && Some(entry.expires) == due) {
+        for _ in 0..2 * self.entries.len() {
+            let due = self.first_due();
+            if self.turn(now, |entry| entry.live == 0 && Some(entry.expires) == due) {
                 stats.evicted_peers += 1;
                 self.covered_from = now + config.tid_lifetime;
                 return;
@@ -258,22 +329,42 @@ impl Peers {
         }
     }
 
+    /// When the first of the queue was to expire when it was put there.
+    fn first_due(&self) -> Option<Instant> {
+        Some(self.entries.get(self.queue.first()?)?.queued)
+    }
+
     /// Takes the first peer of the queue: forgets it if `forget` says so, else queues it anew.
-    fn turn(&mut self, forget: impl Fn(&Entry) -> bool) -> bool {
-        let Some((_, peer)) = self.queue.pop_front() else {
+    fn turn(&mut self, now: Instant, forget: impl Fn(&Entry) -> bool) -> bool {
+        let Some(slot) = self.queue.first() else {
             return false;
         };
-        match self.entries.get(&peer) {
-            Some(entry) if forget(entry) => {
-                self.entries.remove(&peer);
-                true
-            }
-            Some(entry) => {
-                self.queue.push_back((entry.expires, peer));
-                false
-            }
-            None => false,
+        self.queue.take(&mut self.entries, slot);
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return false;
+        };
+        if forget(entry) {
+            let hash = self.hasher.hash_one(entry.peer);
+            let rehash = rehash(&self.entries, self.hasher);
+            self.by_peer.remove(hash, |other| other == slot, rehash);
+            self.entries.remove(slot);
+            return true;
         }
+        // One that is kept by its transactions only is looked at again later.
+        entry.queued = match entry.live {
+            0 => entry.expires,
+            _ => entry.expires.max(now + LOOK_AGAIN),
+        };
+        self.queue.push(&mut self.entries, slot);
+        false
+    }
+}
+
+/// The hash of the peer in a place.
+fn rehash(entries: &Slab<Entry>, hasher: Keyed) -> impl Fn(u32) -> u64 {
+    move |slot| {
+        let entry = entries.get(slot);
+        entry.map_or(0, |entry| hasher.hash_one(entry.peer))
     }
 }
 
@@ -281,6 +372,12 @@ impl Entry {
     fn advance(&mut self, tid: u16, now: Instant) {
         self.last_tid = Some(tid);
         self.advanced_at = now;
+    }
+
+    fn has_vouched(&self, tid: u16) -> bool {
+        self.vouched
+            .as_ref()
+            .is_some_and(|vouched| vouched.contains(&tid))
     }
 
     fn is_live(&self, now: Instant) -> bool {
@@ -294,12 +391,20 @@ const VOUCHED_TIDS: usize = 64;
 
 const EXPIRIES_PER_INPUT: usize = 4;
 
+/// Peers looked at in one go where there is no traffic: some hundred microseconds.
+const EXPIRIES_PER_TIDY: usize = 1024;
+
+/// How long traffic has to forget a peer.
+const OVERDUE: Duration = Duration::from_secs(10);
+
+/// When a peer with long transactions is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 const DOUBTS_BEFORE_TID_NEW: u8 = 2;
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
 
     use super::*;
 

@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == "/echo":
+        if self.path.split("?")[0] == "/echo":
             self.answer(200, "text/plain", body)
             return
         message = self.path.split("?")[0].strip("/")

@@ -65,7 +65,7 @@ impl Units {
                 until: now + self.patience,
             },
         );
-        self.timers.schedule(again, who as usize);
+        self.timers.schedule(again, who);
         self.waiting.push_back(who);
     }
 
@@ -96,10 +96,7 @@ impl Units {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
-        while let Some(slot) = self.timers.pop_due(now) {
-            let Ok(who) = u32::try_from(slot) else {
-                continue;
-            };
+        while let Some(who) = self.timers.pop_due(now) {
             let Some(asked) = self.asked.get_mut(&who) else {
                 continue;
             };
@@ -116,7 +113,7 @@ impl Units {
                 self.waiting.push_back(who);
             }
             let next = asked.again.min(asked.until);
-            self.timers.schedule(next, slot);
+            self.timers.schedule(next, who);
         }
     }
 

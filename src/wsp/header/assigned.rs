@@ -113,12 +113,15 @@ pub(crate) const fn order<const N: usize>(names: &[&'static str; N]) -> [u16; N]
 pub(crate) const fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let mut at = 0;
     while at < a.len() && at < b.len() {
-        let (x, y) = (a[at].to_ascii_lowercase(), b[at].to_ascii_lowercase());
-        if x < y {
-            return Ordering::Less;
-        }
-        if x > y {
-            return Ordering::Greater;
+        // Most of what is compared is the same, and in the same case.
+        if a[at] != b[at] {
+            let (x, y) = (a[at].to_ascii_lowercase(), b[at].to_ascii_lowercase());
+            if x < y {
+                return Ordering::Less;
+            }
+            if x > y {
+                return Ordering::Greater;
+            }
         }
         at += 1;
     }

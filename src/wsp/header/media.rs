@@ -156,9 +156,8 @@ fn put_media(
     };
     let number = match short_number(version, media) {
         Some(short) => Some(u64::from(short)),
-        None => registered_number(media)
-            .filter(|_| registered)
-            .map(u64::from),
+        None if registered => registered_number(media).map(u64::from),
+        None => None,
     };
     let parameters = parameters.unwrap_or_default();
     if parameters.is_empty() || accept && is_default_q(parameters) {

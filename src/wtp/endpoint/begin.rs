@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Endpoint, FROM_RESPONDER, Key, Refused};
+use super::{Endpoint, FROM_RESPONDER, Refused};
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wtp::indication::{Fragment, Handle};
@@ -33,11 +33,7 @@ impl Endpoint {
             return Err(Refused::TooManyTransactions);
         }
         let tid = tid & !FROM_RESPONDER;
-        let taken = Key {
-            peer,
-            tid: tid | FROM_RESPONDER,
-        };
-        if self.by_tid.contains_key(&taken) {
+        if self.slots.find(peer, tid | FROM_RESPONDER).is_some() {
             return Err(Refused::NoTid);
         }
         self.begin(peer, tid, (Class::Two, true), (data, Fragment::WHOLE))
@@ -58,7 +54,7 @@ impl Endpoint {
     pub(super) fn next_tid(&mut self, peer: Peer) -> Result<u16, Refused> {
         let taken = |tid| {
             let tid = tid | FROM_RESPONDER;
-            self.by_tid.contains_key(&Key { peer, tid })
+            self.slots.find(peer, tid).is_some()
         };
         self.tids
             .next(self.now, self.config.tid_lifetime, taken)

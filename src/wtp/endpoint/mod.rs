@@ -8,9 +8,7 @@ mod transmit;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 
-use crate::random::{Keyed, Random};
 use crate::time::{Instant, Timers};
 use crate::wdp::{Peer, Transmit};
 use crate::wtp::abort::AbortReason;
@@ -25,7 +23,7 @@ use crate::wtp::pdu::{Class, Pdu};
 use crate::wtp::pool::Pool;
 use crate::wtp::report::{Report, Stats};
 use crate::wtp::responder;
-use crate::wtp::slots::Slots;
+use crate::wtp::slots::{FROM_RESPONDER, Slots};
 use crate::wtp::tid::Peers;
 use crate::wtp::transaction::{Charge, Fate, Shared, Side, Transaction, Turn};
 use crate::wtp::unowned::UnownedRing;
@@ -40,7 +38,6 @@ use crate::wtp::unowned::UnownedRing;
 pub struct Endpoint {
     config: Config,
     slots: Slots,
-    by_tid: HashMap<Key, Handle, Keyed>,
     peers: Peers,
     pool: Pool,
     aborted: Aborted<Key>,
@@ -60,7 +57,7 @@ pub struct Endpoint {
     stats: Stats,
 }
 
-/// What finds a transaction: the quadruplet, and the TID as the peer sends it, direction bit included.
+/// What names a transaction: the quadruplet, and the TID as the peer sends it, direction bit included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     peer: Peer,
@@ -86,8 +83,7 @@ impl Endpoint {
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         Self {
-            slots: Slots::default(),
-            by_tid: HashMap::with_hasher(Random::new(seed).hasher()),
+            slots: Slots::new(seed),
             peers: Peers::new(seed, now, &config),
             pool: Pool::new(seed),
             aborted: Aborted::new(seed),
@@ -310,6 +306,19 @@ impl Endpoint {
         self.timers.next()
     }
 
+    /// When [`tidy`](Self::tidy) is worth a call.
+    #[must_use]
+    pub fn tidy_at(&self) -> Option<Instant> {
+        self.peers.tidy_at()
+    }
+
+    /// Gives back what peers took that are not heard of any more. Traffic does the same along the way, so this
+    /// matters where a burst was followed by silence.
+    pub fn tidy(&mut self, now: Instant) {
+        self.set_time(now);
+        self.peers.tidy(self.now);
+    }
+
     // --- Settings ---
 
     /// Replaces the settings. What has begun goes on under the new ones as far as it can: what it has
@@ -342,21 +351,15 @@ impl Endpoint {
     }
 
     fn insert(&mut self, shared: Shared, side: Side) -> Handle {
-        let key = Key {
-            peer: shared.peer,
-            tid: shared.send_tid ^ FROM_RESPONDER,
-        };
         let by_peer = matches!(side, Side::Responder(_));
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
-        self.peers.begin(now, key.peer, by_peer, config, stats);
-        let handle = self.slots.insert(|handle| Transaction {
+        self.peers.begin(now, shared.peer, by_peer, config, stats);
+        self.slots.insert(|handle| Transaction {
             shared: Shared { handle, ..shared },
             side,
             queued: false,
             charge: Charge::default(),
-        });
-        self.by_tid.insert(key, handle);
-        handle
+        })
     }
 
     fn responder_step(&mut self, now: Instant, handle: Handle, event: responder::Event<'_>) {
@@ -422,7 +425,7 @@ impl Endpoint {
             self.ready.push_back(handle);
         }
         if let Some(deadline) = transaction.deadline() {
-            self.timers.schedule(deadline, handle.slot as usize);
+            self.timers.schedule(deadline, handle.slot);
         }
     }
 
@@ -435,7 +438,6 @@ impl Endpoint {
             peer: shared.peer,
             tid: shared.send_tid ^ FROM_RESPONDER,
         };
-        self.by_tid.remove(&key);
         if let (Side::Responder(_), Some(reason)) = (&transaction.side, aborted) {
             self.aborted.remember(self.now, key, reason, &self.config);
         }
@@ -445,6 +447,3 @@ impl Endpoint {
         self.peers.end(self.now, key.peer, by_peer, &self.config);
     }
 }
-
-/// The bit of a TID that says it was sent by the responder.
-const FROM_RESPONDER: u16 = 0x8000;

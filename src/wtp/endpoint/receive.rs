@@ -16,7 +16,7 @@ use crate::wtp::unowned::Unowned;
 impl Endpoint {
     pub(super) fn handle_pdu(&mut self, peer: Peer, pdu: &Pdu<'_>, octets: usize) {
         let tid = pdu.tid();
-        let Some(&handle) = self.by_tid.get(&Key { peer, tid }) else {
+        let Some(handle) = self.slots.find(peer, tid) else {
             return self.handle_unknown(peer, pdu, octets);
         };
         let whole_invoke =
@@ -162,7 +162,7 @@ impl Endpoint {
         if malformed.abort {
             return;
         }
-        if let Some(&handle) = self.by_tid.get(&Key { peer, tid }) {
+        if let Some(handle) = self.slots.find(peer, tid) {
             self.step(handle, |transaction, turn| {
                 transaction.hear(octets, turn.now);
                 match &mut transaction.side {

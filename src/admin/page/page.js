@@ -1,0 +1,466 @@
+// The page of the admin port: figures out of /metrics, once a second, and the trace of a subscriber.
+// The token is kept in this variable and nowhere else.
+let token = "";
+
+const KEPT = 15 * 60, EVERY = 1000, PATIENCE = 4000;
+const $ = (id) => document.getElementById(id);
+
+/** An element with attributes and children; text is only ever text. */
+function el(name, attributes = {}, ...children) {
+  const svg = ["svg", "path", "line", "text", "g", "rect"].includes(name);
+  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function ask(path, options = {}) {
+  const headers = { ...options.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  return fetch(path, { cache: "no-store", credentials: "omit", ...options, headers });
+}
+
+// --- numbers -------------------------------------------------------------------------------------------------
+
+const round = (value, digits) => value.toLocaleString("en", { maximumFractionDigits: digits });
+const count = (value) => value == null ? "–" : value >= 1e6 ? `${round(value / 1e6, 2)}M` : value >= 1e5 ? `${round(value / 1e3, 0)}k` : round(value, value < 10 ? 1 : 0);
+const octets = (value) => value == null ? "–" : value >= 2 ** 30 ? `${round(value / 2 ** 30, 2)} GiB` : value >= 2 ** 20 ? `${round(value / 2 ** 20, 1)} MiB` : value >= 1024 ? `${round(value / 1024, 1)} KiB` : `${round(value, 0)} B`;
+const time = (s) => s == null ? ["–", ""] : s >= 1 ? [round(s, 2), "s"] : [round(s * 1000, s < .01 ? 2 : s < .1 ? 1 : 0), "ms"];
+function span(seconds) {
+  const s = Math.max(0, Math.floor(seconds)), d = Math.floor(s / 86400), h = Math.floor(s / 3600) % 24, m = Math.floor(s / 60) % 60;
+  return d ? `${d} d ${h} h` : h ? `${h} h ${m} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
+}
+const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
+
+/** The text format of Prometheus: name → list of labels and value. */
+function parse(text) {
+  const found = new Map();
+  for (const line of text.split("\n")) {
+    const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/.exec(line);
+    if (!match) continue;
+    const labels = {};
+    for (const [, name, value] of (match[2] ?? "").matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)) labels[name] = value.replace(/\\(["\\])/g, "$1");
+    if (!found.has(match[1])) found.set(match[1], []);
+    found.get(match[1]).push({ labels, value: match[3] === "+Inf" ? Infinity : Number(match[3]) });
+  }
+  return found;
+}
+const list = (shot, name) => shot?.of.get(name) ?? [];
+function sum(shot, name, wanted = {}) {
+  const all = list(shot, name).filter(({ labels }) => Object.entries(wanted).every(([key, value]) => labels[key] === value));
+  return all.length ? all.reduce((total, one) => total + one.value, 0) : null;
+}
+
+// --- what was seen -------------------------------------------------------------------------------------------
+
+const shots = [];               // whole readings, as long as rates and quantiles need them
+const points = [];              // what the charts draw: { at, values }
+let causes = [];                // readings of problems, a minute apart
+let failed = 0;
+
+/** The reading that is about so many seconds older than the last one, if the process is the same. */
+function before(seconds) {
+  const last = shots.at(-1), want = last.at - seconds * 1000;
+  const found = shots.find((shot) => shot.at >= want - 500);
+  return found && found !== last && found.born === last.born ? found : null;
+}
+function rate(name, wanted, seconds = 3) {
+  const now = shots.at(-1), then = before(seconds);
+  if (!then) return null;
+  const [a, b] = [sum(then, name, wanted), sum(now, name, wanted)];
+  return a == null || b == null || b < a ? null : (b - a) / ((now.at - then.at) / 1000);
+}
+function quantiles(name, wanted) {
+  const now = shots.at(-1), then = before(10);
+  if (!then || !list(now, `${name}_bucket`).length) return wanted.map(() => null);
+  const old = new Map(list(then, `${name}_bucket`).map(({ labels, value }) => [labels.le, value]));
+  const buckets = list(now, `${name}_bucket`).map(({ labels, value }) => [labels.le === "+Inf" ? Infinity : Number(labels.le), value - (old.get(labels.le) ?? 0)]);
+  buckets.sort((a, b) => a[0] - b[0]);
+  const all = buckets.at(-1)[1];
+  return wanted.map((q) => {
+    if (!(all > 0)) return null;
+    let [floor, below] = [0, 0];
+    for (const [bound, until] of buckets) {
+      if (until >= q * all) return bound === Infinity ? floor : floor + (bound - floor) * (q * all - below) / Math.max(1, until - below);
+      [floor, below] = [bound, until];
+    }
+    return floor;
+  });
+}
+
+const CHARTS = [
+  { title: "Exchanges per second", keys: ["exchanges"], show: (v) => [[count(v.exchanges), "/s"]],
+    aside: (v) => v.exchanges == null ? "" : `air: ${octets(v.in)}/s in, ${octets(v.out)}/s out` },
+  { title: "Exchange latency", keys: ["p50", "p95", "p99"], zero: true, axis: (v) => time(v).join(" "),
+    show: (v) => ["p50", "p95", "p99"].map((key) => [...time(v[key]), key]),
+    aside: (v) => v.p50 == null ? "no exchange ended in the last 10 s" : `of which the origin: ${time(v.upstream).join(" ")} (median)` },
+  { title: "Retransmissions per second", keys: ["resent"], colour: 2, show: (v) => [[count(v.resent), "/s"]],
+    aside: (v) => v.resent == null || !v.sent ? "" : `${round(100 * v.resent / v.sent, 2)} % of datagrams sent; ${count(v.repeats)}/s heard again` },
+  { title: "Sessions", keys: ["sessions"], colour: 1, show: (v) => [[count(v.sessions), ""]],
+    aside: (v) => v.connects == null ? "" : `${count(v.connects)}/s connect, ${count(v.resumes)}/s resume` },
+  { title: "Exchanges in flight", keys: ["exchanging", "waiting"], colour: 0, show: (v) => [[count(v.exchanging), "", "all"], [count(v.waiting), "", "at origins"]],
+    aside: (v) => v.held == null ? "" : `${octets(v.held)} of bodies held` },
+  { title: "Problems per second", keys: ["problems"], colour: 3, show: (v) => [[count(v.problems), "/s"]],
+    aside: (v) => v.problems == null ? "" : v.exchanges ? `${round(100 * v.problems / v.exchanges, 1)} % of exchanges` : "answers the gateway gave by itself" },
+];
+
+function values() {
+  const now = shots.at(-1), ended = "wapbridge_exchanges_ended_total", all = "wapbridge_exchange_duration_seconds";
+  const [p50, p95, p99] = quantiles(all, [.5, .95, .99]);
+  const [upstream] = quantiles("wapbridge_exchange_upstream_seconds", [.5]);
+  return {
+    exchanges: rate(ended), p50, p95, p99, upstream,
+    in: rate("wapbridge_datagram_bytes_total", { direction: "in" }), out: rate("wapbridge_datagram_bytes_total", { direction: "out" }),
+    sent: rate("wapbridge_datagrams_total", { direction: "out" }),
+    resent: rate("wapbridge_wtp_retransmissions_total"), repeats: rate("wapbridge_wtp_duplicates_total"),
+    sessions: sum(now, "wapbridge_wsp_sessions"), connects: rate("wapbridge_wsp_connects_total"), resumes: rate("wapbridge_wsp_resumes_total"),
+    exchanging: sum(now, "wapbridge_exchanges"), waiting: sum(now, "wapbridge_upstream_in_flight"), held: sum(now, "wapbridge_exchange_bytes"),
+    problems: rate("wapbridge_problems_total"),
+  };
+}
+
+// --- charts --------------------------------------------------------------------------------------------------
+
+for (const chart of CHARTS) {
+  chart.now = el("div", { class: "now" });
+  chart.aside_ = el("p", { class: "aside" });
+  chart.svg = el("svg", { role: "img", "aria-label": chart.title });
+  $("charts").append(el("article", { class: "chart" }, el("h2", {}, chart.title), chart.now, chart.aside_, chart.svg));
+  chart.svg.addEventListener("pointermove", (event) => {
+    const box = chart.svg.getBoundingClientRect();
+    pointer = Math.min(1, Math.max(0, (event.clientX - box.left - LEFT) / (box.width - LEFT)));
+    draw();
+  });
+  chart.svg.addEventListener("pointerleave", () => { pointer = null; draw(); });
+}
+const LEFT = 46, FOOT = 16, SPANS = [2, 5, 15];
+let pointer = null; // where on the axis of time somebody points, on every chart at once
+
+function nice(top) {
+  const size = 10 ** Math.floor(Math.log10(top));
+  return [1, 2, 4, 5, 10].map((step) => step * size).find((step) => step >= top * .999);
+}
+
+function draw() {
+  if (document.hidden || $("live").hidden) return;
+  const end = points.at(-1)?.at ?? Date.now();
+  // A page just opened has little to show, so it shows it large.
+  const minutes = SPANS.find((minutes) => end - (points[0]?.at ?? end) <= minutes * 60000) ?? SPANS.at(-1);
+  const whole = minutes * 60000, start = end - whole;
+  const pointed = pointer == null ? null : start + pointer * whole;
+  const near = pointed == null ? points.at(-1) : points.reduce((best, one) => Math.abs(one.at - pointed) < Math.abs((best?.at ?? 0) - pointed) ? one : best, null);
+  const shown = near && (pointed == null || Math.abs(near.at - pointed) < whole / 60) ? near : null;
+  for (const chart of CHARTS) {
+    const base = chart.colour ?? 0, of = (key) => chart.keys.length > 1 ? (base + chart.keys.indexOf(key)) % 5 : base;
+    const v = shown?.v ?? {};
+    chart.now.replaceChildren(...chart.show(v).map(([number, unit, name], place) => el("span", { class: `${place ? "small " : ""}${name ? `key c${of(chart.keys[place])}` : ""}` }, el("b", {}, number), el("i", {}, [unit, name].filter(Boolean).join(" ")))));
+    chart.aside_.textContent = pointed != null && shown ? `at ${clock(shown.at)}` : points.length < 3 ? "gathering figures…" : chart.aside(v);
+    const { width, height } = chart.svg.getBoundingClientRect();
+    if (!width) continue;
+    const bottom = height - FOOT, top = Math.max(...points.flatMap(({ v }) => chart.keys.map((key) => v[key] ?? 0)), 0);
+    const most = top > 0 ? nice(top) : 1;
+    const x = (at) => LEFT + (at - start) / whole * (width - LEFT), y = (value) => bottom - value / most * (bottom - 6);
+    const parts = [];
+    for (const part of [0, .5, 1]) {
+      parts.push(el("line", { class: "grid", x1: LEFT, x2: width, y1: Math.round(y(most * part)) + .5, y2: Math.round(y(most * part)) + .5 }));
+      const label = chart.axis && part ? chart.axis(most * part) : count(most * part);
+      if (top > 0 || !part) parts.push(el("text", { x: LEFT - 7, y: y(most * part) + 3.5, "text-anchor": "end" }, label));
+    }
+    const step = minutes === 15 ? 5 : 1;
+    for (let ago = 0; ago <= minutes; ago += step) parts.push(el("text", { x: x(end - ago * 60000), y: height - 2, "text-anchor": ago === minutes ? "start" : ago ? "middle" : "end" }, ago ? `−${ago} min` : "now"));
+    for (const key of chart.keys) {
+      let line = "", area = "", from = null, last = null;
+      const close = () => { if (from != null) area += `${line.slice(line.lastIndexOf("M"))}L${x(last).toFixed(1)},${bottom}L${x(from).toFixed(1)},${bottom}Z`; from = null; };
+      for (const { at, v } of points) {
+        if (at < start) continue;
+        if (v[key] == null || last != null && at - last > 6000) close();
+        if (v[key] == null) continue;
+        line += `${from == null ? "M" : "L"}${x(at).toFixed(1)},${y(v[key]).toFixed(1)}`;
+        from ??= at;
+        last = at;
+      }
+      close();
+      const group = el("g", { class: `c${of(key)}` });
+      if (chart.keys.length === 1 || key === chart.keys[0]) group.append(el("path", { class: "area", d: area }));
+      group.append(el("path", { class: "stroke", d: line }));
+      parts.push(group);
+    }
+    if (shown && pointed != null) parts.push(el("line", { class: "cursor", x1: x(shown.at), x2: x(shown.at), y1: 0, y2: bottom }));
+    chart.svg.replaceChildren(...parts);
+    chart.svg.setAttribute("aria-label", `${chart.title}: ${chart.show(v).map((one) => one.join(" ")).join(", ")}`);
+  }
+}
+new ResizeObserver(draw).observe($("charts"));
+
+// --- tables --------------------------------------------------------------------------------------------------
+
+function table(place, rows, empty, head) {
+  if (!rows.length) return $(place).replaceChildren(el("p", { class: "empty" }, empty));
+  const cells = (row, name) => el("tr", {}, ...row.map((cell, at) => el(name, { class: at ? "n" : "name" }, cell)));
+  $(place).replaceChildren(el("table", {}, ...(head ? [cells(head, "th")] : []), ...rows.map((row) => cells(row, "td"))));
+}
+function bar(colour, share) {
+  const inner = el("span");
+  inner.style.setProperty("--w", `${Math.min(100, 100 * share)}%`);
+  return el("span", { class: `bar c${colour}` }, inner);
+}
+function named(text, colour, share) {
+  const made = el("span", {}, text);
+  made.append(bar(colour, share));
+  return made;
+}
+
+function tables() {
+  const now = shots.at(-1);
+  const base = causes.find((one) => one.born === now.born && now.at - one.at <= KEPT * 1000)?.of;
+  const problems = list(now, "wapbridge_problems_total").map(({ labels, value }) => [labels.problem, value - (base?.get(labels.problem) ?? 0)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
+  const most = problems[0]?.[1] ?? 1;
+  table("problems", problems.map(([name, value]) => [named(name.replaceAll("_", " "), 3, value / most), count(value)]), "None since this page was opened.");
+
+  const hosts = list(now, "wapbridge_target_up").map(({ labels, value }) => {
+    const [ok, bad] = ["answered", "failed"].map((outcome) => rate("wapbridge_target_requests_total", { host: labels.host, outcome }, 10));
+    const all = sum(now, "wapbridge_target_requests_total", { host: labels.host });
+    const state = all === 0 ? ["idle", "not asked yet"] : value ? ["up", "● up"] : ["down", "✕ failing"];
+    return [labels.host, el("span", { class: state[0] }, state[1]), `${count(ok)}/s`, `${count(bad)}/s`];
+  });
+  table("origins", hosts, "No route names a host: nothing to watch.", ["host", "", "answered", "failed"]);
+
+  const shards = list(now, "wapbridge_shard_cpu_seconds_total").map(({ labels }) => {
+    const load = rate("wapbridge_shard_cpu_seconds_total", labels, 5);
+    const name = /^\d+$/.test(labels.shard) ? `shard ${labels.shard}` : labels.shard;
+    return [named(name, load > .8 ? 2 : 0, load ?? 0), load == null ? "–" : `${round(100 * load, 0)} %`];
+  });
+  table("shards", shards, "This gateway does not tell the load of its shards.");
+
+  const process = [["memory", octets(sum(now, "process_resident_memory_bytes"))], ["CPU", rate("process_cpu_seconds_total", {}, 5) == null ? "–" : `${round(100 * rate("process_cpu_seconds_total", {}, 5), 0)} % of a core`],
+    ["open files", `${count(sum(now, "process_open_fds"))} of ${count(sum(now, "process_max_fds"))}`], ["send errors", count(sum(now, "wapbridge_send_errors_total"))],
+    ["malformed datagrams", count(sum(now, "wapbridge_wtp_malformed_total"))], ["traces running", count(sum(now, "wapbridge_traces"))]];
+  table("process", process.filter(([, value]) => !value.startsWith("–")), "This gateway does not tell.");
+}
+
+function facts() {
+  const now = shots.at(-1);
+  const state = list(now, "wapbridge_state").find(({ value }) => value === 1)?.labels.state ?? "running";
+  say(state, state);
+  $("version").textContent = list(now, "wapbridge_build_info")[0]?.labels.version ?? "";
+  const known = [["up", now.born ? span(now.at / 1000 - now.born) : "–"], ["shards", String(list(now, "wapbridge_shard_cpu_seconds_total").filter(({ labels }) => /\d/.test(labels.shard)).length || "–")], ["at", clock(now.at)]];
+  $("facts").replaceChildren(...known.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+function say(state, words) {
+  if ($("state").textContent !== words) $("state").textContent = words;
+  $("state").dataset.state = state;
+  document.title = state === "running" ? "wapbridge" : `${words} – wapbridge`;
+}
+
+async function poll() {
+  try {
+    const answer = await ask("metrics", { signal: AbortSignal.timeout(PATIENCE) });
+    if (answer.status === 401) {
+      $("unlock").hidden = false;
+      say("unknown", "locked");
+      return setTimeout(poll, 3 * EVERY);
+    }
+    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    const of = parse(await answer.text()), at = Date.now();
+    shots.push({ at, of, born: sum({ of }, "process_start_time_seconds") ?? 0 });
+    while (shots[0].at < at - 20000) shots.shift();
+    if (!causes.length || at - causes.at(-1).at >= 60000 || causes.at(-1).born !== shots.at(-1).born) {
+      causes.push({ at, born: shots.at(-1).born, of: new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])) });
+      causes = causes.filter((one) => one.at >= at - KEPT * 1000);
+    }
+    points.push({ at, v: values() });
+    while (points[0].at < at - KEPT * 1000) points.shift();
+    failed = 0;
+    $("banner").hidden = $("unlock").hidden = true;
+    document.body.classList.remove("stale");
+    facts(); tables(); draw();
+  } catch (error) {
+    failed += 1;
+    if (failed >= 2) {
+      const last = points.at(-1);
+      say("unreachable", "unreachable");
+      $("banner").textContent = `The gateway cannot be reached (${error.name === "TimeoutError" ? "no answer in time" : error.message}). ${last ? `The figures below are those of ${clock(last.at)}.` : "There are no figures yet."} Trying again every second.`;
+      $("banner").hidden = false;
+      document.body.classList.add("stale");
+    }
+  }
+  setTimeout(poll, EVERY);
+}
+$("unlock").addEventListener("submit", (event) => { event.preventDefault(); token = new FormData(event.target).get("token").trim(); });
+document.addEventListener("visibilitychange", draw);
+
+function view() {
+  const trace = location.hash === "#trace";
+  $("live").hidden = trace;
+  $("trace").hidden = !trace;
+  for (const link of document.querySelectorAll("nav a")) link.toggleAttribute("aria-current", (link.hash === "#trace") === trace);
+  if (trace) { $("start").token.value ||= token; $("start").subject.focus(); earlier(); } else draw();
+}
+addEventListener("hashchange", view);
+
+// --- the trace -----------------------------------------------------------------------------------------------
+
+const MOST = 3000; // entries on the page; the file has all
+let current = null; // { id, row, abort, entries }
+
+function trouble(words) {
+  $("trouble").textContent = words ?? "";
+  $("trouble").hidden = !words;
+}
+
+$("start").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = new FormData(event.target), subject = form.get("subject").trim();
+  token = form.get("token").trim();
+  const body = { for: form.get("for"), raw: form.get("raw") === "on" };
+  body[/[.:]/.test(subject) ? "ip" : "msisdn"] = subject;
+  const answer = await ask("trace", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).catch((error) => ({ ok: false, text: () => error.message }));
+  if (!answer.ok) return trouble(await answer.text());
+  watch(await answer.json());
+});
+
+async function watch(row) {
+  trouble();
+  current?.abort.abort();
+  const mine = current = { id: row.id, row, abort: new AbortController(), began: Date.now(), count: 0 };
+  $("entries").replaceChildren();
+  $("running").hidden = false;
+  $("stop").disabled = row.state !== "running";
+  $("stop").textContent = "Stop";
+  about();
+  try {
+    const answer = await ask(`trace/${row.id}/events`, { signal: mine.abort.signal });
+    if (!answer.ok) throw new Error(await answer.text());
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done || mine !== current) break;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      show(lines.map((line) => JSON.parse(line)));
+    }
+    if (mine === current && mine.row.state === "running") trouble("The gateway ended the conversation before the trace was over.");
+  } catch (error) {
+    if (mine === current) trouble(`The trace was lost: ${error.message}`);
+  }
+  if (mine === current) { $("stop").disabled = true; about(); earlier(); }
+}
+
+function about() {
+  if (!current) return;
+  const { row } = current, left = Math.max(0, row.remaining_s - (Date.now() - current.began) / 1000);
+  const ended = { time_up: "its time is up", stopped: "stopped", full: "full: it had caught as much as one may keep", gone: "the gateway stopped" };
+  const words = row.state === "running" ? `running, ${span(left)} left` : `over: ${ended[row.ended] ?? row.ended}`;
+  const dim = [`${current.count} entries`, row.lost ? `${row.lost} not caught` : "", row.raw ? "nothing blank: keep it as you would keep passwords" : ""].filter(Boolean).join(" · ");
+  $("about").replaceChildren(`Trace ${row.id} of `, el("b", {}, row.subject), `, ${words} `, el("span", { class: "dim" }, `· ${dim}`));
+  $("nothing").textContent = row.state === "running" ? "Listening. Nothing was said or heard yet." : "Nothing was said or heard.";
+  $("nothing").hidden = current.count > 0;
+}
+setInterval(() => { if (current?.row.state === "running") about(); }, EVERY);
+
+const ARROWS = { "datagram in": ["→", 0, "from the handset"], "datagram out": ["←", 1, "to the handset"], "upstream out": ["⇒", 4, "to the origin"], "upstream in": ["⇐", 4, "from the origin"] };
+
+function show(entries) {
+  const list = $("entries"), wanted = $("filter").value.trim().toLowerCase();
+  for (const entry of entries) {
+    if (!entry.kind) { current.row = entry; $("stop").disabled = true; about(); continue; }
+    current.count += 1;
+    list.append(item(entry, wanted));
+  }
+  while (list.children.length > MOST) list.firstChild.remove();
+  about();
+  if ($("follow").checked && !$("trace").hidden) list.lastElementChild?.scrollIntoView({ block: "nearest" });
+}
+
+function item(entry, wanted) {
+  const [arrow, colour, words] = ARROWS[`${entry.kind} ${entry.direction}`] ?? ["·", 2, entry.kind];
+  const at = new Date(entry.unix_us / 1000);
+  const [first, ...more] = entry.summary.split(" · ");
+  const cells = [
+    el("span", { class: "time", title: at.toISOString() }, `${at.toLocaleTimeString("en-GB")}.${String(entry.unix_us % 1e6).padStart(6, "0").slice(0, 4)}`),
+    el("span", { class: "arrow" }, el("span", { "aria-hidden": "true" }, arrow), el("span", { class: "hidden" }, words)),
+    el("span", { class: "peer" }, entry.peer ?? ""),
+    el("span", { class: "octets" }, entry.octets == null ? "" : `${entry.octets} B`),
+    el("span", { class: "said" }, entry.kind === "datagram" ? el("b", {}, first) : first, ...more.map((part) => ` · ${part}`)),
+  ];
+  const made = el("li", { class: `${entry.kind} c${colour}` });
+  if (entry.layers?.length) {
+    const details = el("details", {}, el("summary", {}, ...cells));
+    // The layers are built when somebody looks at them first.
+    details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(layers(entry)); });
+    if (entry.layers.some(({ nodes }) => nodes.some(faulty))) made.classList.add("fault");
+    made.append(details);
+  } else made.append(el("div", { class: "flat" }, ...cells));
+  made.words = `${entry.summary} ${entry.peer ?? ""} ${entry.layers ? JSON.stringify(entry.layers.map(({ nodes }) => meanings(nodes))) : ""}`.toLowerCase();
+  made.hidden = wanted !== "" && !made.words.includes(wanted);
+  return made;
+}
+const faulty = (node) => node.fault || node.parts.some(faulty);
+const meanings = (nodes) => nodes.flatMap((node) => [node.meaning, ...meanings(node.parts)]);
+
+function layers(entry) {
+  const made = el("div", { class: "layers" });
+  entry.layers.forEach((layer, place) => {
+    made.append(el("h3", {}, place ? `The message that is whole now: ${layer.len} octets` : `Datagram: ${layer.len} octets`), tree(layer.nodes, 0));
+  });
+  return made;
+}
+function tree(nodes, depth) {
+  return el("ul", {}, ...nodes.map((node) => {
+    const words = [el("span", node.fault ? { class: "wrong" } : {}, node.fault ? `! ${node.meaning}` : node.meaning)];
+    if (node.octets && !/^(2a)+$/.test(node.octets)) words.push(el("code", {}, node.octets.length > 48 ? `${node.octets.slice(0, 48)}…` : node.octets));
+    if (!node.parts.length) return el("li", {}, ...words);
+    const details = el("details", {}, el("summary", {}, ...words), tree(node.parts, depth + 1));
+    details.open = depth < 8 && (node.parts.length <= 30 || faulty(node));
+    return el("li", {}, details);
+  }));
+}
+
+$("filter").addEventListener("input", () => {
+  const wanted = $("filter").value.trim().toLowerCase();
+  for (const made of $("entries").children) made.hidden = wanted !== "" && !made.words.includes(wanted);
+});
+$("unfold").addEventListener("click", () => {
+  const all = [...$("entries").querySelectorAll(":scope > li > details")], open = !all.some((one) => one.open);
+  for (const one of all) one.open = open;
+  $("unfold").textContent = open ? "Collapse all" : "Expand all";
+});
+$("stop").addEventListener("click", async () => {
+  $("stop").disabled = true;
+  const answer = await ask(`trace/${current.id}`, { method: "DELETE" });
+  if (!answer.ok) trouble(await answer.text());
+});
+$("download").addEventListener("click", async () => {
+  const answer = await ask(`trace/${current.id}.pcapng`);
+  if (!answer.ok) return trouble(await answer.text());
+  const link = el("a", { href: URL.createObjectURL(await answer.blob()), download: `wapbridge-trace-${current.id}.pcapng` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+});
+
+/** Other traces that the gateway still has. */
+async function earlier() {
+  $("earlier").hidden = true;
+  if (!token) return;
+  const answer = await ask("trace").catch(() => null);
+  if (!answer?.ok) return;
+  const others = (await answer.json()).filter(({ id }) => id !== current?.id);
+  $("earlier").replaceChildren("Other traces:", ...others.map((row) => {
+    const button = el("button", { type: "button" }, `${row.id}: ${row.subject}, ${row.state === "running" ? "running" : `${row.datagrams} datagrams`}`);
+    button.addEventListener("click", () => watch(row));
+    return button;
+  }));
+  $("earlier").hidden = !others.length;
+}
+
+addEventListener("keydown", (event) => {
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName);
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/" && !$("running").hidden && !$("trace").hidden) { event.preventDefault(); $("filter").focus(); }
+  if (event.key === "l") location.hash = "#live";
+  if (event.key === "t") location.hash = "#trace";
+});
+
+view();
+poll();

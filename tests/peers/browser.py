@@ -1,0 +1,289 @@
+"""Looks at the page of the admin port as an operator does, in a headless Chromium, and clicks through it.
+
+Speaks WebDriver to chromedriver with the standard library alone. Starts an origin-side load by `wapbridge post` with a
+message that holds a credential, which must never be seen; leaves screenshots in --shots.
+"""
+
+import argparse
+import base64
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+SECRET = "Zm9vOnNlY3JldHNlY3JldA"
+
+
+class Browser:
+    def __init__(self, profile, downloads):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.driver = subprocess.Popen(
+            ["chromedriver", f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(100):
+            try:
+                self.call("GET", "/status")
+                break
+            except OSError:
+                time.sleep(0.1)
+        arguments = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={profile}", "--window-size=1440,1000", "--hide-scrollbars",
+        ]
+        options = {
+            "args": arguments,
+            "prefs": {"download.default_directory": downloads, "download.prompt_for_download": False},
+        }
+        wanted = {"capabilities": {"alwaysMatch": {
+            "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"},
+        }}}
+        self.base = "/session/" + self.call("POST", "/session", wanted)["sessionId"]
+        self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=downloads)
+
+    def call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"}, method=method
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
+
+    def cdp(self, command, **parameters):
+        return self.call("POST", f"{self.base}/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def open(self, url):
+        self.call("POST", f"{self.base}/url", {"url": url})
+
+    def run(self, script):
+        return self.call("POST", f"{self.base}/execute/sync", {"script": script, "args": []})
+
+    def text(self, selector):
+        return self.run(f"return document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+
+    def find(self, selector):
+        found = self.call("POST", f"{self.base}/element", {"using": "css selector", "value": selector})
+        return f"{self.base}/element/{next(iter(found.values()))}"
+
+    def click(self, selector):
+        self.call("POST", f"{self.find(selector)}/click", {})
+
+    def type(self, selector, text):
+        self.call("POST", f"{self.find(selector)}/value", {"text": text})
+
+    def until(self, what, script, seconds=30):
+        for _ in range(seconds * 5):
+            found = self.run(script)
+            if found:
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"never: {what}")
+
+    def scheme(self, name):
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.cdp("Emulation.setEmulatedMedia", features=features)
+
+    def size(self, width, height):
+        self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def shot(self, file):
+        image = self.call("GET", f"{self.base}/screenshot")
+        with open(file, "wb") as out:
+            out.write(base64.b64decode(image))
+
+    def complaints(self):
+        return [line for line in self.call("POST", f"{self.base}/se/log", {"type": "browser"}) if line["level"] != "INFO"]
+
+    def close(self):
+        try:
+            self.call("DELETE", self.base)
+        finally:
+            self.driver.terminate()
+            self.driver.wait()
+
+
+def message(wapbridge, file):
+    """A SyncML message of several packets, with a credential in its header and in its items."""
+    items = "".join(
+        f"<Add><CmdID>{n + 3}</CmdID><Meta><Type xmlns='syncml:metinf'>text/x-vcard</Type></Meta><Item><Source>"
+        f"<LocURI>{n}</LocURI></Source><Data>{SECRET * 10}</Data></Item></Add>"
+        for n in range(20)
+    )
+    xml = (
+        "<SyncML><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto><SessionID>9</SessionID><MsgID>1</MsgID>"
+        "<Target><LocURI>http://sync.example.com/</LocURI></Target><Source><LocURI>IMEI:490154203237518</LocURI></Source>"
+        f"<Cred><Meta><Type xmlns='syncml:metinf'>syncml:auth-basic</Type></Meta><Data>{SECRET}</Data></Cred></SyncHdr>"
+        "<SyncBody><Status><CmdID>1</CmdID><MsgRef>1</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd><Data>212</Data></Status>"
+        "<Alert><CmdID>2</CmdID><Data>201</Data><Item><Target><LocURI>card</LocURI></Target><Source><LocURI>./contacts"
+        f"</LocURI></Source></Item></Alert><Sync><CmdID>3</CmdID>{items}</Sync><Final/></SyncBody></SyncML>"
+    )
+    subprocess.run([wapbridge, "encode", "-", "-o", file], input=xml.encode(), check=True)
+
+
+class Load(threading.Thread):
+    """Posts and gets as long as it runs, one handset after the other."""
+
+    def __init__(self, arguments, body):
+        super().__init__(daemon=True)
+        self.arguments, self.body, self.going = arguments, body, True
+
+    def run(self):
+        common = ["--quiet", "--gateway", f"127.0.0.1:{self.arguments.gateway}"]
+        number = 0
+        while self.going:
+            number += 1
+            uri = f"{self.arguments.uri}?key={SECRET}" if number % 9 else "http://nowhere.example/"
+            subprocess.run(
+                [self.arguments.wapbridge, "post", *common, "--data", self.body, "-H", f"Authorization: Basic {SECRET}", uri],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+            )
+            time.sleep(0.02)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--wapbridge", required=True)
+    parser.add_argument("--admin", type=int, required=True)
+    parser.add_argument("--gateway", type=int, required=True)
+    parser.add_argument("--token", required=True)
+    parser.add_argument("--uri", default="http://sync.example.com/echo")
+    parser.add_argument("--shots")
+    parser.add_argument("--watch", type=int, default=8, help="seconds of figures before the first screenshot")
+    arguments = parser.parse_args()
+    work = tempfile.mkdtemp()
+    shots = arguments.shots or os.path.join(work, "shots")
+    os.makedirs(shots, exist_ok=True)
+    downloads = os.path.join(work, "downloads")
+    os.makedirs(downloads)
+    body = os.path.join(work, "message.wbxml")
+    message(arguments.wapbridge, body)
+    load = Load(arguments, body)
+    browser = Browser(os.path.join(work, "profile"), downloads)
+    try:
+        look(browser, arguments, load, shots, downloads)
+    finally:
+        load.going = False
+        browser.close()
+        if load.is_alive():
+            load.join(10)
+        shutil.rmtree(work)
+
+
+def look(browser, arguments, load, shots, downloads):
+    browser.open(f"http://127.0.0.1:{arguments.admin}/")
+    browser.until("the state is shown", "return document.querySelector('#state').dataset.state === 'running'")
+    load.start()
+    # Figures move.
+    number = "return parseFloat(document.querySelector('.chart .now b')?.innerText) > 0"
+    browser.until("exchanges per second", number)
+    first = browser.text("#charts")
+    time.sleep(arguments.watch)
+    second = browser.text("#charts")
+    assert first != second, "the figures stand still"
+    for words in ("p95", "ms", "Sessions", "no route"):
+        assert words in second + browser.text("#tables"), f"{words} is not on the page:\n{second}\n{browser.text('#tables')}"
+    for scheme in ("dark", "light"):
+        browser.scheme(scheme)
+        browser.shot(f"{shots}/live-{scheme}.png")
+    browser.size(1920, 1080)
+    browser.scheme("dark")
+    time.sleep(1.2)
+    browser.shot(f"{shots}/live-wall.png")
+    browser.size(1440, 1000)
+
+    # A trace with the wrong token, then with the right one.
+    browser.click("nav a[href='#trace']")
+    browser.shot(f"{shots}/trace-empty.png")
+    browser.type("#start input[name=subject]", "127.0.0.1")
+    browser.type("#start input[name=token]", "wrong")
+    browser.click("#start button")
+    browser.until("the wrong token is refused", "return document.querySelector('#trouble').innerText.includes('token')")
+    browser.run("document.querySelector('#start').token.value = ''")
+    browser.type("#start input[name=token]", arguments.token)
+    browser.click("#start button")
+    browser.until("datagrams arrive", "return document.querySelectorAll('#entries li.datagram').length > 20")
+    load.going = False
+    time.sleep(1.5)
+    browser.click("#stop")
+    browser.until("the trace is over", "return document.querySelector('#about').innerText.includes('over: stopped')")
+    everything = browser.text("#entries")
+    for words in ("WSP Connect", "WTP Segmented Invoke", "SyncML/1.1, session 9, message 1", "201 slow synchronization",
+                  "answered with 200 OK", "exchange over"):
+        assert words in everything, f"{words} is not in the trace"
+    # The layers of the last packet of a request, down to the commands.
+    browser.run("""
+        const all = [...document.querySelectorAll('#entries li.datagram')].filter((one) => one.innerText.includes('SyncML/1.1'));
+        all[0].querySelector('summary').click(); all[0].scrollIntoView({ block: 'start' }); scrollBy(0, -150);""")
+    layers = browser.until("layers", "return document.querySelector('.layers')?.innerText")
+    for words in ("TID", "212 authenticated for the session", "Add 4, text/x-vcard", "credentials: syncml:auth-basic, 22 octets, not shown"):
+        assert words in layers, f"{words} is not in\n{layers}"
+    for scheme in ("dark", "light"):
+        browser.scheme(scheme)
+        browser.shot(f"{shots}/trace-{scheme}.png")
+    browser.type("#filter", "exchange over")
+    shown = browser.run("return [...document.querySelectorAll('#entries > li')].filter((one) => !one.hidden).length")
+    assert 0 < shown < browser.run("return document.querySelectorAll('#entries > li').length"), "the filter does nothing"
+    page = browser.run("return document.documentElement.outerHTML")
+    assert SECRET[:8] not in page and arguments.token not in page, "a secret is on the page"
+
+    browser.click("#download")
+    for _ in range(50):
+        files = [name for name in os.listdir(downloads) if name.endswith(".pcapng")]
+        if files:
+            break
+        time.sleep(0.2)
+    file = os.path.join(downloads, files[0])
+    with open(file, "rb") as capture:
+        assert SECRET[:8].encode() not in capture.read(), "a secret is in the file"
+    judge(file, arguments)
+    # The wrong token is the one thing a browser may complain of.
+    complaints = [line["message"] for line in browser.complaints() if not re.search(r"/trace\b.* 401 ", line["message"])]
+    assert not complaints, complaints
+
+    # Without the gateway the page says so, and comes back with it.
+    browser.click("nav a[href='#live']")
+    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.cdp("Network.enable")
+    browser.cdp("Network.emulateNetworkConditions", offline=True, **offline)
+    browser.until("it is said that the gateway is unreachable", "return !document.querySelector('#banner').hidden")
+    assert browser.text("#state") == "unreachable"
+    browser.shot(f"{shots}/unreachable.png")
+    browser.cdp("Network.emulateNetworkConditions", offline=False, **offline)
+    browser.until("the gateway is back", "return document.querySelector('#banner').hidden")
+
+
+def judge(file, arguments):
+    """The file, by Wireshark and by ourselves."""
+    decoded = subprocess.run([arguments.wapbridge, "decode", file], capture_output=True, text=True, check=False)
+    assert decoded.returncode == 0, decoded.stderr
+    if not shutil.which("tshark"):
+        print("tshark is not installed: the file was read by wapbridge alone")
+        return
+    read = ["tshark", "-r", file, "-d", f"udp.port=={arguments.gateway},wtp", "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]
+
+    def count(wanted):
+        lines = subprocess.run([*read, "-Y", wanted], capture_output=True, text=True, check=True).stdout
+        return len(lines.splitlines())
+
+    every, wtp, bad = count("udp"), count("wtp || wsp"), count("_ws.malformed || ip.checksum.status == 0 || udp.checksum.status == 0")
+    syncml, whole, comments = count("wbxml"), count("wtp.fragments"), count("frame.comment")
+    print(f"{every} frames, {wtp} with a WTP layer, {bad} malformed, {whole} re-assembled, {syncml} with WBXML, {comments} with a comment")
+    assert every > 20 and wtp == every and bad == 0 and whole > 0 and syncml > 0 and comments == every
+
+
+if __name__ == "__main__":
+    sys.exit(main())
