@@ -219,7 +219,7 @@ impl Bench {
                 Some(count) => Until::Count(count),
                 None => Until::Time(Duration::from_secs_f64(self.duration)),
             },
-            reply_size: self.reply_size.or(origin.map(|_| REPLY_SIZE)),
+            reply_size: self.reply_size.or_else(|| origin.map(|_| REPLY_SIZE)),
         };
 
         let mut watch = Watch::of(&self.pid)?;
