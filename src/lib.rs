@@ -45,7 +45,7 @@
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
-//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; the access log, written by a thread of its own |
+//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; access log and charging records, each written by a thread of its own |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
 //! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
@@ -79,6 +79,7 @@
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
+//! | charging records, and what was answered and is not over | [`record::charging::Clerk`] | sequence number, id | yes: files and journal |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
 //!
 //! **Decoding borrows from the receive buffer; what must outlive the datagram is copied once into `Bytes`,
@@ -122,6 +123,7 @@
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
 //! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |
+//! | charging records that wait to be written (32 MiB) | lost and counted, and their numbers are missing |
 //! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
 //! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
 //! | time for one exchange | `Cancel`, WSP reply 504 |

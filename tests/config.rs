@@ -528,6 +528,16 @@ fn the_examples_comments_are_settings() {
     assert_eq!(all.admin, plain.admin);
     assert_eq!(all.log, plain.log);
     assert_eq!(all.listen, plain.listen);
+    // Without a path there are no records, so the defaults show in what has nothing but one.
+    assert_eq!(plain.records, None);
+    let only = example.replace(
+        "# path = \"/var/lib/wapbridge/records/",
+        "path = \"/var/lib/wapbridge/records/",
+    );
+    let only = parse(&only).unwrap().records.unwrap();
+    let mut records = all.records.clone().unwrap();
+    records.node.clone_from(&only.node);
+    assert_eq!(records, only);
     let core = |settings: &Settings| {
         let core = settings.core();
         format!("{:?} {:?} {:?}", core.wtp, core.wsp, core.limits)

@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::counters::{Counters, Refused};
 use super::process::Process;
-use crate::gateway::Stats;
+use crate::gateway::{Stats, directory};
+use crate::record::charging::Counts;
 use crate::server::{Known, Measures, ShellStats, State};
+use crate::store;
 use crate::upstream::Health;
 
 /// All numbers at one moment.
@@ -22,12 +24,18 @@ pub struct Snapshot {
     pub shell: ShellStats,
     /// What the shards measure.
     pub measures: Measures,
+    /// What the directory of sessions counts; one shard without a store has none.
+    pub directory: Option<directory::Stats>,
+    /// What the store counts, if there is one.
+    pub store: Option<store::Stats>,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
     /// What is known of subscribers.
     pub known: Known,
     /// Log lines that could not be written.
     pub log_lines_lost: u64,
+    /// What became of charging records, if they are kept.
+    pub records: Option<Counts>,
     /// What the kernel says of us.
     pub(super) process: Process,
     /// Traces that are running.
@@ -47,6 +55,9 @@ impl Snapshot {
             .insert(CONFIGURED.into(), Default::default());
         Self {
             measures,
+            records: Some(Counts::default()),
+            directory: Some(directory::Stats::default()),
+            store: Some(store::Stats::default()),
             targets: vec![Health::unknown(CONFIGURED)],
             process: Process::example(CONFIGURED),
             refused: Counters::default().iter().collect(),

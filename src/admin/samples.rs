@@ -4,8 +4,9 @@ use super::figures::Snapshot;
 use super::measures;
 use super::metrics::Sample;
 use super::subscribers;
-use crate::gateway::Stats;
+use crate::gateway::{Stats, directory};
 use crate::server::{ShellStats, State};
+use crate::store;
 use crate::syncml::Encoding;
 
 /// Every number of the server, named.
@@ -20,24 +21,56 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
     sockets(shell, &mut all);
     transactions(stats, &mut all);
     sessions(stats, &mut all);
+    all.extend(snapshot.directory.iter().flat_map(directory));
+    all.extend(snapshot.store.iter().flat_map(store));
     connectionless(stats, &mut all);
     exchanges(stats, &mut all);
     measures::exchanges(&snapshot.measures, &mut all);
     measures::targets(&snapshot.targets, &mut all);
     all.extend(subscribers::samples(&snapshot.known));
-    records(snapshot.log_lines_lost, &mut all);
+    records(snapshot, &mut all);
     admin(snapshot, &mut all);
     snapshot.process.samples(&mut all);
     all
 }
 
-/// What became of log lines.
-fn records(lost: u64, all: &mut Vec<Sample>) {
+/// What became of log lines and charging records.
+fn records(snapshot: &Snapshot, all: &mut Vec<Sample>) {
     all.push(Sample::counter(
         "wapbridge_log_lines_lost_total",
         "Log lines that found their queue full or could not be written.",
-        lost,
+        snapshot.log_lines_lost,
     ));
+    let Some(records) = &snapshot.records else {
+        return;
+    };
+    all.extend([
+        Sample::counter(
+            "wapbridge_records_written_total",
+            "Charging records written.",
+            records.written,
+        ),
+        Sample::counter(
+            "wapbridge_records_lost_total",
+            "Charging records lost, because they could not be written for long.",
+            records.lost,
+        ),
+        Sample::counter(
+            "wapbridge_record_files_total",
+            "Files of charging records closed.",
+            records.files,
+        ),
+        Sample::gauge(
+            "wapbridge_records_waiting_bytes",
+            "Octets of charging records that wait to be written.",
+            records.waiting,
+        ),
+        Sample::gauge(
+            "wapbridge_records_failing",
+            "1 while charging records cannot be written, else 0.",
+            u64::from(records.failing),
+        ),
+    ]);
 }
 
 fn admin(snapshot: &Snapshot, all: &mut Vec<Sample>) {
@@ -102,6 +135,11 @@ fn sockets(shell: &ShellStats, all: &mut Vec<Sample>) {
             "wapbridge_send_blocked_total",
             "Times sending waited for a full socket.",
             shell.blocked,
+        ),
+        Sample::counter(
+            "wapbridge_untold_total",
+            "Claims, and changes in sessions, lost because too much waited to be settled or stored.",
+            shell.untold,
         ),
     ]);
 }
@@ -302,6 +340,77 @@ fn claims(wsp: &crate::wsp::sessions::Stats, all: &mut Vec<Sample>) {
             wsp.handed_over,
         ),
     ]);
+}
+
+fn directory(stats: &directory::Stats) -> [Sample; 6] {
+    let help = "Sessions found for the shard that asked for them, by where they were.";
+    let found = |value, place| {
+        Sample::counter("wapbridge_directory_found_total", help, value).label("at", place)
+    };
+    [
+        found(stats.moved, "shard"),
+        found(stats.restored, "store"),
+        Sample::counter(
+            "wapbridge_directory_missed_total",
+            "Sessions asked for that nobody has.",
+            stats.missed,
+        ),
+        Sample::counter(
+            "wapbridge_directory_superseded_total",
+            "Resumes that lost their session to a later one.",
+            stats.superseded,
+        ),
+        Sample::counter(
+            "wapbridge_directory_untracked_total",
+            "Sessions that moved and cannot be found again: too many live elsewhere.",
+            stats.untracked,
+        ),
+        Sample::gauge(
+            "wapbridge_directory_elsewhere",
+            "Sessions that do not live where their id says, or came from the store.",
+            stats.elsewhere,
+        ),
+    ]
+}
+
+fn store(stats: &store::Stats) -> [Sample; 7] {
+    [
+        Sample::counter(
+            "wapbridge_store_writes_total",
+            "Changes given to the store.",
+            stats.writes,
+        ),
+        Sample::counter(
+            "wapbridge_store_refused_total",
+            "Changes the store did not take: its queue was full, or there were too many sessions.",
+            stats.refused,
+        ),
+        Sample::counter(
+            "wapbridge_store_commits_total",
+            "Batches written to the store's file.",
+            stats.commits,
+        ),
+        Sample::counter(
+            "wapbridge_store_errors_total",
+            "Reads and writes of the store's file that failed.",
+            stats.errors,
+        ),
+        Sample::counter(
+            "wapbridge_store_expired_total",
+            "Sessions the store forgot because of their age.",
+            stats.expired,
+        ),
+        Sample::gauge(
+            "wapbridge_store_pending",
+            "Changes that wait to be written.",
+            stats.pending,
+        ),
+        Sample::gauge(
+            "wapbridge_store_sessions",
+            "Sessions in the store.",
+            stats.sessions,
+        ),
+    ]
 }
 
 fn connectionless(stats: &Stats, all: &mut Vec<Sample>) {

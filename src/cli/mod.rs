@@ -10,6 +10,7 @@ mod manual;
 mod metrics;
 mod packet;
 mod proxy;
+mod records;
 mod relay;
 mod remote;
 mod request;
@@ -46,6 +47,7 @@ enum Command {
     Encode(decode::Encode),
     Trace(trace::Trace),
     Proxy(proxy::Proxy),
+    Records(records::Records),
     Bench(bench::Bench),
     Metrics(metrics::Metrics),
     Manual(manual::Manual),
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Encode(encode) => encode.run(),
         Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Records(records) => records.run(),
         Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {
             metrics.run();

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::section::Section;
-use super::value::Wrong;
+use super::value::{Value, Wrong, wrong_type};
 
 /// Where handsets reach us: UDP addresses, port 0 letting the system choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct ListenSettings {
     pub connection_mode: Vec<SocketAddr>,
     /// Bare WSP. Default: port 9200, likewise.
     pub connectionless: Vec<SocketAddr>,
-    /// Shards: threads that each serve their share of the handsets. A session that resumes on another
-    /// shard is connected anew. Default: 1.
+    /// Shards: threads that each serve their share of the handsets. Default: as many as there are processors for
+    /// us, at most 64.
     pub shards: usize,
 }
 
@@ -26,7 +27,7 @@ impl Default for ListenSettings {
         Self {
             connection_mode: any(9201),
             connectionless: any(9200),
-            shards: 1,
+            shards: one_per_processor(),
         }
     }
 }
@@ -70,7 +71,7 @@ impl ListenSettings {
         Self {
             connection_mode: addresses(connection_mode),
             connectionless: addresses(connectionless),
-            shards: section.within("shards", 1..=256, 1),
+            shards: section.or("shards", ShardCount(one_per_processor())).0,
         }
     }
 
@@ -82,3 +83,29 @@ impl ListenSettings {
             .any(|address| address.port() == port || address.port() == 0)
     }
 }
+
+/// A number of shards, or one for each processor.
+struct ShardCount(usize);
+
+impl Value for ShardCount {
+    const EXPECTED: &'static str = "\"auto\" or a number from 1 to 64";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match value {
+            DeValue::String(text) if *text == "auto" => Ok(Self(one_per_processor())),
+            DeValue::Integer(_) => match usize::read(value)? {
+                shards @ 1..=MAX_SHARDS => Ok(Self(shards)),
+                _ => Err(Wrong::new(format!("expected {}", Self::EXPECTED), "")),
+            },
+            _ => Err(wrong_type::<Self>(value)),
+        }
+    }
+}
+
+/// As many as there are processors for us. More would only take turns.
+fn one_per_processor() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().min(MAX_SHARDS))
+}
+
+/// Shards there may be.
+const MAX_SHARDS: usize = 64;

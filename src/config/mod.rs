@@ -11,11 +11,13 @@ mod identity;
 mod listen;
 mod log;
 mod origin;
+mod records;
 mod report;
 mod routes;
 mod secret;
 mod section;
 mod server;
+mod store;
 mod suggest;
 mod value;
 
@@ -37,6 +39,7 @@ pub use secret::Secret;
 pub use server::ServerSettings;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
+use crate::record::charging;
 use crate::route::Routes;
 use crate::upstream::{Tls, TlsError, TlsSettings};
 use crate::wsp::{connectionless, session};
@@ -60,10 +63,14 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `[server]`: how the process behaves as a service.
     pub server: ServerSettings,
+    /// `[store]`: where sessions are remembered across restarts. Default: nowhere.
+    pub store: Option<crate::store::Settings>,
     /// `[[route]]`: what goes where.
     pub routes: Arc<Routes>,
     /// `[tls]`: whom to trust; certificates are loaded.
     pub tls: Tls,
+    /// `[records]`: the charging records, if they are kept.
+    pub records: Option<charging::Settings>,
     /// `[log]`: what to log, and how.
     pub log: LogSettings,
     /// `[identity]`: who the subscribers are, and who may tell.
@@ -170,6 +177,7 @@ impl Settings {
         let listen = ListenSettings::read(&file.section("listen"));
         let admin = AdminSettings::read(&file.section("admin"), directory);
         let server = ServerSettings::read(&file.section("server"));
+        let records = records::read(&file.section("records"), directory);
         let log = LogSettings::read(&file.section("log"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
@@ -185,6 +193,7 @@ impl Settings {
         let headers = core::read_headers(&file.section("headers"));
         let (wtp, wsp, limits) =
             core::read_limits(&file.section("limits"), listen.shards, wtp, wsp);
+        let store = store::read(&file.section("store"), directory, &listen, &wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {
@@ -206,8 +215,10 @@ impl Settings {
             listen,
             admin,
             server,
+            store,
             routes,
             tls: tls?,
+            records,
             log,
             identity,
             wtp,

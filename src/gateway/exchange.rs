@@ -32,8 +32,6 @@ pub(super) struct Exchange {
     pub(super) headers: Option<Arc<HeaderPolicy>>,
     /// The way back through the route, if addresses in the reply are to be replaced.
     pub(super) way_back: Option<Box<WayBack>>,
-    /// Whom the request went to.
-    pub(super) origin: Option<http::uri::Authority>,
     pub(super) record: ExchangeRecord,
 }
 
@@ -122,6 +120,17 @@ impl Exchanges {
     pub(super) fn asker(&self, id: RequestId) -> Option<Peer> {
         let (generation, exchange) = self.slots.get(id.slot)?;
         (*generation == id.generation).then_some(exchange.record.peer)
+    }
+
+    /// What is known of an exchange.
+    pub(super) fn record(&self, id: RequestId) -> Option<&ExchangeRecord> {
+        let (generation, exchange) = self.slots.get(id.slot)?;
+        (*generation == id.generation).then_some(&exchange.record)
+    }
+
+    /// What is known of every exchange.
+    pub(super) fn records(&self) -> impl Iterator<Item = &ExchangeRecord> {
+        self.slots.iter().map(|(_, (_, exchange))| &exchange.record)
     }
 
     /// The exchange asks its origin once more: under a new name and until a new deadline.

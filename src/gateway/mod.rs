@@ -72,6 +72,8 @@ pub enum Event {
     Cancel(RequestId),
     /// What became of a push: one for each [`Command::Push`].
     PushDone(PushId, PushOutcome),
+    /// The handset was given its answer and has to acknowledge it; [`Gateway::record`] tells what is known so far.
+    Answered(RequestId),
     /// An exchange is over.
     Finished(Box<ExchangeRecord>),
     /// Find a session that this shard does not hold, and take it over: owed one [`Gateway::handle_claim`]. At
@@ -271,6 +273,17 @@ impl Gateway {
         .min()
     }
 
+    /// What is known of an exchange that is not over.
+    #[must_use]
+    pub fn record(&self, id: RequestId) -> Option<&ExchangeRecord> {
+        self.exchanges.record(id)
+    }
+
+    /// What is known of every exchange that is not over.
+    pub fn records(&self) -> impl Iterator<Item = &ExchangeRecord> {
+        self.exchanges.records()
+    }
+
     /// Counters and gauges, to be published.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -411,8 +424,8 @@ impl Gateway {
             content: Content::default(),
             headers: None,
             way_back: None,
-            origin: None,
             record: ExchangeRecord {
+                number: self.stats.exchanges_begun,
                 peer: invocation.peer,
                 session: invocation.session.map(|session| session.id),
                 method: invocation.method,
@@ -421,6 +434,7 @@ impl Gateway {
                 identity: self.identities.find(invocation.peer.remote.ip()).cloned(),
                 syncml: None,
                 route: None,
+                target: None,
                 status: None,
                 problem: None,
                 detail: None,
@@ -457,8 +471,8 @@ impl Gateway {
                 exchange.record.detail = detail;
                 exchange.record.replied = Some(now);
                 self.stats.problems.add(problem);
-                self.exchanges.insert(exchange);
-                self.say(now, asked, sdu, &[]);
+                let id = self.exchanges.insert(exchange);
+                self.say(now, id, asked, sdu, &[]);
             }
         }
     }
@@ -544,7 +558,7 @@ impl Gateway {
         };
         let stats = &mut self.stats.content;
         exchange.content = content::outgoing(&target.content, &mut request, &self.wants, stats)?;
-        exchange.origin = request.uri.authority().cloned();
+        exchange.record.target = request.uri.authority().cloned();
         Ok(request)
     }
 
@@ -566,7 +580,11 @@ impl Gateway {
             syncml.answered(&reply.body);
             self.stats.syncml.count_reply(syncml);
         }
-        let origin = exchange.origin.as_ref().map(http::uri::Authority::as_str);
+        let origin = exchange
+            .record
+            .target
+            .as_ref()
+            .map(http::uri::Authority::as_str);
         let room = exchange.max_reply;
         let wants = &mut self.wants;
         if let Err((problem, detail)) = exchange
@@ -597,7 +615,7 @@ impl Gateway {
                 exchange.record.reply_octets = reply.body.len();
                 let trailers = reply::trailers(&reply, &exchange.reader, drop);
                 self.exchanges.replying(id);
-                self.say(now, asked, sdu, &trailers);
+                self.say(now, id, asked, sdu, &trailers);
             }
             Err(problem) => self.fail(now, id, problem, None),
         }
@@ -617,13 +635,14 @@ impl Gateway {
         exchange.record.replied = Some(now);
         self.stats.problems.add(problem);
         self.exchanges.replying(id);
-        self.say(now, asked, sdu, &[]);
+        self.say(now, id, asked, sdu, &[]);
     }
 
     /// S-MethodResult.req or S-Unit-MethodResult.req. The latter is the end of it: nobody acknowledges.
-    fn say(&mut self, now: Instant, asked: Asked, sdu: Bytes, trailers: &[u8]) {
+    fn say(&mut self, now: Instant, id: RequestId, asked: Asked, sdu: Bytes, trailers: &[u8]) {
         match asked {
             Asked::Method(method) => {
+                self.events.push_back(Event::Answered(id));
                 self.sessions
                     .reply(now, method, sdu, trailers, &mut self.wtp);
             }

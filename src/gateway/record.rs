@@ -15,6 +15,8 @@ use crate::wsp::pdu::Method;
 /// One WSP method and what became of it.
 #[derive(Clone, Debug)]
 pub struct ExchangeRecord {
+    /// Unique among the exchanges of its gateway.
+    pub number: u64,
     /// The conversation it came over.
     pub peer: Peer,
     /// The session's id; `None` in connectionless mode.
@@ -29,6 +31,8 @@ pub struct ExchangeRecord {
     pub syncml: Option<Box<SyncMl>>,
     /// The name of the route taken, if one was.
     pub route: Option<Arc<str>>,
+    /// The origin it went to, if a request was made; of several hosts of one route the first.
+    pub target: Option<http::uri::Authority>,
     /// The HTTP status the handset was given, if it was given one.
     pub status: Option<u16>,
     /// Why the gateway answered by itself, if it did.

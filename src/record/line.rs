@@ -1,4 +1,4 @@
-//! Named values as one line: `name=value` for people, JSON for machines.
+//! Named values as one line: `name=value` for people, JSON and CSV for machines.
 //!
 //! A line is written once per exchange by a shard, so it goes straight into the shard's buffer: nothing is
 //! formatted twice and nothing is allocated for it.
@@ -6,6 +6,8 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::time::Duration;
+
+use super::stamp::Stamp;
 
 /// A line being written. Values come in the order in which they stand.
 pub(super) trait Fields {
@@ -21,6 +23,18 @@ pub(super) trait Fields {
     /// A time in milliseconds, with three decimals.
     fn millis(&mut self, name: &str, value: Duration);
 
+    /// A moment in microseconds since 1970, if it is there.
+    fn moment(&mut self, name: &str, stamp: &mut Stamp, micros: Option<u64>) {
+        match micros {
+            Some(micros) => {
+                let mut text = Vec::with_capacity(32);
+                stamp.write(micros, &mut text);
+                self.text(name, std::str::from_utf8(&text).unwrap_or_default());
+            }
+            None => self.absent(name),
+        }
+    }
+
     /// A value that is not there.
     fn absent(&mut self, name: &str);
 
@@ -28,6 +42,14 @@ pub(super) trait Fields {
     fn text_if(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.text(name, value),
+            None => self.absent(name),
+        }
+    }
+
+    /// A number, if it is there.
+    fn number_if(&mut self, name: &str, value: Option<u64>) {
+        match value {
+            Some(value) => self.number(name, value),
             None => self.absent(name),
         }
     }
@@ -98,7 +120,12 @@ impl Json<'_> {
 impl Fields for Json<'_> {
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
-        json_text(value, self.out);
+        if value.bytes().all(is_plain) {
+            quoted(value, self.out);
+        } else {
+            // Writing to memory cannot fail, and any text is a JSON string.
+            let _ = serde_json::to_writer(&mut *self.out, value);
+        }
     }
 
     fn word(&mut self, name: &str, value: impl Display) {
@@ -126,13 +153,75 @@ impl Fields for Json<'_> {
     }
 }
 
-/// Appends a JSON string.
-pub(super) fn json_text(value: &str, out: &mut Vec<u8>) {
-    if value.bytes().all(is_plain) {
-        quoted(value, out);
-    } else {
-        // Writing to memory cannot fail, and any text is a JSON string.
-        let _ = serde_json::to_writer(out, value);
+/// `,text,7`, each with a comma before it (RFC 4180). What is absent is empty.
+pub(super) struct Csv<'a>(pub(super) &'a mut Vec<u8>);
+
+impl Fields for Csv<'_> {
+    fn text(&mut self, _: &str, value: &str) {
+        self.0.push(b',');
+        csv_text(value, self.0);
+    }
+
+    fn word(&mut self, _: &str, value: impl Display) {
+        self.0.push(b',');
+        show(value, self.0);
+    }
+
+    fn number(&mut self, _: &str, value: u64) {
+        self.0.push(b',');
+        decimal(value, self.0);
+    }
+
+    fn millis(&mut self, _: &str, value: Duration) {
+        self.0.push(b',');
+        milliseconds(value, self.0);
+    }
+
+    fn absent(&mut self, _: &str) {
+        self.0.push(b',');
+    }
+}
+
+/// Appends a CSV field. A line break in it becomes a space: readers that go line by line stay right.
+fn csv_text(value: &str, out: &mut Vec<u8>) {
+    if value.bytes().all(|octet| is_plain(octet) && octet != b',') {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
+    out.push(b'"');
+    for octet in value.bytes() {
+        match octet {
+            b'"' => out.extend_from_slice(b"\"\""),
+            b'\n' | b'\r' => out.push(b' '),
+            octet => out.push(octet),
+        }
+    }
+    out.push(b'"');
+}
+
+/// The columns' names, in the form of [`Csv`].
+pub(super) struct Names<'a>(pub(super) &'a mut Vec<u8>);
+
+impl Fields for Names<'_> {
+    fn text(&mut self, name: &str, _: &str) {
+        self.absent(name);
+    }
+
+    fn word(&mut self, name: &str, _: impl Display) {
+        self.absent(name);
+    }
+
+    fn number(&mut self, name: &str, _: u64) {
+        self.absent(name);
+    }
+
+    fn millis(&mut self, name: &str, _: Duration) {
+        self.absent(name);
+    }
+
+    fn absent(&mut self, name: &str) {
+        self.0.push(b',');
+        self.0.extend_from_slice(name.as_bytes());
     }
 }
 
@@ -194,6 +283,7 @@ mod tests {
         fields.number("most", u64::MAX);
         fields.millis("time", Duration::from_micros(1_002_003));
         fields.text_if("nothing", None);
+        fields.number_if("none", None);
         fields.millis_if("never", None);
     }
 
@@ -223,5 +313,21 @@ mod tests {
             assert_eq!(read["time"], 1002.003);
             assert_eq!(read.get("never").is_some(), nulls);
         }
+    }
+
+    #[test]
+    fn csv_is_read_back_and_every_record_is_one_line() {
+        let (mut head, mut out) = (b"first".to_vec(), b"1".to_vec());
+        fill(&mut Names(&mut head));
+        fill(&mut Csv(&mut out));
+        head.push(b'\n');
+        head.extend(&out);
+        assert!(!out.contains(&b'\n'));
+        let mut reader = csv::Reader::from_reader(&*head);
+        let read = reader.records().next().unwrap().unwrap();
+        let names = reader.headers().unwrap();
+        let of = |name: &str| &read[names.iter().position(|other| other == name).unwrap()];
+        assert_eq!(of("awkward"), AWKWARD.replace('\n', " "));
+        assert_eq!((of("zero"), of("never"), of("word")), ("0", "", "GET"));
     }
 }

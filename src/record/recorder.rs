@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::access::{self, Format};
+use super::charging::{Batch, Desk, Form, Now};
 use super::outlet::Inlet;
 use super::stamp::Stamp;
+use crate::gateway::Gateway;
+use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::time::Instant;
 
@@ -13,14 +16,26 @@ use crate::time::Instant;
 pub struct Sinks {
     /// The access log, if there is one.
     pub access: Option<(Format, Inlet)>,
+    /// The charging records, if they are kept.
+    pub charging: Option<Desk>,
 }
 
 /// What one shard has to write down. Dropping it hands over the rest.
 #[derive(Debug)]
 pub struct Recorder {
     access: Option<Access>,
+    charging: Option<Charging>,
     /// When what is gathered has to be handed over, however little it is.
     due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Charging {
+    desk: Desk,
+    form: Form,
+    batch: Batch,
+    /// Answered since the last batch: what is over by the time of the next needs no line in the journal.
+    answered: Vec<RequestId>,
 }
 
 #[derive(Debug)]
@@ -33,9 +48,9 @@ struct Access {
 }
 
 impl Recorder {
-    /// A recorder that has nothing to write yet.
+    /// The recorder of one shard, which has nothing to write yet.
     #[must_use]
-    pub fn new(sinks: &Sinks) -> Self {
+    pub fn new(sinks: &Sinks, shard: usize) -> Self {
         Self {
             access: sinks.access.clone().map(|(format, inlet)| Access {
                 format,
@@ -44,17 +59,49 @@ impl Recorder {
                 lines: Vec::new(),
                 count: 0,
             }),
+            charging: sinks.charging.clone().map(|desk| Charging {
+                form: desk.form(shard as u64),
+                desk,
+                batch: Batch::default(),
+                answered: Vec::new(),
+            }),
             due: None,
+        }
+    }
+
+    /// An exchange was answered and waits for its end.
+    pub fn answered(&mut self, now: Instant, id: RequestId) {
+        if let Some(charging) = &mut self.charging {
+            charging.answered.push(id);
+            self.due.get_or_insert(now + INTERVAL);
         }
     }
 
     /// An exchange is over. It is `micros` microseconds after 1970.
     pub fn finished(&mut self, now: Instant, micros: u64, record: &ExchangeRecord) {
-        let Some(access) = &mut self.access else {
-            return;
-        };
-        access.add(record, micros);
-        self.due.get_or_insert(now + INTERVAL);
+        if let Some(access) = &mut self.access {
+            access.add(record, micros);
+            self.due.get_or_insert(now + INTERVAL);
+        }
+        if let Some(charging) = &mut self.charging {
+            let now = Now { at: now, micros };
+            charging.batch.over(&mut charging.form, now, record);
+            if charging.batch.len() >= BULK {
+                charging.flush();
+            }
+            self.due.get_or_insert(now.at + INTERVAL);
+        }
+    }
+
+    /// The shard stops: what is not over will have no end that anybody sees.
+    pub fn stop(&mut self, now: Instant, micros: u64, gateway: &Gateway) {
+        if let Some(charging) = &mut self.charging {
+            let now = Now { at: now, micros };
+            for record in gateway.records() {
+                charging.batch.interrupted(&mut charging.form, now, record);
+            }
+        }
+        self.flush();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -64,9 +111,17 @@ impl Recorder {
     }
 
     /// Hands over what has waited long enough. Calling it early does nothing.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant, micros: u64, gateway: &Gateway) {
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
+            if let Some(charging) = &mut self.charging {
+                let now = Now { at: now, micros };
+                for id in charging.answered.drain(..) {
+                    if let Some(record) = gateway.record(id) {
+                        charging.batch.answered(&mut charging.form, now, record);
+                    }
+                }
+            }
             self.flush();
         }
     }
@@ -75,12 +130,23 @@ impl Recorder {
         if let Some(access) = &mut self.access {
             access.flush();
         }
+        if let Some(charging) = &mut self.charging {
+            charging.flush();
+        }
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+impl Charging {
+    fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.desk.hand_over(std::mem::take(&mut self.batch));
+        }
     }
 }
 
@@ -135,15 +201,21 @@ mod tests {
     fn lines_wait_for_more_to_come_and_not_for_long() {
         let (mut reader, writer) = io::pipe().unwrap();
         let outlet = Outlet::to(Box::new(writer)).unwrap();
-        let mut recorder = Recorder::new(&Sinks {
-            access: Some((Format::Text, outlet.inlet())),
-        });
+        let mut recorder = Recorder::new(
+            &Sinks {
+                access: Some((Format::Text, outlet.inlet())),
+                charging: None,
+            },
+            0,
+        );
+        let config = crate::gateway::Config::new(crate::route::Routes::new(Vec::new()).into());
+        let gateway = Gateway::new(config.into(), 0, at(0));
         recorder.finished(at(2_000), 0, &exchange());
         recorder.finished(at(2_050), 1, &exchange());
         assert_eq!(recorder.poll_timeout(), Some(at(2_100)));
-        recorder.handle_timeout(at(2_099));
+        recorder.handle_timeout(at(2_099), 0, &gateway);
         assert_eq!(recorder.poll_timeout(), Some(at(2_100)));
-        recorder.handle_timeout(at(2_100));
+        recorder.handle_timeout(at(2_100), 0, &gateway);
         assert_eq!(recorder.poll_timeout(), None);
         recorder.finished(at(2_200), 2, &exchange());
         drop(recorder);
@@ -158,9 +230,13 @@ mod tests {
     fn many_lines_do_not_wait() {
         let (reader, writer) = io::pipe().unwrap();
         let outlet = Outlet::to(Box::new(writer)).unwrap();
-        let mut recorder = Recorder::new(&Sinks {
-            access: Some((Format::Json, outlet.inlet())),
-        });
+        let mut recorder = Recorder::new(
+            &Sinks {
+                access: Some((Format::Json, outlet.inlet())),
+                charging: None,
+            },
+            0,
+        );
         for _ in 0..1_000 {
             recorder.finished(at(0), 0, &exchange());
             let waiting = recorder.access.as_ref().unwrap().lines.len();

@@ -16,6 +16,7 @@ pub(super) fn exchange() -> ExchangeRecord {
     let message = b"<SyncML><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto><SessionID>7</SessionID>\
         <MsgID>2</MsgID></SyncHdr><SyncBody><Alert><Data>201</Data></Alert></SyncBody></SyncML>";
     ExchangeRecord {
+        number: 9,
         peer: Peer::new(
             "10.20.30.40:49152".parse().unwrap(),
             "192.0.2.1:9201".parse().unwrap(),
@@ -26,6 +27,9 @@ pub(super) fn exchange() -> ExchangeRecord {
         uri: Bytes::from_static(b"http://sync.example.com/syncml?session=secret"),
         syncml: SyncMl::of("application/vnd.syncml+xml", message),
         route: Some(Arc::from("sync")),
+        target: Some(http::uri::Authority::from_static(
+            "sync.internal.example:8443",
+        )),
         status: Some(200),
         problem: None,
         detail: None,

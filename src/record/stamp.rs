@@ -33,6 +33,16 @@ impl Stamp {
         padded(micros % 1_000_000, 6, out);
         out.push(b'Z');
     }
+
+    /// Appends `20261123T081056Z`, as it stands in the names of files.
+    pub(super) fn write_compact(&mut self, micros: u64, out: &mut Vec<u8>) {
+        let mut long = Vec::with_capacity(32);
+        self.write(micros, &mut long);
+        let whole = long.split(|octet| *octet == b'.').next();
+        let kept = |octet: &&u8| !matches!(octet, b'-' | b':');
+        out.extend(whole.unwrap_or_default().iter().filter(kept));
+        out.push(b'Z');
+    }
 }
 
 /// The date of a moment in seconds since 1970.
@@ -69,6 +79,9 @@ mod tests {
         assert_eq!(stamp(0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(stamp(951_827_696_000_007), "2000-02-29T12:34:56.000007Z");
         assert_eq!(stamp(1_795_421_456_123_456), "2026-11-23T08:10:56.123456Z");
+        let mut out = Vec::new();
+        Stamp::default().write_compact(1_795_421_456_123_456, &mut out);
+        assert_eq!(out, b"20261123T081056Z");
     }
 
     #[test]

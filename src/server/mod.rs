@@ -5,6 +5,7 @@
 //! shard.
 
 mod ask;
+mod claims;
 pub mod clock;
 mod control;
 mod departure;
@@ -27,9 +28,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
 use crate::gateway;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, directory};
 use crate::record::{Recorder, Sinks};
 pub use crate::server::ask::{Findings, Question};
+use crate::server::claims::Outlet;
 use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
@@ -44,9 +46,11 @@ pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};
 pub use crate::server::subscribers::{Known, Subscribers};
 pub use crate::server::tap::{Caught, Subject, Watch};
+use crate::store::Writer;
 use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
+use crate::wsp::claim::Place;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where records go.
     pub records: Sinks,
+    /// What remembers sessions. Without it they end with the process.
+    pub store: Option<Writer>,
 }
 
 /// Why a server did not start.
@@ -103,9 +109,13 @@ pub struct Server {
     addresses: Vec<(Service, SocketAddr)>,
     shards: Shards,
     threads: Vec<JoinHandle<()>>,
+    claims: Option<Claims>,
     stop: DropGuard,
     inherited: bool,
 }
+
+/// The thread that settles claims, and what it counts. One shard without a store has none.
+type Claims = (watch::Receiver<directory::Stats>, JoinHandle<()>);
 
 impl Server {
     /// Binds every address, then starts the shards.
@@ -140,17 +150,27 @@ impl Server {
             addresses.push((*service, socket.local_addr()?));
         }
         let stop = CancellationToken::new();
+        let shards = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let stored = config.store.is_some();
+        let (queue, told) = claims::queue();
         let mut ways = Vec::new();
         let mut threads = Vec::new();
         for (number, sockets) in sockets.into_iter().enumerate() {
+            let place = Place {
+                shard: u32::try_from(number).unwrap_or(u32::MAX),
+                shards,
+                stored,
+            };
+            let outlet = Outlet::new(place.shard, queue.clone());
             let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
+            let gateway = gateway.at(place);
             let upstream = Upstream::new(&config.tls, &config.gateway.routes);
             // Sockets that were there before us lost nothing to a group that grew.
             let discarded = match is_inherited {
                 true => 0,
                 false => discard(&sockets)?,
             };
-            let recorder = Recorder::new(&config.records);
+            let recorder = Recorder::new(&config.records, number);
             let stop = stop.clone();
             let begin = move |sockets, mailbox, published| Shard {
                 gateway,
@@ -160,6 +180,7 @@ impl Server {
                 recorder,
                 mailbox,
                 discarded,
+                outlet,
                 stop,
                 published,
             };
@@ -167,10 +188,19 @@ impl Server {
             ways.push(way);
             threads.push(thread);
         }
+        drop(queue);
+        let claims = if shards > 1 || stored {
+            let mailboxes = ways.iter().map(|way| way.mailbox.clone()).collect();
+            let max_elsewhere = config.gateway.wsp.max_sessions * ways.len();
+            Some(claims::start(mailboxes, told, max_elsewhere, config.store)?)
+        } else {
+            None
+        };
         Ok(Self {
             addresses,
             shards: Shards::new(ways),
             threads,
+            claims,
             stop: stop.drop_guard(),
             inherited: is_inherited,
         })
@@ -194,12 +224,20 @@ impl Server {
         &self.shards
     }
 
-    /// Stops every shard at once and waits for its thread; one that hangs is left behind after some seconds.
+    /// What the directory of sessions counts, if there is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<watch::Receiver<directory::Stats>> {
+        self.claims.as_ref().map(|(stats, _)| stats.clone())
+    }
+
+    /// Stops every shard at once and waits for its thread; one that hangs is left behind after some seconds. What
+    /// the others had to say of sessions is with the store then.
     pub fn stop(self) {
         drop(self.stop);
+        let claims = self.claims.map(|(_, thread)| thread);
         let clock = Clock::start();
         let until = clock.now() + LONGEST_GOODBYE;
-        for thread in self.threads {
+        for thread in self.threads.into_iter().chain(claims) {
             let name = thread.thread().name().unwrap_or_default().to_owned();
             if !join(thread, clock, until) {
                 error!("{name} hangs, and is left behind");
@@ -268,8 +306,8 @@ fn spawn(
     Ok((Way { mailbox, published }, thread))
 }
 
-/// Orders that may wait for a shard.
-const MAILBOX: usize = 64;
+/// Orders that may wait for a shard, answers to its claims among them.
+const MAILBOX: usize = 1_024;
 /// A turn of a shard takes microseconds.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
 

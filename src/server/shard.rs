@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
+use crate::gateway::handover::Handover;
 use crate::gateway::{self, Command, Event, Gateway, Mode, Stats};
 use crate::identity::Change;
 use crate::record::Recorder;
 use crate::server::ask::{Asked, Findings, Question};
+use crate::server::claims::{Outlet, Told};
 use crate::server::clock::Clock;
 use crate::server::measure::Measures;
 use crate::server::socket::{Batch, Socket};
@@ -24,6 +26,7 @@ use crate::server::tap::{Tap, TapOrder};
 use crate::time::Instant;
 use crate::upstream::{Health, Tls, Upstream};
 use crate::wdp::{Peer, Service, Transmit};
+use crate::wsp::claim::ClaimId;
 
 /// A shard, ready to run.
 pub(super) struct Shard {
@@ -37,6 +40,8 @@ pub(super) struct Shard {
     pub(super) mailbox: mpsc::Receiver<Order>,
     /// Datagrams thrown away before it could start.
     pub(super) discarded: u64,
+    /// The way to who settles claims.
+    pub(super) outlet: Outlet,
     /// The end of it.
     pub(super) stop: CancellationToken,
     /// Where the counters are shown once a second.
@@ -48,6 +53,8 @@ pub(super) struct Shard {
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
+    /// The end of a claim.
+    Claimed(ClaimId, Option<Box<Handover>>),
     /// Who has which address from now on; answered once the core knows.
     Identify(Arc<[Change]>, oneshot::Sender<()>),
     /// New routes and certificates, from the next request on. What is under way keeps what it began with.
@@ -105,6 +112,8 @@ pub struct ShellStats {
     pub too_large: u64,
     /// Times the socket was full and sending had to wait.
     pub blocked: u64,
+    /// Claims, and changes in sessions, that could not be told: too much waited to be settled or stored.
+    pub untold: u64,
 }
 
 /// A turn of the loop: what happened.
@@ -130,6 +139,7 @@ impl Shard {
             mut recorder,
             mut mailbox,
             discarded,
+            mut outlet,
             stop,
             published,
         } = self;
@@ -219,6 +229,9 @@ impl Shard {
                     }
                     gateway.handle_command(now, command);
                 }
+                Turn::Ordered(Order::Claimed(claim, found)) => {
+                    gateway.handle_claim(now, claim, found.map(|found| *found));
+                }
                 Turn::Ordered(Order::Identify(changes, done)) => {
                     gateway.handle_command(now, Command::Identify(changes));
                     let _ = done.send(());
@@ -252,10 +265,12 @@ impl Shard {
                     // It rings once: the same moment would have to be set again.
                     set_to = None;
                     gateway.handle_timeout(now);
-                    recorder.handle_timeout(now);
+                    recorder.handle_timeout(now, clock.wall(), &gateway);
                 }
                 Turn::Writable => {}
                 Turn::Publish => {
+                    outlet.flush();
+                    out.stats.untold = outlet.lost();
                     published.send_replace(Published {
                         at: Some(clock.system(now)),
                         measures: measures.clone(),
@@ -264,7 +279,11 @@ impl Shard {
                         shell: out.stats,
                     });
                 }
-                Turn::Stopped => return,
+                Turn::Stopped => {
+                    recorder.stop(now, clock.wall(), &gateway);
+                    outlet.flush();
+                    return;
+                }
             }
             out.drain(&mut gateway, &sockets, &mut tap);
             while let Some(event) = gateway.poll_event() {
@@ -278,12 +297,16 @@ impl Shard {
                         fetches.cancel(id);
                     }
                     Event::PushDone(id, outcome) => debug!(?id, ?outcome, "push done"),
+                    Event::Answered(id) => recorder.answered(now, id),
                     Event::Finished(record) => {
                         tap.finished(&gateway, &record);
                         measures.record(&record);
                         recorder.finished(now, clock.wall(), &record);
                     }
-                    Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {}
+                    Event::Claim(id, key) => outlet.tell(Told::Claim(id, key)),
+                    Event::Released(ticket, found) => outlet.tell(Told::Released(ticket, found)),
+                    Event::Save(session) => outlet.tell(Told::Save(session)),
+                    Event::Forget(id) => outlet.tell(Told::Forget(id)),
                 }
             }
             waiting.tell(&gateway, out.blocked.is_none());

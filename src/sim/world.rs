@@ -501,6 +501,7 @@ impl World {
                 Event::Cancel(id) => self.origin.cancel((shard, id)),
                 Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
                 Event::Finished(record) => self.records.push(*record),
+                Event::Answered(_) => {}
                 Event::Claim(id, key) => self.group.tell(shard, Told::Claim(id, key)),
                 Event::Released(ticket, found) => {
                     self.group.tell(shard, Told::Released(ticket, found));

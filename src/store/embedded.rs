@@ -21,14 +21,14 @@ use super::tables::{Change, Entries, Table, Tables};
 use crate::wsp::claim::ClaimKey;
 use crate::wsp::saved::SessionRecord;
 
-/// A store in a file. Dropped, or [closed](Self::close), it commits what is queued and gives the file free.
+/// A store in a file. Dropped, or [closed](Self::close), it commits what is queued and gives the file up.
 #[derive(Debug)]
 pub struct Embedded {
     writer: Option<Writer>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The way to the store. Clones lead to the same one; it closes once all are gone.
+/// The way to the store. Clones lead to the same one.
 #[derive(Clone, Debug)]
 pub struct Writer {
     queue: SyncSender<Message>,
@@ -72,6 +72,7 @@ enum Message {
     Look(ClaimKey, oneshot::Sender<Option<SessionRecord>>),
     Entries(Table, std::sync::mpsc::Sender<Entries>),
     Flush(std::sync::mpsc::Sender<()>),
+    Close,
 }
 
 impl Embedded {
@@ -115,14 +116,14 @@ impl Embedded {
         self.writer.clone().expect("a store that is not closed")
     }
 
-    /// Waits until everybody else who can write has gone, and what they wrote is committed.
+    /// Waits until what was queued before is committed. What others write later is refused.
     pub fn close(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        self.writer = None;
-        if let Some(thread) = self.thread.take() {
+        if let (Some(writer), Some(thread)) = (self.writer.take(), self.thread.take()) {
+            let _ = writer.queue.send(Message::Close);
             // A panic there has been told on standard error.
             let _ = thread.join();
         }
@@ -251,7 +252,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Until everybody who writes has gone.
+    /// Until it is closed.
     fn run(mut self, messages: &Receiver<Message>) {
         let mut swept = clock();
         loop {
@@ -260,9 +261,9 @@ impl Keeper {
                 _ => SWEEP_INTERVAL,
             };
             match messages.recv_timeout(patience) {
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(message) => self.hear(message),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.tables.pending() > 0 {
                 let since = *self.since.get_or_insert_with(clock);
@@ -324,6 +325,7 @@ impl Keeper {
                 self.commit();
                 let _ = done.send(());
             }
+            Message::Close => {}
         }
     }
 

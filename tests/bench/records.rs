@@ -29,9 +29,13 @@ fn main() {
             continue;
         }
         let outlet = Outlet::stderr().unwrap();
-        let mut recorder = Recorder::new(&Sinks {
-            access: Some((format, outlet.inlet())),
-        });
+        let mut recorder = Recorder::new(
+            &Sinks {
+                access: Some((format, outlet.inlet())),
+                charging: None,
+            },
+            0,
+        );
         let (whole, shard) = (cpu("self"), cpu("thread-self"));
         for line in 0..lines {
             recorder.finished(
@@ -69,6 +73,7 @@ fn exchange() -> ExchangeRecord {
     let message = b"<SyncML><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto><SessionID>7</SessionID>\
         <MsgID>2</MsgID></SyncHdr><SyncBody><Alert><Data>201</Data></Alert></SyncBody></SyncML>";
     ExchangeRecord {
+        number: 9,
         peer: Peer::new(
             "10.20.30.40:49152".parse().unwrap(),
             "192.0.2.1:9201".parse().unwrap(),
@@ -79,6 +84,9 @@ fn exchange() -> ExchangeRecord {
         uri: Bytes::from_static(b"http://sync.example.com/syncml?session=abc"),
         syncml: SyncMl::of("application/vnd.syncml+xml", message),
         route: Some(Arc::from("sync")),
+        target: Some(http::uri::Authority::from_static(
+            "sync.internal.example:8443",
+        )),
         status: Some(200),
         problem: None,
         detail: None,

@@ -296,6 +296,7 @@ impl Talk {
                     }
                     Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
                     Event::Finished(record) => self.records.push(*record),
+                    Event::Answered(_) => {}
                     Event::Claim(..) | Event::Released(..) | Event::Save(_) | Event::Forget(_) => {
                         panic!("it is alone: {event:?}")
                     }

@@ -59,6 +59,7 @@ fn start() -> Server {
         // Nothing is forwarded: an answer of the gateway itself is answer enough.
         gateway: Arc::new(gateway::Config::new(Arc::new(Routes::new(Vec::new())))),
         tls,
+        store: None,
         records: Sinks::default(),
     })
     .unwrap()

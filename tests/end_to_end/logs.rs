@@ -24,6 +24,7 @@ pub(crate) fn start() -> Sinks {
     });
     Sinks {
         access: Some((Format::Json, inlet.clone())),
+        charging: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod logs;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
 #[path = "../support/origin.rs"]
 mod origin;
+#[allow(dead_code, reason = "shared; each binary uses its part")]
 mod phone;
 #[path = "../support/sessions.rs"]
 mod sessions;
@@ -50,6 +51,7 @@ impl Bridge {
             shards: 1,
             gateway: Arc::new(gateway),
             tls,
+            store: None,
             records,
         })
         .unwrap();

@@ -128,6 +128,25 @@ impl Phone {
         self.say().await;
     }
 
+    pub(crate) async fn suspend(&mut self) {
+        self.handset.suspend(self.clock.now());
+        self.say().await;
+    }
+
+    /// Gets another port and resumes its session from there.
+    pub(crate) async fn move_on(&mut self) {
+        let gateway = self.socket.peer_addr().unwrap();
+        let any = self.socket.local_addr().unwrap().ip();
+        self.socket = UdpSocket::bind((any, 0)).await.unwrap();
+        self.socket.connect(gateway).await.unwrap();
+        self.peer = Peer::new(gateway, self.socket.local_addr().unwrap());
+        self.handset.resume(self.clock.now(), self.peer);
+        match self.event().await {
+            Event::Connected(_) => {}
+            other => panic!("not resumed: {other:?}"),
+        }
+    }
+
     /// What happens next. Lives on meanwhile: acknowledges, repeats.
     pub(crate) async fn event(&mut self) -> Event {
         let patience = tokio::time::Instant::now() + Duration::from_secs(30);

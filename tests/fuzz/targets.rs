@@ -318,7 +318,8 @@ fn drain(
                     .expect("cancelled what was not there");
                 pending.swap_remove(at);
             }
-            Event::Finished(_)
+            Event::Answered(_)
+            | Event::Finished(_)
             | Event::PushDone(..)
             | Event::Claim(..)
             | Event::Released(..)

@@ -90,8 +90,9 @@ fn handsets_are_served_though_nobody_reads_standard_error() {
     process.0.kill().unwrap();
     let mut rest = Vec::new();
     stderr.read_to_end(&mut rest).unwrap();
+    // A page of it takes no more than what fits whole.
     assert!(
-        rest.len() >= 60_000,
+        rest.len() >= 50_000,
         "{} octets are no full pipe",
         rest.len()
     );

@@ -17,10 +17,12 @@ mod origin;
 #[path = "../end_to_end/phone.rs"]
 mod phone;
 mod proxy;
+mod records;
 mod reload;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
 #[path = "../support/sessions.rs"]
 mod sessions;
 mod stage;
+mod store;
 mod trace;
 mod upgrade;

@@ -36,7 +36,10 @@ fn routes_and_certificates_are_read_again_and_mistakes_change_nothing() {
     // What needs a restart is named.
     gateway.write(
         "wapbridge.toml",
-        &configuration(b).replace("connectionless = []\n", "shards = 2\nconnectionless = []\n"),
+        &configuration(b).replace(
+            "connectionless = []\n",
+            "connectionless = \"127.0.0.1:0\"\n",
+        ),
     );
     gateway.hang_up();
     gateway.says("[listen]");

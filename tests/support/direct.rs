@@ -90,7 +90,7 @@ impl Direct {
         self.acknowledge(handset, tid);
         assert!(matches!(
             self.gateway.poll_event(),
-            Some(Event::Finished(_))
+            Some(Event::Answered(_) | Event::Finished(_))
         ));
     }
 
@@ -131,7 +131,7 @@ impl Direct {
         assert!(self.says(), "the answer goes out");
         assert!(matches!(
             self.gateway.poll_event(),
-            Some(Event::Finished(_))
+            Some(Event::Answered(_) | Event::Finished(_))
         ));
     }
 

@@ -302,6 +302,7 @@ fn start_gateway(
         shards: 1,
         gateway: Arc::new(config),
         tls,
+        store: None,
         records: Sinks::default(),
     })?)
 }

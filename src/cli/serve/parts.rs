@@ -17,16 +17,20 @@ use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
 use crate::record::Sinks;
+use crate::record::charging::Clerk;
 use crate::server::{
-    Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
+    self, Config, Control, Departure, Inherited, Remaining, Server, Shards, Subscribers,
 };
+use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
+    clerk: Option<Clerk>,
     log: Places,
     admin: Admin,
     listening: JoinSet<()>,
+    store: Option<Embedded>,
     server: Server,
     subscribers: Subscribers,
     watchdog: JoinHandle<()>,
@@ -42,7 +46,20 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let admin = Admin::new(&settings.admin, control.clone());
         let listening = start_admin(settings, &admin).await?;
-        let server = start_server(settings, inherited, &log).await?;
+        let clerk = start_clerk(settings)?;
+        let sinks = Sinks {
+            access: log.access(),
+            charging: clerk.as_ref().map(Clerk::desk),
+        };
+        let desk = sinks.charging.clone();
+        let store = settings.store.as_ref().map(Embedded::open).transpose()?;
+        let writer = store.as_ref().map(Embedded::writer);
+        let server = start_server(settings, inherited, writer.clone(), sinks).await?;
+        let directory = server.directory();
+        admin.figures().feed(move |snapshot| {
+            snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
+            snapshot.store = writer.as_ref().map(Writer::stats);
+        });
         let shards = server.shards().clone();
         admin.started(shards.clone());
         let subscribers = start_subscribers(settings, &shards, &admin).await?;
@@ -50,11 +67,17 @@ impl Parts {
         admin
             .figures()
             .feed(move |snapshot| snapshot.log_lines_lost = lines.lost());
+        if let Some(desk) = desk {
+            let figures = admin.figures();
+            figures.feed(move |snapshot| snapshot.records = Some(desk.counts()));
+        }
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
+            clerk,
             log,
             admin,
             listening,
+            store,
             server,
             subscribers,
             watchdog,
@@ -66,6 +89,11 @@ impl Parts {
         self.watchdog.abort();
         drop(self.subscribers);
         self.server.stop();
+        // After the shards, which have handed over the last of it.
+        drop(self.clerk);
+        if let Some(store) = self.store {
+            store.close();
+        }
         let mut listening = self.listening;
         listening.shutdown().await;
     }
@@ -95,11 +123,14 @@ impl Parts {
         }
     }
 
-    /// What becomes of sessions when we are gone.
+    /// What becomes of sessions when we are gone: with a store they wait for the next start, unless their
+    /// handsets are to go elsewhere.
     fn remaining(&self, settings: &Settings) -> Remaining {
-        Remaining::Ended {
-            sent_elsewhere: settings.drain_redirect.is_some(),
+        let sent_elsewhere = settings.drain_redirect.is_some();
+        if self.store.is_some() && !sent_elsewhere {
+            return Remaining::Kept;
         }
+        Remaining::Ended { sent_elsewhere }
     }
 
     /// Opens log files anew, after somebody has moved them away.
@@ -123,6 +154,8 @@ pub(super) fn needing_a_restart(old: &Settings, new: &Settings) -> Vec<&'static 
             changed(&old.admin.listen, &new.admin.listen),
         ),
         ("[log]", changed(&old.log, &new.log)),
+        ("[records]", changed(&old.records, &new.records)),
+        ("[store]", changed(&old.store, &new.store)),
         (
             "[identity.radius] listen",
             changed(&accounting(old), &accounting(new)),
@@ -167,10 +200,24 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
     Ok(listening)
 }
 
+/// The one who writes charging records, if they are kept.
+fn start_clerk(settings: &Settings) -> anyhow::Result<Option<Clerk>> {
+    let Some(records) = settings.records.clone() else {
+        return Ok(None);
+    };
+    let path = records.path.display().to_string();
+    let run = server::clock::seed()?;
+    let wall = || server::clock::Clock::start().wall();
+    let clerk = Clerk::start(records, run, wall)
+        .with_context(|| format!("[records]: cannot write charging records to {path}"))?;
+    Ok(Some(clerk))
+}
+
 async fn start_server(
     settings: &Settings,
     inherited: Inherited,
-    log: &Places,
+    store: Option<Writer>,
+    records: Sinks,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
@@ -179,9 +226,8 @@ async fn start_server(
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),
-        records: Sinks {
-            access: log.access(),
-        },
+        store,
+        records,
     };
     let server = Server::start_on(inherited, config)?;
     if given {
