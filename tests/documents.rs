@@ -204,3 +204,83 @@ fn every_key_is_in_the_example_and_says_what_it_does() {
         "without a word on what they do: {silent:?}"
     );
 }
+
+/// Every metric that a query names is one of the program's, with those labels and, where they are a closed set, those
+/// values; so is every label it sums by.
+fn understands(query: &str) -> usize {
+    let catalogue = wapbridge::admin::catalogue::catalogue();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut named = 0;
+    let mut labels: BTreeSet<&str> = BTreeSet::from(["instance", "le"]);
+    for prefix in ["wapbridge_", "process_"] {
+        for (at, _) in query.match_indices(prefix) {
+            let rest = &query[at..];
+            let name = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
+            let family = catalogue
+                .iter()
+                .find(|family| {
+                    let behind = name.strip_prefix(family.name);
+                    let allowed: &[&str] = match family.kind {
+                        "histogram" => &["_bucket", "_sum", "_count"],
+                        _ => &[""],
+                    };
+                    behind.is_some_and(|behind| allowed.contains(&behind))
+                })
+                .unwrap_or_else(|| panic!("no metric `{name}` in: {query}"));
+            named += 1;
+            labels.extend(family.labels.keys());
+            let Some(matchers) = rest[name.len()..].strip_prefix('{') else {
+                continue;
+            };
+            for matcher in matchers.split('}').next().unwrap().split(',') {
+                let (label, value) = matcher.split_once('=').unwrap();
+                let label = label.trim();
+                if ["instance", "job"].contains(&label) {
+                    continue;
+                }
+                let values = family.labels.get(label);
+                let values = values.unwrap_or_else(|| panic!("{name} has no {label}: {query}"));
+                let value = value.trim_matches('"').to_owned();
+                assert!(
+                    values.contains(&value),
+                    "{name} has no {label}={value}: {query}"
+                );
+            }
+        }
+    }
+    for by in query.split(" by (").skip(1) {
+        for label in by.split(')').next().unwrap().split(',') {
+            assert!(
+                labels.contains(label.trim()),
+                "nothing has {label}: {query}"
+            );
+        }
+    }
+    named
+}
+
+#[test]
+fn alert_rules_and_dashboard_know_the_metrics() {
+    let rules = std::fs::read_to_string(path("deploy/prometheus/wapbridge.rules.yml")).unwrap();
+    let rules: Vec<String> = rules
+        .split("expr:")
+        .skip(1)
+        .map(|rule| {
+            rule.split("\n        for:")
+                .next()
+                .unwrap()
+                .replace('\n', " ")
+        })
+        .collect();
+    let named: usize = rules.iter().map(|rule| understands(rule)).sum();
+    assert!(named > rules.len(), "{rules:?}");
+
+    let dashboard = std::fs::read_to_string(path("deploy/grafana/wapbridge.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            let query = target["expr"].as_str().unwrap();
+            assert!(understands(query) > 0, "{query}");
+        }
+    }
+}
