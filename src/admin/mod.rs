@@ -6,24 +6,30 @@
 mod accept;
 pub mod access;
 pub mod catalogue;
+mod config;
 mod counters;
 mod figures;
 mod health;
+mod log_level;
 mod measures;
 mod metrics;
+mod orders;
 mod page;
 mod process;
 mod samples;
 mod sessions;
+mod status;
 mod subscribers;
 mod trace;
 
 pub use figures::{Figures, Snapshot};
+pub use log_level::LogLevel;
 pub use metrics::Sample;
 pub use samples::samples;
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -33,24 +39,67 @@ use tokio::net::TcpListener;
 use self::access::Access;
 use self::counters::Counters;
 use self::process::Process;
-use crate::config::AdminSettings;
-use crate::server::{self, Control, Shards};
+use crate::config::Settings;
+use crate::server::{self, Control, Published, Shards};
+use crate::upstream::Health;
 
 /// The admin interface. Clones are the same.
 #[derive(Clone)]
 pub struct Admin {
-    control: Control,
+    watch: Watch,
+    settings: InForce,
     figures: Figures,
     access: Access,
     counters: Arc<Counters>,
-    shards: Arc<OnceLock<Shards>>,
+    log_level: Option<LogLevel>,
     traces: trace::Traces,
 }
 
+/// The server, to be looked at and told; its shards, once they are there.
+#[derive(Clone)]
+struct Watch {
+    control: Control,
+    shards: Arc<OnceLock<Shards>>,
+}
+
+impl Watch {
+    fn published(&self) -> Vec<Published> {
+        self.shards.get().map(Shards::published).unwrap_or_default()
+    }
+
+    /// For how long each shard has not shown itself; `None` for those that have not begun.
+    fn heartbeats(&self) -> Vec<Option<Duration>> {
+        let shown = self.published();
+        shown
+            .iter()
+            .map(|shown| shown.at.map(|at| at.elapsed()))
+            .collect()
+    }
+
+    fn targets(&self) -> Vec<Health> {
+        server::targets(&self.published())
+    }
+}
+
+/// The settings in force.
+#[derive(Clone)]
+struct InForce(Arc<RwLock<Arc<Settings>>>);
+
+impl InForce {
+    fn get(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, settings: &Settings) {
+        let settings = Arc::new(settings.clone());
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+}
+
 impl Admin {
-    /// An interface to a server that is not there yet.
+    /// An interface to a server that is not there yet. Without a `log_level` there is none to be changed.
     #[must_use]
-    pub fn new(settings: &AdminSettings, control: Control) -> Self {
+    pub fn new(settings: &Settings, control: Control, log_level: Option<LogLevel>) -> Self {
         let counters = Arc::new(Counters::default());
         let shards: Arc<OnceLock<Shards>> = Arc::default();
         let traces = trace::Traces::new(Arc::clone(&shards));
@@ -63,13 +112,15 @@ impl Admin {
             snapshot.traces = running.running() as u64;
             snapshot.refused = refused.iter().collect();
         });
+        let watch = Watch { control, shards };
         Self {
-            control,
-            traces,
+            watch,
+            settings: InForce(Arc::new(RwLock::new(Arc::new(settings.clone())))),
             figures,
-            access: Access::new(settings, Arc::clone(&counters)),
+            access: Access::new(&settings.admin, Arc::clone(&counters)),
             counters,
-            shards,
+            log_level,
+            traces,
         }
     }
 
@@ -83,12 +134,13 @@ impl Admin {
             snapshot.targets = server::targets(&shown);
         });
         // A second server in this process would have an interface of its own.
-        let _ = self.shards.set(shards);
+        let _ = self.watch.shards.set(shards);
     }
 
     /// Uses these settings from the next request on; the addresses stay.
-    pub fn reload(&self, settings: &AdminSettings) {
-        self.access.replace(settings);
+    pub fn reload(&self, settings: &Settings) {
+        self.settings.set(settings);
+        self.access.replace(&settings.admin);
     }
 
     /// The numbers it shows, for whoever has some to add.
@@ -106,7 +158,20 @@ impl Admin {
         let access = || self.access.clone();
         let page = page::router().layer(from_fn_with_state(access(), access::names));
         let named = Router::new()
-            .merge(sessions::router(Arc::clone(&self.shards)))
+            .merge(status::router(status::Sources {
+                watch: self.watch.clone(),
+                settings: self.settings.clone(),
+                figures: self.figures.clone(),
+            }))
+            .merge(sessions::router(Arc::clone(&self.watch.shards)))
+            .merge(config::router(self.settings.clone()))
+            .merge(orders::router(self.watch.control.clone()))
+            .merge(
+                self.log_level
+                    .clone()
+                    .map(log_level::router)
+                    .unwrap_or_default(),
+            )
             .layer(from_fn_with_state(access(), access::names));
         let traces = Router::new()
             .merge(trace::router(self.traces.clone()))
@@ -117,7 +182,10 @@ impl Admin {
             .merge(named)
             .layer(from_fn_with_state(access(), access::reads));
         Router::new()
-            .merge(health::router(self.control.clone()))
+            .merge(health::router(health::Checks {
+                watch: self.watch.clone(),
+                settings: self.settings.clone(),
+            }))
             .merge(read)
             .merge(traces)
             .merge(page)
@@ -126,7 +194,7 @@ impl Admin {
     }
 }
 
-const PATHS: &str = "try /, /livez, /readyz, /metrics, /sessions or /trace\n";
+const PATHS: &str = "try /, /livez, /readyz?verbose, /metrics, /status, /sessions, /config, /state, /log-level or /trace\n";
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +205,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{AdminSettings, Secret};
     use crate::server::{Obedience, State};
 
     const TOKEN: &str = "0123456789abcdef";
@@ -156,7 +224,11 @@ mod tests {
             let address = listener.local_addr().unwrap();
             let (control, obedience) = server::control();
             let (stop, stopped) = oneshot::channel::<()>();
-            let admin = Admin::new(settings, control);
+            let settings = Settings {
+                admin: settings.clone(),
+                ..anything()
+            };
+            let admin = Admin::new(&settings, control, None);
             let figures = admin.figures().clone();
             let server = tokio::spawn(admin.serve(listener, async {
                 let _ = stopped.await;
@@ -183,6 +255,11 @@ mod tests {
         async fn status(&self, request: &str, fields: &[&str]) -> String {
             self.ask(request, fields).await[9..12].to_owned()
         }
+    }
+
+    fn anything() -> Settings {
+        let file = "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://b.example/\"\n";
+        Settings::parse(file, "it", std::path::Path::new("")).unwrap()
     }
 
     fn with_token() -> AdminSettings {

@@ -182,7 +182,12 @@ mod tests {
     fn this_process_is_known() {
         let thread = std::thread::Builder::new().name("shard-7".to_owned());
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let running = thread.spawn(move || stopped.recv()).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread takes its name when it begins to run.
+        let running = thread
+            .spawn(move || tell.send(()).map(|()| stopped.recv()))
+            .unwrap();
+        told.recv().unwrap();
         let mut all = Vec::new();
         Process::now().samples(&mut all);
         let names: Vec<_> = all.iter().map(Sample::name).collect();

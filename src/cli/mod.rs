@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod decode;
 mod demo;
+mod filter;
 pub mod log;
 mod manual;
 mod metrics;

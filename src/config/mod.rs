@@ -7,6 +7,7 @@
 mod admin;
 mod core;
 mod destination;
+mod effective;
 mod identity;
 mod listen;
 mod log;
@@ -87,6 +88,8 @@ pub struct Settings {
     pub redirect: Option<Redirect>,
     /// `drain_redirect` in `[wsp]`: the same while the gateway is draining or isolated.
     pub drain_redirect: Option<Redirect>,
+    /// The text all this was read from: it holds secrets.
+    pub source: Secret,
     /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
     pub limits: Limits,
 }
@@ -132,7 +135,10 @@ impl Settings {
             problems.extend(syntax.iter().map(syntax_problem));
         }
         match settings {
-            Some(settings) if problems.is_empty() => Ok(settings),
+            Some(settings) if problems.is_empty() => Ok(Self {
+                source: Secret::new(source),
+                ..settings
+            }),
             _ => Err(Report::new(name, source, problems)),
         }
     }
@@ -145,6 +151,12 @@ impl Settings {
         let problems = Problems::default();
         let _ = Self::read(Section::root(table.into_inner(), &problems), directory);
         problems.into_words()
+    }
+
+    /// The settings in force, as a file: what was set, and the defaults of what was not. Secrets are masked.
+    #[must_use]
+    pub fn effective(&self) -> toml::Table {
+        effective::effective(self.source.reveal())
     }
 
     /// The part of the settings that the core is built with.
@@ -227,6 +239,7 @@ impl Settings {
             headers,
             redirect,
             drain_redirect,
+            source: Secret::new(""),
             limits,
         })
     }

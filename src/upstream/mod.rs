@@ -1,6 +1,7 @@
 //! The HTTPS side: one request, one bounded reply or one reason why not.
 
 mod connect;
+mod expiry;
 mod explain;
 mod failed;
 mod failover;
@@ -33,6 +34,7 @@ use guard::Guard;
 use health::Hosts;
 use tls::Configs;
 
+pub use expiry::{Expiry, Role};
 pub use health::{Condition, Health};
 pub use pin::{KeyPin, NotAPin};
 pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};

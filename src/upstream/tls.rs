@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, SupportedProtocolVersion, version};
 use rustls_platform_verifier::Verifier;
 
+use super::expiry::{self, Expiry, Role};
 use super::pin::{KeyPin, Pinned};
 
 /// Whom to trust.
@@ -75,6 +76,7 @@ pub enum TlsError {
 pub struct Tls {
     verifier: Arc<dyn ServerCertVerifier>,
     configs: Configs,
+    expiries: Vec<Expiry>,
 }
 
 /// The client configuration for each origin.
@@ -92,8 +94,11 @@ impl Tls {
     /// [`TlsError`] if a file cannot be used or if there is nobody to trust.
     pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
         let mut own_roots = Vec::new();
+        let mut expiries = Vec::new();
         for path in &settings.ca_files {
-            own_roots.extend(read_authorities(path)?);
+            let authorities = read_authorities(path)?;
+            expiries.extend(expiry::of(path, Role::Authority, &authorities));
+            own_roots.extend(authorities);
         }
         // A root that does not parse was refused above, so what fails here is the lack of any.
         let verifier =
@@ -106,6 +111,7 @@ impl Tls {
                 usual,
                 special: HashMap::new(),
             },
+            expiries,
         })
     }
 
@@ -123,8 +129,21 @@ impl Tls {
             });
         }
         let config = client_config(verifier, origin)?;
+        if let Some(ClientIdentity { certificate, .. }) = &origin.client
+            && !self.expiries.iter().any(|known| known.file == *certificate)
+        {
+            let chain = read_certificates(certificate)?;
+            let found = expiry::of(certificate, Role::Client, &chain);
+            self.expiries.extend(found);
+        }
         self.configs.special.insert(host, config);
         Ok(())
+    }
+
+    /// When the certificates of the files end.
+    #[must_use]
+    pub fn expiries(&self) -> &[Expiry] {
+        &self.expiries
     }
 
     /// The configurations with session stores of their own, so that shards share no lock.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::origin::Origin;
-use crate::process::{Gateway, configuration, spawn};
+use crate::process::{Gateway, configuration, run, spawn};
 
 /// One request by hand: the status and the body.
 pub(crate) async fn ask(address: SocketAddr, request: &str, body: &str) -> (u16, String) {
@@ -95,4 +95,150 @@ async fn sessions_are_listed_a_page_at_a_time() {
     for one in under_way {
         one.await.unwrap().succeeds();
     }
+}
+
+#[tokio::test]
+async fn status_tells_how_the_gateway_is() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&with_token(&origin, "")).await;
+    let option = gateway.option();
+    run(&["get", &option, "http://sync.example.com/hello"])
+        .await
+        .succeeds();
+    let status = loop {
+        let status = json(gateway.admin, "/status").await;
+        // Shards show what they count once a second.
+        if status["routes"][0]["exchanges"] == 1 {
+            break status;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["state"], "running");
+    assert!(
+        status["uptime_seconds"].as_f64().unwrap() < 600.0,
+        "{status}"
+    );
+    let shard = &status["shards"][0];
+    assert!(shard["heartbeat_age_seconds"].as_f64().unwrap() < 60.0);
+    assert!(shard["datagrams_in"].as_u64().unwrap() > 1);
+    for table in [
+        "sessions",
+        "transactions",
+        "upstream_in_flight",
+        "exchange_bytes",
+    ] {
+        let table = &status["tables"][table];
+        assert!(table["limit"].as_u64().unwrap() > table["used"].as_u64().unwrap());
+    }
+    let route = &status["routes"][0];
+    assert_eq!(route["name"], "1");
+    assert_eq!(route["upstream_errors"], 0);
+    assert_eq!(route["hosts"][0], status["targets"][0]["host"]);
+    assert_eq!(status["targets"][0]["condition"], "answering");
+    assert_eq!(status["targets"][0]["answered"], 1);
+    let certificate = &status["certificates"][0];
+    assert_eq!(certificate["role"], "authority");
+    assert!(certificate["file"].as_str().unwrap().ends_with(".pem"));
+    assert!(
+        certificate["days_left"].as_i64().unwrap() > 0,
+        "{certificate}"
+    );
+
+    let (code, ready) = ask(gateway.admin, "GET /readyz?verbose", "").await;
+    assert_eq!(code, 200);
+    for line in [
+        "[+]state running",
+        "[+]shards ok",
+        "answering",
+        "readyz check passed",
+    ] {
+        assert!(ready.contains(line), "{line} in {ready}");
+    }
+    assert!(ready.contains("[+]certificate "), "{ready}");
+
+    let (_, metrics) = ask(gateway.admin, "GET /metrics", "").await;
+    for line in [
+        "wapbridge_route_exchanges_total{route=\"1\"} 1",
+        "wapbridge_exchange_duration_seconds_count 1",
+        "wapbridge_exchange_upstream_seconds_bucket{le=\"+Inf\"} 1",
+        "wapbridge_shard_cpu_seconds_total{shard=\"0\"} ",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    let up = format!(
+        "wapbridge_target_up{{host={}}} 1",
+        status["targets"][0]["host"]
+    );
+    assert!(metrics.contains(&up), "{up} in {metrics}");
+}
+
+#[tokio::test]
+async fn the_configuration_in_force_is_shown_without_secrets() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&with_token(&origin, "")).await;
+    let (code, config) = ask(gateway.admin, "GET /config", "").await;
+    assert_eq!(code, 200);
+    let table: toml::Table = config.parse().unwrap();
+    assert_eq!(table["admin"]["token"].as_str(), Some("***"));
+    assert_eq!(table["log"]["level"].as_str(), Some("info"), "a default");
+    assert_eq!(table["route"][0]["upstream"].as_str(), Some(&*origin.uri()));
+    assert!(!config.contains(TOKEN));
+}
+
+#[tokio::test]
+async fn what_is_changed_takes_effect_and_is_logged() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&with_token(&origin, "")).await;
+    let admin = gateway.admin;
+    assert_eq!(
+        ask(admin, "GET /log-level", "").await,
+        (200, "info\n".into())
+    );
+    let option = gateway.option();
+    for level in ["off", "info"] {
+        let (code, shown) = ask(admin, "PUT /log-level", level).await;
+        assert_eq!((code, shown), (200, format!("{level}\n")));
+        assert_eq!(ask(admin, "PUT /state", "running").await.0, 200);
+    }
+    // Who changes something is told, unless nothing is.
+    gateway.line("method=PUT path=\"/state\" status=200").await;
+    assert_eq!(gateway.log().matches("path=\"/state\"").count(), 1);
+    let (code, names) = ask(admin, "PUT /log-level", "loud").await;
+    assert_eq!((code, names.contains("trace")), (400, true));
+
+    assert_eq!(
+        ask(admin, "GET /state", "").await,
+        (200, "running\n".into())
+    );
+    assert_eq!(
+        ask(admin, "PUT /state", "isolated\n").await,
+        (200, "isolated\n".into())
+    );
+    assert_eq!(
+        ask(admin, "GET /readyz", "").await,
+        (503, "isolated\n".into())
+    );
+    assert_eq!(ask(admin, "PUT /state", "asleep").await.0, 400);
+    assert_eq!(ask(admin, "PUT /state", "running").await.0, 200);
+
+    let (code, report) = ask(admin, "POST /reload", "").await;
+    assert_eq!(code, 200);
+    assert_eq!(report, "{\"needs_restart\":[],\"reloaded\":true}");
+    let file = gateway.directory.path().join("wapbridge.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{good}\n[lgo]\n")).unwrap();
+    let (code, report) = ask(admin, "POST /reload", "").await;
+    assert_eq!(code, 422);
+    assert!(report.contains("unknown section `lgo`"), "{report}");
+    run(&["get", &option, "http://sync.example.com/hello"])
+        .await
+        .succeeds();
+
+    // The token is one of the things a reload changes.
+    std::fs::write(&file, good.replace(TOKEN, "another-word-of-ours")).unwrap();
+    assert_eq!(ask(admin, "POST /reload", "").await.0, 200);
+    assert_eq!(ask(admin, "POST /reload", "").await.0, 401);
+    assert!(!gateway.log().contains(TOKEN));
 }

@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::info;
 
 use crate::admin::Admin;
+use crate::cli;
 use crate::cli::log::Places;
 use crate::cli::serve::manager;
 use crate::config::Settings;
@@ -44,7 +45,7 @@ impl Parts {
         control: &Control,
         log: Places,
     ) -> anyhow::Result<Self> {
-        let admin = Admin::new(&settings.admin, control.clone());
+        let admin = Admin::new(settings, control.clone(), cli::filter::level());
         let listening = start_admin(settings, &admin).await?;
         let clerk = start_clerk(settings)?;
         let sinks = Sinks {
@@ -100,7 +101,7 @@ impl Parts {
 
     /// Gives new settings to the parts that can change while they run.
     pub(super) async fn reload(&self, settings: &Settings) {
-        self.admin.reload(&settings.admin);
+        self.admin.reload(settings);
         self.subscribers.reload(&settings.identity).await;
         self.shards()
             .reload(Arc::new(settings.core()), settings.tls.clone())
@@ -194,7 +195,7 @@ async fn start_admin(settings: &Settings, admin: &Admin) -> anyhow::Result<JoinS
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("[admin]: cannot listen on {address}"))?;
-        info!(address = %listener.local_addr()?, "admin: /livez, /readyz, /metrics");
+        info!(address = %listener.local_addr()?, "admin: listening");
         listening.spawn(admin.clone().serve(listener, std::future::pending()));
     }
     Ok(listening)

@@ -1,0 +1,224 @@
+//! `/status`: how the gateway is, in JSON. The names are kept; more may come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Figures, InForce, Watch};
+use crate::config::Settings;
+use crate::server::Published;
+use crate::upstream::{Expiry, Health};
+
+/// Where the answer comes from.
+#[derive(Clone)]
+pub(super) struct Sources {
+    pub(super) watch: Watch,
+    pub(super) settings: InForce,
+    pub(super) figures: Figures,
+}
+
+pub(super) fn router(sources: Sources) -> Router {
+    Router::new().route("/status", get(status).with_state(sources))
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    version: &'static str,
+    state: &'static str,
+    pid: u32,
+    /// RFC 3339; `null` if the kernel does not say.
+    started: Option<String>,
+    uptime_seconds: Option<f64>,
+    shards: Vec<Shard>,
+    tables: BTreeMap<&'static str, Table>,
+    routes: Vec<Route>,
+    targets: Vec<Target>,
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shard {
+    /// Since it last showed itself, which it does once a second; `null` before the first time.
+    heartbeat_age_seconds: Option<f64>,
+    sessions: u64,
+    transactions: u64,
+    exchanges: u64,
+    datagrams_in: u64,
+    datagrams_out: u64,
+}
+
+/// Something with a limit, over all shards.
+#[derive(Debug, Serialize)]
+struct Table {
+    used: u64,
+    limit: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Route {
+    name: String,
+    /// What it takes, and where to, in the words of `wapbridge check`.
+    rule: String,
+    exchanges: u64,
+    upstream_errors: u64,
+    upstream_seconds: f64,
+    /// Names in `targets`.
+    hosts: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    host: String,
+    /// `unknown`, `answering` or `failing`, by its last request.
+    condition: &'static str,
+    answered: u64,
+    failed: u64,
+    last_answer_seconds: Option<f64>,
+    last_failure_seconds: Option<f64>,
+    /// Why the last one that failed did.
+    last_failure: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Certificate {
+    file: String,
+    subject: String,
+    /// `authority` or `client`.
+    role: &'static str,
+    /// RFC 3339.
+    not_after: Option<String>,
+    days_left: i64,
+}
+
+async fn status(State(sources): State<Sources>) -> Json<Status> {
+    let settings = sources.settings.get();
+    let now = OffsetDateTime::now_utc();
+    let snapshot = sources.figures.now();
+    let published = sources.watch.published();
+    let ages = sources.watch.heartbeats();
+    let started = snapshot.process.started();
+    let routes = settings.routes.iter().map(|route| {
+        let measured = snapshot
+            .measures
+            .routes
+            .get(&route.name)
+            .copied()
+            .unwrap_or_default();
+        Route {
+            name: route.name.to_string(),
+            rule: route.to_string(),
+            exchanges: measured.exchanges,
+            upstream_errors: measured.upstream_errors,
+            upstream_seconds: Duration::from_micros(measured.upstream_micros).as_secs_f64(),
+            hosts: route
+                .hosts()
+                .map(|host| host.authority().to_owned())
+                .collect(),
+        }
+    });
+    let expiries = settings.tls.expiries().iter();
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        state: snapshot.state.name(),
+        pid: std::process::id(),
+        started: started.and_then(moment),
+        uptime_seconds: started.map(|at| (as_seconds(now) - at).max(0.0)),
+        shards: published
+            .iter()
+            .zip(ages)
+            .map(|(shown, age)| Shard::of(shown, age))
+            .collect(),
+        tables: tables(&settings, &snapshot.stats, published.len()),
+        routes: routes.collect(),
+        targets: snapshot.targets.iter().map(Target::of).collect(),
+        certificates: expiries
+            .map(|expiry| Certificate::of(expiry, now))
+            .collect(),
+    })
+}
+
+impl Shard {
+    fn of(shown: &Published, age: Option<Duration>) -> Self {
+        Self {
+            heartbeat_age_seconds: age.map(|age| age.as_secs_f64()),
+            sessions: shown.stats.sessions,
+            transactions: shown.stats.transactions,
+            exchanges: shown.stats.exchanges,
+            datagrams_in: shown.shell.received,
+            datagrams_out: shown.shell.sent,
+        }
+    }
+}
+
+impl Target {
+    fn of(health: &Health) -> Self {
+        Self {
+            host: health.host.clone(),
+            condition: health.condition.label(),
+            answered: health.answered,
+            failed: health.failed,
+            last_answer_seconds: health.last_answer.map(|ago| ago.as_secs_f64()),
+            last_failure_seconds: health.last_failure.map(|(_, ago)| ago.as_secs_f64()),
+            last_failure: health.last_failure.map(|(failure, _)| failure.label()),
+        }
+    }
+}
+
+impl Certificate {
+    fn of(expiry: &Expiry, now: OffsetDateTime) -> Self {
+        let at = OffsetDateTime::from_unix_timestamp(expiry.not_after).ok();
+        Self {
+            file: expiry.file.display().to_string(),
+            subject: expiry.subject.clone(),
+            role: expiry.role.label(),
+            not_after: at.and_then(|at| at.format(&Rfc3339).ok()),
+            days_left: (expiry.not_after - now.unix_timestamp()).div_euclid(24 * 3600),
+        }
+    }
+}
+
+/// What is limited, how full it is and how full it may be. Limits are per shard.
+fn tables(
+    settings: &Settings,
+    stats: &crate::gateway::Stats,
+    shards: usize,
+) -> BTreeMap<&'static str, Table> {
+    let core = settings.core();
+    let table = |used, limit: usize| Table {
+        used,
+        limit: (limit * shards) as u64,
+    };
+    BTreeMap::from([
+        ("sessions", table(stats.sessions, core.wsp.max_sessions)),
+        (
+            "transactions",
+            table(stats.transactions, core.wtp.max_transactions),
+        ),
+        (
+            "upstream_in_flight",
+            table(stats.in_flight, core.limits.max_exchanges),
+        ),
+        (
+            "exchange_bytes",
+            table(stats.exchange_octets, core.limits.max_octets),
+        ),
+    ])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+fn as_seconds(at: OffsetDateTime) -> f64 {
+    at.unix_timestamp() as f64
+}
+
+/// Seconds since 1970 as RFC 3339.
+fn moment(seconds: f64) -> Option<String> {
+    let since = time::Duration::checked_seconds_f64(seconds)?;
+    let at = OffsetDateTime::UNIX_EPOCH.checked_add(since)?;
+    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+}
