@@ -119,9 +119,12 @@ async fn status_tells_how_the_gateway_is() {
         status["uptime_seconds"].as_f64().unwrap() < 600.0,
         "{status}"
     );
-    let shard = &status["shards"][0];
-    assert!(shard["heartbeat_age_seconds"].as_f64().unwrap() < 60.0);
-    assert!(shard["datagrams_in"].as_u64().unwrap() > 1);
+    // Which of the shards was asked is the kernel's choice.
+    let shards = status["shards"].as_array().unwrap();
+    let heard = |shard: &Value| shard["datagrams_in"].as_u64().unwrap();
+    assert!(shards.iter().map(heard).sum::<u64>() > 1, "{status}");
+    let age = |shard: &Value| shard["heartbeat_age_seconds"].as_f64().unwrap();
+    assert!(shards.iter().all(|shard| age(shard) < 60.0), "{status}");
     for table in [
         "sessions",
         "transactions",
