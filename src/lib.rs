@@ -45,7 +45,7 @@
 //! | 3 | [`explain`] | octets in words, layer by layer |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
-//! | 6 | [`upstream`], [`record`] | one HTTPS request, one bounded reply; access log and charging records, each written by a thread of its own |
+//! | 6 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records, each written by a thread of its own; the file that outlives the process, likewise |
 //! | 7 | [`config`] | the file: read key by key, every mistake at once |
 //! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
 //! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
@@ -75,7 +75,8 @@
 //! | --- | --- | --- | --- |
 //! | transactions, their deadlines and retained messages | [`wtp::Endpoint`] | peer and TID | no; handsets retransmit |
 //! | last TID per peer, bounded, forgotten after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
-//! | sessions and methods | [`wsp::sessions::Sessions`] | peer, session id | no; handsets connect anew |
+//! | sessions and methods | [`wsp::sessions::Sessions`] of one shard | peer, session id | the record only ([`wsp::saved`]), in the store; without one handsets connect anew |
+//! | which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
@@ -104,6 +105,27 @@
 //! order of use, and what handsets of one model say when they connect is kept, and decoded, once
 //! ([`wsp::profile`]). `tests/allocations.rs` holds us to it.
 //!
+//! # Shards
+//!
+//! A shard is one thread, one socket per address, one [`gateway::Gateway`], one mailbox; nothing on the way of a
+//! datagram is shared, locked or atomic. The kernel keeps a quadruplet on one socket, which keeps its TIDs,
+//! transactions and session on one shard. Only a Resume comes from a new address and may land anywhere, and only
+//! its session's record has to move: what is outstanding is aborted by the specification.
+//!
+//! 1. Shard B does not know the id. The Resume waits, under WTP's hold-on acknowledgements, and [`gateway::Event::Claim`]
+//!    goes out ([`wsp::claim`]).
+//! 2. The directory, on a thread of its own (`server/claims.rs`), tells the shard that has the session to release it. An
+//!    id tells the shard that made it, so nothing is kept of a session that never moved; of those that did, one entry. The
+//!    directory takes one claim after the other, so that of two Resumes the later one gets the session.
+//! 3. A gives it up and forgets it, [`gateway::Event::Released`]; B takes it in with [`gateway::Gateway::handle_claim`]
+//!    and hears the Resume again, as if it came just now. A claim that is not answered in 2 s ends without; a
+//!    session that comes later is taken in all the same, for nobody else has it.
+//!
+//! With a store, what changes in a session is saved: at Connect, Suspend, Resume and the end, and every quarter of
+//! `idle_timeout` while it is used; never with a method. Whoever comes to a gateway that was started anew is looked for
+//! there, by id or by peer, when no shard has him. Commits are synchronised: all but the last 200 ms survive a kill,
+//! and a loss of power.
+//!
 //! # Limits
 //!
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
@@ -119,6 +141,9 @@
 //! | outstanding methods per session | Abort MOREXCEEDED |
 //! | confirmed pushes outstanding | refused to who asked |
 //! | methods ahead of their Connect | Abort DISCONNECT |
+//! | sessions claimed at once, and of one peer; claims of an address for what nobody has | Abort DISCONNECT |
+//! | what waits to be settled between shards, or to be stored | the claim ends at its deadline; what changed is not stored; counted |
+//! | sessions in the store, and their age | not stored; forgotten |
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |

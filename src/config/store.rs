@@ -19,7 +19,7 @@ pub(super) fn read(
     let per_shard = u64::try_from(wsp.max_sessions).unwrap_or(u64::MAX);
     Some(Settings {
         path: directory.join(path),
-        max_age: wsp.idle_timeout.saturating_mul(2),
+        max_age: wsp.idle_timeout + wsp.idle_timeout / 4,
         max_sessions: shards.saturating_mul(per_shard),
     })
 }

@@ -211,3 +211,145 @@ impl Directory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::random::Random;
+    use crate::wdp::Peer;
+    use crate::wsp::capability::{Capabilities, ProtocolOptions};
+
+    fn directory(stored: bool, max_elsewhere: usize) -> Directory {
+        Directory::new(4, stored, max_elsewhere, Random::new(1).hasher())
+    }
+
+    fn session(id: u32) -> SessionRecord {
+        let mut agreed = Capabilities::default();
+        agreed.options = ProtocolOptions::SESSION_RESUME;
+        SessionRecord {
+            id,
+            peer: peer(),
+            suspended: true,
+            agreed,
+            encoding: None,
+            headers: Bytes::new(),
+        }
+    }
+
+    fn peer() -> Peer {
+        let address = |port| ([127, 0, 0, 1], port).into();
+        Peer::new(address(1), address(2))
+    }
+
+    fn actions(directory: &mut Directory) -> Vec<String> {
+        let one = |action| match action {
+            Action::Release(shard, _, id) => format!("{id} from {shard}"),
+            Action::Look(_, key) => format!("look {key:?}"),
+            Action::Claimed(shard, claim, found) => {
+                let found = found.map(|found| found.session.id);
+                format!("{claim:?} of {shard}: {found:?}")
+            }
+            Action::EndedElsewhere(shard, id) => format!("{id} ended, {shard}"),
+        };
+        std::iter::from_fn(|| directory.poll_action())
+            .map(one)
+            .collect()
+    }
+
+    /// The claims of a shard, named in order.
+    fn claims<const N: usize>() -> [ClaimId; N] {
+        std::array::from_fn(ClaimId::numbered)
+    }
+
+    fn found(id: u32) -> Option<Box<Handover>> {
+        Some(Box::new(session(id).into()))
+    }
+
+    #[test]
+    fn a_session_is_asked_for_where_it_went_last() {
+        let mut directory = directory(false, 10);
+        let [first, second, third] = claims();
+        directory.handle_claim(3, first, ClaimKey::Id(9));
+        assert_eq!(
+            actions(&mut directory),
+            ["9 from 1"],
+            "9 of 4 shards is of the second"
+        );
+        directory.handle_released(Ticket(0), found(9));
+        assert_eq!(actions(&mut directory), ["ClaimId(0) of 3: Some(9)"]);
+        directory.handle_claim(2, second, ClaimKey::Id(9));
+        assert_eq!(actions(&mut directory), ["9 from 3"]);
+        directory.handle_released(Ticket(1), found(9));
+        actions(&mut directory);
+        assert_eq!(directory.stats().elsewhere, 1);
+        // Back home there is nothing to remember.
+        directory.handle_claim(1, third, ClaimKey::Id(9));
+        directory.handle_released(Ticket(2), found(9));
+        assert_eq!(
+            actions(&mut directory),
+            ["9 from 2", "ClaimId(2) of 1: Some(9)"]
+        );
+        assert_eq!(
+            (directory.stats().elsewhere, directory.stats().moved),
+            (0, 3)
+        );
+    }
+
+    #[test]
+    fn of_two_claims_for_one_session_the_later_gets_it() {
+        let mut directory = directory(false, 10);
+        let [first, second] = claims();
+        directory.handle_claim(2, first, ClaimKey::Id(9));
+        directory.handle_claim(3, second, ClaimKey::Id(9));
+        directory.handle_released(Ticket(0), found(9));
+        let all = [
+            "9 from 1",
+            "ClaimId(0) of 2: None",
+            "ClaimId(1) of 3: Some(9)",
+        ];
+        assert_eq!(actions(&mut directory), all);
+        assert_eq!((directory.searches(), directory.stats().superseded), (0, 1));
+    }
+
+    #[test]
+    fn the_store_is_asked_for_what_no_shard_has_and_never_twice() {
+        let mut directory = directory(true, 10);
+        let [by_id, by_peer, again] = claims();
+        directory.handle_claim(2, by_id, ClaimKey::Id(9));
+        directory.handle_claim(3, by_peer, ClaimKey::Peer(peer()));
+        directory.handle_released(Ticket(0), None);
+        assert_eq!(actions(&mut directory).len(), 3);
+        directory.handle_looked(Ticket(0), Some(session(9)));
+        directory.handle_looked(Ticket(1), Some(session(9)));
+        let all = ["ClaimId(0) of 2: Some(9)", "ClaimId(1) of 3: None"];
+        assert_eq!(
+            actions(&mut directory),
+            all,
+            "found by its peer, it was out already"
+        );
+        // A shard that cannot be reached may have it: the store is not asked.
+        directory.handle_claim(0, again, ClaimKey::Id(9));
+        directory.handle_unreachable(Ticket(2));
+        assert_eq!(
+            actions(&mut directory),
+            ["9 from 2", "ClaimId(2) of 0: None"]
+        );
+        directory.handle_forget(2, 9);
+        assert_eq!(actions(&mut directory), ["9 ended, 1"]);
+        assert_eq!(directory.stats().elsewhere, 0);
+    }
+
+    #[test]
+    fn what_lives_elsewhere_is_bounded() {
+        let mut directory = directory(false, 1);
+        for (number, claim) in claims::<3>().into_iter().enumerate() {
+            let (id, ticket) = ([9, 13, 17][number], Ticket(number as u64));
+            directory.handle_claim(2, claim, ClaimKey::Id(id));
+            directory.handle_released(ticket, found(id));
+        }
+        let stats = directory.stats();
+        assert_eq!((stats.moved, stats.elsewhere, stats.untracked), (3, 1, 2));
+    }
+}

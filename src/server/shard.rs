@@ -1,6 +1,5 @@
 //! One shard: its sockets, its core, its upstream requests and one timer, on one thread.
 
-use std::collections::HashMap;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use derive_more::AddAssign;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -144,11 +143,14 @@ impl Shard {
             stop,
             published,
         } = self;
+        let (done, mut fetched) = mpsc::unbounded_channel();
         let mut fetches = Fetches {
             upstream,
-            running: JoinSet::new(),
-            handles: HashMap::new(),
+            tasks: Vec::new(),
+            done,
         };
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
         let mut measures = Measures::default();
         measures.set_routes(gateway.routes());
         let mut out = Outbox::default();
@@ -178,17 +180,13 @@ impl Shard {
             }
             let turn = tokio::select! {
                 index = readable(sockets.get(..heard).unwrap_or_default(), next_socket) => Turn::Readable(index),
-                Some(done) = fetches.running.join_next(), if !fetches.running.is_empty() => match done {
-                    Ok((id, reply)) => Turn::Replied(id, reply),
-                    // Cancelled; or it panicked, and then the core's deadline answers for it.
-                    Err(_) => continue,
-                },
+                Some((id, reply)) = fetched.recv() => Turn::Replied(id, reply),
                 order = mailbox.recv() => order.map_or(Turn::Stopped, Turn::Ordered),
                 () = &mut alarm, if due.is_some() => Turn::Due,
                 () = out.writable(&sockets) => Turn::Writable,
                 _ = second.tick() => Turn::Publish,
                 _ = pace.tick(), if farewell.is_some() => Turn::Farewell,
-                () = stop.cancelled() => Turn::Stopped,
+                () = &mut stopped => Turn::Stopped,
             };
             let now = clock.now();
             match turn {
@@ -211,9 +209,19 @@ impl Shard {
                     }
                 }
                 Turn::Replied(id, reply) => {
-                    fetches.handles.remove(&id);
-                    tap.answered(id, &reply);
-                    gateway.handle_reply(now, id, reply);
+                    // Those that came with it leave with it.
+                    let mut next = Some((id, reply));
+                    let mut left = REPLIES_AT_ONCE;
+                    while let Some((id, reply)) = next {
+                        fetches.ended(id);
+                        tap.answered(id, &reply);
+                        gateway.handle_reply(now, id, reply);
+                        left -= 1;
+                        next = match left {
+                            0 => None,
+                            _ => fetched.try_recv().ok(),
+                        };
+                    }
                 }
                 Turn::Ordered(Order::Core(command)) => {
                     if let Command::Enter(mode) = command {
@@ -372,23 +380,58 @@ fn heard_in(mode: Mode, sockets: &[Socket]) -> usize {
 /// The upstream requests under way.
 struct Fetches {
     upstream: Arc<Upstream>,
-    running: JoinSet<(RequestId, Result<Reply, FetchError>)>,
-    handles: HashMap<RequestId, AbortHandle>,
+    /// The task of each, by the slot of its name.
+    tasks: Vec<Option<(RequestId, JoinHandle<()>)>>,
+    /// Where they put what they have got; the core's limit on exchanges bounds it.
+    done: mpsc::UnboundedSender<Fetched>,
 }
+
+/// What came of a request.
+type Fetched = (RequestId, Result<Reply, FetchError>);
 
 impl Fetches {
     fn start(&mut self, id: RequestId, request: gateway::fetch::Request) {
         let upstream = Arc::clone(&self.upstream);
-        let handle = self
-            .running
-            .spawn(async move { (id, upstream.fetch(request).await) });
-        self.handles.insert(id, handle);
+        let done = self.done.clone();
+        // Should it panic, the core's deadline answers for it.
+        let task = tokio::spawn(async move {
+            let fetched = upstream.fetch(request).await;
+            // Nobody listens once the shard has stopped.
+            let _ = done.send((id, fetched));
+        });
+        let slot = id.slot as usize;
+        if self.tasks.len() <= slot {
+            self.tasks.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.tasks.get_mut(slot) {
+            *place = Some((id, task));
+        }
     }
 
-    /// Drops the task; hyper then closes the connection or resets the stream.
+    /// It has ended by itself.
+    fn ended(&mut self, id: RequestId) {
+        self.take(id);
+    }
+
+    /// Drops the task; hyper then closes the connection or resets the stream. A reply that was under way finds
+    /// nobody in the core.
     fn cancel(&mut self, id: RequestId) {
-        if let Some(handle) = self.handles.remove(&id) {
-            handle.abort();
+        if let Some(task) = self.take(id) {
+            task.abort();
+        }
+    }
+
+    fn take(&mut self, id: RequestId) -> Option<JoinHandle<()>> {
+        let place = self.tasks.get_mut(id.slot as usize)?;
+        let (_, task) = place.take_if(|(theirs, _)| *theirs == id)?;
+        Some(task)
+    }
+}
+
+impl Drop for Fetches {
+    fn drop(&mut self) {
+        for (_, task) in self.tasks.iter().flatten() {
+            task.abort();
         }
     }
 }
@@ -474,6 +517,9 @@ async fn readable(sockets: &[Socket], first: usize) -> usize {
 /// Sessions are ended at this pace: 20,000 a second and shard, in datagrams of some ten octets.
 const FAREWELL_AT_ONCE: usize = 200;
 const FAREWELL_PACE: Duration = Duration::from_millis(10);
+
+/// Replies handled before the sockets get their turn.
+const REPLIES_AT_ONCE: usize = 64;
 
 /// How often the counters are shown.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);

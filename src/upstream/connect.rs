@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::Authority;
-use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
@@ -22,6 +21,7 @@ use tower_service::Service;
 
 use super::explain::explain;
 use super::guard::{Forbidden, Guard, GuardedResolver};
+use super::stream::{Stream, buffered};
 use super::tls::Configs;
 use crate::gateway::fetch::{Failure, FetchError};
 
@@ -100,8 +100,6 @@ fn tuned<R>(mut tcp: HttpConnector<R>, timeout: Duration) -> HttpConnector<R> {
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
 impl Service<Uri> for Connector {
     type Response = Stream;
     type Error = FetchError;
@@ -123,13 +121,12 @@ impl Service<Uri> for Connector {
                 () = &mut deadline => return Err(too_slow(&origin, timeout, "TCP")),
             };
             if origin.scheme() != Some(&http::uri::Scheme::HTTPS) {
-                return Ok(MaybeHttpsStream::Http(tcp));
+                return Ok(Stream::Plain(tcp));
             }
-            let handshake =
-                TlsConnector::from(tls).connect(server_name(&origin)?, TokioIo::new(tcp));
+            let handshake = TlsConnector::from(tls).connect(server_name(&origin)?, buffered(tcp));
             tokio::select! {
                 secured = handshake => secured
-                    .map(MaybeHttpsStream::from)
+                    .map(|tls| Stream::Tls(Box::new(TokioIo::new(tls))))
                     .map_err(|error| tls_failed(&origin, &error)),
                 () = &mut deadline => Err(too_slow(&origin, timeout, "TLS")),
             }

@@ -8,6 +8,7 @@ mod failover;
 mod guard;
 mod health;
 mod pin;
+mod stream;
 mod tls;
 
 use std::collections::HashMap;
@@ -109,31 +110,44 @@ impl Upstream {
     ///
     /// A [`FetchError`] with its class and, for the operator's log, the cause in words.
     pub async fn fetch(&self, request: Request) -> Result<Reply, FetchError> {
-        let deadline = tokio::time::sleep(request.timeout);
-        tokio::pin!(deadline);
-        let again = request.method.is_idempotent().then(|| request.clone());
-        match self.fetch_once(request, deadline.as_mut()).await {
+        let timer = tokio::time::sleep(request.timeout);
+        tokio::pin!(timer);
+        let mut patience = Patience {
+            end: timer.deadline(),
+            timer,
+        };
+        // What is rare is boxed, so that the future of a POST stays small: it is allocated and moved each time.
+        let fetched = match request.method.is_idempotent() {
+            false => self.fetch_once(request, &mut patience).await,
+            true => Box::pin(self.fetch_again(request, &mut patience)).await,
+        };
+        fetched.map_err(|failed| failed.error)
+    }
+
+    /// Once more when the connection ended before anything of a reply had come.
+    async fn fetch_again(
+        &self,
+        request: Request,
+        patience: &mut Patience<'_>,
+    ) -> Result<Reply, Failed> {
+        match self.fetch_once(request.clone(), patience).await {
             Err(Failed {
                 error,
                 before_reply: true,
                 ..
-            }) if error.failure == Failure::Reset => match again {
-                Some(request) => self.fetch_once(request, deadline).await,
-                None => return Err(error),
-            },
+            }) if error.failure == Failure::Reset => self.fetch_once(request, patience).await,
             fetched => fetched,
         }
-        .map_err(|failed| failed.error)
     }
 
     async fn fetch_once(
         &self,
         request: Request,
-        deadline: Pin<&mut Sleep>,
+        patience: &mut Patience<'_>,
     ) -> Result<Reply, Failed> {
         match self.failover.candidates(&request.uri, Instant::now()) {
-            None => self.attempt(request, deadline).await,
-            Some(hosts) => self.fetch_from_any(request, hosts, deadline).await,
+            None => self.attempt(request, patience).await,
+            Some(hosts) => Box::pin(self.fetch_from_any(request, hosts, patience)).await,
         }
     }
 
@@ -141,7 +155,7 @@ impl Upstream {
         &self,
         request: Request,
         hosts: Vec<Authority>,
-        mut deadline: Pin<&mut Sleep>,
+        patience: &mut Patience<'_>,
     ) -> Result<Reply, Failed> {
         let mut last = None;
         for host in hosts {
@@ -149,7 +163,7 @@ impl Upstream {
                 uri: at_host(&request.uri, host.clone()),
                 ..request.clone()
             };
-            match self.attempt(request, deadline.as_mut()).await {
+            match self.attempt(request, patience).await {
                 Err(failed) if failed.unsent => {
                     let error = &failed.error;
                     warn!(%host, %error, "origin cannot be connected to; trying the next");
@@ -173,65 +187,24 @@ impl Upstream {
     }
 
     /// Sends a request to the host that its URI names.
-    async fn attempt(&self, request: Request, deadline: Pin<&mut Sleep>) -> Result<Reply, Failed> {
-        let host = request.uri.authority().cloned();
-        let result = self.attempt_unseen(request, deadline).await;
-        self.hosts.record(Instant::now(), host.as_ref(), &result);
-        result
-    }
-
-    async fn attempt_unseen(
+    fn attempt(
         &self,
         request: Request,
-        mut deadline: Pin<&mut Sleep>,
-    ) -> Result<Reply, Failed> {
-        let timeout = request.timeout;
-        let first_byte_timeout = request.first_byte_timeout;
-        let max_reply = request.max_reply;
-        let host = request.uri.authority().cloned();
-        let failed = |failure, cause: String| Failed::sent(host.as_ref(), failure, &cause);
-
-        let response = tokio::select! {
-            response = self.send(request) => {
-                response.map_err(|error| Failed {
-                    before_reply: true,
-                    ..Failed::from_http(host.as_ref(), &error)
-                })?
-            }
-            // Not if it is the same as the whole time: the core's own deadline is close behind that.
-            () = tokio::time::sleep(first_byte_timeout), if first_byte_timeout < timeout => {
-                let cause = format!("no reply began within {first_byte_timeout:?}");
-                return Err(failed(Failure::Timeout, cause));
-            }
-            () = &mut deadline => {
-                return Err(failed(Failure::Timeout, format!("no reply within {timeout:?}")));
-            }
+        patience: &mut Patience<'_>,
+    ) -> impl Future<Output = Result<Reply, Failed>> {
+        let terms = Terms {
+            host: request.uri.authority().cloned(),
+            timeout: request.timeout,
+            first_byte_timeout: request.first_byte_timeout,
+            max_reply: request.max_reply,
         };
-        let (head, body) = response.into_parts();
-        if head.status.is_informational() {
-            let cause = format!("it answered {} to a request for no such thing", head.status);
-            return Err(failed(Failure::Malformed, cause));
+        let response = self.send(request);
+        async move {
+            let result = receive(response, &terms, patience).await;
+            let host = terms.host.as_ref();
+            self.hosts.record(Instant::now(), host, &result);
+            result
         }
-        let mut received = BytesMut::new();
-        let trailers;
-        tokio::select! {
-            read = read_body(body, max_reply, &mut received) => match read {
-                Ok(after) => trailers = after.map(Box::new),
-                Err(Unread::TooLarge(cause)) => return Err(failed(Failure::TooLarge, cause)),
-                Err(Unread::Http(error)) => return Err(Failed::from_http(host.as_ref(), &error)),
-            },
-            () = &mut deadline => {
-                let octets = received.len();
-                let cause = format!("no whole reply within {timeout:?}; {octets} octets had come");
-                return Err(failed(Failure::Timeout, cause));
-            }
-        }
-        Ok(Reply {
-            status: head.status,
-            headers: head.headers,
-            body: received.freeze(),
-            trailers,
-        })
     }
 
     /// Hands a request to the pool for its connect timeout. Only the hand-over happens under the lock.
@@ -254,6 +227,103 @@ impl Upstream {
         pools.push((connect_timeout, pool));
         response
     }
+}
+
+/// What a reply has to keep to.
+struct Terms {
+    host: Option<Authority>,
+    timeout: Duration,
+    first_byte_timeout: Duration,
+    max_reply: usize,
+}
+
+/// One timer for the two things that are waited for: that the reply begins, and that it is whole.
+struct Patience<'a> {
+    timer: Pin<&'a mut Sleep>,
+    /// When it ends for good.
+    end: Instant,
+}
+
+impl Patience<'_> {
+    fn reply_begins_within(&mut self, time: Duration) {
+        let at = Instant::now() + time;
+        self.timer.as_mut().reset(at.min(self.end));
+    }
+
+    fn reply_began(&mut self) {
+        self.timer.as_mut().reset(self.end);
+    }
+
+    /// Whether what has ended is all of it.
+    fn is_over(&self) -> bool {
+        self.timer.deadline() >= self.end
+    }
+}
+
+/// Waits for a reply and reads it whole.
+async fn receive(
+    response: ResponseFuture,
+    terms: &Terms,
+    patience: &mut Patience<'_>,
+) -> Result<Reply, Failed> {
+    let Terms {
+        host,
+        timeout,
+        first_byte_timeout,
+        max_reply,
+    } = terms;
+    let host = host.as_ref();
+    let failed = |failure, cause: String| Failed::sent(host, failure, &cause);
+    // Not if it is the same as the whole time: the core's own deadline is close behind that.
+    let early = first_byte_timeout < timeout;
+    if early {
+        patience.reply_begins_within(*first_byte_timeout);
+    }
+    let response = tokio::select! {
+        biased;
+        response = response => {
+            response.map_err(|error| Failed {
+                before_reply: true,
+                ..Failed::from_http(host, &error)
+            })?
+        }
+        () = &mut patience.timer => {
+            let cause = match patience.is_over() {
+                true => format!("no reply within {timeout:?}"),
+                false => format!("no reply began within {first_byte_timeout:?}"),
+            };
+            return Err(failed(Failure::Timeout, cause));
+        }
+    };
+    if early {
+        patience.reply_began();
+    }
+    let (head, body) = response.into_parts();
+    if head.status.is_informational() {
+        let cause = format!("it answered {} to a request for no such thing", head.status);
+        return Err(failed(Failure::Malformed, cause));
+    }
+    let mut received = BytesMut::new();
+    let trailers;
+    tokio::select! {
+        biased;
+        read = read_body(body, *max_reply, &mut received) => match read {
+            Ok(after) => trailers = after.map(Box::new),
+            Err(Unread::TooLarge(cause)) => return Err(failed(Failure::TooLarge, cause)),
+            Err(Unread::Http(error)) => return Err(Failed::from_http(host, &error)),
+        },
+        () = &mut patience.timer => {
+            let octets = received.len();
+            let cause = format!("no whole reply within {timeout:?}; {octets} octets had come");
+            return Err(failed(Failure::Timeout, cause));
+        }
+    }
+    Ok(Reply {
+        status: head.status,
+        headers: head.headers,
+        body: received.freeze(),
+        trailers,
+    })
 }
 
 /// The URI of the proxy that a route's hosts are reached through.

@@ -30,6 +30,14 @@ use crate::wtp::{Class, Endpoint, Handle};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimId(u64);
 
+impl ClaimId {
+    /// A claim for tests of who settles them.
+    #[cfg(test)]
+    pub(crate) const fn numbered(number: usize) -> Self {
+        Self(number as u64)
+    }
+}
+
 /// What is known of a session that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClaimKey {
@@ -424,3 +432,39 @@ const FAILURES: Rate = Rate {
     burst: 64,
     max_addresses: 16_384,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn an_id_tells_the_shard_that_made_it_and_is_never_one_that_lives_elsewhere() {
+        let mut random = Random::new(5);
+        for shards in [1, 2, 3, 7, 64] {
+            for shard in 0..shards {
+                let mut claims = Claims::new(random.hasher(), random.hasher());
+                claims.place = Place {
+                    shard,
+                    shards,
+                    stored: false,
+                };
+                let mut made = 0;
+                for number in [u32::MAX, 0]
+                    .into_iter()
+                    .chain((0..50).map(|_| random.u32()))
+                {
+                    let Some(id) = claims.own_id(number) else {
+                        continue;
+                    };
+                    made += 1;
+                    assert!(id != 0 && claims.place.home(id) == shard);
+                    assert!(id.abs_diff(number) < shards);
+                    claims.away.insert(id);
+                    assert_eq!(claims.own_id(number), None);
+                }
+                assert!(made >= 50);
+            }
+        }
+    }
+}

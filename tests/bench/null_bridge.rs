@@ -10,21 +10,26 @@
 //! a reply PDU with the origin's body; everything behind it is what is posted.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::UdpSocket;
+use tokio::net::{TcpStream, UdpSocket};
+use tower_service::Service;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -69,7 +74,7 @@ async fn bridge(
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(50))
         .pool_max_idle_per_host(256)
-        .build(connector);
+        .build(Connector(connector));
     let socket = Arc::new(UdpSocket::bind(listen).await?);
     eprintln!("ready");
     let mut buffer = vec![0; 64 * 1024];
@@ -100,5 +105,67 @@ async fn bridge(
             // Whoever asked asks again.
             let _ = socket.send_to(&datagram, peer).await;
         });
+    }
+}
+
+/// Connections of which nobody thinks that they take several pieces at once, as those of the gateway: see
+/// `src/upstream/stream.rs`.
+#[derive(Clone)]
+struct Connector(HttpsConnector<HttpConnector>);
+
+struct Whole(MaybeHttpsStream<TokioIo<TcpStream>>);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl Service<Uri> for Connector {
+    type Response = Whole;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Whole, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move { Ok(Whole(connecting.await?)) })
+    }
+}
+
+impl Connection for Whole {
+    fn connected(&self) -> Connected {
+        self.0.connected()
+    }
+}
+
+impl Read for Whole {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl Write for Whole {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        false
     }
 }

@@ -49,14 +49,19 @@ impl Phone {
     }
 
     pub(crate) async fn connect_anew(&mut self) {
-        self.handset.connect(self.clock.now());
-        match self.event().await {
+        match self.try_to_connect().await {
             Event::Connected(_) => {}
             other => panic!("no session: {other:?}"),
         }
     }
 
-    async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
+    pub(crate) async fn try_to_connect(&mut self) -> Event {
+        self.handset.connect(self.clock.now());
+        self.event().await
+    }
+
+    /// A handset that has not said anything yet.
+    pub(crate) async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
         let any = if gateway.is_ipv4() {
             "0.0.0.0:0"
         } else {

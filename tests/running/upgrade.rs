@@ -33,26 +33,30 @@ fn on(address: SocketAddr) -> String {
     format!("connection_mode = \"{address}\"")
 }
 
-/// Handsets wait some seconds before they send an Invoke again; these make the tests shorter.
+/// Handsets wait some seconds before they send an Invoke again, and give up after eight times; these make the tests
+/// shorter, and are as patient.
 fn hasty() -> Config {
     let mut config = config(roomy());
     config.wtp.base_retry = Duration::from_millis(400);
+    config.wtp.max_retransmissions = 100;
     config
 }
 
-/// Posts again and again until it is told to stop, each time something else. How many posts there were.
-async fn post_away(mut phone: Phone, name: usize, stop: watch::Receiver<bool>) -> usize {
-    let mut posts = 0;
+/// Posts again and again until it is told to stop, each time something else. How many posts there were, and how often
+/// one needed a new session.
+async fn post_away(mut phone: Phone, name: usize, stop: watch::Receiver<bool>) -> (usize, usize) {
+    let (mut posts, mut anew) = (0, 0);
     while !*stop.borrow() {
         let uri = format!("http://sync.example/post/{name}/{posts}");
         while !is_answered(&mut phone, &uri).await {
             // The next process does not know the session, and the origin has not heard of the request.
             phone.connect_anew().await;
+            anew += 1;
         }
         posts += 1;
         tokio::time::sleep(EACH).await;
     }
-    posts
+    (posts, anew)
 }
 
 async fn is_answered(phone: &mut Phone, uri: &str) -> bool {
@@ -75,9 +79,21 @@ async fn is_answered(phone: &mut Phone, uri: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_under_load_fails_no_post() {
+    let anew = upgrade_twice("[store]\npath = \"sessions.redb\"\n").await;
+    assert_eq!(anew, 0, "no handset has noticed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_under_load_without_a_store_loses_sessions_and_no_post() {
+    let anew = upgrade_twice("").await;
+    assert!(anew >= PHONES, "only {anew} handsets connected anew");
+}
+
+/// Two upgrades under load, which must not fail or double a single post. How often one needed a new session.
+async fn upgrade_twice(store: &str) -> usize {
     let origin = Origin::start().await;
     let (sockets, address) = group(2);
-    let mut manager = Manager::new(&configuration(&on(address), &origin.uri(), ""));
+    let mut manager = Manager::new(&configuration(&on(address), &origin.uri(), store));
     manager.sockets = sockets;
     let mut gateway = manager.start();
     gateway.says("shards=2");
@@ -105,7 +121,8 @@ async fn an_upgrade_under_load_fails_no_post() {
     let heard = origin.heard_in_all();
     origin.wait(|state| state.heard.len() > heard + 150).await;
     stop.send_replace(true);
-    let posts: usize = posting.join_all().await.into_iter().sum();
+    let (posts, anew): (Vec<_>, Vec<_>) = posting.join_all().await.into_iter().unzip();
+    let posts: usize = posts.into_iter().sum();
     assert_eq!(origin.heard_in_all(), posts);
     let mut targets: Vec<String> = Vec::new();
     origin
@@ -117,6 +134,7 @@ async fn an_upgrade_under_load_fails_no_post() {
     targets.sort_unstable();
     targets.dedup();
     assert_eq!(targets.len(), posts, "each exactly once");
+    anew.into_iter().sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wapbridge::gateway::{Command, Stats};
+use wapbridge::gateway::{Command, Cookies, Stats};
 use wapbridge::handset::{Event, Request};
 use wapbridge::random::Random;
 use wapbridge::sim::{Network, Phone, World};
@@ -103,6 +103,24 @@ fn a_session_follows_its_handset_through_all_shards() {
         (world.stats().sessions, world.directory().elsewhere),
         (0, 0)
     );
+}
+
+#[test]
+fn cookies_follow_their_session() {
+    let mut settings = gateway_config();
+    settings.headers.cookies = Cookies::Gateway;
+    let mut world = World::new(7, settings).shards(4);
+    let set = "s=1; Path=/".parse().unwrap();
+    world.origin.headers.append("set-cookie", set);
+    let phone = connected(&mut world);
+    assert_eq!(post(&mut world, phone, "first"), (Some(200), 1));
+    world.origin.headers.clear();
+    for n in 0..8 {
+        moved(&mut world, phone);
+        assert_eq!(post(&mut world, phone, &format!("n{n}")), (Some(200), 1));
+        assert_eq!(world.origin.last().unwrap().headers["cookie"], "s=1");
+    }
+    assert!(world.stats().wsp.handed_over > 0);
 }
 
 #[test]

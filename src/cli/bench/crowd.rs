@@ -425,7 +425,11 @@ mod tests {
             bad_weather: true,
             seed: 1,
         };
-        Crowd::new(&config, Script::new("http://h/", 100), Instant::ZERO)
+        Crowd::new(
+            &config,
+            Script::new("http://h/", 100, connectionless),
+            Instant::ZERO,
+        )
     }
 
     /// What a gateway hears and answers: an endpoint of its own that knows the crowd by the same names.

@@ -199,7 +199,7 @@ impl Bench {
             bad_weather: self.loss > 0.0 || self.delay > 0,
             seed,
         };
-        let script = Script::new(&self.uri, self.post_size);
+        let script = Script::new(&self.uri, self.post_size, self.connectionless);
         let mut stage = Stage {
             clock,
             air: Air::open(gateway, self.source, handsets, (self.loss, delay), seed)?,

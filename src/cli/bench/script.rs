@@ -18,11 +18,14 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Posts of `size` octets to `uri`.
-    pub(super) fn new(uri: &str, size: usize) -> Self {
+    /// Posts of `size` octets to `uri`. Without a session, each says what it takes.
+    pub(super) fn new(uri: &str, size: usize, connectionless: bool) -> Self {
         let serial = size.min(8);
         let mut headers = Vec::new();
         header::encode_content_type(ENCODING, MEDIA_TYPE, &mut headers);
+        if connectionless {
+            header::encode_field(ENCODING, "Accept", b"*/*", &mut headers);
+        }
         let mut post = Vec::new();
         Pdu::Post(pdu::Post {
             method: Method::POST,
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_connect_has_some_200_octets_of_headers() {
-        let script = Script::new("http://h/", 500);
+        let script = Script::new("http://h/", 500, false);
         for who in 0..3 {
             let sdu = script.connect(who);
             let Ok(Pdu::Connect(connect)) = Pdu::decode(&sdu) else {
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn a_post_has_the_size_asked_for_and_no_two_are_equal() {
         for size in [0, 1, 8, 500, 20_000] {
-            let script = Script::new("http://h/", size);
+            let script = Script::new("http://h/", size, false);
             let post = |serial| {
                 let mut sdu = Vec::new();
                 script.post(serial, &mut sdu);

@@ -40,8 +40,11 @@ impl Serve {
 
 const EXAMPLES: &str = "\
 SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish, for at most drain_timeout of
-[server]. A second signal stops at once. SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the
-old ones stay. SIGHUP and SIGUSR1 open the access log's file anew, after somebody has moved the old one away. Log lines go to standard error. RUST_LOG overrides the configured level.
+[server], then sessions end. A second signal stops at once. With sockets of the service manager (LISTEN_FDS) nothing
+is refused: what begins meanwhile is left to the next process.
+SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the old ones stay.
+SIGHUP and SIGUSR1 open the access log's file anew, after somebody has moved the old one away.
+Log lines go to standard error. RUST_LOG overrides the configured level.
 
 Exit status:
   0  stopped by a signal

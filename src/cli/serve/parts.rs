@@ -117,7 +117,11 @@ impl Parts {
 
     /// How to drain when about to stop.
     pub(super) fn last_departure(&self, settings: &Settings) -> Departure {
-        let sessions = self.remaining(settings);
+        let sessions = match self.store {
+            // Who comes after us on the same sockets has them all.
+            Some(_) if self.server.sockets_outlive_us() => Remaining::Kept,
+            _ => self.remaining(settings),
+        };
         match self.server.sockets_outlive_us() {
             true => Departure::HandingOver { sessions },
             false => Departure::Draining { sessions },
