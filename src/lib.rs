@@ -79,6 +79,8 @@
 //! | which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
+//! | who has which address | `identity::directory` on the control thread; a copy in each [`gateway::Gateway`] | prefix | no; access servers report anew |
+//! | what each address has used | [`gateway::Gateway`] | address, /64 | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
 //! | charging records, and what was answered and is not over | [`record::charging::Clerk`] | sequence number, id | yes: files and journal |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
@@ -145,6 +147,13 @@
 //! | what waits to be settled between shards, or to be stored | the claim ends at its deadline; what changed is not stored; counted |
 //! | sessions in the store, and their age | not stored; forgotten |
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
+//! | handsets outside the networks allowed; octets per address | dropped unseen |
+//! | requests per address, and in all | Abort CAPTEMPEXCEEDED to who has a session, else dropped |
+//! | requests per subscriber | WSP reply 503 with Retry-After |
+//! | octets to an address that has proved nothing, against those from it | not sent |
+//! | sessions per address | Abort CONGESTION |
+//! | addresses and subscribers watched | those who use nothing are forgotten; else strangers are dropped |
+//! | accounting sessions, in all and per RADIUS client | not answered |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
 //! | answers remembered, connectionless | the oldest is forgotten |
 //! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |

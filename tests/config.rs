@@ -499,6 +499,7 @@ fn the_examples_comments_are_settings() {
                 .strip_prefix("# ")
                 .filter(|rest| {
                     rest.starts_with("[[")
+                        || rest.starts_with("[identity.")
                         || rest
                             .split_once(" = ")
                             .is_some_and(|(key, _)| !key.trim().contains(' '))
@@ -511,6 +512,11 @@ fn the_examples_comments_are_settings() {
                         "pin",
                         "http_proxy",
                         "identity_",
+                        "insert_identity",
+                        "file =",
+                        "alias_key_file",
+                        "secret_file",
+                        "allow = ",
                         "allowed_",
                         "request_h",
                         "reply_h",

@@ -4,7 +4,7 @@ use super::figures::Snapshot;
 use super::measures;
 use super::metrics::Sample;
 use super::subscribers;
-use crate::gateway::{Stats, directory};
+use crate::gateway::{Stats, directory, protection};
 use crate::server::{ShellStats, State};
 use crate::store;
 use crate::syncml::Encoding;
@@ -25,6 +25,7 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
     all.extend(snapshot.store.iter().flat_map(store));
     connectionless(stats, &mut all);
     exchanges(stats, &mut all);
+    protection(&stats.protection, &mut all);
     measures::exchanges(&snapshot.measures, &mut all);
     measures::targets(&snapshot.targets, &mut all);
     all.extend(subscribers::samples(&snapshot.known));
@@ -448,6 +449,30 @@ fn connectionless(stats: &Stats, all: &mut Vec<Sample>) {
         dropped("congested", unit.congested),
         dropped("malformed", unit.malformed),
         dropped("way_out_full", unit.dropped),
+    ]);
+}
+
+fn protection(stats: &protection::Stats, all: &mut Vec<Sample>) {
+    let dropped = |reason, value| {
+        Sample::counter(
+            "wapbridge_protection_refused_total",
+            "Datagrams not heard, or refused unseen, and requests of subscribers who made too many.",
+            value,
+        )
+        .label("reason", reason)
+    };
+    all.extend([
+        dropped("denied", stats.denied),
+        dropped("address_requests", stats.requests),
+        dropped("address_bytes", stats.octets),
+        dropped("subscriber", stats.subscriber),
+        dropped("total", stats.all),
+        dropped("crowded", stats.crowded),
+        Sample::counter(
+            "wapbridge_protection_unsent_total",
+            "Datagrams not sent to an address that had proved nothing and sent too little.",
+            stats.amplification,
+        ),
     ]);
 }
 

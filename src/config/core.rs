@@ -185,6 +185,21 @@ pub(super) fn read_limits(
     (wtp, wsp, limits)
 }
 
+/// `max_sessions_per_address` of `[protection]`.
+pub(super) fn read_sessions_per_address(
+    section: &Section<'_, '_>,
+    base: session::Config,
+) -> session::Config {
+    session::Config {
+        max_sessions_per_address: section.within(
+            "max_sessions_per_address",
+            1..=100_000_000,
+            base.max_sessions_per_address,
+        ),
+        ..base
+    }
+}
+
 /// A profile of timers, by the bearer's name.
 #[derive(Clone, Copy)]
 struct Bearer(fn() -> wtp::Config);

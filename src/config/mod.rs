@@ -12,6 +12,7 @@ mod identity;
 mod listen;
 mod log;
 mod origin;
+mod protection;
 mod records;
 mod report;
 mod routes;
@@ -88,6 +89,8 @@ pub struct Settings {
     pub redirect: Option<Redirect>,
     /// `drain_redirect` in `[wsp]`: the same while the gateway is draining or isolated.
     pub drain_redirect: Option<Redirect>,
+    /// `[protection]`: who may send, and how much.
+    pub protection: gateway::protection::Config,
     /// The text all this was read from: it holds secrets.
     pub source: Secret,
     /// `[limits]`: the bounds of the gateway itself; those of the layers are in `wtp` and `wsp`.
@@ -167,6 +170,7 @@ impl Settings {
             wsp: self.wsp.clone(),
             connectionless: self.connectionless,
             limits: self.limits,
+            protection: self.protection.clone(),
             headers: self.headers.clone(),
             redirect: self.redirect.clone(),
             drain_redirect: self.drain_redirect.clone(),
@@ -219,6 +223,10 @@ impl Settings {
                     .to_owned(),
             });
         }
+        let section = file.section("protection");
+        let protection = protection::read(&section, directory);
+        let wsp = core::read_sessions_per_address(&section, wsp);
+        drop(section);
         let identity = IdentitySettings::read(&file.section("identity"), directory);
         let privacy = routes::Privacy::read(&file.section("privacy"), identity.alias_key.clone());
         let routes = routes::read(&routes, &listen, directory, &privacy, &mut tls);
@@ -233,6 +241,7 @@ impl Settings {
             records,
             log,
             identity,
+            protection,
             wtp,
             wsp,
             connectionless,

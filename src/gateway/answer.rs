@@ -23,6 +23,8 @@ pub enum Problem {
     MethodNotAllowed,
     /// More requests are in flight upstream than allowed.
     Busy,
+    /// The subscriber asks more often than allowed.
+    TooMany,
     /// The gateway takes nothing new: it is draining, mostly because it stops.
     Draining,
     /// The gateway serves only those who have a session.
@@ -50,10 +52,19 @@ impl Problem {
             Self::RequestTooLarge => 413,
             Self::UnknownMethod => 501,
             Self::MethodNotAllowed => 405,
-            Self::Busy | Self::Draining | Self::Isolated => 503,
+            Self::Busy | Self::TooMany | Self::Draining | Self::Isolated => 503,
             Self::Deadline | Self::Upstream(Failure::Timeout) => 504,
             // 413 would blame the handset's request; it is only passed on when the origin said so.
             Self::ReplyTooLarge | Self::Untranslatable | Self::Upstream(_) => 502,
+        }
+    }
+
+    /// Seconds after which the handset may try again, if that is known.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<&'static str> {
+        match self {
+            Self::TooMany => Some("5"),
+            _ => None,
         }
     }
 
@@ -68,6 +79,7 @@ impl Problem {
             Self::UnknownMethod => "unknown_method",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Busy => "busy",
+            Self::TooMany => "too_many",
             Self::Draining => "draining",
             Self::Isolated => "isolated",
             Self::RequestTooLarge => "request_too_large",
@@ -87,6 +99,7 @@ impl Problem {
             Self::NoRoute => "The gateway does not forward to this address.",
             Self::UnknownMethod => "The gateway does not know this method.",
             Self::MethodNotAllowed => "This method is not allowed here.",
+            Self::TooMany => "Too many requests. Try again later.",
             Self::Busy | Self::Draining | Self::Isolated => "The gateway is busy. Try again later.",
             Self::RequestTooLarge => "The message is too large.",
             Self::Untranslatable => "The message could not be translated.",
@@ -112,6 +125,9 @@ impl Problem {
             }
             Self::MethodNotAllowed => {
                 "add the method to the route's allowed_methods, if handsets should use it"
+            }
+            Self::TooMany => {
+                "none, if this handset asks too often; else raise subscriber_rate in [protection]"
             }
             Self::Busy => {
                 "raise max_exchanges or max_octets in [limits], or look why the origin is slow"

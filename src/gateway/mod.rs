@@ -15,6 +15,7 @@ mod exchange;
 pub mod fetch;
 pub mod handover;
 mod mode;
+pub mod protection;
 pub mod push;
 pub mod record;
 mod reply;
@@ -38,6 +39,7 @@ use crate::gateway::exchange::{Asked, Exchange, Exchanges, State};
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::gateway::handover::{Handover, Ticket};
 pub use crate::gateway::mode::Mode;
+use crate::gateway::protection::{Gate, Verdict};
 use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::{Ending, ExchangeRecord};
 use crate::gateway::request::Refused;
@@ -120,6 +122,7 @@ pub struct Gateway {
     clients: Clients,
     cookies: Jars,
     identities: identity::Table,
+    gate: Gate,
     random: Random,
     events: VecDeque<Event>,
     mode: Mode,
@@ -140,6 +143,7 @@ impl Gateway {
             connectionless: Connectionless::new(config.connectionless, random.u64()),
             cookies: Jars::new(random.hasher()),
             identities: identity::Table::new(random.hasher()),
+            gate: Gate::new(random.hasher(), random.hasher()),
             random,
             events: VecDeque::new(),
             mode: Mode::Running,
@@ -158,6 +162,11 @@ impl Gateway {
 
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        match self.judge(now, &datagram) {
+            Verdict::Pass => {}
+            Verdict::Drop => return,
+            Verdict::Refuse => return self.refuse(&datagram),
+        }
         match datagram.service {
             Service::ConnectionMode => {
                 self.wtp
@@ -249,9 +258,18 @@ impl Gateway {
 
     /// Appends the next datagram to `buf`.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
-        self.wtp
-            .poll_transmit(buf)
-            .or_else(|| self.connectionless.poll_transmit(buf))
+        while let Some(transmit) = self.wtp.poll_transmit(buf) {
+            let peer = transmit.peer;
+            let has_proved = || self.sessions.has_proved(peer);
+            if self
+                .gate
+                .may_send(peer.remote.ip(), transmit.len, has_proved)
+            {
+                return Some(transmit);
+            }
+            buf.truncate(buf.len().saturating_sub(transmit.len));
+        }
+        self.connectionless.poll_transmit(buf)
     }
 
     /// The next thing to do.
@@ -296,6 +314,7 @@ impl Gateway {
             exchanges: self.exchanges.len() as u64,
             in_flight: self.exchanges.in_flight() as u64,
             exchange_octets: self.exchanges.octets() as u64,
+            protection: self.gate.stats,
             ..self.stats
         }
     }
@@ -334,6 +353,30 @@ impl Gateway {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.exchanges.len() == 0 && self.wtp.transactions() == 0 && self.sessions.claims() == 0
+    }
+
+    /// Whether a datagram is heard at all.
+    fn judge(&mut self, now: Instant, datagram: &Datagram<'_>) -> Verdict {
+        let requests = match datagram.service {
+            Service::ConnectionMode => wtp::invokes(datagram.payload).count(),
+            // Connectionless mode has its own rate.
+            Service::Connectionless => 0,
+        };
+        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+        let peer = datagram.peer;
+        let is_in = || self.sessions.has_proved(peer);
+        let (config, octets) = (&self.config.protection, datagram.payload.len());
+        self.gate
+            .hear(now, config, peer.remote.ip(), octets, requests, is_in)
+    }
+
+    /// Too much at once. Who has proved to be there is told to try again; others might not have asked.
+    fn refuse(&mut self, datagram: &Datagram<'_>) {
+        if self.sessions.has_proved(datagram.peer) {
+            for tid in wtp::invokes(datagram.payload) {
+                self.wtp.refuse(datagram.peer, tid);
+            }
+        }
     }
 
     /// Lets every layer hear what the one below it said, until all is quiet.
@@ -491,6 +534,14 @@ impl Gateway {
         };
         if let Some(problem) = self.mode.refuses_requests(service) {
             return Err(problem.into());
+        }
+        if let Some(subscriber) = exchange.record.identity.as_deref()
+            && let Some(subscriber) = subscriber.name()
+        {
+            let name = self.identities.digest(subscriber.reveal());
+            self.gate
+                .admit_subscriber(now, &config.protection, name)
+                .map_err(|_| Problem::TooMany)?;
         }
         let octets = self.exchanges.octets() + exchange.record.request_octets;
         if self.exchanges.in_flight() >= config.limits.max_exchanges

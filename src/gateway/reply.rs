@@ -127,6 +127,9 @@ pub(super) fn problem(
     if let Some(allow) = allow {
         encoder.field("allow", allow.as_bytes(), &mut headers);
     }
+    if let Some(seconds) = problem.retry_after() {
+        encoder.field("retry-after", seconds.as_bytes(), &mut headers);
+    }
     let text = problem.text().as_bytes();
     // A handset with a tiny SDU still gets the status.
     let data = if max.is_some_and(|max| headers.len() + text.len() + 4 > max) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::gateway::protection;
 use crate::route::Routes;
 use crate::wsp::pdu::{self, BearerAddress};
 use crate::wsp::{connectionless, session};
@@ -23,6 +24,8 @@ pub struct Config {
     pub connectionless: connectionless::Config,
     /// Bounds of the gateway itself.
     pub limits: Limits,
+    /// Who may send, and how much.
+    pub protection: protection::Config,
     /// What it does to headers.
     pub headers: HeaderRules,
     /// Where clients that connect are sent instead. Default: nowhere.
@@ -42,6 +45,7 @@ impl Config {
             wsp: session::Config::default(),
             connectionless: connectionless::Config::default(),
             limits: Limits::default(),
+            protection: protection::Config::default(),
             headers: HeaderRules::default(),
             redirect: None,
             drain_redirect: None,

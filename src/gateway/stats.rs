@@ -5,6 +5,7 @@ use derive_more::AddAssign;
 use crate::gateway::answer::Problem;
 use crate::gateway::content;
 use crate::gateway::fetch::Failure;
+use crate::gateway::protection;
 use crate::gateway::syncml;
 use crate::{wsp, wtp};
 
@@ -27,6 +28,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// Gauge: octets of bodies held for exchanges.
     pub exchange_octets: u64,
+    /// What was not let in, or out.
+    pub protection: protection::Stats,
     /// Methods taken in.
     pub exchanges_begun: u64,
     /// Exchanges whose reply the handset acknowledged.
@@ -75,7 +78,7 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 20] = [
+const PROBLEMS: [Problem; 21] = [
     Problem::BadRequest,
     Problem::Encoding,
     Problem::UriTooLong,
@@ -83,6 +86,7 @@ const PROBLEMS: [Problem; 20] = [
     Problem::UnknownMethod,
     Problem::MethodNotAllowed,
     Problem::Busy,
+    Problem::TooMany,
     Problem::Draining,
     Problem::Isolated,
     Problem::RequestTooLarge,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use derive_more::AddAssign;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::accounting::{Report, Status};
-use super::{Change, Identity, Prefix};
+use super::{Change, Identity, Prefix, saved};
 use crate::random::{Keyed, Random};
 use crate::table::Slab;
 use crate::time::{Instant, Timers};
@@ -98,34 +98,38 @@ pub struct Directory {
     over_until: VecDeque<(Instant, Key)>,
     timers: Timers,
     changes: Vec<Change>,
+    /// Sessions that are not in the store as they are, if there is one.
+    unsaved: Option<HashSet<Key, Keyed>>,
     stats: Stats,
 }
 
 /// What tells a session from all others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    reporter: Arc<str>,
-    nas: Box<str>,
-    session: Box<str>,
+pub(super) struct Key {
+    pub(super) reporter: Arc<str>,
+    pub(super) nas: Box<str>,
+    pub(super) session: Box<str>,
 }
 
 #[derive(Debug)]
-struct Session {
-    key: Key,
-    prefixes: Vec<Prefix>,
-    identity: Arc<Identity>,
+pub(super) struct Session {
+    pub(super) key: Key,
+    pub(super) prefixes: Vec<Prefix>,
+    pub(super) identity: Arc<Identity>,
     /// The latest that was reported of it.
-    latest: Happened,
-    expires: Instant,
+    pub(super) latest: Happened,
+    pub(super) expires: Instant,
+    /// When it expires as far as the store knows.
+    pub(super) saved: Instant,
 }
 
 /// When something happened, as far as can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Happened {
+pub(super) struct Happened {
     /// When we heard, less what the client says it took: seconds since 1970.
-    heard: u64,
+    pub(super) heard: u64,
     /// By the access server's clock, if it has one.
-    stamp: Option<u32>,
+    pub(super) stamp: Option<u32>,
 }
 
 impl Happened {
@@ -162,6 +166,7 @@ impl Directory {
             over_until: VecDeque::new(),
             timers: Timers::new(),
             changes: Vec::new(),
+            unsaved: None,
             stats: Stats::default(),
         }
     }
@@ -262,6 +267,48 @@ impl Directory {
         std::mem::take(&mut self.changes)
     }
 
+    /// Takes in what was saved before the process started, and from now on tells what is to be saved.
+    pub fn restore<'a>(&mut self, at: At, saved: impl IntoIterator<Item = &'a [u8]>) {
+        for octets in saved {
+            let Some(session) = saved::decode(octets, at) else {
+                continue;
+            };
+            if self.by_key.contains_key(&session.key)
+                || self.sessions.len() >= self.limits.max_sessions
+            {
+                continue;
+            }
+            let prefixes = session.prefixes.clone();
+            let slot = self.insert(Session {
+                prefixes: Vec::new(),
+                ..session
+            });
+            for prefix in prefixes {
+                self.give(slot, prefix);
+            }
+        }
+        self.unsaved = Some(HashSet::with_hasher(*self.by_key.hasher()));
+    }
+
+    /// What has changed of sessions since this was last asked: a name, and octets for [`restore`](Self::restore);
+    /// none for a session that is over. Nothing without a `restore` before.
+    pub fn take_unsaved(&mut self, at: At) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let Some(unsaved) = &mut self.unsaved else {
+            return Vec::new();
+        };
+        let mut taken = Vec::with_capacity(unsaved.len());
+        for key in unsaved.drain() {
+            let slot = self.by_key.get(&key).copied();
+            let session = slot.and_then(|slot| self.sessions.get_mut(slot));
+            let octets = session.map(|session| {
+                session.saved = session.expires;
+                saved::encode(session, at)
+            });
+            taken.push((saved::name(&key), octets));
+        }
+        taken
+    }
+
     /// Accounting sessions held.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -312,6 +359,7 @@ impl Directory {
                     identity: Arc::default(),
                     latest: happened,
                     expires,
+                    saved: now,
                 })
             }
         };
@@ -338,6 +386,17 @@ impl Directory {
         if news {
             self.tell(slot, &had);
         }
+        // That it lives on is worth a word in the store only now and then.
+        let lives_on = |session: &Session| {
+            expires.since(session.saved) > self.limits.lifetime / SAVES_PER_LIFETIME
+        };
+        let given = self
+            .sessions
+            .get(slot)
+            .is_some_and(|session| session.prefixes != had || lives_on(session));
+        if news || given {
+            self.is_unsaved(slot);
+        }
         verdict
     }
 
@@ -361,6 +420,7 @@ impl Directory {
             if let Some(other) = self.sessions.get_mut(owner) {
                 other.prefixes.retain(|theirs| *theirs != prefix);
             }
+            self.is_unsaved(owner);
         }
         self.owners.insert(prefix, slot);
         if let Some(session) = self.sessions.get_mut(slot) {
@@ -408,6 +468,9 @@ impl Directory {
                 self.held.remove(&key.reporter);
             }
         }
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.insert(session.key);
+        }
         for prefix in session.prefixes {
             self.owners.remove(&prefix);
             self.changes.push(Change {
@@ -416,6 +479,12 @@ impl Directory {
             });
         }
         true
+    }
+
+    fn is_unsaved(&mut self, slot: u32) {
+        if let (Some(unsaved), Some(session)) = (&mut self.unsaved, self.sessions.get(slot)) {
+            unsaved.insert(session.key.clone());
+        }
     }
 
     /// An access server has begun anew: its sessions are over, but those that began since.
@@ -483,6 +552,8 @@ impl Identity {
     }
 }
 
+/// How often within its lifetime the store is told that a session lives on.
+const SAVES_PER_LIFETIME: u32 = 8;
 /// Prefixes of one session.
 const MOST_PREFIXES: usize = 8;
 /// Sessions that are over and still recognised, so that what comes late does not bring them back.
@@ -683,6 +754,50 @@ mod tests {
         );
         rig.directory.handle_timeout(at(day + 3_600).now);
         assert_eq!(rig.directory.sessions(), 0);
+    }
+
+    #[test]
+    fn a_session_survives_a_restart_until_it_expires() {
+        let mut rig = Rig::new();
+        rig.directory.restore(at(0), []);
+        let mut start = report(Status::Start, "1", "10.0.0.1", "491");
+        start.identity.sgsn = "192.0.2.7".parse().ok();
+        rig.hears(0, start);
+        rig.hears(0, report(Status::Start, "2", "10.0.0.2", "492"));
+        let mut store = std::collections::BTreeMap::new();
+        let mut save = |rig: &mut Rig, seconds| {
+            let taken = rig.directory.take_unsaved(at(seconds));
+            for (name, octets) in &taken {
+                match octets {
+                    Some(octets) => store.insert(name.clone(), octets.clone()),
+                    None => store.remove(name),
+                };
+            }
+            (taken.len(), store.clone())
+        };
+        assert_eq!(save(&mut rig, 1).0, 2);
+        rig.hears(10, report(Status::Stop, "2", "", ""));
+        // That it lives on is not saved each time.
+        rig.hears(60, report(Status::Interim, "1", "10.0.0.1", "491"));
+        let (count, kept) = save(&mut rig, 61);
+        assert_eq!((count, kept.len()), (1, 1));
+        rig.hears(4 * 3_600, report(Status::Interim, "1", "10.0.0.1", "491"));
+        let (count, kept) = save(&mut rig, 4 * 3_600);
+        assert_eq!((count, kept.len()), (1, 1));
+
+        for (seconds, who) in [(28 * 3_600 - 1, Some("491")), (28 * 3_600, None)] {
+            let mut later = Rig::new();
+            let kept = kept.values().map(Vec::as_slice);
+            later
+                .directory
+                .restore(at(seconds), kept.chain([&b"nonsense"[..]]));
+            later.table.apply(&later.directory.take_changes());
+            assert_eq!(later.who("10.0.0.1"), who);
+            assert_eq!(later.directory.poll_timeout().is_some(), who.is_some());
+            // Its Stop is known to be its.
+            later.hears(seconds, report(Status::Stop, "1", "", ""));
+            assert_eq!(later.who("10.0.0.1"), None);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod accounting;
 pub mod directory;
 mod field;
 pub mod list;
+mod saved;
 pub mod server;
 mod table;
 
@@ -49,6 +50,15 @@ pub struct Identity {
     pub session: Option<Box<str>>,
     /// From where it is known.
     pub source: Source,
+}
+
+impl Identity {
+    /// What tells this subscriber from others, whatever address he has: the number, the SIM, or the alias.
+    #[must_use]
+    pub fn name(&self) -> Option<&Private> {
+        let number = self.msisdn.as_ref().or(self.imsi.as_ref());
+        number.or(self.alias.as_ref())
+    }
 }
 
 /// From where an identity is known.

@@ -1,6 +1,7 @@
 //! A shard's copy of who has which address: longest prefix wins, one hash look-up per length in use.
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -161,6 +162,12 @@ impl Table {
         self.lengths
             .iter()
             .find_map(|(length, _)| self.entries.get(&Prefix::cut(bits, *length)))
+    }
+
+    /// A short name for a text, that nobody without our key can compute.
+    #[must_use]
+    pub fn digest(&self, text: &str) -> u64 {
+        self.entries.hasher().hash_one(text)
     }
 
     /// Prefixes known.

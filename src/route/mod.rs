@@ -6,6 +6,7 @@ mod address;
 mod condition;
 mod headers;
 mod network;
+mod networks;
 mod protocol;
 mod way_back;
 
@@ -24,6 +25,7 @@ pub use headers::{
     Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule, is_of_connection,
 };
 pub use network::{Network, NotANetwork, special_purpose};
+pub use networks::Networks;
 pub use protocol::Message;
 pub use way_back::WayBack;
 

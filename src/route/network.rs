@@ -40,6 +40,16 @@ impl Network {
         }
     }
 
+    /// Its first and its last address, IPv4 ones IPv4-mapped.
+    pub(super) fn range(&self) -> (u128, u128) {
+        let (first, bits) = match self.address {
+            IpAddr::V4(v4) => (v4.to_ipv6_mapped().to_bits(), 32),
+            IpAddr::V6(v6) => (v6.to_bits(), 128),
+        };
+        let hosts = u128::MAX.checked_shl(bits - self.length).unwrap_or(0);
+        (first, first | !hosts)
+    }
+
     /// Addresses in it, as a power of two.
     #[must_use]
     pub const fn host_bits(&self) -> u32 {

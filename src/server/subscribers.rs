@@ -21,6 +21,7 @@ use crate::identity::directory::{self, At, Directory};
 use crate::identity::server::{self, PORTS, Send, Server, Way};
 use crate::server::clock::{self, Clock};
 use crate::server::shards::Shards;
+use crate::store::{Change, Table, Writer};
 
 /// The task that knows the subscribers. Dropped, it stops.
 #[derive(Debug)]
@@ -50,7 +51,11 @@ impl Subscribers {
     /// # Errors
     ///
     /// An address that cannot be bound, or no randomness.
-    pub async fn start(settings: &IdentitySettings, shards: Shards) -> io::Result<Self> {
+    pub async fn start(
+        settings: &IdentitySettings,
+        shards: Shards,
+        store: Option<Writer>,
+    ) -> io::Result<Self> {
         let (datagrams, heard) = mpsc::channel(BATCH);
         let mut listening = Ports::new(datagrams.clone());
         let mut addresses = Vec::new();
@@ -75,8 +80,10 @@ impl Subscribers {
             shards,
             listening,
             homes: Ports::new(datagrams),
+            store,
             shown,
         };
+        keeper.restore();
         keeper.configure(settings).await;
         Ok(Self {
             addresses,
@@ -98,6 +105,13 @@ impl Subscribers {
         if self.settings.send((settings.clone(), done)).await.is_ok() {
             let _ = obeyed.await;
         }
+    }
+
+    /// Ends it, and returns once it is gone with all it held.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // It ends by being aborted.
+        let _ = (&mut self.task).await;
     }
 
     /// What is known, as of the last second.
@@ -128,10 +142,44 @@ struct Keeper {
     listening: Ports,
     /// Towards the servers that reports are passed on to.
     homes: Ports,
+    /// Where sessions outlive the process.
+    store: Option<Writer>,
     shown: watch::Sender<Known>,
 }
 
 impl Keeper {
+    /// Takes in the sessions that were there before the process started.
+    fn restore(&mut self) {
+        if let Some(store) = &self.store {
+            let at = self.at();
+            let entries = store.entries(TABLE);
+            let kept = entries.iter().map(|(_, octets)| octets.as_slice());
+            self.directory.restore(at, kept);
+        }
+    }
+
+    fn at(&self) -> At {
+        At {
+            now: self.clock.now(),
+            unix: clock::unix(),
+        }
+    }
+
+    /// Has the store keep what has changed. A store that cannot keep up counts what it does not take.
+    fn save(&mut self) {
+        if let Some(store) = &self.store {
+            let changed = self.directory.take_unsaved(self.at());
+            if !changed.is_empty() {
+                let changes = changed.into_iter().map(|(key, value)| Change {
+                    table: TABLE,
+                    key,
+                    value,
+                });
+                store.write(changes.collect());
+            }
+        }
+    }
+
     async fn run(
         mut self,
         mut heard: mpsc::Receiver<Heard>,
@@ -163,10 +211,7 @@ impl Keeper {
 
     /// Obeys reports, and answers them once every shard has.
     async fn obey(&mut self, batch: &mut Vec<Heard>) {
-        let at = At {
-            now: self.clock.now(),
-            unix: clock::unix(),
-        };
+        let at = self.at();
         let directory = &mut self.directory;
         for Heard { way, from, octets } in batch.drain(..) {
             match way {
@@ -207,6 +252,7 @@ impl Keeper {
         for some in changes.chunks(MOST_CHANGES) {
             self.shards.identify(some.into()).await;
         }
+        self.save();
     }
 
     fn known(&self) -> Known {
@@ -302,6 +348,8 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
+/// Where the store keeps accounting sessions.
+const TABLE: Table = Table("identity");
 /// Datagrams obeyed together, and that wait for it.
 const BATCH: usize = 256;
 /// Changes told to the shards at once: a long list does not keep them from their handsets.

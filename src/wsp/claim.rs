@@ -396,6 +396,7 @@ impl Sessions {
             queued: now,
             links: Links::default(),
         });
+        self.crowd.join(peer);
         if self.registry.of_peer(peer).is_none() {
             self.registry.bind(slot, peer);
         }

@@ -8,6 +8,7 @@ pub mod capability;
 pub mod census;
 pub mod claim;
 pub mod connectionless;
+mod crowd;
 mod early;
 pub mod header;
 pub mod method;

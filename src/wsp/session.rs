@@ -16,6 +16,9 @@ use crate::wtp::Handle;
 pub struct Config {
     /// Sessions held at once per shard. A Connect beyond it is aborted with CONGESTION. Default: 200 000.
     pub max_sessions: usize,
+    /// Sessions of one address (of one /64 of IPv6) held at once per shard. A Connect beyond it is aborted with
+    /// CONGESTION. Default: 10,000.
+    pub max_sessions_per_address: u32,
     /// Octets held per shard of what clients say at length when they connect, equal ones counted once; a Connect or
     /// Resume that does not fit is aborted with CONGESTION. Default: 64 MiB.
     pub max_profiles: usize,
@@ -85,6 +88,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_sessions: 200_000,
+            max_sessions_per_address: 10_000,
             max_profiles: 64 << 20,
             max_methods: 8,
             max_server_sdu: 1 << 20,

@@ -18,6 +18,7 @@ use crate::wdp::Peer;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::{Capabilities, ServerLimits};
 use crate::wsp::claim::{ClaimId, ClaimKey, Claims, Waiting};
+use crate::wsp::crowd::Crowd;
 use crate::wsp::early::Early;
 use crate::wsp::header::EncodingVersion;
 use crate::wsp::method::{Invocation, Method, MethodId};
@@ -139,6 +140,8 @@ pub struct Sessions {
     pub(super) profiles: Profiles,
     pub(super) methods: Slab<Method>,
     pub(super) pushes: HashMap<Handle, Push, Keyed>,
+    /// How many sessions each address has.
+    pub(super) crowd: Crowd,
     /// Sessions that wait for the user's answer to a Connect or Resume, by the peer it came from: methods
     /// that follow belong to them.
     pub(super) setting_up: HashMap<Peer, SessionKey, Keyed>,
@@ -197,6 +200,7 @@ impl Sessions {
             profiles: Profiles::new(random.hasher()),
             methods: Slab::new(),
             pushes: HashMap::with_hasher(random.hasher()),
+            crowd: Crowd::new(random.hasher()),
             setting_up: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             early: Early::default(),
@@ -499,8 +503,25 @@ impl Sessions {
     /// The same for one that lives on elsewhere.
     pub(super) fn remove(&mut self, key: SessionKey) {
         if let Some(session) = self.registry.remove(key.slot) {
+            self.crowd.leave(session.peer);
             self.profiles.release(&session.profile);
         }
+    }
+
+    /// Whether this peer has a session and acknowledged our answer to its Connect, as one does who got it. Nothing in
+    /// WTP proves an address better.
+    #[must_use]
+    pub fn has_proved(&self, peer: Peer) -> bool {
+        let slot = self.registry.of_peer(peer);
+        slot.and_then(|slot| self.registry.get(slot))
+            .is_some_and(|session| match &session.state {
+                // A method that came in CONNECTING_2 may have been sent blindly with the Connect.
+                State::Connecting { .. } | State::Connecting2 { .. } => false,
+                State::Connected
+                | State::Suspended
+                | State::Resuming { .. }
+                | State::Resuming2 { .. } => true,
+            })
     }
 
     /// The session methods from this peer belong to.

@@ -207,7 +207,8 @@ impl Sessions {
             encoding: agreed_version(connect.headers),
             agreed: capability::negotiate(&offer, &self.limits),
         };
-        let has_room = self.registry.len() < self.config.max_sessions;
+        let has_room = self.registry.len() < self.config.max_sessions
+            && self.crowd.of(peer) < self.config.max_sessions_per_address;
         let max = self.config.max_profiles;
         let Some(profile) = has_room.then(|| self.profiles.keep(said, max)).flatten() else {
             self.stats.congested += 1;
@@ -226,6 +227,7 @@ impl Sessions {
             links: Links::default(),
         });
         let key = SessionKey { slot, id };
+        self.crowd.join(peer);
         self.owners.insert(transaction, Owner::Session(key));
         self.setting_up.insert(peer, key);
         self.indications.push_back(Indication::Connect(key));
@@ -409,9 +411,11 @@ impl Sessions {
             self.stats.replaced += 1;
             self.end(now, other, Ending::Aborted(AbortReason::DISCONNECT), wtp);
         }
-        if self.session(key).is_none() {
+        let Some(before) = self.session(key).map(|session| session.peer) else {
             return;
-        }
+        };
+        self.crowd.leave(before);
+        self.crowd.join(peer);
         self.registry.bind(key.slot, peer);
         self.settled(peer, key);
     }

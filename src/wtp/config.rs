@@ -98,10 +98,9 @@ pub struct Config {
     /// How long a peer's last TID is remembered after its last use, and how long after a start new peers
     /// are verified. Never below the longest life of a packet in the network. Default: 240 s.
     pub tid_lifetime: Duration,
-    /// Verify the TID of every peer not heard of, even where the cache proves that it is new. Proves the
-    /// peer's address at the cost of one round trip for each peer each `tid_lifetime`. Default: no, for
-    /// phones on a mobile network's own addresses the round trip is worth more than the proof; say yes
-    /// where the port can be reached from the Internet.
+    /// Verify the TID of every peer not heard of, even where the cache proves that it is new, at the cost of one
+    /// round trip for each peer each `tid_lifetime`. Default: no. It proves little of an address: who begins a
+    /// transaction chose its TID, and can answer without having seen the question.
     pub verify_new_peers: bool,
 
     /// Whether an Ack that asks for verification names the last TID we know (Options Current TID, No Cached

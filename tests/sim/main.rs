@@ -12,6 +12,7 @@
 mod content;
 mod endings;
 mod modes;
+mod protection;
 mod routes;
 mod scenarios;
 mod sessions;

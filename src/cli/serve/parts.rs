@@ -55,6 +55,7 @@ impl Parts {
         let desk = sinks.charging.clone();
         let store = settings.store.as_ref().map(Embedded::open).transpose()?;
         let writer = store.as_ref().map(Embedded::writer);
+        let kept = writer.clone();
         let server = start_server(settings, inherited, writer.clone(), sinks).await?;
         let directory = server.directory();
         admin.figures().feed(move |snapshot| {
@@ -63,7 +64,7 @@ impl Parts {
         });
         let shards = server.shards().clone();
         admin.started(shards.clone());
-        let subscribers = start_subscribers(settings, &shards, &admin).await?;
+        let subscribers = start_subscribers(settings, &shards, &admin, kept).await?;
         let lines = log.clone();
         admin
             .figures()
@@ -88,7 +89,7 @@ impl Parts {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
-        drop(self.subscribers);
+        self.subscribers.stop().await;
         self.server.stop();
         // After the shards, which have handed over the last of it.
         drop(self.clerk);
@@ -181,8 +182,9 @@ async fn start_subscribers(
     settings: &Settings,
     shards: &Shards,
     admin: &Admin,
+    store: Option<Writer>,
 ) -> anyhow::Result<Subscribers> {
-    let subscribers = Subscribers::start(&settings.identity, shards.clone()).await?;
+    let subscribers = Subscribers::start(&settings.identity, shards.clone(), store).await?;
     for address in subscribers.addresses() {
         info!(%address, "listening for RADIUS accounting");
     }

@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn a_json_record_has_every_field() {
         let line = line(Format::Json, |batch, form| {
-            batch.over(form, NOW, &exchange())
+            batch.over(form, NOW, &exchange());
         });
         let record: serde_json::Value = serde_json::from_slice(&line).unwrap();
         for (name, value) in [
@@ -410,7 +410,7 @@ mod tests {
         let mut file = heading(Format::Csv);
         assert_eq!(head(&file), None);
         let line = line(Format::Csv, |batch, form| {
-            batch.over(form, NOW, &exchange())
+            batch.over(form, NOW, &exchange());
         });
         assert_eq!(head(&line), Some((Format::Csv, 42, "0000000000000abc-3-9")));
         file.extend(line);
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn what_is_not_over_says_so() {
         let line = line(Format::Json, |batch, form| {
-            batch.answered(form, NOW, &exchange())
+            batch.answered(form, NOW, &exchange());
         });
         let record: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(record["cause"], "interrupted");

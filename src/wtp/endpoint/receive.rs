@@ -184,6 +184,16 @@ impl Endpoint {
         }
     }
 
+    /// Refuses the Invoke of this TID with CAPTEMPEXCEEDED, without having looked at it: the peer may try again
+    /// later. A transaction that has begun goes on.
+    pub fn refuse(&mut self, peer: Peer, tid: u16) {
+        let is_new = self.slots.find(peer, tid).is_none();
+        if tid & FROM_RESPONDER == 0 && is_new {
+            let reason = AbortReason::Provider(ProviderAbort::CAPTEMPEXCEEDED);
+            self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
+        }
+    }
+
     pub(super) fn answer_unowned(&mut self, peer: Peer, tid: u16, reason: AbortReason) {
         self.stats.aborts_out += 1;
         let abort = Unowned::Abort { tid, reason };
