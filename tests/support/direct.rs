@@ -88,10 +88,7 @@ impl Direct {
         self.origin_answers(id);
         assert!(self.says(), "the result goes out");
         self.acknowledge(handset, tid);
-        assert!(matches!(
-            self.gateway.poll_event(),
-            Some(Event::Answered(_) | Event::Finished(_))
-        ));
+        self.is_over();
     }
 
     /// The first half of a POST: the request is with the origin.
@@ -129,10 +126,16 @@ impl Direct {
         drop(request);
         self.origin_answers(id);
         assert!(self.says(), "the answer goes out");
-        assert!(matches!(
-            self.gateway.poll_event(),
-            Some(Event::Answered(_) | Event::Finished(_))
-        ));
+        self.is_over();
+    }
+
+    /// The exchange has ended, and nothing more is to be said of it.
+    fn is_over(&mut self) {
+        let mut last = None;
+        while let Some(event) = self.gateway.poll_event() {
+            last = Some(event);
+        }
+        assert!(matches!(last, Some(Event::Finished(_))));
     }
 
     /// A handset ends its session.
