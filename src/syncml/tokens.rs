@@ -173,7 +173,9 @@ impl<'a> Tokens<'a> {
                 END => return Some(()),
                 SWITCH_PAGE => drop(self.octet()?),
                 LITERAL => drop(self.integer()?),
-                token => drop(self.character_data(token)?),
+                token => {
+                    self.character_data(token)?;
+                }
             }
         }
     }
