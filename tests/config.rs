@@ -307,7 +307,7 @@ fn remedies_fit_the_mistake() {
         ("[route]\nmatch = \"http://a.example/\"", "write [[route]]"),
         ("[log]\nlevel = \"Info\"", "did you mean \"info\"?"),
         ("[log]\nformat = \"jsno\"", "did you mean \"json\"?"),
-        ("[log]\ncolour = true", "known here: format, level"),
+        ("[log]\ncolour = true", "known here: access, format, level"),
         ("[wtp]\nbase_retry = \"0s\"", "10ms to 600s"),
         ("[wtp]\nbearer = \"gprs\"", "\"circuit-switched\""),
         (

@@ -12,6 +12,9 @@ use super::listen::ListenSettings;
 /// The example file, which shows every setting with its default.
 const EXAMPLE: &str = include_str!("../../deploy/wapbridge.toml");
 
+/// The sections that are nothing without a setting that has no default.
+const TURNS_ON: [&str; 2] = ["records", "store"];
+
 /// What is in force when `source` is the file. Secrets are masked.
 pub(super) fn effective(source: &str) -> Table {
     let mut table: Table = source.parse().unwrap_or_default();
@@ -29,7 +32,10 @@ pub(super) fn effective(source: &str) -> Table {
         if name.starts_with('[') {
             continue;
         }
-        // A section within another one turns something on, so only the file can bring it.
+        // Some sections turn something on, as those within another one do: only the file can bring them.
+        if TURNS_ON.contains(&name) && !table.contains_key(name) {
+            continue;
+        }
         let settings = match name.split_once('.') {
             Some((outer, inner)) => table.get_mut(outer).and_then(|outer| outer.get_mut(inner)),
             None => Some(

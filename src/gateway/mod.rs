@@ -215,7 +215,10 @@ impl Gateway {
             Command::Push(push) => self.push(now, &push),
             Command::Disconnect(id) => {
                 if let Some(session) = self.sessions.find(id) {
-                    self.sessions.disconnect(now, session.key, &mut self.wtp);
+                    let told = self.sessions.disconnect(now, session.key, &mut self.wtp);
+                    if let Some(peer) = told {
+                        self.gate.owe(now, peer.remote.ip());
+                    }
                 }
             }
             Command::Release(ticket, id) => {
@@ -238,7 +241,10 @@ impl Gateway {
                 self.wtp.set_leaving(mode == Mode::Leaving);
             }
             Command::Farewell(at_most) => {
-                self.sessions.disconnect_some(now, at_most, &mut self.wtp);
+                let (sessions, gate) = (&mut self.sessions, &mut self.gate);
+                sessions.disconnect_some(now, at_most, &mut self.wtp, |peer| {
+                    gate.owe(now, peer.remote.ip());
+                });
             }
         }
         self.run(now);

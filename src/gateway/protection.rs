@@ -138,6 +138,17 @@ struct Use {
     credit: u32,
 }
 
+impl Use {
+    const fn none(now: Instant) -> Self {
+        Self {
+            requests: now,
+            octets: now,
+            heard: now,
+            credit: 0,
+        }
+    }
+}
+
 impl Gate {
     pub(super) fn new(addresses: Keyed, subscribers: Keyed) -> Self {
         Self {
@@ -167,8 +178,14 @@ impl Gate {
         }
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
         let key = key(address);
+        if now.since(self.swept) >= QUIET {
+            self.sweep(now, QUIET);
+        }
         if self.addresses.len() >= config.max_addresses && !self.addresses.contains_key(&key) {
-            self.sweep(now);
+            // At most once a second, so that strangers cannot make every datagram dear.
+            if now.since(self.swept) >= SWEEP_INTERVAL {
+                self.sweep(now, SWEEP_INTERVAL);
+            }
             if self.addresses.len() >= config.max_addresses {
                 // Who has a session is known without being watched.
                 if is_in() {
@@ -178,12 +195,7 @@ impl Gate {
                 return Verdict::Drop;
             }
         }
-        let used = self.addresses.entry(key).or_insert(Use {
-            requests: now,
-            octets: now,
-            heard: now,
-            credit: 0,
-        });
+        let used = self.addresses.entry(key).or_insert(Use::none(now));
         used.heard = now;
         used.credit = used
             .credit
@@ -264,6 +276,14 @@ impl Gate {
         false
     }
 
+    /// A session of this address is ended by us: whoever is there is told so, though the session, and with it what the
+    /// address has proved, is gone.
+    pub(super) fn owe(&mut self, now: Instant, address: IpAddr) {
+        let used = self.addresses.entry(key(address)).or_insert(Use::none(now));
+        used.heard = now;
+        used.credit = used.credit.saturating_add(FAREWELL).min(MOST_CREDIT);
+    }
+
     fn admit_all(&mut self, now: Instant, config: &Config, requests: u32) -> Verdict {
         if let (Some(rate), 1..) = (config.all, requests) {
             match rate.take(now, self.all, requests) {
@@ -277,15 +297,15 @@ impl Gate {
         Verdict::Pass
     }
 
-    /// Forgets addresses that use nothing; at most once a second, so that strangers cannot make every datagram dear.
-    fn sweep(&mut self, now: Instant) {
-        if now.since(self.swept) < SWEEP_INTERVAL {
-            return;
-        }
+    /// Forgets addresses that use nothing and have not been heard for so long, and gives their memory back.
+    fn sweep(&mut self, now: Instant, quiet: Duration) {
         self.swept = now;
         self.addresses.retain(|_, used| {
-            used.requests > now || used.octets > now || now.since(used.heard) < SWEEP_INTERVAL
+            used.requests > now || used.octets > now || now.since(used.heard) < quiet
         });
+        if self.addresses.len() < self.addresses.capacity() / 4 {
+            self.addresses.shrink_to(self.addresses.len() * 2);
+        }
     }
 }
 
@@ -299,7 +319,11 @@ fn key(address: IpAddr) -> u128 {
 
 /// Octets an address may save up by sending.
 const MOST_CREDIT: u32 = 1 << 20;
+/// Octets of a Disconnect, and of the aborts of as many transactions as a session has.
+const FAREWELL: u32 = 128;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// After so long an address is forgotten though there is room: longer than an answer to a Connect is repeated.
+const QUIET: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {

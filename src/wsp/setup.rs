@@ -110,18 +110,25 @@ impl Sessions {
         true
     }
 
-    /// S-Disconnect.req: the session is no longer wanted. A client that connects is refused.
-    pub fn disconnect(&mut self, now: Instant, key: SessionKey, wtp: &mut Endpoint) {
-        let Some(session) = self.session(key) else {
-            return;
-        };
+    /// S-Disconnect.req: the session is no longer wanted. A client that connects is refused. Returns who is told.
+    pub fn disconnect(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        wtp: &mut Endpoint,
+    ) -> Option<Peer> {
+        let session = self.session(key)?;
         let peer = session.peer;
         match session.state {
-            State::Connecting { .. } => return self.refuse(now, key, 503, wtp),
+            State::Connecting { .. } => {
+                self.refuse(now, key, 503, wtp);
+                return None;
+            }
             // SUSPENDED: nobody is there to be told.
             State::Suspended => {
                 self.stats.ended += 1;
-                return self.end(now, key, Ending::Aborted(AbortReason::USERREQ), wtp);
+                self.end(now, key, Ending::Aborted(AbortReason::USERREQ), wtp);
+                return None;
             }
             State::Connecting2 { .. }
             | State::Connected
@@ -135,16 +142,25 @@ impl Sessions {
         // Class 0: a refusal, like a loss, is found out with the client's next method.
         let _ = wtp.invoke(now, peer, Class::Zero, false, sdu.into());
         self.end(now, key, Ending::Aborted(AbortReason::USERREQ), wtp);
+        Some(peer)
     }
 
     /// S-Disconnect.req for up to `at_most` sessions, in the order of their places; called again it goes on with
-    /// those behind.
-    pub fn disconnect_some(&mut self, now: Instant, at_most: usize, wtp: &mut Endpoint) {
+    /// those behind. `told` hears of everybody who is told.
+    pub fn disconnect_some(
+        &mut self,
+        now: Instant,
+        at_most: usize,
+        wtp: &mut Endpoint,
+        mut told: impl FnMut(Peer),
+    ) {
         let mut left = at_most;
         while left > 0 && self.farewell < self.registry.end() {
             let slot = self.farewell;
             if let Some(id) = self.registry.get(slot).map(|session| session.id) {
-                self.disconnect(now, SessionKey { slot, id }, wtp);
+                if let Some(peer) = self.disconnect(now, SessionKey { slot, id }, wtp) {
+                    told(peer);
+                }
                 left -= 1;
             }
             self.farewell += 1;

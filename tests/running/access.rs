@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::now;
 use crate::stage::{Gateway, PROGRAM, authority, configuration, origin};
 
 /// The lines of a file, once there are so many.
@@ -18,11 +19,6 @@ fn lines(path: &std::path::Path, count: usize) -> Vec<String> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How a gateway starts, is told what to be, and stops.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -9,6 +9,7 @@ use wapbridge::handset::Event;
 use wapbridge::wsp::pdu::Method;
 
 use crate::manager::{Manager, configuration};
+use crate::now;
 use crate::origin::Origin;
 use crate::phone::{Phone, config, roomy};
 
@@ -50,7 +51,7 @@ async fn who_still_has_a_session_is_told_that_it_ends() {
     let mut phone = Phone::connect(gateway.address(WITH_SESSIONS), roomy()).await;
     // It has acknowledged its ConnectReply, or else its Connect would be under way for a while.
     assert_eq!(phone.get("http://sync.example/hello").await.status, 200);
-    let asked = Instant::now();
+    let asked = now();
     gateway.signal("TERM");
     assert!(matches!(phone.event().await, Event::Disconnected));
     assert_eq!(gateway.ended().code(), Some(0));

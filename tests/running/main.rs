@@ -26,3 +26,10 @@ mod stage;
 mod store;
 mod trace;
 mod upgrade;
+
+use std::time::Instant;
+
+#[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
+fn now() -> Instant {
+    Instant::now()
+}

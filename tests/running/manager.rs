@@ -8,8 +8,9 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::now;
 use crate::origin::ca_file;
 use crate::stage::PROGRAM;
 
@@ -78,9 +79,9 @@ impl Manager {
 
     /// Waits until it is told something with these words, and returns all of it.
     pub(crate) fn hears(&self, words: &str) -> String {
-        let until = Instant::now() + PATIENCE;
+        let until = now() + PATIENCE;
         let mut buffer = [0; 4096];
-        while Instant::now() < until {
+        while now() < until {
             let len = self.told.recv(&mut buffer).expect(words);
             let told = String::from_utf8(buffer[..len].to_vec()).unwrap();
             if told.contains(words) {
@@ -135,12 +136,12 @@ impl Process {
 
     /// Waits until it has ended by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
+        let until = now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < until, "it does not end");
+            assert!(now() < until, "it does not end");
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::now;
 use crate::stage::{PROGRAM, authority, configuration, origin};
 
 /// A gateway that keeps records, started by a shell that may prepare its limits.
@@ -212,11 +213,6 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.0.store(true, Ordering::Relaxed);
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Three times killed under load, with files rotated all the time: what was answered more than a second before is

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wapbridge::handset::{Config, Event, Failure};
 use wapbridge::wsp::AbortReason;
@@ -10,6 +10,7 @@ use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
 use crate::manager::{Manager, Process, configuration};
+use crate::now;
 use crate::origin::Origin;
 use crate::phone::{Phone, config, roomy};
 
@@ -52,7 +53,7 @@ impl Running {
 
     /// Waits until it is so; what shards count is shown once a second.
     fn comes_to(&self, name: &str, value: u64) {
-        let begun = Instant::now();
+        let begun = now();
         while self.metric(name) != value {
             assert!(
                 begun.elapsed() < Duration::from_secs(30),

@@ -155,7 +155,9 @@ fn sessions() {
                 });
             }
             "S-Disconnect.req" => {
-                rig.user(|sessions, now, key, _, wtp| sessions.disconnect(now, key, wtp));
+                rig.user(|sessions, now, key, _, wtp| {
+                    sessions.disconnect(now, key, wtp);
+                });
             }
             "S-Push.req" => rig.push(false, b"x"),
             "S-ConfirmedPush.req" => rig.push(true, b"x"),

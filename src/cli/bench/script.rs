@@ -114,7 +114,7 @@ const MODELS: [&[(&str, &str)]; 3] = [
         ("Accept-Language", "en"),
         (
             "User-Agent",
-            "Nokia6600/1.0 (4.09.1) SymbianOS/7.0s Series60/2.0 Profile/MIDP-2.0",
+            "Nokia6600/1.0 (4.09.1) SymbianOS/7.0s Series60/2.0",
         ),
         ("X-Wap-Profile", "\"http://uaprof.example/N6600r100.xml\""),
     ],
