@@ -8,8 +8,6 @@ SECRET = b"soak"
 CLIENT = "127.3.0.1"  # the access server
 RATE = 100  # reports a second
 OTHERS = 2000  # sessions of handsets that send nothing, held at most
-# An answered report is in force with every shard this much later, on a machine that is busy with a soak.
-SETTLED = 0.5
 
 START, STOP, INTERIM = 1, 2, 3
 NOBODY = (None, None)
@@ -113,8 +111,8 @@ class Accounting:
     def possible(self, address, began, ended):
         """Who may have had the address: one (msisdn, network) if nothing was reported meanwhile."""
         reports = self.reports[address]
-        # Reports are one after the other, so all up to this one were in force when it began.
-        settled = bisect.bisect_left(reports, began - SETTLED, key=lambda report: report[1])
+        # A report that was answered is in force; and reports are one after the other.
+        settled = bisect.bisect_left(reports, began, key=lambda report: report[1])
         found = {reports[settled - 1][2] if settled else NOBODY}
         for sent, _, who, _ in reports[settled:]:
             if sent > ended:
