@@ -487,6 +487,24 @@ fn the_release_99_example_tells_handsets_apart() {
     assert_eq!(goes(9201, &Method::POST, wbxml), "syncml");
 }
 
+/// The carrier's has everything a carrier asks for, as it would run on a host of the Debian package.
+#[test]
+fn the_carriers_example_knows_bills_and_protects() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/carrier-radius.toml");
+    let settings = Settings::load(&path).unwrap();
+    let radius = settings.identity.radius.unwrap().server;
+    assert_eq!((radius.clients.len(), radius.homes.len()), (1, 2));
+    assert!(settings.admin.token.is_some());
+    assert!(settings.admin.listen.iter().all(|it| it.ip().is_loopback()));
+    assert!(settings.protection.subscriber.is_some());
+    for kept in [settings.records.unwrap().path, settings.store.unwrap().path] {
+        assert!(kept.starts_with("/var/lib/wapbridge"), "{kept:?}");
+    }
+    let route = settings.routes.iter().next().unwrap();
+    assert_eq!(route.hosts().count(), 2);
+    assert!(!route.headers.insert.is_empty());
+}
+
 /// The example's commented settings are right too, and show the defaults.
 #[test]
 fn the_examples_comments_are_settings() {
