@@ -93,6 +93,8 @@ pub struct Stats {
     pub ended: u64,
     /// Sessions ended by the client.
     pub disconnected: u64,
+    /// Sessions whose client never acknowledged that it is connected, or aborted that.
+    pub unconfirmed: u64,
     /// Sessions replaced by a newer Connect or Resume of the same peer.
     pub replaced: u64,
     /// Sessions forgotten because nothing was heard for too long.

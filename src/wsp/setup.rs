@@ -416,7 +416,16 @@ impl Sessions {
             {
                 self.sleep(now, key, ending, wtp);
             }
-            _ => self.end(now, key, ending, wtp),
+            // Not counted among those connected yet.
+            State::Connecting { .. } => self.end(now, key, ending, wtp),
+            State::Connecting2 { .. } => {
+                self.stats.unconfirmed += 1;
+                self.end(now, key, ending, wtp);
+            }
+            _ => {
+                self.stats.disconnected += 1;
+                self.end(now, key, ending, wtp);
+            }
         }
     }
 
