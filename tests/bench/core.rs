@@ -1,8 +1,8 @@
 //! The core without sockets: what one POST costs, what an idle session weighs, and whether a million of them
 //! make a difference.
 //!
-//! `cargo bench --bench core [-- WHAT]`, WHAT being `pdu`, `post`, `unit`, `idle` (or `idle=N`). With the
-//! feature `mimalloc` resident octets and times are that allocator's, and live octets are not counted.
+//! `cargo bench --bench core [-- WHAT]`, WHAT being `pdu`, `post`, `unit`, `idle` (or `idle=N`).
+//! The allocator is the system's, whatever the features: it is the one that can be counted.
 //!
 //! Instructions of one POST, the difference of two runs: `valgrind --tool=callgrind BINARY run post 2000` against
 //! `run post 1000`; likewise `run unit`.
@@ -24,13 +24,8 @@ use wapbridge::{wsp, wtp};
 
 use direct::Direct;
 
-#[cfg(not(feature = "mimalloc"))]
 #[global_allocator]
 static GLOBAL: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     // Cargo itself passes `--bench`.
@@ -241,27 +236,17 @@ fn cpu() -> Duration {
 
 /// Allocations so far, reallocations included, and their octets.
 fn allocated() -> (usize, usize) {
-    #[cfg(not(feature = "mimalloc"))]
-    {
-        let stats = GLOBAL.stats();
-        (
-            stats.allocations + stats.reallocations,
-            stats.bytes_allocated,
-        )
-    }
-    #[cfg(feature = "mimalloc")]
-    (0, 0)
+    let stats = GLOBAL.stats();
+    (
+        stats.allocations + stats.reallocations,
+        stats.bytes_allocated,
+    )
 }
 
 /// Octets allocated and not freed.
 fn live() -> i64 {
-    #[cfg(not(feature = "mimalloc"))]
-    {
-        let stats = GLOBAL.stats();
-        stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
-    }
-    #[cfg(feature = "mimalloc")]
-    0
+    let stats = GLOBAL.stats();
+    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
 }
 
 /// Octets of memory that the process occupies.
