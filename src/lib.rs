@@ -133,13 +133,16 @@
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
 //! that knows, and each is counted.
 //!
+//! What operators set for all shards together is cut into equal shares once their number is known
+//! ([`gateway::Config::share`]).
+//!
 //! | limit | when reached |
 //! | --- | --- |
-//! | transactions per shard, per peer | Invoke ignored (WTP 7.6) |
+//! | transactions, in all and per peer | Invoke ignored (WTP 7.6) |
 //! | size of one message; octets in reassembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
 //! | complete request above the negotiated server SDU | Abort MRUEXCEEDED |
 //! | unverified peers | TID verification before any work |
-//! | sessions per shard; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
+//! | sessions; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
 //! | outstanding methods per session | Abort MOREXCEEDED |
 //! | confirmed pushes outstanding | refused to who asked |
 //! | methods ahead of their Connect | Abort DISCONNECT |

@@ -63,9 +63,10 @@ impl Shards {
         self.command(&Command::Enter(mode)).await;
     }
 
-    /// Gives every shard new settings and certificates. Requests under way finish as they began, and connections
+    /// Gives every shard its share of new settings, and certificates. Requests under way finish as they began, and connections
     /// to origins are made anew. Sockets stay what they are.
-    pub async fn reload(&self, gateway: Arc<gateway::Config>, tls: Tls) {
+    pub async fn reload(&self, gateway: &gateway::Config, tls: Tls) {
+        let gateway = Arc::new(gateway.share(self.count()));
         self.order(|| Order::Reload(Arc::clone(&gateway), tls.clone()))
             .await;
     }

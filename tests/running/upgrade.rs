@@ -227,6 +227,34 @@ async fn sockets_that_do_not_fit_are_refused_in_words() {
     assert!(said.contains(&both), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_shared_out_among_the_sockets_there_are() {
+    let (sockets, address) = group(1);
+    let listen = format!("{}\nshards = 4", on(address));
+    let limits = "[limits]\nmax_sessions = 4\n";
+    let mut manager = Manager::new(&configuration(&listen, "https://x.example/", limits));
+    manager.sockets = sockets;
+    let gateway = manager.start();
+    gateway.says("shards=1");
+    gateway.says("ready");
+    let mut phones = Vec::new();
+    for _ in 0..3 {
+        phones.push(Phone::connect(address, roomy()).await);
+    }
+    gateway.signal("HUP");
+    gateway.says("limits and certificates reloaded");
+    phones.push(Phone::connect(address, roomy()).await);
+    let mut one_more = Phone::switched_on(address, config(roomy())).await;
+    let refused = one_more.try_to_connect().await;
+    assert!(
+        matches!(
+            refused,
+            Event::ConnectFailed(Failure::Aborted(AbortReason::CONGESTION))
+        ),
+        "{refused:?}"
+    );
+}
+
 /// With systemd's own tool, which waits for a datagram before it starts the gateway.
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_starts_it_with_the_first_datagram() {

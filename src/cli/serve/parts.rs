@@ -105,7 +105,7 @@ impl Parts {
         self.admin.reload(settings);
         self.subscribers.reload(&settings.identity).await;
         self.shards()
-            .reload(Arc::new(settings.core()), settings.tls.clone())
+            .reload(&settings.core(), settings.tls.clone())
             .await;
     }
 
