@@ -118,15 +118,20 @@ pub struct Server {
 type Claims = (watch::Receiver<directory::Stats>, JoinHandle<()>);
 
 impl Server {
-    /// Binds every address, then starts the shards.
+    /// Binds every address, starts the shards and has them read their sockets.
     ///
     /// # Errors
     /// When an address cannot be bound, or the system refuses a thread.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_on(Inherited::default(), config)
+        let server = Self::start_on(Inherited::default(), config)?;
+        for way in server.shards.0.iter() {
+            // Nobody else has told it anything yet, so there is room.
+            let _ = way.mailbox.try_send(shard::Order::Hear);
+        }
+        Ok(server)
     }
 
-    /// Starts the shards on these sockets; without any, on new ones. None is read before all are there.
+    /// Starts the shards on these sockets; without any, on new ones. None is read before [`Shards::hear`].
     ///
     /// # Errors
     /// When the sockets are not on the configured addresses or cannot be shared out, when an address cannot be

@@ -29,7 +29,7 @@ impl Shards {
         Self(ways.into())
     }
 
-    /// Waits until every shard runs. False if one never will.
+    /// Waits until every shard runs and takes orders. False if one never will.
     pub async fn run(&self) -> bool {
         for mut published in self.watch() {
             // It shows its counters as soon as it runs.
@@ -38,6 +38,11 @@ impl Shards {
             }
         }
         true
+    }
+
+    /// Has every shard read its sockets from now on, once it knows all it should before the first handset comes.
+    pub async fn hear(&self) {
+        self.order(|| Order::Hear).await;
     }
 
     /// What each shard showed last.

@@ -228,6 +228,34 @@ async fn sockets_that_do_not_fit_are_refused_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waited_for_the_next_process_is_asked_for_in_its_subscribers_name() {
+    let origin = Origin::start().await;
+    let (sockets, units) = group(1);
+    let listen = format!("connectionless = \"{units}\"");
+    let list = "[identity]\nsubscribers = [\"127.0.0.1,491701234567\"]\n";
+    let trusted = "\ninsert_identity = { X-MSISDN = \"msisdn\" }\n[tls]";
+    let configuration = configuration(&listen, &origin.uri(), list).replace("\n[tls]", trusted);
+    let mut manager = Manager::new(&configuration);
+    manager.sockets = sockets;
+    let unit = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..WAITING {
+        let uri = format!("http://sync.example/{number:02}");
+        let length = u8::try_from(uri.len()).unwrap();
+        let get = [&[number, 0x40, length], uri.as_bytes()].concat();
+        unit.send_to(&get, units).unwrap();
+    }
+    let gateway = manager.start();
+    gateway.says("ready");
+    origin
+        .wait(|state| state.heard.len() == usize::from(WAITING))
+        .await;
+    for number in 0..WAITING {
+        let heard = origin.heard(&format!("/{number:02}"));
+        assert_eq!(heard[0].headers["x-msisdn"], "491701234567", "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_are_shared_out_among_the_sockets_there_are() {
     let (sockets, address) = group(1);
     let listen = format!("{}\nshards = 4", on(address));
@@ -276,6 +304,8 @@ async fn systemd_starts_it_with_the_first_datagram() {
     assert_eq!(gateway.ended().code(), Some(0));
 }
 
+/// Fewer than one address may ask for at once.
+const WAITING: u8 = 10;
 /// 40 of them, five posts a second each.
 const PHONES: usize = 40;
 const EACH: Duration = Duration::from_millis(200);

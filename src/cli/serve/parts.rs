@@ -73,6 +73,8 @@ impl Parts {
             let figures = admin.figures();
             figures.feed(move |snapshot| snapshot.records = Some(desk.counts()));
         }
+        // Now that it is known who is who.
+        shards.hear().await;
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             clerk,
