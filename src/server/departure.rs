@@ -38,23 +38,51 @@ pub enum Remaining {
     },
 }
 
+impl Departure {
+    /// What becomes of sessions when nothing is under way any more.
+    const fn sessions(self) -> Remaining {
+        match self {
+            Self::Draining { sessions } | Self::HandingOver { sessions } => sessions,
+        }
+    }
+}
+
 impl Shards {
-    /// Leaves: returns when nothing is left to be done, or when `timeout` is over, and some moments later. Not
-    /// waiting for it to return stops it, and nothing is undone.
+    /// How long a departure that begins now may take at most, when what is under way has `timeout` to finish.
+    #[must_use]
+    pub fn departure_takes(&self, departure: Departure, timeout: Duration) -> Duration {
+        match departure.sessions() {
+            Remaining::Kept => timeout,
+            Remaining::Ended { .. } => timeout + self.longest_farewell() + TO_CONNECT_ANEW,
+        }
+    }
+
+    /// Twice as long as it takes when sockets are never full.
+    fn longest_farewell(&self) -> Duration {
+        self.farewell_takes() * 2 + SHORTEST_FAREWELL
+    }
+
+    /// Leaves: returns when nothing is left to be done, at the latest when [`departure_takes`](Self::departure_takes)
+    /// is over. Not waiting for it to return stops it, and nothing is undone.
     pub async fn depart(&self, departure: Departure, timeout: Duration) {
-        let (quiet, sessions) = match departure {
-            Departure::Draining { sessions } => (self.drain(timeout).await, sessions),
-            Departure::HandingOver { sessions } => (self.hand_over(timeout).await, sessions),
+        let quiet = match departure {
+            Departure::Draining { .. } => self.drain(timeout).await,
+            Departure::HandingOver { .. } => self.hand_over(timeout).await,
         };
         if !quiet {
             warn!("some exchanges were still under way after {timeout:?}");
         }
-        if let Remaining::Ended { sent_elsewhere } = sessions {
-            let ended = self.farewell().await;
-            if ended > 0 {
-                info!(sessions = ended, "ended");
+        if let Remaining::Ended { sent_elsewhere } = departure.sessions() {
+            let patience = self.longest_farewell();
+            let ended = self.farewell(patience).await;
+            match ended {
+                Some(0) => return,
+                Some(sessions) => info!(sessions, "ended"),
+                None => warn!(
+                    "some handsets were not told after {patience:?} that their session is over"
+                ),
             }
-            if ended > 0 && sent_elsewhere {
+            if sent_elsewhere {
                 tokio::time::sleep(TO_CONNECT_ANEW).await;
             }
         }
@@ -72,5 +100,7 @@ impl Shards {
 
 /// Handsets send an Invoke again for some 40 s before they give up.
 const LONGEST_SILENCE: Duration = Duration::from_secs(20);
+/// However few sessions there are: what the kernel holds back, it gives up after some seconds.
+const SHORTEST_FAREWELL: Duration = Duration::from_secs(5);
 /// How long those whose session was ended have to connect anew and be told where to.
 const TO_CONNECT_ANEW: Duration = Duration::from_secs(3);

@@ -518,6 +518,12 @@ async fn readable(sockets: &[Socket], first: usize) -> usize {
     .await
 }
 
+/// How long it takes to end so many sessions of one shard, while its sockets take what it says.
+pub(super) fn farewell_takes(sessions: u64) -> Duration {
+    let turns = sessions.div_ceil(FAREWELL_AT_ONCE as u64);
+    FAREWELL_PACE.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
+}
+
 /// Sessions are ended at this pace: 20,000 a second and shard, in datagrams of some ten octets.
 const FAREWELL_AT_ONCE: usize = 200;
 const FAREWELL_PACE: Duration = Duration::from_millis(10);
