@@ -18,7 +18,8 @@ pub enum Departure {
     },
     /// Somebody else holds our sockets and gives them to the next process, with all that waits in them. Everybody
     /// is served until what was asked for before is answered; then new transactions are left unanswered, so that
-    /// handsets send them again to the next process, until those under way are over.
+    /// handsets send them again to the next process, until those under way are over. Where that takes longer than a
+    /// handset repeats itself, new ones are refused as when draining.
     HandingOver {
         /// What becomes of the sessions that remain.
         sessions: Remaining,
@@ -67,7 +68,7 @@ impl Shards {
     pub async fn depart(&self, departure: Departure, timeout: Duration) {
         let quiet = match departure {
             Departure::Draining { .. } => self.drain(timeout).await,
-            Departure::HandingOver { .. } => self.hand_over(timeout).await,
+            Departure::HandingOver { .. } => self.hand_over(timeout, LONGEST_SILENCE).await,
         };
         if !quiet {
             warn!("some exchanges were still under way after {timeout:?}");
@@ -89,12 +90,20 @@ impl Shards {
     }
 
     /// True if all that was under way has been finished.
-    async fn hand_over(&self, timeout: Duration) -> bool {
-        let silence = timeout.min(LONGEST_SILENCE);
-        self.settled(timeout - silence).await;
-        self.enter(Mode::Leaving).await;
-        info!("what begins now is left to the next process");
-        self.idle(silence).await
+    async fn hand_over(&self, timeout: Duration, silence: Duration) -> bool {
+        let silence = silence.min(timeout);
+        let handing_over = async {
+            self.settled(timeout - silence).await;
+            self.enter(Mode::Leaving).await;
+            info!("what begins now is left to the next process");
+            if !self.idle(silence).await {
+                // Handsets would give up before there is a next process.
+                info!("what is under way takes longer; what begins now is refused");
+                self.drain(timeout).await;
+            }
+        };
+        let handed_over = tokio::time::timeout(timeout, handing_over).await;
+        handed_over.is_ok()
     }
 }
 
@@ -104,3 +113,41 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 const SHORTEST_FAREWELL: Duration = Duration::from_secs(5);
 /// How long those whose session was ended have to connect anew and be told where to.
 const TO_CONNECT_ANEW: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::gateway::Command;
+    use crate::server::Published;
+    use crate::server::shard::{Calm, Order};
+    use crate::server::shards::Way;
+
+    /// A request that came during the hand-over takes longer than handsets may wait unanswered.
+    #[tokio::test]
+    async fn who_hands_over_finishes_what_has_begun_and_is_not_silent_for_long() {
+        let (mailbox, mut orders) = mpsc::channel(8);
+        let (_shown, published) = watch::channel(Published::default());
+        let shards = Shards::new(vec![Way { mailbox, published }]);
+        let handing_over = tokio::spawn(async move {
+            let (patience, silence) = (Duration::from_secs(60), Duration::from_millis(1));
+            shards.hand_over(patience, silence).await
+        });
+        let mut modes = Vec::new();
+        let mut unanswered = Vec::new();
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Core(Command::Enter(mode)) => modes.push(mode),
+                // In the end it is idle, but not while it is silent.
+                Order::When(Calm::Idle, answer) if modes == [Mode::Leaving] => {
+                    unanswered.push(answer);
+                }
+                Order::When(_, answer) => answer.send(()).unwrap(),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(handing_over.await.unwrap());
+        assert_eq!(modes, [Mode::Leaving, Mode::Draining]);
+    }
+}
