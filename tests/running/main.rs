@@ -24,6 +24,7 @@ mod reload;
 mod sessions;
 mod stage;
 mod store;
+mod top;
 mod trace;
 mod upgrade;
 
