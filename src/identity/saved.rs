@@ -111,6 +111,6 @@ pub(super) fn decode(octets: &[u8], at: At) -> Option<Session> {
             stamp: saved.stamp,
         },
         expires,
-        saved: expires,
+        saved: Some(expires),
     })
 }

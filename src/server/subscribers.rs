@@ -151,10 +151,11 @@ impl Keeper {
     /// Takes in the sessions that were there before the process started.
     fn restore(&mut self) {
         if let Some(store) = &self.store {
-            let at = self.at();
-            let entries = store.entries(TABLE);
-            let kept = entries.iter().map(|(_, octets)| octets.as_slice());
-            self.directory.restore(at, kept);
+            let useless = self.directory.restore(self.at(), store.entries(TABLE));
+            for some in useless.chunks(SAVED_AT_ONCE) {
+                let changes = some.iter().map(|key| Change::delete(TABLE, key.clone()));
+                store.write(changes.collect());
+            }
         }
     }
 
@@ -165,18 +166,23 @@ impl Keeper {
         }
     }
 
-    /// Has the store keep what has changed. A store that cannot keep up counts what it does not take.
+    /// Has the store keep what has changed. What it does not take, which it counts, it is told again.
     fn save(&mut self) {
-        if let Some(store) = &self.store {
-            let changed = self.directory.take_unsaved(self.at());
-            if !changed.is_empty() {
-                let changes = changed.into_iter().map(|(key, value)| Change {
-                    table: TABLE,
-                    key,
-                    value,
-                });
-                store.write(changes.collect());
+        let Some(store) = &self.store else {
+            return;
+        };
+        loop {
+            let changed = self.directory.unsaved(self.at(), SAVED_AT_ONCE);
+            let count = changed.len();
+            let changes = changed.into_iter().map(|(key, value)| Change {
+                table: TABLE,
+                key,
+                value,
+            });
+            if count == 0 || !store.write(changes.collect()) {
+                return;
             }
+            self.directory.saved(count);
         }
     }
 
@@ -354,6 +360,8 @@ const TABLE: Table = Table("identity");
 const BATCH: usize = 256;
 /// Changes told to the shards at once: a long list does not keep them from their handsets.
 const MOST_CHANGES: usize = 1_024;
+/// Changes the store is told at once.
+const SAVED_AT_ONCE: usize = 256;
 /// Octets of a datagram that are read: one more than a packet may have is too many.
 const LARGEST: usize = 4_096;
 /// Octets that may wait in a socket.
