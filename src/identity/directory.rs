@@ -41,7 +41,8 @@ impl Default for Limits {
 pub struct At {
     /// By our clock.
     pub now: Instant,
-    /// By the calendar.
+    /// By the calendar. For reports as it went on since the start, whatever it was set to since: it decides which
+    /// of them is the later one.
     pub unix: u64,
 }
 
@@ -116,6 +117,8 @@ pub(super) struct Session {
     pub(super) key: Key,
     pub(super) prefixes: Vec<Prefix>,
     pub(super) identity: Arc<Identity>,
+    /// Its Start, or the first that was reported of it.
+    pub(super) began: Happened,
     /// The latest that was reported of it.
     pub(super) latest: Happened,
     pub(super) expires: Instant,
@@ -217,13 +220,7 @@ impl Directory {
         let verdict = match report.status {
             Status::Start => self.lives(at.now, from, key, happened, report, true),
             Status::Interim => self.lives(at.now, from, key, happened, report, false),
-            Status::Stop => {
-                if self.end(&key) {
-                    self.stats.stopped += 1;
-                }
-                self.remember_over(at.now, key, happened);
-                Verdict::Applied
-            }
+            Status::Stop => self.stops(at.now, key, happened),
             Status::On | Status::Off => {
                 self.clear(&key, happened);
                 Verdict::Applied
@@ -279,7 +276,7 @@ impl Directory {
         self.unsaved = Some(BTreeSet::new());
         let mut useless = Vec::new();
         for (name, octets) in saved {
-            let session = saved::decode(&octets, at).filter(|session| {
+            let session = saved::decode(&octets, at, self.limits.lifetime).filter(|session| {
                 self.sessions.len() < self.limits.max_sessions
                     && !self.by_key.contains_key(&session.key)
             });
@@ -374,6 +371,7 @@ impl Directory {
                     key,
                     prefixes: Vec::new(),
                     identity: Arc::default(),
+                    began: happened,
                     latest: happened,
                     expires,
                     saved: is_saved.then_some(now),
@@ -387,6 +385,9 @@ impl Directory {
             return Verdict::Stale;
         }
         session.latest = happened;
+        if begins {
+            session.began = happened;
+        }
         session.expires = expires;
         let merged = session.identity.updated(report.identity);
         let news = *session.identity != merged;
@@ -416,6 +417,20 @@ impl Directory {
             self.is_unsaved(slot);
         }
         verdict
+    }
+
+    /// A session is over, unless its Start was after that: its id was given away again.
+    fn stops(&mut self, now: Instant, key: Key, happened: Happened) -> Verdict {
+        let slot = self.by_key.get(&key).copied();
+        let session = slot.and_then(|slot| self.sessions.get(slot));
+        if session.is_some_and(|session| session.began.is_after(happened, true)) {
+            return Verdict::Stale;
+        }
+        if self.end(&key) {
+            self.stats.stopped += 1;
+        }
+        self.remember_over(now, key, happened);
+        Verdict::Applied
     }
 
     /// Gives a session an address, unless another was given it later. False if so.
@@ -742,6 +757,51 @@ mod tests {
         rig.hears(1, stamped(1_010, "492"));
         assert_eq!(rig.hears(2, stamped(1_005, "493")), Verdict::Stale);
         assert_eq!(rig.who("10.0.0.1"), Some("492"));
+    }
+
+    #[test]
+    fn a_stop_from_before_the_start_ends_nothing() {
+        let mut rig = Rig::new();
+        let stamped = |status, stamp, msisdn| Report {
+            stamp: Some(stamp),
+            ..report(status, "1", "10.0.0.1", msisdn)
+        };
+        rig.hears(0, stamped(Status::Start, 1_000, "491"));
+        // Its id is given away again before its Stop comes.
+        rig.hears(60, stamped(Status::Start, 1_060, "492"));
+        assert_eq!(
+            rig.hears(61, stamped(Status::Stop, 1_050, "491")),
+            Verdict::Stale
+        );
+        assert_eq!(rig.who("10.0.0.1"), Some("492"));
+        // Nor does it keep that session from going on, and from ending, be it that reports overtake one another.
+        rig.hears(70, stamped(Status::Interim, 1_070, "492"));
+        assert_eq!(rig.who("10.0.0.1"), Some("492"));
+        rig.hears(71, stamped(Status::Stop, 1_065, "492"));
+        assert_eq!(rig.who("10.0.0.1"), None);
+        let stats = rig.directory.stats();
+        assert_eq!((stats.stopped, stats.stale), (1, 1));
+    }
+
+    /// The calendar was set back while the process was away.
+    #[test]
+    fn what_was_restored_is_not_from_the_future() {
+        let mut rig = Rig::new();
+        let mut store = Store::new();
+        assert!(rig.restore(3_600, &store).is_empty());
+        rig.hears(3_600, report(Status::Start, "1", "10.0.0.1", "491"));
+        rig.save(3_600, &mut store);
+        let mut later = Rig::new();
+        assert!(later.restore(0, &store).is_empty());
+        assert_eq!(
+            later.hears(1, report(Status::Interim, "1", "10.0.0.1", "492")),
+            Verdict::Applied
+        );
+        assert_eq!(later.who("10.0.0.1"), Some("492"));
+        let expires = at(24 * 3_600).now;
+        assert_eq!(later.directory.poll_timeout(), Some(expires));
+        later.hears(2, report(Status::Stop, "1", "", ""));
+        assert_eq!(later.who("10.0.0.1"), None);
     }
 
     #[test]

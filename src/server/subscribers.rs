@@ -151,7 +151,7 @@ impl Keeper {
     /// Takes in the sessions that were there before the process started.
     fn restore(&mut self) {
         if let Some(store) = &self.store {
-            let useless = self.directory.restore(self.at(), store.entries(TABLE));
+            let useless = self.directory.restore(self.dated(), store.entries(TABLE));
             for some in useless.chunks(SAVED_AT_ONCE) {
                 let changes = some.iter().map(|key| Change::delete(TABLE, key.clone()));
                 store.write(changes.collect());
@@ -159,7 +159,16 @@ impl Keeper {
         }
     }
 
+    /// For reports, whose order is not to change with a calendar that is set.
     fn at(&self) -> At {
+        At {
+            now: self.clock.now(),
+            unix: self.clock.unix(),
+        }
+    }
+
+    /// For the store, which is read by a process that has another start.
+    fn dated(&self) -> At {
         At {
             now: self.clock.now(),
             unix: clock::unix(),
@@ -172,7 +181,7 @@ impl Keeper {
             return;
         };
         loop {
-            let changed = self.directory.unsaved(self.at(), SAVED_AT_ONCE);
+            let changed = self.directory.unsaved(self.dated(), SAVED_AT_ONCE);
             let count = changed.len();
             let changes = changed.into_iter().map(|(key, value)| Change {
                 table: TABLE,
