@@ -304,9 +304,19 @@ impl Ports {
         Ok(bound)
     }
 
-    /// Has ports towards the other servers, if there are any.
+    /// Has ports towards the other servers, if there are any. Those there are stay if they serve: answers are on
+    /// their way to them.
     fn reach(&mut self, server: &server::Config) -> io::Result<()> {
-        self.readers.abort_all();
+        let wanted = server.homes.first().map(|home| home.address.is_ipv4());
+        let open = match self.sockets.first() {
+            Some(socket) => Some(socket.local_addr()?.is_ipv4()),
+            None => None,
+        };
+        if open == wanted && self.sockets.len() == wanted.map_or(0, |_| PORTS) {
+            return Ok(());
+        }
+        // Dropped, its tasks stop.
+        self.readers = JoinSet::new();
         self.sockets.clear();
         if let Some(home) = server.homes.first() {
             let any = match home.address {
@@ -375,3 +385,39 @@ const SAVED_AT_ONCE: usize = 256;
 const LARGEST: usize = 4_096;
 /// Octets that may wait in a socket.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::Secret;
+
+    #[tokio::test]
+    async fn a_reload_keeps_the_ports_that_still_serve() {
+        let homes = |addresses: &[&str]| server::Config {
+            homes: addresses
+                .iter()
+                .map(|address| server::Home {
+                    address: address.parse().unwrap(),
+                    secret: Secret::new(*b"home"),
+                })
+                .collect(),
+            ..server::Config::default()
+        };
+        let (heard, _kept) = mpsc::channel(1);
+        let mut ports = Ports::new(heard);
+        let mut reach = |addresses: &[&str]| {
+            ports.reach(&homes(addresses)).unwrap();
+            assert_eq!(ports.readers.len(), ports.sockets.len());
+            let sockets = ports.sockets.iter();
+            sockets
+                .map(|socket| socket.local_addr().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(reach(&[]), []);
+        let first = reach(&["127.0.0.1:1813"]);
+        assert_eq!(first.len(), PORTS);
+        assert_eq!(reach(&["127.0.0.1:1813", "127.0.0.2:1813"]), first);
+        assert!(reach(&["[::1]:1813"]).iter().all(SocketAddr::is_ipv6));
+        assert_eq!(reach(&[]), []);
+    }
+}
