@@ -11,11 +11,12 @@ use crate::identity::Change;
 use crate::server::measure::Measures;
 use crate::server::shard::{Calm, Order, Published, ShellStats};
 use crate::upstream::{Health, Tls};
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
 /// stopped is lost.
 #[derive(Clone, Debug)]
-pub struct Shards(pub(super) Arc<[Way]>);
+pub struct Shards(pub(super) Arc<[Way]>, Pseudonyms);
 
 /// The way to one shard.
 #[derive(Debug)]
@@ -25,8 +26,14 @@ pub(super) struct Way {
 }
 
 impl Shards {
-    pub(super) fn new(ways: Vec<Way>) -> Self {
-        Self(ways.into())
+    pub(super) fn new(ways: Vec<Way>, names: Pseudonyms) -> Self {
+        Self(ways.into(), names)
+    }
+
+    /// What their sessions are called where people read of them.
+    #[must_use]
+    pub const fn names(&self) -> Pseudonyms {
+        self.1
     }
 
     /// Waits until every shard runs. False if one never will.

@@ -134,7 +134,7 @@ impl Traces {
                 began: Instant::now(),
                 lasts: wanted.lasts,
                 stop: CancellationToken::new(),
-                story: Mutex::new(Story::new(MAX_OCTETS, wanted.raw)),
+                story: Mutex::new(Story::new(MAX_OCTETS, wanted.raw, shards.names())),
                 progress: watch::Sender::default(),
                 lost: Arc::default(),
             });
