@@ -30,6 +30,20 @@ impl Shards {
         Self(ways.into(), names)
     }
 
+    /// A shard that takes no orders, until what is returned beside it is dropped.
+    #[cfg(test)]
+    pub(crate) fn hanging() -> (Self, impl Sized) {
+        let (mailbox, orders) = mpsc::channel(1);
+        let (tell, _) = oneshot::channel();
+        let _ = mailbox.try_send(Order::Farewell(tell));
+        let (shown, published) = watch::channel(Published::default());
+        let way = Way { mailbox, published };
+        (
+            Self::new(vec![way], Pseudonyms::new(&[0; 16])),
+            (orders, shown),
+        )
+    }
+
     /// What their sessions are called where people read of them.
     #[must_use]
     pub const fn names(&self) -> Pseudonyms {
