@@ -302,6 +302,7 @@ fn sessions(stats: &Stats, all: &mut Vec<Sample>) {
         ),
         ended("ended", wsp.ended),
         ended("disconnected", wsp.disconnected),
+        ended("unconfirmed", wsp.unconfirmed),
         ended("replaced", wsp.replaced),
         ended("expired", wsp.expired),
         aborted("congestion", wsp.congested),

@@ -17,6 +17,7 @@ mod remote;
 mod request;
 mod route;
 mod serve;
+mod top;
 mod trace;
 mod weather;
 
@@ -46,6 +47,7 @@ enum Command {
     Route(route::Route),
     Decode(decode::Decode),
     Encode(decode::Encode),
+    Top(top::Top),
     Trace(trace::Trace),
     Proxy(proxy::Proxy),
     Records(records::Records),
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Route(route) => route.run(),
         Command::Decode(decode) => decode.run(),
         Command::Encode(encode) => encode.run(),
+        Command::Top(top) => top.run(),
         Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
         Command::Records(records) => records.run(),
@@ -125,6 +128,7 @@ Examples:
   wapbridge serve --config /etc/wapbridge.toml   run the gateway
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
   wapbridge route http://sync.example.com/       tell where a request would go
+  wapbridge top                                  see what a running gateway does
   wapbridge proxy --gateway localhost            let any HTTP program go over WSP
   wapbridge decode capture.pcap                  explain what was on the air
   wapbridge bench --gateway localhost            see what a gateway can bear";

@@ -54,6 +54,11 @@ impl Gateway {
 }
 
 impl Remote {
+    /// Its address, as it was given.
+    pub(super) const fn name(&self) -> &Uri {
+        &self.base
+    }
+
     /// Asks, and gives the answer if it is a good one.
     pub(super) async fn ask(
         &self,

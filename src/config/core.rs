@@ -104,6 +104,7 @@ pub(super) fn read_connectionless(section: &Section<'_, '_>) -> connectionless::
         burst: section.within("burst", 1..=1_000_000, base.burst),
         max_addresses: section.within("max_addresses", 1..=100_000_000, base.max_addresses),
         max_reply,
+        amplification: section.within("amplification", 1..=65_000, base.amplification),
         remember: section.or("remember", base.remember),
         max_remembered: section.within("max_remembered", 1..=10_000_000, base.max_remembered),
         ..base

@@ -39,6 +39,7 @@ pub use log::{AccessLog, LogSettings};
 pub use report::{Problem, Report};
 pub use secret::Secret;
 pub use server::ServerSettings;
+pub(crate) use value::duration;
 
 use crate::gateway::{self, HeaderRules, Limits, Redirect};
 use crate::record::charging;

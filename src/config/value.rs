@@ -155,24 +155,26 @@ impl Value for Duration {
             ));
         }
         let text = text::<Self>(value)?;
-        number_and_unit(text)
-            .and_then(|(number, unit)| {
-                let millis = match unit {
-                    "ms" => 1,
-                    "s" => 1_000,
-                    "m" | "min" => 60_000,
-                    "h" => 3_600_000,
-                    _ => return None,
-                };
-                number.checked_mul(millis).map(Self::from_millis)
-            })
-            .ok_or_else(|| {
-                Wrong::new(
-                    format!("expected {}", Self::EXPECTED),
-                    "the units are ms, s, m and h",
-                )
-            })
+        duration(text).ok_or_else(|| {
+            Wrong::new(
+                format!("expected {}", Self::EXPECTED),
+                "the units are ms, s, m and h",
+            )
+        })
     }
+}
+
+/// A duration as operators write it: `500ms`, `30s`, `5m` or `5min`, `1h`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = number_and_unit(text)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
 }
 
 /// A number of octets, written as a number or with a unit.

@@ -235,6 +235,7 @@ impl Sessions {
             id,
             peer,
             state: State::Connecting { transaction },
+            proved: false,
             profile,
             method: NO_METHOD,
             pushes: None,
@@ -415,7 +416,16 @@ impl Sessions {
             {
                 self.sleep(now, key, ending, wtp);
             }
-            _ => self.end(now, key, ending, wtp),
+            // Not counted among those connected yet.
+            State::Connecting { .. } => self.end(now, key, ending, wtp),
+            State::Connecting2 { .. } => {
+                self.stats.unconfirmed += 1;
+                self.end(now, key, ending, wtp);
+            }
+            _ => {
+                self.stats.disconnected += 1;
+                self.end(now, key, ending, wtp);
+            }
         }
     }
 
@@ -427,9 +437,11 @@ impl Sessions {
             self.stats.replaced += 1;
             self.end(now, other, Ending::Aborted(AbortReason::DISCONNECT), wtp);
         }
-        let Some(before) = self.session(key).map(|session| session.peer) else {
+        let Some(session) = self.session_mut(key) else {
             return;
         };
+        let before = session.peer;
+        session.proved &= before == peer;
         self.crowd.leave(before);
         self.crowd.join(peer);
         self.registry.bind(key.slot, peer);

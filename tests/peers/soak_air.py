@@ -19,9 +19,11 @@ class Handsets:
             air.bind((address, 0))
             air.connect(("127.0.0.1", self.soak.air))
             tid = chance.randrange(1, 0x3FFF)
-            if not self.transact(air, tid, b"\x01\x10\x00\x00", True):
-                self.soak.fault("a Connect was not answered")
+            reply = self.transact(air, tid, b"\x01\x10\x00\x00", True)
+            if not reply or reply[0] != 2:
+                self.soak.fault("a Connect was answered %s" % reply)
                 continue
+            session = variable(reply[1:])
             for _ in range(chance.randrange(1, 60)):
                 if self.over.is_set():
                     break
@@ -38,8 +40,9 @@ class Handsets:
                 self.soak.note(uri, address, "GET" if get else "POST", status(reply), began)
                 self.pace(began)
             if chance.random() < 0.5:
-                # Class 0, with Disconnect: nobody answers.
-                air.send(struct.pack(">BHB", 0x0A, tid + 1, 0x10) + b"\x05\x00")
+                # Class 0, with Disconnect: nobody answers. The others are away without a word.
+                air.send(struct.pack(">BHB", 0x0A, tid + 1, 0x10) + b"\x05" + session)
+                self.soak.counts["sessions disconnected"] += 1
             air.close()
 
     def transact(self, air, tid, request, polite):
@@ -202,6 +205,12 @@ def status(reply):
         return reply[:10].decode("latin-1") if reply.startswith(b"abort") else "nonsense"
     code = reply[1]
     return {2: 200, 3: 300, 4: 400}.get(code >> 4, 500) + (code & 15)
+
+
+def variable(octets):
+    """The octets of the integer of variable length that is first."""
+    length = next(at for at, octet in enumerate(octets) if octet < 0x80) + 1
+    return octets[:length]
 
 
 def parts(datagram):

@@ -26,6 +26,7 @@ mod reload;
 mod sessions;
 mod stage;
 mod store;
+mod top;
 mod trace;
 mod upgrade;
 

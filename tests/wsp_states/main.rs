@@ -173,6 +173,33 @@ fn sessions() {
 }
 
 /// A method in this state, in a session that does one at a time.
+/// What was connected is held, or counted among what ended, whichever way it did.
+#[test]
+fn every_end_of_a_session_is_counted() {
+    for (state, disconnect, unconfirmed, disconnected) in [
+        ("CONNECTING_2", false, 1, 0),
+        ("CONNECTING_2", true, 0, 1),
+        ("CONNECTED", true, 0, 1),
+        ("RESUMING_2", false, 0, 1),
+    ] {
+        let mut rig = session_in(state, true, "");
+        if disconnect {
+            let session_id = rig.id();
+            rig.invoke("stray", Class::Zero, &Pdu::Disconnect { session_id });
+        } else {
+            rig.abort("setup", AbortReason::DISCONNECT);
+        }
+        let stats = rig.sessions.stats();
+        assert_eq!(
+            (stats.unconfirmed, stats.disconnected),
+            (unconfirmed, disconnected),
+            "{state}"
+        );
+        assert_eq!(rig.sessions.len(), 0, "{state}");
+        assert_eq!(stats.connected, 1, "{state}");
+    }
+}
+
 fn method_in(state: &str) -> Rig {
     let mut rig = Rig::new();
     rig.connect(&wanted(true));

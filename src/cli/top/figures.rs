@@ -1,0 +1,633 @@
+//! The figures between two readings. What is not known, as after a restart, is nothing and not 0.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::quantiles::Latency;
+use super::reading::{Reading, float, seconds, since_counted};
+
+/// Everything shown, as `--json` prints it. Rates are per second; times are in seconds.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Figures {
+    /// RFC 3339.
+    pub(super) at: String,
+    /// What the rates are about.
+    pub(super) interval_seconds: Option<f64>,
+    /// The gateway is another process than a reading ago.
+    pub(super) restarted: bool,
+    pub(super) version: String,
+    pub(super) state: String,
+    pub(super) pid: u32,
+    pub(super) uptime_seconds: Option<f64>,
+    pub(super) exchanges: Exchanges,
+    pub(super) sessions: Sessions,
+    pub(super) transactions: Transactions,
+    pub(super) datagrams: Datagrams,
+    pub(super) process: Process,
+    pub(super) tables: BTreeMap<String, Table>,
+    pub(super) shards: Vec<Shard>,
+    pub(super) targets: Vec<Target>,
+    pub(super) routes: Vec<Route>,
+    /// The most frequent first, then those that were.
+    pub(super) errors: Vec<Error>,
+}
+
+/// Requests, from a handset's first packet to its last acknowledgement.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Exchanges {
+    pub(super) per_second: Option<f64>,
+    /// Taken in, by mode.
+    pub(super) connection_mode_per_second: Option<f64>,
+    pub(super) connectionless_per_second: Option<f64>,
+    pub(super) in_flight: Option<f64>,
+    pub(super) at_origins: Option<f64>,
+    pub(super) latency_seconds: Option<Latency>,
+    pub(super) origin_latency_seconds: Option<Latency>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Sessions {
+    pub(super) held: Option<f64>,
+    pub(super) connects_per_second: Option<f64>,
+    pub(super) resumes_per_second: Option<f64>,
+    pub(super) ended_per_second: Option<f64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Transactions {
+    pub(super) held: Option<f64>,
+    pub(super) per_second: Option<f64>,
+    /// Packets sent again, and heard again.
+    pub(super) retransmissions_per_second: Option<f64>,
+    pub(super) duplicates_per_second: Option<f64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Datagrams {
+    pub(super) in_per_second: Option<f64>,
+    pub(super) out_per_second: Option<f64>,
+    pub(super) bytes_in_per_second: Option<f64>,
+    pub(super) bytes_out_per_second: Option<f64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Process {
+    /// Cores in use.
+    pub(super) cpu: Option<f64>,
+    pub(super) resident_bytes: Option<f64>,
+    pub(super) open_files: Option<f64>,
+    pub(super) max_files: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Table {
+    pub(super) used: u64,
+    pub(super) limit: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Shard {
+    pub(super) shard: usize,
+    /// 1 is full.
+    pub(super) cpu: Option<f64>,
+    pub(super) sessions: u64,
+    pub(super) transactions: u64,
+    pub(super) exchanges: u64,
+    pub(super) datagrams_in_per_second: Option<f64>,
+    pub(super) datagrams_out_per_second: Option<f64>,
+    pub(super) heartbeat_age_seconds: Option<f64>,
+}
+
+/// A host that routes name.
+#[derive(Debug, Serialize)]
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) condition: String,
+    pub(super) answered_per_second: Option<f64>,
+    pub(super) failed_per_second: Option<f64>,
+    pub(super) answered: u64,
+    pub(super) failed: u64,
+    pub(super) last_failure: Option<String>,
+    pub(super) last_failure_seconds: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Route {
+    pub(super) name: String,
+    pub(super) exchanges_per_second: Option<f64>,
+    pub(super) upstream_errors_per_second: Option<f64>,
+    /// How long origins took, on average.
+    pub(super) upstream_mean_seconds: Option<f64>,
+}
+
+/// Something that went wrong since the gateway started.
+#[derive(Debug, Serialize)]
+pub(super) struct Error {
+    pub(super) metric: &'static str,
+    /// The value of its label.
+    pub(super) cause: Option<String>,
+    #[serde(skip)]
+    pub(super) words: &'static str,
+    pub(super) per_second: Option<f64>,
+    pub(super) total: f64,
+}
+
+impl Figures {
+    /// What has happened between two readings, and how things are now.
+    pub(super) fn between(then: Option<&Reading>, now: &Reading) -> Self {
+        let restarted = then.is_some_and(|then| is_other_process(then, now));
+        let rates = Rates::new(then.filter(|_| !restarted), now);
+        let status = &now.status;
+        let gauge = |name| now.metrics.sum(name, &[]);
+        let tables = status.tables.iter();
+        Self {
+            at: moment(now.unix),
+            interval_seconds: rates.counted.map(|span| rounded(span, 1e3)),
+            restarted,
+            version: status.version.clone(),
+            state: status.state.clone(),
+            pid: status.pid,
+            uptime_seconds: status.uptime_seconds.map(|uptime| rounded(uptime, 1e2)),
+            exchanges: Exchanges::of(&rates),
+            sessions: Sessions {
+                held: gauge("wapbridge_wsp_sessions"),
+                connects_per_second: rates.of("wapbridge_wsp_connects_total", &[]),
+                resumes_per_second: rates.of("wapbridge_wsp_resumes_total", &[]),
+                ended_per_second: rates.of("wapbridge_wsp_sessions_ended_total", &[]),
+            },
+            transactions: Transactions {
+                held: gauge("wapbridge_wtp_transactions"),
+                per_second: rates.of("wapbridge_wtp_transactions_total", &[]),
+                retransmissions_per_second: rates.of("wapbridge_wtp_retransmissions_total", &[]),
+                duplicates_per_second: rates.of("wapbridge_wtp_duplicates_total", &[]),
+            },
+            datagrams: Datagrams::of(&rates),
+            process: Process {
+                cpu: rates.cpu("process_cpu_seconds_total", &[]),
+                resident_bytes: gauge("process_resident_memory_bytes"),
+                open_files: gauge("process_open_fds"),
+                max_files: gauge("process_max_fds"),
+            },
+            tables: tables
+                .map(|(name, table)| {
+                    let (used, limit) = (table.used, table.limit);
+                    (name.clone(), Table { used, limit })
+                })
+                .collect(),
+            shards: rates.shards(),
+            targets: rates.targets(),
+            routes: rates.routes(),
+            errors: rates.errors(),
+        }
+    }
+}
+
+impl Exchanges {
+    fn of(rates: &Rates<'_>) -> Self {
+        let gauge = |name| rates.now.metrics.sum(name, &[]);
+        let latency = |name| Latency::between(&rates.then?.metrics, &rates.now.metrics, name);
+        Self {
+            per_second: rates.of("wapbridge_exchanges_ended_total", &[]),
+            connection_mode_per_second: rates.of("wapbridge_wsp_methods_total", &[]),
+            connectionless_per_second: rates.of("wapbridge_connectionless_methods_total", &[]),
+            in_flight: gauge("wapbridge_exchanges"),
+            at_origins: gauge("wapbridge_upstream_in_flight"),
+            latency_seconds: latency("wapbridge_exchange_duration_seconds"),
+            origin_latency_seconds: latency("wapbridge_exchange_upstream_seconds"),
+        }
+    }
+}
+
+impl Datagrams {
+    fn of(rates: &Rates<'_>) -> Self {
+        let datagrams =
+            |direction| rates.of("wapbridge_datagrams_total", &[("direction", direction)]);
+        let octets = |direction| {
+            rates.of(
+                "wapbridge_datagram_bytes_total",
+                &[("direction", direction)],
+            )
+        };
+        Self {
+            in_per_second: datagrams("in"),
+            out_per_second: datagrams("out"),
+            bytes_in_per_second: octets("in"),
+            bytes_out_per_second: octets("out"),
+        }
+    }
+}
+
+/// Two readings of one process, and the time between them.
+struct Rates<'a> {
+    then: Option<&'a Reading>,
+    now: &'a Reading,
+    /// For what shards count.
+    counted: Option<f64>,
+    /// For what is looked up when we ask.
+    passed: Option<f64>,
+}
+
+impl<'a> Rates<'a> {
+    fn new(then: Option<&'a Reading>, now: &'a Reading) -> Self {
+        Self {
+            then,
+            now,
+            counted: then.and_then(|then| since_counted(then, now)),
+            passed: then.map(|then| seconds(now.at) - seconds(then.at)),
+        }
+    }
+
+    fn of(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        rate(self.difference(name, labels), self.counted)
+    }
+
+    fn cpu(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        rate(self.difference(name, labels), self.passed)
+    }
+
+    fn difference(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let then = self.then?.metrics.sum(name, labels)?;
+        grown(then, self.now.metrics.sum(name, labels)?)
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        let of = |(number, shard): (usize, &super::reading::Shard)| {
+            let then = self.then.and_then(|then| {
+                let counted = then.counted().nth(number)??;
+                Some((then.status.shards.get(number)?, counted))
+            });
+            let passed = then
+                .zip(self.now.counted().nth(number).flatten())
+                .map(|((_, then), now)| now - then);
+            let rate = |count: fn(&super::reading::Shard) -> u64| {
+                let grown =
+                    then.and_then(|(then, _)| grown(float(count(then)), float(count(shard))));
+                rate(grown, passed)
+            };
+            Shard {
+                shard: number,
+                cpu: self.cpu(
+                    "wapbridge_shard_cpu_seconds_total",
+                    &[("shard", &number.to_string())],
+                ),
+                sessions: shard.sessions,
+                transactions: shard.transactions,
+                exchanges: shard.exchanges,
+                datagrams_in_per_second: rate(|shard| shard.datagrams_in),
+                datagrams_out_per_second: rate(|shard| shard.datagrams_out),
+                heartbeat_age_seconds: shard.heartbeat_age_seconds.map(|age| rounded(age, 1e3)),
+            }
+        };
+        self.now.status.shards.iter().enumerate().map(of).collect()
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let of = |target: &super::reading::Target| {
+            let then = self.then.and_then(|then| {
+                let mut targets = then.status.targets.iter();
+                targets.find(|then| then.host == target.host)
+            });
+            let rate = |count: fn(&super::reading::Target) -> u64| {
+                let grown = then.and_then(|then| grown(float(count(then)), float(count(target))));
+                rate(grown, self.counted)
+            };
+            Target {
+                host: target.host.clone(),
+                condition: target.condition.clone(),
+                answered_per_second: rate(|target| target.answered),
+                failed_per_second: rate(|target| target.failed),
+                answered: target.answered,
+                failed: target.failed,
+                last_failure: target.last_failure.clone(),
+                last_failure_seconds: target.last_failure_seconds,
+            }
+        };
+        self.now.status.targets.iter().map(of).collect()
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        let of = |route: &super::reading::Route| {
+            let then = self.then.and_then(|then| {
+                let mut routes = then.status.routes.iter();
+                routes.find(|then| then.name == route.name)
+            });
+            let exchanges =
+                then.and_then(|then| grown(float(then.exchanges), float(route.exchanges)));
+            let errors = then
+                .and_then(|then| grown(float(then.upstream_errors), float(route.upstream_errors)));
+            let waited = then.and_then(|then| grown(then.upstream_seconds, route.upstream_seconds));
+            Route {
+                name: route.name.clone(),
+                exchanges_per_second: rate(exchanges, self.counted),
+                upstream_errors_per_second: rate(errors, self.counted),
+                upstream_mean_seconds: waited
+                    .zip(exchanges)
+                    .filter(|(_, exchanges)| *exchanges > 0.0)
+                    .map(|(waited, exchanges)| rounded(waited / exchanges, 1e6)),
+            }
+        };
+        self.now.status.routes.iter().map(of).collect()
+    }
+
+    fn errors(&self) -> Vec<Error> {
+        let mut found = Vec::new();
+        for (metric, label, words) in ERRORS {
+            for number in self.now.metrics.of(metric) {
+                let cause = number.label(label);
+                if number.value == 0.0 || cause.is_some_and(|cause| GOOD.contains(&cause)) {
+                    continue;
+                }
+                let labels: Vec<(&str, &str)> =
+                    cause.map(|cause| (*label, cause)).into_iter().collect();
+                found.push(Error {
+                    metric,
+                    cause: cause.map(str::to_owned),
+                    words,
+                    per_second: self.of(metric, &labels),
+                    total: number.value,
+                });
+            }
+        }
+        let order = |error: &Error| (error.per_second.unwrap_or(0.0), error.total);
+        found.sort_by(|one, other| {
+            let ((rate, total), (other_rate, other_total)) = (order(one), order(other));
+            other_rate
+                .total_cmp(&rate)
+                .then(other_total.total_cmp(&total))
+        });
+        found
+    }
+}
+
+/// What counts as an error: the metric, the label that tells causes apart if there is one, and how it is called.
+const ERRORS: &[(&str, &str, &str)] = &[
+    (
+        "wapbridge_problems_total",
+        "problem",
+        "answered by the gateway",
+    ),
+    ("wapbridge_exchanges_ended_total", "ending", "exchange"),
+    (
+        "wapbridge_wsp_connects_refused_total",
+        "",
+        "Connect refused",
+    ),
+    ("wapbridge_wsp_refused_total", "reason", "WSP aborted"),
+    ("wapbridge_wtp_refused_total", "limit", "WTP limit"),
+    ("wapbridge_wtp_malformed_total", "", "malformed PDU"),
+    (
+        "wapbridge_wtp_unanswered_total",
+        "",
+        "handset never answered",
+    ),
+    (
+        "wapbridge_wtp_abandoned_total",
+        "",
+        "message never became whole",
+    ),
+    (
+        "wapbridge_connectionless_dropped_total",
+        "reason",
+        "connectionless dropped",
+    ),
+    ("wapbridge_protection_refused_total", "reason", "protection"),
+    (
+        "wapbridge_protection_unsent_total",
+        "",
+        "protection: would amplify",
+    ),
+    (
+        "wapbridge_send_errors_total",
+        "",
+        "datagram the system refused",
+    ),
+    (
+        "wapbridge_send_too_large_total",
+        "",
+        "datagram too large for the path",
+    ),
+    ("wapbridge_untold_total", "", "change of a session lost"),
+    ("wapbridge_store_errors_total", "", "store failed"),
+    ("wapbridge_log_lines_lost_total", "", "log line lost"),
+    ("wapbridge_records_lost_total", "", "charging record lost"),
+];
+/// A label's value that is no error.
+const GOOD: &[&str] = &["acknowledged"];
+
+/// Whether the gateway was started anew in between. Containers all have the same PID.
+fn is_other_process(then: &Reading, now: &Reading) -> bool {
+    let passed = seconds(now.at) - seconds(then.at);
+    let uptimes = then.status.uptime_seconds.zip(now.status.uptime_seconds);
+    let is_younger = uptimes.is_some_and(|(then, now)| now < then + passed - CLOCKS_DIFFER);
+    now.status.pid != then.status.pid || is_younger
+}
+
+/// Seconds: uptimes are told to the second, by a clock that may be set.
+const CLOCKS_DIFFER: f64 = 2.5;
+
+/// How much a counter has grown; nothing if it went back.
+pub(super) fn grown(then: f64, now: f64) -> Option<f64> {
+    (now >= then).then_some(now - then)
+}
+
+fn rate(difference: Option<f64>, seconds: Option<f64>) -> Option<f64> {
+    let (difference, seconds) = difference.zip(seconds)?;
+    (seconds > 0.0).then(|| rounded(difference / seconds, 1e3))
+}
+
+/// No more digits than mean something.
+pub(super) fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
+}
+
+fn moment(unix: u64) -> String {
+    let at = i64::try_from(unix)
+        .ok()
+        .and_then(|unix| OffsetDateTime::from_unix_timestamp(unix).ok());
+    at.and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::admin::catalogue::catalogue;
+    use crate::cli::top::exposition::Exposition;
+    use crate::time::Instant;
+
+    /// What a gateway of two shards says so many seconds after it started, if everything goes on as it began; what it
+    /// shows was counted half a second ago.
+    pub(in crate::cli::top) fn reading(pid: u32, uptime: u64) -> Reading {
+        let counted = uptime * 10 - 5;
+        let times = |each_second: u64| counted * each_second / 10;
+        let shard = |share: u64| {
+            serde_json::json!({
+                "heartbeat_age_seconds": 0.5, "sessions": 30, "transactions": 4, "exchanges": 2,
+                "datagrams_in": times(100 * share), "datagrams_out": times(100 * share),
+            })
+        };
+        let status = serde_json::json!({
+            "version": "0.1.0", "state": "running", "pid": pid, "uptime_seconds": uptime,
+            "shards": [shard(1), shard(3)],
+            "tables": {
+                "sessions": {"used": 60, "limit": 1000}, "exchange_bytes": {"used": 900 << 20, "limit": 1 << 30}
+            },
+            "routes": [{
+                "name": "contacts", "exchanges": times(40), "upstream_errors": times(2),
+                "upstream_seconds": times(40) as f64 * 0.005
+            }],
+            "targets": [
+                {"host": "a.example:443", "condition": "failing", "answered": times(38), "failed": times(2),
+                 "last_failure_seconds": 3.5, "last_failure": "connect_refused"},
+                {"host": "b.example:443", "condition": "unknown", "answered": 0, "failed": 0,
+                 "last_failure_seconds": null, "last_failure": null}
+            ],
+            "more": "than we know",
+        });
+        let cpu = uptime as f64 * 0.4;
+        let (datagrams, exchanges, good) = (times(400), times(40), times(39));
+        let (problems, unacknowledged, octets) = (times(2), times(1), times(40_000));
+        Reading {
+            at: Instant::ZERO + Duration::from_secs(1000 + uptime),
+            unix: 1_800_000_000 + uptime,
+            status: serde_json::from_value(status).unwrap(),
+            metrics: Exposition::parse(&format!(
+                "wapbridge_datagrams_total{{direction=\"in\"}} {datagrams}\n\
+                 wapbridge_datagrams_total{{direction=\"out\"}} {datagrams}\n\
+                 wapbridge_datagram_bytes_total{{direction=\"in\"}} {octets}\n\
+                 wapbridge_datagram_bytes_total{{direction=\"out\"}} {octets}\n\
+                 wapbridge_exchanges_ended_total{{ending=\"acknowledged\"}} {good}\n\
+                 wapbridge_exchanges_ended_total{{ending=\"unacknowledged\"}} {unacknowledged}\n\
+                 wapbridge_exchanges_ended_total{{ending=\"aborted\"}} 0\n\
+                 wapbridge_problems_total{{problem=\"no_route\"}} 500\n\
+                 wapbridge_problems_total{{problem=\"upstream_connect\"}} {problems}\n\
+                 wapbridge_wtp_malformed_total 0\nwapbridge_wtp_retransmissions_total {problems}\n\
+                 wapbridge_wsp_sessions 60\nprocess_cpu_seconds_total {cpu}\n\
+                 wapbridge_shard_cpu_seconds_total{{shard=\"0\"}} {cpu}\n\
+                 wapbridge_exchange_duration_seconds_bucket{{le=\"0.01\"}} {exchanges}\n\
+                 wapbridge_exchange_duration_seconds_bucket{{le=\"+Inf\"}} {exchanges}\n\
+                 wapbridge_exchange_duration_seconds_sum {}\n",
+                exchanges as f64 * 0.004,
+            )),
+        }
+    }
+
+    fn is(shown: Option<f64>, wanted: f64) {
+        assert!((shown.unwrap() - wanted).abs() < 1e-3, "{shown:?} {wanted}");
+    }
+
+    #[test]
+    fn rates_are_about_the_time_between_two_countings() {
+        let (then, mut now) = (reading(7, 100), reading(7, 110));
+        // It is a second later, and nothing was counted since.
+        now.at += Duration::from_secs(1);
+        for shard in &mut now.status.shards {
+            shard.heartbeat_age_seconds = Some(1.5);
+        }
+        let figures = Figures::between(Some(&then), &now);
+        assert!(!figures.restarted);
+        is(figures.interval_seconds, 10.0);
+        is(figures.exchanges.per_second, 40.0);
+        is(figures.datagrams.bytes_in_per_second, 40_000.0);
+        is(figures.transactions.retransmissions_per_second, 2.0);
+        is(figures.sessions.held, 60.0);
+        // What nobody told.
+        assert_eq!(figures.sessions.connects_per_second, None);
+        is(figures.process.cpu, 0.4 * 10.0 / 11.0);
+        is(figures.shards[1].datagrams_in_per_second, 300.0);
+        is(figures.shards[0].cpu, 0.4 * 10.0 / 11.0);
+        assert_eq!(figures.shards[1].cpu, None);
+        is(figures.targets[0].failed_per_second, 2.0);
+        is(figures.targets[1].answered_per_second, 0.0);
+        is(figures.routes[0].upstream_mean_seconds, 0.005);
+        let latency = figures.exchanges.latency_seconds.unwrap();
+        is(Some(latency.p50), 0.005);
+        is(Some(latency.mean), 0.004);
+        assert_eq!(figures.exchanges.origin_latency_seconds, None);
+    }
+
+    #[test]
+    fn a_shard_that_hangs_does_not_make_the_others_fast() {
+        let (then, mut now) = (reading(7, 100), reading(7, 110));
+        now.status.shards[0].heartbeat_age_seconds = Some(10.5);
+        let figures = Figures::between(Some(&then), &now);
+        is(figures.interval_seconds, 10.0);
+        is(figures.exchanges.per_second, 40.0);
+        assert_eq!(figures.shards[0].datagrams_in_per_second, None);
+        is(figures.shards[1].datagrams_in_per_second, 300.0);
+    }
+
+    #[test]
+    fn errors_are_told_by_cause_with_those_of_now_first() {
+        let figures = Figures::between(Some(&reading(7, 100)), &reading(7, 110));
+        let told = figures.errors.iter().map(|error| {
+            let cause = error.cause.as_deref().unwrap();
+            (cause, error.per_second.unwrap())
+        });
+        let wanted = [
+            ("upstream_connect", 2.0),
+            ("unacknowledged", 1.0),
+            ("no_route", 0.0),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), wanted);
+        is(Some(figures.errors[2].total), 500.0);
+    }
+
+    #[test]
+    fn after_a_restart_or_at_the_beginning_there_are_no_rates() {
+        let now = reading(8, 1);
+        // Another process, or in a container the same number for a younger one.
+        for then in [Some(reading(7, 100)), Some(reading(8, 100)), None] {
+            let mut now = now.clone();
+            if let Some(then) = &then {
+                now.at = then.at + Duration::from_secs(2);
+            }
+            let figures = Figures::between(then.as_ref(), &now);
+            assert_eq!(figures.restarted, then.is_some());
+            assert_eq!(figures.exchanges.per_second, None);
+            assert_eq!(figures.exchanges.latency_seconds, None);
+            assert_eq!(figures.shards[0].datagrams_in_per_second, None);
+            assert_eq!(figures.targets[0].failed_per_second, None);
+            is(figures.sessions.held, 60.0);
+            assert!(
+                figures
+                    .errors
+                    .iter()
+                    .all(|error| error.per_second.is_none())
+            );
+        }
+    }
+
+    #[test]
+    fn a_counter_that_went_back_has_no_rate() {
+        // A reload makes the counts of targets and routes begin anew.
+        let (then, mut now) = (reading(7, 100), reading(7, 110));
+        now.status.targets[0].answered = 3;
+        now.status.routes[0].exchanges = 3;
+        let figures = Figures::between(Some(&then), &now);
+        assert_eq!(figures.targets[0].answered_per_second, None);
+        assert_eq!(figures.routes[0].exchanges_per_second, None);
+        assert_eq!(figures.routes[0].upstream_mean_seconds, None);
+        is(figures.exchanges.per_second, 40.0);
+    }
+
+    #[test]
+    fn every_error_is_a_metric_that_is_there() {
+        let families = catalogue();
+        for (metric, label, _) in ERRORS {
+            let family = families.iter().find(|family| family.name == *metric);
+            let family = family.unwrap_or_else(|| panic!("{metric}"));
+            let labels: Vec<&str> = family.labels.keys().copied().collect();
+            let wanted: Vec<&str> = Some(*label)
+                .filter(|label| !label.is_empty())
+                .into_iter()
+                .collect();
+            assert_eq!(labels, wanted, "{metric}");
+        }
+    }
+}
