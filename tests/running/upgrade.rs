@@ -231,7 +231,7 @@ async fn sockets_that_do_not_fit_are_refused_in_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_starts_it_with_the_first_datagram() {
     let tool = "systemd-socket-activate";
-    if !peer::is_there(tool) {
+    if !crate::peer::is_there(tool) {
         return;
     }
     let origin = Origin::start().await;
