@@ -10,6 +10,7 @@ use super::stamp::Stamp;
 use crate::gateway::answer::Problem;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::syncml::label;
+use crate::route::{Private, private};
 use crate::syncml::summary::Codes;
 use crate::wsp::pseudonym::Pseudonyms;
 
@@ -94,25 +95,19 @@ fn fields(record: &ExchangeRecord, names: Pseudonyms, line: &mut impl Fields) {
 /// would obey.
 #[must_use]
 pub fn loggable(uri: &[u8]) -> String {
-    let end = uri
-        .iter()
-        .position(|octet| matches!(octet, b'?' | b'#'))
-        .unwrap_or(uri.len());
-    let shown = uri.get(..end).unwrap_or_default();
-    let authority = shown
-        .windows(3)
-        .position(|octets| octets == b"://")
-        .map_or(0, |at| at + 3);
-    let (scheme, rest) = shown.split_at_checked(authority).unwrap_or_default();
-    let path = rest.iter().position(|octet| *octet == b'/');
-    let user = rest
-        .get(..path.unwrap_or(rest.len()))
-        .and_then(|authority| authority.iter().rposition(|octet| *octet == b'@'))
-        .map_or(0, |at| at + 1);
+    let Private { user, query } = private(uri);
+    let shown = uri.get(..query.start).unwrap_or_default();
+    let (shown, cut) = match shown.split_last() {
+        Some((b'?' | b'#', before)) => (before, true),
+        _ => (shown, false),
+    };
+    let (scheme, rest) = shown.split_at_checked(user.start).unwrap_or_default();
+    // With the user goes the `@` behind it.
+    let skipped = user.len() + usize::from(!user.is_empty());
     // Cut to its length only now: a long password would hide the `@` that marks it as one.
     let mut text: String = scheme
         .iter()
-        .chain(rest.iter().skip(user))
+        .chain(rest.iter().skip(skipped))
         .take(LONGEST_URI)
         .map(|octet| {
             if octet.is_ascii_graphic() {
@@ -122,7 +117,7 @@ pub fn loggable(uri: &[u8]) -> String {
             }
         })
         .collect();
-    if end < uri.len() {
+    if cut {
         text.push_str("?…");
     }
     text

@@ -19,6 +19,7 @@ use std::ops::Range;
 use super::fields;
 use super::policy::{Policy, Verdict};
 use crate::codec::uintvar;
+use crate::route::{Private, private};
 use crate::syncml::pieces::{Pieces, What};
 use crate::wsp::header::decode_content_type;
 use crate::wsp::multipart::is_binary;
@@ -254,24 +255,9 @@ pub fn uri_text(text: &str) -> String {
 }
 
 fn secret_in_uri(uri: &[u8]) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    let end = uri.strip_suffix(b"\0").unwrap_or(uri).len();
-    let query = uri
-        .iter()
-        .position(|octet| matches!(octet, b'?' | b'#'))
-        .unwrap_or(end);
-    if query < end {
-        parts.push(query + 1..end);
-    }
-    let before = uri.get(..query.min(end)).unwrap_or_default();
-    if let Some(at) = before.windows(3).position(|octets| octets == b"://") {
-        let authority = before.get(at + 3..).unwrap_or_default();
-        let len = authority.iter().position(|octet| *octet == b'/');
-        let authority = authority.get(..len.unwrap_or(authority.len()));
-        let user = authority.and_then(|found| found.iter().rposition(|octet| *octet == b'@'));
-        parts.extend(user.map(|len| at + 3..at + 3 + len));
-    }
-    parts
+    let Private { user, query } = private(uri);
+    let parts = [query, user].into_iter();
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 pub(super) fn blank(octets: &mut [u8]) {
