@@ -233,7 +233,10 @@ mod tests {
         let mut shown = Published::default();
         shown.stats.sessions = sessions;
         let (_, published) = watch::channel(shown);
-        (Shards::new(vec![Way { mailbox, published }]), orders)
+        (
+            Shards::new(vec![Way { mailbox, published }], Pseudonyms::new(&[0; 16])),
+            orders,
+        )
     }
 
     #[tokio::test]
