@@ -147,9 +147,13 @@ impl Drop for Embedded {
 }
 
 impl Writer {
-    /// Queues changes, which are committed together. False, and nothing done, when the queue is full: the store
-    /// is slower than what is written to it, which is counted.
+    /// Queues changes, which are committed together. False, and nothing done, when the queue is full or too much
+    /// waits for a disk that fails, which is counted; what was taken is kept until it is committed.
     pub fn write(&self, changes: Vec<Change>) -> bool {
+        if self.counts.pending.load(Relaxed) >= MAX_PENDING as u64 {
+            self.counts.refused.fetch_add(1, Relaxed);
+            return false;
+        }
         self.queue(Message::Change(changes))
     }
 
@@ -315,10 +319,11 @@ impl Keeper {
     }
 
     fn hear(&mut self, message: Message) {
-        // While nothing can be written there is an end to what is kept for later.
+        // While nothing can be written there is an end to what is kept for later. Changes were refused when they
+        // came: whoever wrote these was told that they are taken.
         let is_full = self.tables.pending() >= MAX_PENDING;
         match message {
-            Message::Change(_) | Message::Save(_) if is_full => self.refuse(),
+            Message::Save(_) if is_full => self.refuse(),
             Message::Change(changes) => {
                 for change in changes {
                     self.tables.change(change);
@@ -504,6 +509,45 @@ mod tests {
         let stats = writer.stats();
         assert_eq!((stats.writes, stats.refused, stats.errors), (500, 0, 0));
         assert!(stats.commits < 10, "{stats:?}");
+    }
+
+    /// Nobody is told that a change was taken which is then dropped: its writer would not tell it again.
+    #[test]
+    fn changes_are_refused_when_they_come_or_kept() {
+        let file = File::new("kept");
+        let (mut tables, sessions) = open(
+            &file.0,
+            &Settings {
+                path: file.0.clone(),
+                max_age: Duration::from_secs(100),
+                max_sessions: 100,
+            },
+        )
+        .unwrap();
+        for n in 0..u32::try_from(MAX_PENDING).unwrap() {
+            tables.change(Change::put(NAMES, n.to_be_bytes(), []));
+        }
+        let counts = Arc::new(Counts::default());
+        let (queue, messages) = sync_channel(1);
+        let writer = Writer {
+            queue,
+            counts: Arc::clone(&counts),
+        };
+        assert!(writer.write(vec![Change::delete(NAMES, *b"late")]));
+        counts.pending.store(tables.pending() as u64, Relaxed);
+        let mut keeper = Keeper {
+            tables,
+            sessions,
+            counts,
+            since: None,
+            failing: true,
+        };
+        let before = keeper.tables.pending();
+        keeper.hear(messages.recv().unwrap());
+        assert_eq!(keeper.tables.pending(), before + 1);
+        assert!(!writer.write(vec![Change::delete(NAMES, *b"later")]));
+        assert!(messages.try_recv().is_err());
+        assert_eq!(writer.stats().refused, 1);
     }
 
     fn refusal(file: &File) -> String {

@@ -105,10 +105,10 @@ impl Batch {
         self.text.len()
     }
 
-    /// Records in it; the rest is for the journal.
-    pub(super) fn over_count(&self) -> u64 {
+    /// Whose records are in it; the rest is for the journal.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let over = |entry: &&Entry| entry.kind == Kind::Over;
-        self.entries.iter().filter(over).count() as u64
+        self.entries.iter().filter(over).map(|entry| entry.key)
     }
 
     /// Whether nothing is in it.
