@@ -60,6 +60,16 @@ pub fn unix() -> u64 {
         .as_secs()
 }
 
+/// A key nobody can guess.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn key() -> std::io::Result<[u8; 16]> {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
+    Ok(octets)
+}
+
 /// A seed nobody can guess.
 ///
 /// # Errors

@@ -148,7 +148,8 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Takes in the sessions that were there before the process started.
+    /// Takes in the sessions that were there before the process started, and has the store forget those that are of
+    /// no use: its queue is empty yet.
     fn restore(&mut self) {
         if let Some(store) = &self.store {
             let useless = self.directory.restore(self.dated(), store.entries(TABLE));

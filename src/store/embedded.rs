@@ -19,12 +19,14 @@ use super::error::OpenError;
 use super::sessions::{Saved, Sessions};
 use super::tables::{Change, Entries, Table, Tables};
 use crate::wsp::claim::ClaimKey;
+use crate::wsp::pseudonym::{KEY_LEN, Pseudonyms};
 use crate::wsp::saved::SessionRecord;
 
 /// A store in a file. Dropped, or [closed](Self::close), it commits what is queued and gives the file up.
 #[derive(Debug)]
 pub struct Embedded {
     writer: Option<Writer>,
+    names: Pseudonyms,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -83,6 +85,7 @@ impl Embedded {
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let path = &settings.path;
         let (mut tables, sessions) = open(path, settings)?;
+        let names = names(path, &mut tables)?;
         // Whatever keeps it from being written is better known now than with the first session.
         tables
             .commit()
@@ -103,6 +106,7 @@ impl Embedded {
             .map_err(|error| OpenError::io(path, error))?;
         Ok(Self {
             writer: Some(Writer { queue, counts }),
+            names,
             thread: Some(thread),
         })
     }
@@ -114,6 +118,12 @@ impl Embedded {
     #[must_use]
     pub fn writer(&self) -> Writer {
         self.writer.clone().expect("a store that is not closed")
+    }
+
+    /// What sessions are called: as long as the file lives, the same.
+    #[must_use]
+    pub const fn names(&self) -> Pseudonyms {
+        self.names
     }
 
     /// Waits until what was queued before is committed. What others write later is refused.
@@ -242,6 +252,19 @@ fn open(path: &Path, settings: &Settings) -> Result<(Tables, Sessions), OpenErro
     let sessions =
         Sessions::begin(&mut tables, settings.max_age, settings.max_sessions).map_err(other)?;
     Ok((tables, sessions))
+}
+
+/// The names of sessions, under the key in the file; a file without one gets one.
+fn names(path: &Path, tables: &mut Tables) -> Result<Pseudonyms, OpenError> {
+    let known = tables.get(META, NAMES_KEY);
+    let known = known.map_err(|error| OpenError::other(path, error))?;
+    if let Some(key) = known.and_then(|key| <[u8; KEY_LEN]>::try_from(key).ok()) {
+        return Ok(Pseudonyms::new(&key));
+    }
+    let mut key = [0; KEY_LEN];
+    getrandom::fill(&mut key).map_err(|error| OpenError::io(path, std::io::Error::other(error)))?;
+    tables.change(Change::put(META, NAMES_KEY, key));
+    Ok(Pseudonyms::new(&key))
 }
 
 /// What the thread works on.
@@ -399,6 +422,8 @@ const META: Table = Table("meta");
 /// In META: what the tables mean.
 const FORMAT: &[u8] = b"format";
 const OURS: &[u8] = &[1];
+/// In META: the key under which sessions have names.
+const NAMES_KEY: &[u8] = b"session names";
 
 #[cfg(test)]
 mod tests {
@@ -452,6 +477,19 @@ mod tests {
         assert_eq!(entries.len(), 999);
         assert_eq!(entries[7], (8u32.to_be_bytes().to_vec(), b"eight".to_vec()));
         assert!(store.writer().entries(Table("others")).is_empty());
+    }
+
+    #[test]
+    fn sessions_keep_their_names_as_long_as_there_is_the_file() {
+        let name = |file: &File| {
+            let store = file.open().unwrap();
+            let name = store.names().of(7);
+            store.close();
+            name
+        };
+        let file = File::new("named");
+        assert_eq!(name(&file), name(&file));
+        assert_ne!(name(&file), name(&File::new("named-otherwise")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tracing::{error, info};
 use super::form::{Form, Key, Kind};
 use super::spool::{Spool, answered_line, finished_line};
 use super::{Batch, Format, Settings};
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// The thread. Dropping it writes what is still under way and closes the file; the shards have to be gone by then.
 #[derive(Debug)]
@@ -136,8 +137,8 @@ impl Drop for Clerk {
 
 impl Desk {
     /// What the records of one shard have in common.
-    pub(in crate::record) fn form(&self, shard: u64) -> Form {
-        Form::new(self.format, Arc::clone(&self.node), self.run, shard)
+    pub(in crate::record) fn form(&self, shard: u64, names: Pseudonyms) -> Form {
+        Form::new(self.format, Arc::clone(&self.node), self.run, shard, names)
     }
 
     /// Hands over records, and never waits.
