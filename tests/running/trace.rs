@@ -262,6 +262,8 @@ fn a_number_is_followed_to_the_address_from_which_its_session_is_resumed() {
         .iter()
         .position(|octet| octet & 0x80 == 0)
         .unwrap();
+    // It takes a moment until every shard knows what to look for, and a handset longer to be elsewhere.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     let resume = [b"\x09", &reply[1..end], b"\x00"].concat();
     let moved = phone("127.0.0.2");
     assert_eq!(result(&moved, 1, &resume)[0], 0x04);
