@@ -12,6 +12,8 @@ pub(super) struct TidCounter {
     /// When each of the last sixteen runs of 1024 TIDs began.
     runs: VecDeque<Instant>,
     in_run: u16,
+    /// Of class 0, which nobody looks for among those he has heard.
+    next_unreliable: u16,
 }
 
 impl TidCounter {
@@ -23,7 +25,20 @@ impl TidCounter {
             next: u16::from_be_bytes([high, low]) & TID_MASK,
             runs: VecDeque::new(),
             in_run: RUN,
+            next_unreliable: u16::from_le_bytes([high, low]) & TID_MASK,
         }
+    }
+
+    /// The next TID of class 0 that is not `taken`. It has no lifetime: a message of class 0 is neither repeated nor
+    /// answered, and its TID is not compared with others.
+    pub(super) fn next_unreliable(&mut self, taken: impl Fn(u16) -> bool) -> u16 {
+        for _ in 0..=TID_MASK {
+            self.next_unreliable = (self.next_unreliable + 1) & TID_MASK;
+            if !taken(self.next_unreliable) {
+                break;
+            }
+        }
+        self.next_unreliable
     }
 
     /// The next TID that is not `taken`, unless 2^14 were used within `period`.
@@ -89,5 +104,20 @@ mod tests {
         assert!((0..1 << 14).all(|_| next(0).is_some()));
         assert_eq!(next(239), None);
         assert!(next(240).is_some());
+    }
+
+    #[test]
+    fn those_of_class_0_are_as_many_as_are_wanted() {
+        let mut counter = TidCounter::new(1);
+        let taken = counter.next_unreliable(|_| false) + 3 & TID_MASK;
+        let given: Vec<u16> = (0..100_000)
+            .map(|_| counter.next_unreliable(|tid| tid == taken))
+            .collect();
+        assert!(given.iter().all(|tid| *tid <= TID_MASK && *tid != taken));
+        assert!((0..1 << 14).all(|_| {
+            counter
+                .next(Instant::ZERO, Duration::MAX, |_| false)
+                .is_some()
+        }));
     }
 }

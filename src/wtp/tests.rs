@@ -193,6 +193,19 @@ fn class_0_leaves_no_trace() {
 }
 
 #[test]
+fn as_many_as_there_are_can_be_told_something_in_class_0() {
+    let mut endpoint = Endpoint::new(Config::default(), 7, Instant::ZERO);
+    let mut buf = Vec::new();
+    for port in 0..40_000 {
+        let data = Bytes::from_static(b"\x05\x01");
+        let told = endpoint.invoke(ms(0), peer(port), Class::Zero, false, data);
+        assert!(told.is_ok(), "{port}");
+        buf.clear();
+        assert!(endpoint.poll_transmit(&mut buf).is_some());
+    }
+}
+
+#[test]
 fn class_1_is_acknowledged_at_once_or_by_the_user() {
     let mut t = Transcript::new(Config::ip());
     t.hears(&[0x0A, 0x00, 0x05, 0x01, b'p']).invoked(b"p");

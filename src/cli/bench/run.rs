@@ -298,5 +298,5 @@ impl Progress {
 }
 
 const RELEASED_AT_ONCE: usize = 64;
-const RELEASE_PAUSE: Duration = Duration::from_millis(2);
+const RELEASE_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

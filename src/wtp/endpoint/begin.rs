@@ -43,7 +43,10 @@ impl Endpoint {
         if data.len() > LARGEST_LONE_PACKET {
             return Err(Refused::TooLarge);
         }
-        let tid = self.next_tid(peer)?;
+        let slots = &self.slots;
+        let tid = self
+            .tids
+            .next_unreliable(|tid| slots.find(peer, tid | FROM_RESPONDER).is_some());
         self.stats.unreliable_out += 1;
         let invoke = Unowned::Invoke { tid, data };
         self.unowned
