@@ -230,12 +230,14 @@ impl Gate {
         let Some(rate) = config.subscriber else {
             return Ok(());
         };
+        if now.since(self.subscribers_swept) >= QUIET {
+            self.sweep_subscribers(now);
+        }
         if self.subscribers.len() >= config.max_addresses
             && !self.subscribers.contains_key(&subscriber)
         {
             if now.since(self.subscribers_swept) >= SWEEP_INTERVAL {
-                self.subscribers_swept = now;
-                self.subscribers.retain(|_, due| *due > now);
+                self.sweep_subscribers(now);
             }
             // Unwatched for a while rather than unserved: their addresses are watched besides.
             if self.subscribers.len() >= config.max_addresses {
@@ -295,6 +297,15 @@ impl Gate {
             }
         }
         Verdict::Pass
+    }
+
+    /// Forgets subscribers who have worked off what they asked for, and gives their memory back.
+    fn sweep_subscribers(&mut self, now: Instant) {
+        self.subscribers_swept = now;
+        self.subscribers.retain(|_, due| *due > now);
+        if self.subscribers.len() < self.subscribers.capacity() / 4 {
+            self.subscribers.shrink_to(self.subscribers.len() * 2);
+        }
     }
 
     /// Forgets addresses that use nothing and have not been heard for so long, and gives their memory back.
