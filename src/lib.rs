@@ -96,10 +96,10 @@
 //! # From start to end
 //!
 //! `cli/serve/parts.rs` starts what a gateway consists of, in order, and stops it in the reverse; `life.rs` beside
-//! it obeys signals and whoever holds a [`server::Control`], one order after the other. All sockets are bound before
-//! one is read, and no socket is ever read by two processes: the kernel deals handsets out to the sockets of an
-//! address, so their number stays what it is for the life of a process, and, when a service manager holds them, from
-//! one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
+//! it obeys signals and whoever holds a [`server::Control`], one order after the other. All sockets are bound,
+//! and it is known who has which address, before one is read; and no socket is ever read by two processes: the kernel
+//! deals handsets out to the sockets of an address, so their number stays what it is for the life of a process, and,
+//! when a service manager holds them, from one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
 //! cut before its time; what has not begun is refused, or left unanswered for the next process to hear again.
 //!
 //! **A million idle sessions are an ordinary day**, so what grows with them is small, grows by a page or a part at a
@@ -133,13 +133,16 @@
 //! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
 //! that knows, and each is counted.
 //!
+//! What operators set for all shards together is cut into equal shares once their number is known
+//! ([`gateway::Config::share`]).
+//!
 //! | limit | when reached |
 //! | --- | --- |
-//! | transactions per shard, per peer | Invoke ignored (WTP 7.6) |
+//! | transactions, in all and per peer | Invoke ignored (WTP 7.6) |
 //! | size of one message; octets in reassembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
 //! | complete request above the negotiated server SDU | Abort MRUEXCEEDED |
 //! | unverified peers | TID verification before any work |
-//! | sessions per shard; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
+//! | sessions; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
 //! | outstanding methods per session | Abort MOREXCEEDED |
 //! | confirmed pushes outstanding | refused to who asked |
 //! | methods ahead of their Connect | Abort DISCONNECT |

@@ -134,7 +134,7 @@ async fn status(State(sources): State<Sources>) -> Json<Status> {
             .zip(ages)
             .map(|(shown, age)| Shard::of(shown, age))
             .collect(),
-        tables: tables(&settings, &snapshot.stats, published.len()),
+        tables: tables(&settings, &snapshot.stats),
         routes: routes.collect(),
         targets: snapshot.targets.iter().map(Target::of).collect(),
         certificates: expiries
@@ -183,16 +183,12 @@ impl Certificate {
     }
 }
 
-/// What is limited, how full it is and how full it may be. Limits are per shard.
-fn tables(
-    settings: &Settings,
-    stats: &crate::gateway::Stats,
-    shards: usize,
-) -> BTreeMap<&'static str, Table> {
+/// What is limited, how full it is and how full it may be, over all shards.
+fn tables(settings: &Settings, stats: &crate::gateway::Stats) -> BTreeMap<&'static str, Table> {
     let core = settings.core();
     let table = |used, limit: usize| Table {
         used,
-        limit: (limit * shards) as u64,
+        limit: limit as u64,
     };
     BTreeMap::from([
         ("sessions", table(stats.sessions, core.wsp.max_sessions)),

@@ -104,6 +104,7 @@ pub(super) fn read_connectionless(section: &Section<'_, '_>) -> connectionless::
         burst: section.within("burst", 1..=1_000_000, base.burst),
         max_addresses: section.within("max_addresses", 1..=100_000_000, base.max_addresses),
         max_reply,
+        amplification: section.within("amplification", 1..=65_000, base.amplification),
         remember: section.or("remember", base.remember),
         max_remembered: section.within("max_remembered", 1..=10_000_000, base.max_remembered),
         ..base
@@ -124,18 +125,16 @@ pub(super) fn read_headers(section: &Section<'_, '_>) -> HeaderRules {
     }
 }
 
-/// `[limits]`: the bounds of all layers, in one place for operators. They are for the whole process, and each of
-/// the `shards` has its share.
+/// `[limits]`: the bounds of all layers, in one place for operators. They are for the whole process; what each shard
+/// has of them is decided when their number is known ([`Config::share`](crate::gateway::Config::share)).
 pub(super) fn read_limits(
     section: &Section<'_, '_>,
-    shards: usize,
     wtp: wtp::Config,
     wsp: session::Config,
 ) -> (wtp::Config, session::Config, Limits) {
     let base = Limits::default();
     let Size(memory) = section.within("memory", Size(64 << 20)..=Size(1 << 40), Size(2 << 30));
     let count = |key, base| section.within(key, 1..=1_000_000_000, base);
-    let share = |whole: usize| (whole / shards.max(1)).max(1);
     let Size(max_message) = section.within(
         "max_message",
         Size(SMALLEST_MESSAGE)..=Size(64 << 20),
@@ -160,26 +159,26 @@ pub(super) fn read_limits(
     let max_sdu = u32::try_from(max_message).unwrap_or(u32::MAX);
     let wtp = wtp::Config {
         max_message,
-        max_reassembly: share(max_reassembly).max(max_message),
-        max_transactions: share(max_transactions),
+        max_reassembly,
+        max_transactions,
         max_transactions_per_peer: section.within(
             "max_transactions_per_peer",
             1..=10_000,
             wtp.max_transactions_per_peer,
         ),
-        tid_cache_capacity: share(memory / 8 / wtp::OCTETS_PER_PEER),
+        tid_cache_capacity: memory / 8 / wtp::OCTETS_PER_PEER,
         ..wtp
     };
     let wsp = session::Config {
-        max_sessions: share(max_sessions),
-        max_profiles: share(memory / 32).max(SMALLEST_PROFILES),
+        max_sessions,
+        max_profiles: memory / 32,
         max_server_sdu: max_sdu,
         max_client_sdu: max_sdu,
         ..wsp
     };
     let limits = Limits {
-        max_exchanges: share(max_exchanges),
-        max_octets: share(max_octets).max(max_message),
+        max_exchanges,
+        max_octets,
         ..base
     };
     (wtp, wsp, limits)
@@ -227,8 +226,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const SMALLEST_MESSAGE: usize = 1400;
 /// Memory for each request that waits for an origin, its connection, TLS and all.
 const OCTETS_PER_EXCHANGE: usize = 128 << 10;
-/// Every shard has room for what some dozens of models say of themselves.
-const SMALLEST_PROFILES: usize = 1 << 20;
 /// The name of a header field.
 struct FieldName(HeaderName);
 

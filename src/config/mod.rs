@@ -163,7 +163,7 @@ impl Settings {
         effective::effective(self.source.reveal())
     }
 
-    /// The part of the settings that the core is built with.
+    /// The part of the settings that the core is built with; limits are for all shards together.
     #[must_use]
     pub fn core(&self) -> gateway::Config {
         gateway::Config {
@@ -208,9 +208,8 @@ impl Settings {
         drop(section);
         let connectionless = core::read_connectionless(&file.section("connectionless"));
         let headers = core::read_headers(&file.section("headers"));
-        let (wtp, wsp, limits) =
-            core::read_limits(&file.section("limits"), listen.shards, wtp, wsp);
-        let store = store::read(&file.section("store"), directory, &listen, &wsp);
+        let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
+        let store = store::read(&file.section("store"), directory, &wsp);
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {

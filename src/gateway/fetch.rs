@@ -118,7 +118,10 @@ impl Failure {
                 "look in the origin's log: it closed the connection without a whole reply"
             }
             Self::Timeout => "the origin is slow: look at its load, or raise the route's timeout",
-            Self::TooLarge => "raise max_message in [limits], or lower MaxMsgSize at the origin",
+            Self::TooLarge => {
+                "raise max_reply of the route (without a session also max_reply or amplification in [connectionless]), \
+                 or lower MaxMsgSize at the origin"
+            }
             Self::Malformed => "check that upstream names an HTTP server",
         }
     }

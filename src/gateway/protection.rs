@@ -28,7 +28,7 @@ pub struct Config {
     pub octets: Rate,
     /// Requests of one subscriber, as far as subscribers are known. Default: no limit.
     pub subscriber: Option<Rate>,
-    /// Requests in all, per shard. Default: no limit.
+    /// Requests in all. Default: no limit.
     pub all: Option<Rate>,
     /// Addresses whose use is watched, per shard. When all of them are using what they may, others that have no
     /// session are not served. Default: 65,536.
@@ -69,6 +69,15 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The part of it that each of so many shards gets.
+    pub(super) fn share(self, shards: usize) -> Self {
+        let shards = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
+        Self {
+            per_second: (self.per_second / shards).max(1),
+            burst: (self.burst / shards).max(1),
+        }
+    }
+
     /// Whether `count` more may come, and when what has come is worked off if they do: a generic cell rate algorithm.
     fn take(self, now: Instant, due: Instant, count: u32) -> Result<Instant, Duration> {
         let worth = |count: u32| {

@@ -14,6 +14,9 @@ use crate::wtp;
 
 /// What the core is built with. Replaced whole on reload; what is under way keeps what it began with, and what was
 /// agreed stays agreed.
+///
+/// To a [`Gateway`](super::Gateway) they are its own bounds; those that operators set for all shards together are cut to
+/// its [`share`](Self::share) first.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The transaction layer.
@@ -50,6 +53,37 @@ impl Config {
             redirect: None,
             drain_redirect: None,
             routes,
+        }
+    }
+
+    /// What each of so many shards gets when these are for all of them together: its part of what all may hold and of
+    /// the rate of all, but never too little for one message. What is of one address, peer or subscriber is not divided.
+    #[must_use]
+    pub fn share(&self, shards: usize) -> Self {
+        let part = |whole: usize| (whole / shards.max(1)).max(1);
+        let max_message = self.wtp.max_message;
+        Self {
+            wtp: wtp::Config {
+                max_reassembly: part(self.wtp.max_reassembly).max(max_message),
+                max_transactions: part(self.wtp.max_transactions),
+                tid_cache_capacity: part(self.wtp.tid_cache_capacity),
+                ..self.wtp.clone()
+            },
+            wsp: session::Config {
+                max_sessions: part(self.wsp.max_sessions),
+                max_profiles: part(self.wsp.max_profiles).max(SMALLEST_PROFILES),
+                ..self.wsp.clone()
+            },
+            limits: Limits {
+                max_exchanges: part(self.limits.max_exchanges),
+                max_octets: part(self.limits.max_octets).max(max_message),
+                ..self.limits
+            },
+            protection: protection::Config {
+                all: self.protection.all.map(|all| all.share(shards)),
+                ..self.protection.clone()
+            },
+            ..self.clone()
         }
     }
 }
@@ -174,12 +208,48 @@ pub enum RedirectError {
     Port(SocketAddr),
 }
 
+/// Every shard has room for what some dozens of models say of themselves.
+const SMALLEST_PROFILES: usize = 1 << 20;
 /// The first port of those that nobody is assigned.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::protection::Rate;
+
+    #[test]
+    fn each_shard_has_its_share_of_what_is_for_all() {
+        let mut whole = Config::new(Arc::default());
+        whole.wtp.max_transactions = 800;
+        whole.wtp.max_reassembly = whole.wtp.max_message * 2;
+        whole.wsp.max_sessions = 80;
+        whole.wsp.max_profiles = 2 << 20;
+        whole.limits.max_exchanges = 3;
+        whole.limits.max_octets = 800 << 20;
+        whole.protection.all = Some(Rate {
+            per_second: 20_000,
+            burst: 40_000,
+        });
+        let one = whole.share(8);
+        assert_eq!((one.wtp.max_transactions, one.wsp.max_sessions), (100, 10));
+        assert_eq!(one.limits.max_octets, 100 << 20);
+        let rate = Rate {
+            per_second: 2_500,
+            burst: 5_000,
+        };
+        assert_eq!(one.protection.all, Some(rate));
+        // Never too little to do anything with.
+        assert_eq!(one.limits.max_exchanges, 1);
+        assert_eq!(one.wtp.max_reassembly, whole.wtp.max_message);
+        assert_eq!(one.wsp.max_profiles, 1 << 20);
+        // What one address may is not divided.
+        assert_eq!(one.protection.requests, whole.protection.requests);
+        assert_eq!(
+            one.wsp.max_sessions_per_address,
+            whole.wsp.max_sessions_per_address
+        );
+    }
 
     #[test]
     fn a_redirect_names_the_port_only_where_it_differs() {

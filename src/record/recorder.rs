@@ -177,7 +177,7 @@ impl Access {
 }
 
 /// Octets that are handed over at once.
-const BULK: usize = 16 << 10;
+const BULK: usize = 64 << 10;
 
 /// Room for what the last line has above [`BULK`], mostly.
 const LONGEST_LINE: usize = 1 << 10;

@@ -61,7 +61,7 @@ pub struct Config {
     pub connectionless: Vec<SocketAddr>,
     /// Shards, one thread each; fixed for the life of the process. Inherited sockets decide it by their number.
     pub shards: usize,
-    /// The core's part.
+    /// The core's part. Limits are for all shards together, of which each gets its share.
     pub gateway: Arc<gateway::Config>,
     /// Whom to trust upstream.
     pub tls: Tls,
@@ -118,15 +118,20 @@ pub struct Server {
 type Claims = (watch::Receiver<directory::Stats>, JoinHandle<()>);
 
 impl Server {
-    /// Binds every address, then starts the shards.
+    /// Binds every address, starts the shards and has them read their sockets.
     ///
     /// # Errors
     /// When an address cannot be bound, or the system refuses a thread.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_on(Inherited::default(), config)
+        let server = Self::start_on(Inherited::default(), config)?;
+        for way in server.shards.0.iter() {
+            // Nobody else has told it anything yet, so there is room.
+            let _ = way.mailbox.try_send(shard::Order::Hear);
+        }
+        Ok(server)
     }
 
-    /// Starts the shards on these sockets; without any, on new ones. None is read before all are there.
+    /// Starts the shards on these sockets; without any, on new ones. None is read before [`Shards::hear`].
     ///
     /// # Errors
     /// When the sockets are not on the configured addresses or cannot be shared out, when an address cannot be
@@ -151,6 +156,7 @@ impl Server {
         }
         let stop = CancellationToken::new();
         let shards = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let share = Arc::new(config.gateway.share(sockets.len()));
         let stored = config.store.is_some();
         let (queue, told) = claims::queue();
         let mut ways = Vec::new();
@@ -162,7 +168,7 @@ impl Server {
                 stored,
             };
             let outlet = Outlet::new(place.shard, queue.clone());
-            let gateway = Gateway::new(Arc::clone(&config.gateway), clock::seed()?, clock.now());
+            let gateway = Gateway::new(Arc::clone(&share), clock::seed()?, clock.now());
             let gateway = gateway.at(place);
             let upstream = Upstream::new(&config.tls, &config.gateway.routes);
             // Sockets that were there before us lost nothing to a group that grew.
@@ -191,7 +197,7 @@ impl Server {
         drop(queue);
         let claims = if shards > 1 || stored {
             let mailboxes = ways.iter().map(|way| way.mailbox.clone()).collect();
-            let max_elsewhere = config.gateway.wsp.max_sessions * ways.len();
+            let max_elsewhere = config.gateway.wsp.max_sessions;
             Some(claims::start(mailboxes, told, max_elsewhere, config.store)?)
         } else {
             None

@@ -53,6 +53,8 @@ pub(super) struct Shard {
 pub(super) enum Order {
     /// Something for the core.
     Core(Command),
+    /// To read its sockets, from now on.
+    Hear,
     /// The end of a claim.
     Claimed(ClaimId, Option<Box<Handover>>),
     /// Who has which address from now on; answered once the core knows.
@@ -167,7 +169,8 @@ impl Shard {
         let mut farewell: Option<Farewell> = None;
         let mut pace = tokio::time::interval(FAREWELL_PACE);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut heard = sockets.len();
+        // What comes before it is told to hear waits in the kernel.
+        let mut heard = 0;
         loop {
             let due = [gateway.poll_timeout(), recorder.poll_timeout()];
             let due = due.into_iter().flatten().min();
@@ -229,6 +232,7 @@ impl Shard {
                     }
                     gateway.handle_command(now, command);
                 }
+                Turn::Ordered(Order::Hear) => heard = sockets.len(),
                 Turn::Ordered(Order::Claimed(claim, found)) => {
                     gateway.handle_claim(now, claim, found.map(|found| *found));
                 }
@@ -512,6 +516,12 @@ async fn readable(sockets: &[Socket], first: usize) -> usize {
         found.map_or(Poll::Pending, Poll::Ready)
     })
     .await
+}
+
+/// How long it takes to end so many sessions of one shard, while its sockets take what it says.
+pub(super) fn farewell_takes(sessions: u64) -> Duration {
+    let turns = sessions.div_ceil(FAREWELL_AT_ONCE as u64);
+    FAREWELL_PACE.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
 }
 
 /// Sessions are ended at this pace: 20,000 a second and shard, in datagrams of some ten octets.

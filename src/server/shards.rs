@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::gateway::{self, Command, Mode, Stats};
 use crate::identity::Change;
 use crate::server::measure::Measures;
-use crate::server::shard::{Calm, Order, Published, ShellStats};
+use crate::server::shard::{Calm, Order, Published, ShellStats, farewell_takes};
 use crate::upstream::{Health, Tls};
 
 /// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
@@ -29,7 +29,7 @@ impl Shards {
         Self(ways.into())
     }
 
-    /// Waits until every shard runs. False if one never will.
+    /// Waits until every shard runs and takes orders. False if one never will.
     pub async fn run(&self) -> bool {
         for mut published in self.watch() {
             // It shows its counters as soon as it runs.
@@ -38,6 +38,11 @@ impl Shards {
             }
         }
         true
+    }
+
+    /// Has every shard read its sockets from now on, once it knows all it should before the first handset comes.
+    pub async fn hear(&self) {
+        self.order(|| Order::Hear).await;
     }
 
     /// What each shard showed last.
@@ -63,9 +68,10 @@ impl Shards {
         self.command(&Command::Enter(mode)).await;
     }
 
-    /// Gives every shard new settings and certificates. Requests under way finish as they began, and connections
+    /// Gives every shard its share of new settings, and certificates. Requests under way finish as they began, and connections
     /// to origins are made anew. Sockets stay what they are.
-    pub async fn reload(&self, gateway: Arc<gateway::Config>, tls: Tls) {
+    pub async fn reload(&self, gateway: &gateway::Config, tls: Tls) {
+        let gateway = Arc::new(gateway.share(self.count()));
         self.order(|| Order::Reload(Arc::clone(&gateway), tls.clone()))
             .await;
     }
@@ -104,9 +110,18 @@ impl Shards {
         tokio::time::timeout(timeout, settled).await.is_ok()
     }
 
-    /// Ends every session, at a pace the network can take, and says how many there were.
-    pub(super) async fn farewell(&self) -> usize {
-        self.each(Order::Farewell).await.into_iter().sum()
+    /// Ends every session, at a pace the network can take, and says how many there were. `None` if that would have
+    /// taken longer than `patience`: those that remain hear nothing.
+    pub(super) async fn farewell(&self, patience: Duration) -> Option<usize> {
+        let farewell = self.each(Order::Farewell);
+        let ended = tokio::time::timeout(patience, farewell).await.ok()?;
+        Some(ended.into_iter().sum())
+    }
+
+    /// How long it takes to end the sessions there are: each shard ends its own.
+    pub(super) fn farewell_takes(&self) -> Duration {
+        let of = |way: &Way| farewell_takes(way.published.borrow().stats.sessions);
+        self.0.iter().map(of).max().unwrap_or_default()
     }
 
     async fn calm(&self, calm: Calm) {
@@ -190,6 +205,27 @@ pub fn targets(published: &[Published]) -> Vec<Health> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A shard that takes orders and obeys none, and shows that it has so many sessions.
+    fn stuck(sessions: u64) -> (Shards, mpsc::Receiver<Order>) {
+        let (mailbox, orders) = mpsc::channel(1);
+        let mut shown = Published::default();
+        shown.stats.sessions = sessions;
+        let (_, published) = watch::channel(shown);
+        (Shards::new(vec![Way { mailbox, published }]), orders)
+    }
+
+    #[tokio::test]
+    async fn the_last_farewell_ends_though_a_shard_cannot_send() {
+        let (shards, mut orders) = stuck(3_000_000);
+        assert_eq!(shards.farewell(Duration::from_millis(1)).await, None);
+        // What remains of it is called off.
+        assert!(matches!(
+            orders.recv().await,
+            Some(Order::Farewell(answer)) if answer.is_closed()
+        ));
+        assert_eq!(shards.farewell_takes(), Duration::from_secs(150));
+    }
 
     #[tokio::test]
     async fn one_lost_shard_of_many_is_noticed() {

@@ -389,6 +389,8 @@ impl Sessions {
             } else {
                 State::Connected
             },
+            // It was in use before it came here.
+            proved: true,
             profile,
             method: NO_METHOD,
             pushes: None,

@@ -31,9 +31,12 @@ pub struct Config {
     pub burst: u32,
     /// Addresses whose rate is watched; of more, nothing is taken until some have been quiet. Default: 65,536.
     pub max_addresses: usize,
-    /// Octets of a reply with its TID. A reply to a forged address is a weapon, so it stays small; beyond what
-    /// one packet of the bearer holds it would be fragmented. Default: 1,400.
+    /// Octets of a reply with its TID; beyond what one packet of the bearer holds it would be fragmented.
+    /// Default: 1,400.
     pub max_reply: usize,
+    /// Octets of a reply for each octet of its request: nothing proves who sent that, and a large reply to a forged
+    /// address is a weapon. Default: 3.
+    pub amplification: usize,
     /// How long a request that must not be done twice (POST, PUT, DELETE and their like) is recognised after
     /// its answer. Default: 10 s.
     pub remember: Duration,
@@ -52,6 +55,7 @@ impl Default for Config {
             burst: 20,
             max_addresses: 65_536,
             max_reply: 1_400,
+            amplification: 3,
             remember: Duration::from_secs(10),
             max_remembered: 4_096,
             max_remembered_octets: 4 << 20,
@@ -185,7 +189,9 @@ impl Connectionless {
             self.stats.congested += 1;
             return;
         }
-        let invocation = self.invocation(peer, &pdu);
+        let room = payload.len().saturating_mul(self.config.amplification);
+        let max_reply = room.min(self.config.max_reply);
+        let invocation = invocation(peer, &pdu, max_reply);
         self.next_serial += 1;
         let serial = self.next_serial;
         let slot = self.requests.insert(Request {
@@ -264,35 +270,6 @@ impl Connectionless {
         self.requests.len()
     }
 
-    fn invocation(&self, peer: Peer, pdu: &Pdu<'_>) -> Invocation {
-        let (method, uri, headers, body) = match *pdu {
-            Pdu::Post(post) => (post.method, post.uri, post.headers, Some(post.data)),
-            Pdu::Get(get) => (get.method, get.uri, get.headers, None),
-            _ => (pdu::Method::GET, &[][..], &[][..], None),
-        };
-        let fields = match body {
-            None => Some(headers),
-            Some(_) => header::decode_content_type(headers)
-                .ok()
-                .map(|(_, fields)| fields),
-        };
-        let encoding = header::encoding_version(fields.unwrap_or_default());
-        Invocation {
-            peer,
-            session: None,
-            method,
-            uri: Bytes::copy_from_slice(uri),
-            client: None,
-            headers: Bytes::copy_from_slice(headers),
-            trailers: Bytes::new(),
-            body: body.map(Bytes::copy_from_slice),
-            encoding: EncodingVersion::agreed(encoding),
-            pages: Box::default(),
-            extended: None,
-            max_reply: Some(self.config.max_reply.saturating_sub(1)),
-        }
-    }
-
     fn say(&mut self, peer: Peer, tid: u8, sdu: Bytes) {
         self.stats.replies += 1;
         self.enqueue(peer, tid, sdu);
@@ -341,6 +318,36 @@ const fn is_safe(method: pdu::Method) -> bool {
         method,
         pdu::Method::GET | pdu::Method::OPTIONS | pdu::Method::HEAD | pdu::Method::TRACE
     )
+}
+
+/// S-Unit-MethodInvoke.ind, to be answered with at most so many octets, TID included.
+fn invocation(peer: Peer, pdu: &Pdu<'_>, max_reply: usize) -> Invocation {
+    let (method, uri, headers, body) = match *pdu {
+        Pdu::Post(post) => (post.method, post.uri, post.headers, Some(post.data)),
+        Pdu::Get(get) => (get.method, get.uri, get.headers, None),
+        _ => (pdu::Method::GET, &[][..], &[][..], None),
+    };
+    let fields = match body {
+        None => Some(headers),
+        Some(_) => header::decode_content_type(headers)
+            .ok()
+            .map(|(_, fields)| fields),
+    };
+    let encoding = header::encoding_version(fields.unwrap_or_default());
+    Invocation {
+        peer,
+        session: None,
+        method,
+        uri: Bytes::copy_from_slice(uri),
+        client: None,
+        headers: Bytes::copy_from_slice(headers),
+        trailers: Bytes::new(),
+        body: body.map(Bytes::copy_from_slice),
+        encoding: EncodingVersion::agreed(encoding),
+        pages: Box::default(),
+        extended: None,
+        max_reply: Some(max_reply.saturating_sub(1)),
+    }
 }
 
 #[cfg(test)]
@@ -400,6 +407,19 @@ mod tests {
         unit.handle_datagram(at(3), peer(1), &[5, 0x60, 1, 1, b'u', 0x83, b'c']);
         unit.handle_datagram(at(13), peer(1), POST);
         assert_eq!(std::iter::from_fn(|| unit.poll_indication()).count(), 4);
+    }
+
+    #[test]
+    fn a_reply_has_room_in_proportion_to_its_request() {
+        let mut unit = Connectionless::new(Config::default(), 1);
+        let mut room = |datagram: &[u8]| {
+            unit.handle_datagram(at(0), peer(1), datagram);
+            let (_, invocation) = unit.poll_indication().unwrap();
+            invocation.max_reply.unwrap() + 1
+        };
+        assert_eq!(room(GET), 3 * GET.len());
+        assert_eq!(room(&[POST, &[0; 200]].concat()), 3 * 207);
+        assert_eq!(room(&[POST, &[0; 1_000]].concat()), 1_400);
     }
 
     #[test]

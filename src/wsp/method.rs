@@ -433,7 +433,8 @@ impl Sessions {
         let Some(method) = self.take_method(id) else {
             return;
         };
-        let wanted = self.session(method.session).is_some_and(|session| {
+        let wanted = self.session_mut(method.session).is_some_and(|session| {
+            session.proved = true;
             let options = session.profile.agreed.options;
             options.has(ProtocolOptions::ACKNOWLEDGEMENT_HEADERS)
         });

@@ -122,6 +122,8 @@ pub(super) struct Session {
     pub(super) id: u32,
     pub(super) peer: Peer,
     pub(super) state: State,
+    /// Whether somebody at `peer` acknowledged what only this peer was sent.
+    pub(super) proved: bool,
     pub(super) profile: Arc<Profile>,
     /// The place of the oldest method outstanding, which knows the next; or [`NO_METHOD`].
     pub(super) method: u32,

@@ -467,6 +467,7 @@ impl Sessions {
             Some(Owner::Session(key)) => {
                 if let Some(session) = self.session_mut(key) {
                     session.state = State::Connected;
+                    session.proved = true;
                 }
             }
             Some(Owner::Method(id)) => self.replied(id, exit_info, report),
@@ -510,20 +511,14 @@ impl Sessions {
         }
     }
 
-    /// Whether this peer has a session and acknowledged our answer to its Connect, as one does who got it. Nothing in
-    /// WTP proves an address better.
+    /// Whether this peer has a session and acknowledged one of our answers, as one does who got it: what a Connect or
+    /// a Resume says of where it comes from may be forged, and so may a method that comes with it. Nothing in WTP
+    /// proves an address better.
     #[must_use]
     pub fn has_proved(&self, peer: Peer) -> bool {
         let slot = self.registry.of_peer(peer);
         slot.and_then(|slot| self.registry.get(slot))
-            .is_some_and(|session| match &session.state {
-                // A method that came in CONNECTING_2 may have been sent blindly with the Connect.
-                State::Connecting { .. } | State::Connecting2 { .. } => false,
-                State::Connected
-                | State::Suspended
-                | State::Resuming { .. }
-                | State::Resuming2 { .. } => true,
-            })
+            .is_some_and(|session| session.proved)
     }
 
     /// The session methods from this peer belong to.

@@ -235,6 +235,7 @@ impl Sessions {
             id,
             peer,
             state: State::Connecting { transaction },
+            proved: false,
             profile,
             method: NO_METHOD,
             pushes: None,
@@ -436,9 +437,11 @@ impl Sessions {
             self.stats.replaced += 1;
             self.end(now, other, Ending::Aborted(AbortReason::DISCONNECT), wtp);
         }
-        let Some(before) = self.session(key).map(|session| session.peer) else {
+        let Some(session) = self.session_mut(key) else {
             return;
         };
+        let before = session.peer;
+        session.proved &= before == peer;
         self.crowd.leave(before);
         self.crowd.join(peer);
         self.registry.bind(key.slot, peer);

@@ -316,7 +316,7 @@ async fn one_uri_leads_to_two_origins_by_port_and_by_media_type() {
     let routes = Routes::new(vec![by_port, by_type, route(&newer.uri())]);
     let config = gateway::Config::new(Arc::new(routes));
     let server = bridge.server.as_ref().unwrap();
-    server.shards().reload(Arc::new(config), tls()).await;
+    server.shards().reload(&config, tls()).await;
 
     let syncml = "application/vnd.syncml+wbxml";
     let mut phone = Phone::connect(first, roomy()).await;

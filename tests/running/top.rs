@@ -1,10 +1,14 @@
 //! `wapbridge top`: what a gateway does, in the terminal.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::Value;
 
 use crate::stage::{Gateway, PROGRAM, authority, configuration, origin};
@@ -211,4 +215,86 @@ fn who_cannot_be_reached_is_told_with_a_remedy() {
     assert_eq!(nobody.status.code(), Some(1));
     assert!(said.contains("is the gateway running"), "{said}");
     assert!(nobody.stdout.is_empty());
+}
+
+/// What comes to a terminal.
+fn output(mut terminal: File) -> mpsc::Receiver<String> {
+    let (tell, output) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut some = [0; 4096];
+        while let Ok(len) = terminal.read(&mut some) {
+            let _ = tell.send(String::from_utf8_lossy(&some[..len]).into_owned());
+        }
+    });
+    output
+}
+
+/// Waits until these words are among what is shown.
+fn until(output: &mpsc::Receiver<String>, shown: &mut String, words: &str) {
+    while !shown.contains(words) {
+        let more = output.recv_timeout(Duration::from_secs(30));
+        *shown += &more.unwrap_or_else(|_| panic!("no {words:?} in {shown:?}"));
+    }
+}
+
+#[test]
+fn a_terminal_is_drawn_over_and_given_back() {
+    let gateway = gateway("top_terminal", "");
+    let address = gateway.admin.clone();
+    let mut gateway = Some(gateway);
+    for end in ["INT", "TERM", "q"] {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let (rows, columns) = (20, 90);
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&theirs, size).unwrap();
+        let mut process = top(&address, &["--interval=1s"])
+            .env("TERM", "xterm")
+            .stdin(theirs.try_clone().unwrap())
+            .stdout(theirs.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let mut terminal = File::from(ours);
+        let output = output(terminal.try_clone().unwrap());
+        let mut shown = String::new();
+        until(&output, &mut shown, "exchanges");
+        assert!(shown.starts_with("\x1b[?1049h"), "{shown:?}");
+        let keyboard = || tcgetattr(&theirs).unwrap().local_modes;
+        assert!(!keyboard().intersects(LocalModes::ICANON | LocalModes::ECHO));
+
+        if end == "q" {
+            // A gateway that goes away is waited for.
+            drop(gateway.take());
+            until(&output, &mut shown, "trying again");
+        }
+        match end {
+            "q" => terminal.write_all(b"q").unwrap(),
+            signal => {
+                let pid = process.id().to_string();
+                let mut kill = Command::new("kill");
+                kill.args([format!("-{signal}"), pid]);
+                assert!(kill.status().unwrap().success());
+            }
+        }
+        until(&output, &mut shown, "\x1b[?1049l");
+        assert!(process.wait().unwrap().success());
+        assert!(keyboard().contains(LocalModes::ICANON | LocalModes::ECHO));
+        let lines = shown.split("\x1b[H").nth(1).unwrap().split("\r\n").count();
+        assert!(
+            (10..=usize::from(rows)).contains(&lines),
+            "{lines} {shown:?}"
+        );
+    }
 }

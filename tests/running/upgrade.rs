@@ -227,6 +227,62 @@ async fn sockets_that_do_not_fit_are_refused_in_words() {
     assert!(said.contains(&both), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_for_the_next_process_is_asked_for_in_its_subscribers_name() {
+    let origin = Origin::start().await;
+    let (sockets, units) = group(1);
+    let listen = format!("connectionless = \"{units}\"");
+    let list = "[identity]\nsubscribers = [\"127.0.0.1,491701234567\"]\n";
+    let trusted = "\ninsert_identity = { X-MSISDN = \"msisdn\" }\n[tls]";
+    let configuration = configuration(&listen, &origin.uri(), list).replace("\n[tls]", trusted);
+    let mut manager = Manager::new(&configuration);
+    manager.sockets = sockets;
+    let unit = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..WAITING {
+        let uri = format!("http://sync.example/{number:02}");
+        let length = u8::try_from(uri.len()).unwrap();
+        let get = [&[number, 0x40, length], uri.as_bytes()].concat();
+        unit.send_to(&get, units).unwrap();
+    }
+    let gateway = manager.start();
+    gateway.says("ready");
+    origin
+        .wait(|state| state.heard.len() == usize::from(WAITING))
+        .await;
+    for number in 0..WAITING {
+        let heard = origin.heard(&format!("/{number:02}"));
+        assert_eq!(heard[0].headers["x-msisdn"], "491701234567", "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_shared_out_among_the_sockets_there_are() {
+    let (sockets, address) = group(1);
+    let listen = format!("{}\nshards = 4", on(address));
+    let limits = "[limits]\nmax_sessions = 4\n";
+    let mut manager = Manager::new(&configuration(&listen, "https://x.example/", limits));
+    manager.sockets = sockets;
+    let gateway = manager.start();
+    gateway.says("shards=1");
+    gateway.says("ready");
+    let mut phones = Vec::new();
+    for _ in 0..3 {
+        phones.push(Phone::connect(address, roomy()).await);
+    }
+    gateway.signal("HUP");
+    gateway.says("limits and certificates reloaded");
+    phones.push(Phone::connect(address, roomy()).await);
+    let mut one_more = Phone::switched_on(address, config(roomy())).await;
+    let refused = one_more.try_to_connect().await;
+    assert!(
+        matches!(
+            refused,
+            Event::ConnectFailed(Failure::Aborted(AbortReason::CONGESTION))
+        ),
+        "{refused:?}"
+    );
+}
+
 /// With systemd's own tool, which waits for a datagram before it starts the gateway.
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_starts_it_with_the_first_datagram() {
@@ -252,6 +308,8 @@ async fn systemd_starts_it_with_the_first_datagram() {
     assert_eq!(gateway.ended().code(), Some(0));
 }
 
+/// Fewer than one address may ask for at once.
+const WAITING: u8 = 10;
 /// 40 of them, five posts a second each.
 const PHONES: usize = 40;
 const EACH: Duration = Duration::from_millis(200);

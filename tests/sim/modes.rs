@@ -54,7 +54,7 @@ fn status(world: &mut World, phone: Phone, ticket: Ticket) -> Option<u16> {
 
 /// The status of a Get without a session, by its octet: a TID, Reply, the status (WSP 8.2.3.3).
 fn unit_get(world: &mut World, tid: u8) -> u8 {
-    world.origin.max_answer = 100;
+    world.origin.max_answer = 40;
     let uri = b"http://sync.example/unit";
     let mut datagram = vec![tid, 0x40, u8::try_from(uri.len()).unwrap()];
     datagram.extend_from_slice(uri);

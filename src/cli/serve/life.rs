@@ -97,8 +97,10 @@ impl Life {
         info!("{signal}: draining");
         self.stopping = true;
         self.obedience.show(State::Draining);
-        manager::stopping(self.settings.drain_timeout());
-        self.depart(self.parts.last_departure(&self.settings));
+        let departure = self.parts.last_departure(&self.settings);
+        let patience = self.settings.drain_timeout();
+        manager::stopping(self.parts.shards().departure_takes(departure, patience));
+        self.depart(departure);
     }
 
     async fn enter(&mut self, mode: Mode) -> Result<(), Disobeyed> {

@@ -74,7 +74,8 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// What may be left to do after `drain_timeout`: sessions to end, files to close.
+/// What may be left to do when nobody is served any more: threads to stop, files to close. And what has begun since we
+/// said how long it will take.
 const TO_CLOSE: Duration = Duration::from_secs(90);
 
 #[cfg(test)]

@@ -40,8 +40,8 @@ impl Serve {
 
 const EXAMPLES: &str = "\
 SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish, for at most drain_timeout of
-[server], then sessions end. A second signal stops at once. With sockets of the service manager (LISTEN_FDS) nothing
-is refused: what begins meanwhile is left to the next process.
+[server], then sessions end. A second signal stops at once. With sockets of the service manager (LISTEN_FDS) what begins
+meanwhile is served, then left to the next process; refused only where what is under way takes 20 s more.
 SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the old ones stay.
 SIGHUP and SIGUSR1 open the access log's file anew, after somebody has moved the old one away.
 Log lines go to standard error. RUST_LOG overrides the configured level.

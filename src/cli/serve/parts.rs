@@ -73,6 +73,8 @@ impl Parts {
             let figures = admin.figures();
             figures.feed(move |snapshot| snapshot.records = Some(desk.counts()));
         }
+        // Now that it is known who is who.
+        shards.hear().await;
         let watchdog = tokio::spawn(manager::feed_watchdog(shards));
         Ok(Self {
             clerk,
@@ -105,7 +107,7 @@ impl Parts {
         self.admin.reload(settings);
         self.subscribers.reload(&settings.identity).await;
         self.shards()
-            .reload(Arc::new(settings.core()), settings.tls.clone())
+            .reload(&settings.core(), settings.tls.clone())
             .await;
     }
 

@@ -6,8 +6,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::errors::Error;
 use super::quantiles::Latency;
-use super::reading::{Reading, float, seconds, since_counted};
+use super::rates::{Rates, is_other_process, rounded};
+use super::reading::Reading;
 
 /// Everything shown, as `--json` prints it. Rates are per second; times are in seconds.
 #[derive(Debug, Default, Serialize)]
@@ -123,18 +125,6 @@ pub(super) struct Route {
     pub(super) upstream_mean_seconds: Option<f64>,
 }
 
-/// Something that went wrong since the gateway started.
-#[derive(Debug, Serialize)]
-pub(super) struct Error {
-    pub(super) metric: &'static str,
-    /// The value of its label.
-    pub(super) cause: Option<String>,
-    #[serde(skip)]
-    pub(super) words: &'static str,
-    pub(super) per_second: Option<f64>,
-    pub(super) total: f64,
-}
-
 impl Figures {
     /// What has happened between two readings, and how things are now.
     pub(super) fn between(then: Option<&Reading>, now: &Reading) -> Self {
@@ -180,7 +170,7 @@ impl Figures {
             shards: rates.shards(),
             targets: rates.targets(),
             routes: rates.routes(),
-            errors: rates.errors(),
+            errors: Error::all(&rates),
         }
     }
 }
@@ -218,229 +208,6 @@ impl Datagrams {
             bytes_out_per_second: octets("out"),
         }
     }
-}
-
-/// Two readings of one process, and the time between them.
-struct Rates<'a> {
-    then: Option<&'a Reading>,
-    now: &'a Reading,
-    /// For what shards count.
-    counted: Option<f64>,
-    /// For what is looked up when we ask.
-    passed: Option<f64>,
-}
-
-impl<'a> Rates<'a> {
-    fn new(then: Option<&'a Reading>, now: &'a Reading) -> Self {
-        Self {
-            then,
-            now,
-            counted: then.and_then(|then| since_counted(then, now)),
-            passed: then.map(|then| seconds(now.at) - seconds(then.at)),
-        }
-    }
-
-    fn of(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        rate(self.difference(name, labels), self.counted)
-    }
-
-    fn cpu(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        rate(self.difference(name, labels), self.passed)
-    }
-
-    fn difference(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let then = self.then?.metrics.sum(name, labels)?;
-        grown(then, self.now.metrics.sum(name, labels)?)
-    }
-
-    fn shards(&self) -> Vec<Shard> {
-        let of = |(number, shard): (usize, &super::reading::Shard)| {
-            let then = self.then.and_then(|then| {
-                let counted = then.counted().nth(number)??;
-                Some((then.status.shards.get(number)?, counted))
-            });
-            let passed = then
-                .zip(self.now.counted().nth(number).flatten())
-                .map(|((_, then), now)| now - then);
-            let rate = |count: fn(&super::reading::Shard) -> u64| {
-                let grown =
-                    then.and_then(|(then, _)| grown(float(count(then)), float(count(shard))));
-                rate(grown, passed)
-            };
-            Shard {
-                shard: number,
-                cpu: self.cpu(
-                    "wapbridge_shard_cpu_seconds_total",
-                    &[("shard", &number.to_string())],
-                ),
-                sessions: shard.sessions,
-                transactions: shard.transactions,
-                exchanges: shard.exchanges,
-                datagrams_in_per_second: rate(|shard| shard.datagrams_in),
-                datagrams_out_per_second: rate(|shard| shard.datagrams_out),
-                heartbeat_age_seconds: shard.heartbeat_age_seconds.map(|age| rounded(age, 1e3)),
-            }
-        };
-        self.now.status.shards.iter().enumerate().map(of).collect()
-    }
-
-    fn targets(&self) -> Vec<Target> {
-        let of = |target: &super::reading::Target| {
-            let then = self.then.and_then(|then| {
-                let mut targets = then.status.targets.iter();
-                targets.find(|then| then.host == target.host)
-            });
-            let rate = |count: fn(&super::reading::Target) -> u64| {
-                let grown = then.and_then(|then| grown(float(count(then)), float(count(target))));
-                rate(grown, self.counted)
-            };
-            Target {
-                host: target.host.clone(),
-                condition: target.condition.clone(),
-                answered_per_second: rate(|target| target.answered),
-                failed_per_second: rate(|target| target.failed),
-                answered: target.answered,
-                failed: target.failed,
-                last_failure: target.last_failure.clone(),
-                last_failure_seconds: target.last_failure_seconds,
-            }
-        };
-        self.now.status.targets.iter().map(of).collect()
-    }
-
-    fn routes(&self) -> Vec<Route> {
-        let of = |route: &super::reading::Route| {
-            let then = self.then.and_then(|then| {
-                let mut routes = then.status.routes.iter();
-                routes.find(|then| then.name == route.name)
-            });
-            let exchanges =
-                then.and_then(|then| grown(float(then.exchanges), float(route.exchanges)));
-            let errors = then
-                .and_then(|then| grown(float(then.upstream_errors), float(route.upstream_errors)));
-            let waited = then.and_then(|then| grown(then.upstream_seconds, route.upstream_seconds));
-            Route {
-                name: route.name.clone(),
-                exchanges_per_second: rate(exchanges, self.counted),
-                upstream_errors_per_second: rate(errors, self.counted),
-                upstream_mean_seconds: waited
-                    .zip(exchanges)
-                    .filter(|(_, exchanges)| *exchanges > 0.0)
-                    .map(|(waited, exchanges)| rounded(waited / exchanges, 1e6)),
-            }
-        };
-        self.now.status.routes.iter().map(of).collect()
-    }
-
-    fn errors(&self) -> Vec<Error> {
-        let mut found = Vec::new();
-        for (metric, label, words) in ERRORS {
-            for number in self.now.metrics.of(metric) {
-                let cause = number.label(label);
-                if number.value == 0.0 || cause.is_some_and(|cause| GOOD.contains(&cause)) {
-                    continue;
-                }
-                let labels: Vec<(&str, &str)> =
-                    cause.map(|cause| (*label, cause)).into_iter().collect();
-                found.push(Error {
-                    metric,
-                    cause: cause.map(str::to_owned),
-                    words,
-                    per_second: self.of(metric, &labels),
-                    total: number.value,
-                });
-            }
-        }
-        let order = |error: &Error| (error.per_second.unwrap_or(0.0), error.total);
-        found.sort_by(|one, other| {
-            let ((rate, total), (other_rate, other_total)) = (order(one), order(other));
-            other_rate
-                .total_cmp(&rate)
-                .then(other_total.total_cmp(&total))
-        });
-        found
-    }
-}
-
-/// What counts as an error: the metric, the label that tells causes apart if there is one, and how it is called.
-const ERRORS: &[(&str, &str, &str)] = &[
-    (
-        "wapbridge_problems_total",
-        "problem",
-        "answered by the gateway",
-    ),
-    ("wapbridge_exchanges_ended_total", "ending", "exchange"),
-    (
-        "wapbridge_wsp_connects_refused_total",
-        "",
-        "Connect refused",
-    ),
-    ("wapbridge_wsp_refused_total", "reason", "WSP aborted"),
-    ("wapbridge_wtp_refused_total", "limit", "WTP limit"),
-    ("wapbridge_wtp_malformed_total", "", "malformed PDU"),
-    (
-        "wapbridge_wtp_unanswered_total",
-        "",
-        "handset never answered",
-    ),
-    (
-        "wapbridge_wtp_abandoned_total",
-        "",
-        "message never became whole",
-    ),
-    (
-        "wapbridge_connectionless_dropped_total",
-        "reason",
-        "connectionless dropped",
-    ),
-    ("wapbridge_protection_refused_total", "reason", "protection"),
-    (
-        "wapbridge_protection_unsent_total",
-        "",
-        "protection: would amplify",
-    ),
-    (
-        "wapbridge_send_errors_total",
-        "",
-        "datagram the system refused",
-    ),
-    (
-        "wapbridge_send_too_large_total",
-        "",
-        "datagram too large for the path",
-    ),
-    ("wapbridge_untold_total", "", "change of a session lost"),
-    ("wapbridge_store_errors_total", "", "store failed"),
-    ("wapbridge_log_lines_lost_total", "", "log line lost"),
-    ("wapbridge_records_lost_total", "", "charging record lost"),
-];
-/// A label's value that is no error.
-const GOOD: &[&str] = &["acknowledged"];
-
-/// Whether the gateway was started anew in between. Containers all have the same PID.
-fn is_other_process(then: &Reading, now: &Reading) -> bool {
-    let passed = seconds(now.at) - seconds(then.at);
-    let uptimes = then.status.uptime_seconds.zip(now.status.uptime_seconds);
-    let is_younger = uptimes.is_some_and(|(then, now)| now < then + passed - CLOCKS_DIFFER);
-    now.status.pid != then.status.pid || is_younger
-}
-
-/// Seconds: uptimes are told to the second, by a clock that may be set.
-const CLOCKS_DIFFER: f64 = 2.5;
-
-/// How much a counter has grown; nothing if it went back.
-pub(super) fn grown(then: f64, now: f64) -> Option<f64> {
-    (now >= then).then_some(now - then)
-}
-
-fn rate(difference: Option<f64>, seconds: Option<f64>) -> Option<f64> {
-    let (difference, seconds) = difference.zip(seconds)?;
-    (seconds > 0.0).then(|| rounded(difference / seconds, 1e3))
-}
-
-/// No more digits than mean something.
-pub(super) fn rounded(value: f64, parts: f64) -> f64 {
-    (value * parts).round() / parts
 }
 
 fn moment(unix: u64) -> String {
@@ -617,17 +384,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_error_is_a_metric_that_is_there() {
+    fn every_metric_that_is_read_is_there() {
         let families = catalogue();
-        for (metric, label, _) in ERRORS {
-            let family = families.iter().find(|family| family.name == *metric);
-            let family = family.unwrap_or_else(|| panic!("{metric}"));
-            let labels: Vec<&str> = family.labels.keys().copied().collect();
-            let wanted: Vec<&str> = Some(*label)
-                .filter(|label| !label.is_empty())
-                .into_iter()
-                .collect();
-            assert_eq!(labels, wanted, "{metric}");
+        let sources = [
+            include_str!("figures.rs"),
+            include_str!("rates.rs"),
+            include_str!("errors.rs"),
+        ];
+        let quoted = sources.iter().flat_map(|source| {
+            let source = source.split("#[cfg(test)]").next().unwrap();
+            source.split('"').skip(1).step_by(2)
+        });
+        let is_metric =
+            |word: &&str| word.starts_with("wapbridge_") || word.starts_with("process_");
+        let mut seen = 0;
+        for name in quoted.filter(is_metric) {
+            assert!(families.iter().any(|family| family.name == name), "{name}");
+            seen += 1;
         }
+        assert!(seen > 30, "{seen}");
     }
 }

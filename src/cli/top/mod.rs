@@ -1,10 +1,12 @@
 //! `wapbridge top`: the live figures of a running gateway.
 
+mod errors;
 mod exposition;
 mod figures;
 mod frame;
 mod line;
 mod quantiles;
+mod rates;
 mod reading;
 mod screen;
 mod words;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::exposition::Exposition;
-use super::figures::{grown, rounded};
+use super::rates::{grown, rounded};
 
 /// Seconds. Quantiles are interpolated within a bucket, as Prometheus does it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
