@@ -490,6 +490,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_subscriber_who_asks_once_is_not_remembered_for_ever() {
+        let mut gate = gate();
+        let config = Config {
+            subscriber: Some(Rate {
+                per_second: 1,
+                burst: 1,
+            }),
+            ..Config::default()
+        };
+        for subscriber in 0..5_000 {
+            assert_eq!(gate.admit_subscriber(at(0), &config, subscriber), Ok(()));
+        }
+        assert_eq!(gate.admit_subscriber(at(120_000), &config, 1), Ok(()));
+        assert_eq!(gate.subscribers.len(), 1);
+        assert!(gate.subscribers.capacity() < 100);
+    }
+
     proptest! {
         /// Whatever comes and whatever is to be sent: no more goes to who has proved nothing than its share.
         #[test]
