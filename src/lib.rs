@@ -79,7 +79,7 @@
 //! | which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
-//! | who has which address | `identity::directory` on the control thread; a copy in each [`gateway::Gateway`] | prefix | no; access servers report anew |
+//! | who has which address | `identity::directory` on the control thread; a copy in each [`gateway::Gateway`] | prefix | what accounting told, in the store; without one access servers report anew |
 //! | what each address has used | [`gateway::Gateway`] | address, /64 | no |
 //! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
 //! | charging records, and what was answered and is not over | [`record::charging::Clerk`] | sequence number, id | yes: files and journal |

@@ -28,6 +28,15 @@ impl Address {
     }
 }
 
+/// An address as one subscriber has it: one of IPv4, the /64 of IPv6.
+#[must_use]
+pub fn household(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
+    }
+}
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         let ip = match address.ip() {
@@ -147,5 +156,13 @@ mod tests {
         let mapped = Address::from("[::ffff:192.0.2.7]:9201".parse::<SocketAddr>().unwrap());
         assert_eq!(v4, mapped);
         assert_eq!(v4.to_string(), "192.0.2.7:9201");
+    }
+
+    #[test]
+    fn a_subscriber_of_ipv6_has_all_of_a_64() {
+        let of = |text: &str| household(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
     }
 }

@@ -192,6 +192,25 @@ fn what_a_route_cannot_do_is_told() {
 }
 
 #[test]
+fn accounting_clients_are_known_by_a_name_that_outlives_their_network() {
+    let client = |network: &str, rest: &str| {
+        let table = "[[identity.radius.client]]\n";
+        format!("{ROUTE}{table}network = \"{network}\"\nsecret = \"s\"\n{rest}\n")
+    };
+    let name = |source: &str| {
+        let radius = parse(source).unwrap().identity.radius.unwrap();
+        radius.server.clients[0].reporter.name.to_string()
+    };
+    let named = "name = \"ggsn\"";
+    assert_eq!(name(&client("10.9.0.0/16", "")), "10.9.0.0/16");
+    assert_eq!(name(&client("10.9.0.0/16", named)), "ggsn");
+    assert_eq!(name(&client("10.9.0.0/24", named)), "ggsn");
+    let other = client("10.7.0.0/16", named).replace(ROUTE, "");
+    let titles = problems(&(client("10.9.0.0/16", named) + &other));
+    assert_eq!(titles[0].0, "two accounting clients are named ggsn");
+}
+
+#[test]
 fn every_mistake_is_told_at_once_and_in_order() {
     let source = "\
 [listen]

@@ -266,7 +266,9 @@ fn alert_rules_and_dashboard_know_the_metrics() {
         .split("expr:")
         .skip(1)
         .map(|rule| {
-            rule.split("\n        for:")
+            let query = rule.split("\n        for:").next().unwrap();
+            query
+                .split("\n        labels:")
                 .next()
                 .unwrap()
                 .replace('\n', " ")

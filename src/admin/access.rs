@@ -143,9 +143,7 @@ pub(super) async fn changes(
         return next.run(request).await;
     }
     if is_cross_site(request.headers()) {
-        let text = "requests of other sites' pages are refused\n";
-        let answer = (StatusCode::FORBIDDEN, text).into_response();
-        return access.refuse(client, Refused::CrossSite, answer);
+        return access.refuse(client, Refused::CrossSite, other_site());
     }
     let allowed = access.rules().has_token(request.headers());
     if let Err(denied) = allowed {
@@ -195,7 +193,8 @@ pub async fn token_needed(
 }
 
 /// What all passes that a browser could be made to fetch by a name that was pointed here: the name must be
-/// ours. Programs that send no name, as HTTP/1.0 allows, are no browsers.
+/// ours, and so must be the page that asks, unless it merely has a link to our page. Programs that send no name, as
+/// HTTP/1.0 allows, are no browsers.
 pub(super) async fn names(
     State(access): State<Access>,
     Extension(client): Extension<Client>,
@@ -207,12 +206,28 @@ pub(super) async fn names(
         Some(Ok(host)) => access.rules().knows(host),
         Some(Err(_)) => false,
     };
-    if !known || is_cross_site(request.headers()) {
+    if !known {
         let text = "this name is not known to be ours: add it to hosts in [admin], or use the IP address\n";
         let answer = (StatusCode::MISDIRECTED_REQUEST, text).into_response();
         return access.refuse(client, Refused::Host, answer);
     }
+    if is_cross_site(request.headers()) && !is_link(&request) {
+        return access.refuse(client, Refused::CrossSite, other_site());
+    }
     next.run(request).await
+}
+
+fn other_site() -> Response {
+    let text = "requests of other sites' pages are refused: open this in a window of its own\n";
+    (StatusCode::FORBIDDEN, text).into_response()
+}
+
+/// Whether somebody followed a link to the page, which is the same for everybody and tells nothing by itself.
+fn is_link(request: &Request) -> bool {
+    let mode = request.headers().get("sec-fetch-mode");
+    request.method().is_safe()
+        && request.uri().path() == "/"
+        && mode.is_some_and(|mode| mode.as_bytes() == b"navigate")
 }
 
 /// Whether a browser says that the page behind a request is not ours.

@@ -11,7 +11,7 @@ use crate::gateway::{Stats, directory};
 use crate::record::charging::Counts;
 use crate::server::{Known, Measures, ShellStats, State};
 use crate::store;
-use crate::upstream::Health;
+use crate::upstream::{Expiry, Health, Role};
 
 /// All numbers at one moment.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub store: Option<store::Stats>,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
+    /// The certificates that the configuration names.
+    pub certificates: Vec<Expiry>,
     /// What is known of subscribers.
     pub known: Known,
     /// Log lines that could not be written.
@@ -53,8 +55,15 @@ impl Snapshot {
         measures
             .routes
             .insert(CONFIGURED.into(), Default::default());
+        let certificate = |role| Expiry {
+            file: CONFIGURED.into(),
+            subject: String::new(),
+            role,
+            not_after: 0,
+        };
         Self {
             measures,
+            certificates: vec![certificate(Role::Authority), certificate(Role::Client)],
             records: Some(Counts::default()),
             directory: Some(directory::Stats::default()),
             store: Some(store::Stats::default()),

@@ -1,8 +1,10 @@
 //! The names of what the shards measure: durations, sizes, routes and their targets.
 
+use std::collections::BTreeMap;
+
 use super::metrics::Sample;
 use crate::server::{Histogram, Measures};
-use crate::upstream::{Condition, Health};
+use crate::upstream::{Condition, Expiry, Health};
 
 /// What exchanges took, and what came to each route.
 pub(super) fn exchanges(measures: &Measures, all: &mut Vec<Sample>) {
@@ -58,6 +60,23 @@ pub(super) fn exchanges(measures: &Measures, all: &mut Vec<Sample>) {
                 std::time::Duration::from_micros(measured.upstream_micros).as_secs_f64(),
             )),
         ]);
+    }
+}
+
+/// When the certificates end that the configuration names: of each file the one that ends first.
+pub(super) fn certificates(expiries: &[Expiry], all: &mut Vec<Sample>) {
+    let mut first = BTreeMap::new();
+    for expiry in expiries {
+        let place = (expiry.file.display().to_string(), expiry.role.label());
+        let end = first.entry(place).or_insert(expiry.not_after);
+        *end = expiry.not_after.min(*end);
+    }
+    for ((file, role), end) in first {
+        let end = u64::try_from(end).unwrap_or(0);
+        let name = "wapbridge_certificate_expiry_timestamp_seconds";
+        let help = "When the first certificate of a file ends, in seconds since 1970.";
+        let sample = Sample::gauge(name, help, end);
+        all.push(sample.label("file", file).label("role", role));
     }
 }
 

@@ -40,6 +40,7 @@ use self::access::Access;
 use self::counters::Counters;
 use self::process::Process;
 use crate::config::Settings;
+use crate::server::clock::Clock;
 use crate::server::{self, Control, Published, Shards};
 use crate::upstream::Health;
 
@@ -106,16 +107,20 @@ impl Admin {
         let figures = Figures::default();
         let (seen, refused) = (control.clone(), Arc::clone(&counters));
         let running = traces.clone();
+        let in_force = InForce(Arc::new(RwLock::new(Arc::new(settings.clone()))));
+        let shown = in_force.clone();
+        let started = Duration::from_micros(Clock::start().wall()).as_secs_f64();
         figures.feed(move |snapshot| {
             snapshot.state = seen.state();
-            snapshot.process = Process::now();
+            snapshot.process = Process::now(started);
+            snapshot.certificates = shown.get().tls.expiries().to_vec();
             snapshot.traces = running.running() as u64;
             snapshot.refused = refused.iter().collect();
         });
         let watch = Watch { control, shards };
         Self {
             watch,
-            settings: InForce(Arc::new(RwLock::new(Arc::new(settings.clone())))),
+            settings: in_force,
             figures,
             access: Access::new(&settings.admin, Arc::clone(&counters)),
             counters,
@@ -355,8 +360,26 @@ mod tests {
         ] {
             assert_eq!(rig.status("GET /sessions", &[host]).await, status, "{host}");
         }
-        let page = [HOST, "Sec-Fetch-Site: cross-site"];
-        assert_eq!(rig.status("GET /sessions", &page).await, "421");
+    }
+
+    #[tokio::test]
+    async fn a_link_from_elsewhere_leads_to_the_page_and_to_nothing_else() {
+        let rig = Rig::start(&with_token()).await;
+        let site = "Sec-Fetch-Site: cross-site";
+        let link = [HOST, site, "Sec-Fetch-Mode: navigate"];
+        let script = [HOST, site, "Sec-Fetch-Mode: cors"];
+        let bare = [HOST, site];
+        let elsewhere = ["Host: evil.example", site, "Sec-Fetch-Mode: navigate"];
+        assert_eq!(rig.status("GET /", &link).await, "200");
+        for fields in [&script[..], &bare] {
+            assert_eq!(rig.status("GET /", fields).await, "403", "{fields:?}");
+        }
+        assert_eq!(rig.status("GET /", &elsewhere).await, "421");
+        for path in ["GET /sessions", "GET /status", "GET /trace"] {
+            let answer = rig.ask(path, &link).await;
+            assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+            assert!(answer.contains("other sites' pages"), "{path}: {answer}");
+        }
     }
 
     #[tokio::test]

@@ -11,8 +11,9 @@ use super::metrics::Sample;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process {
     stat: Option<Stat>,
-    /// When the machine started, in seconds since 1970.
-    boot: Option<f64>,
+    /// When it started, in seconds since 1970. That is noted by us: for the kernel's word one needs `/proc/stat`, which
+    /// a hardened unit does not show (`ProcSubset=pid`).
+    started: f64,
     open_fds: Option<u64>,
     max_fds: Option<u64>,
     /// Each shard's number and the seconds its thread has run.
@@ -20,14 +21,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// This process, now.
-    pub(super) fn now() -> Self {
+    /// This process now, which started so many seconds after 1970.
+    pub(super) fn now(started: f64) -> Self {
         let read = |path| fs::read_to_string(path).ok();
         // The directory itself is open while it is read.
         let open = fs::read_dir("/proc/self/fd").ok();
         Self {
             stat: read("/proc/self/stat").as_deref().and_then(Stat::parse),
-            boot: read("/proc/stat").as_deref().and_then(boot_time),
+            started,
             open_fds: open.map(|open| open.count().saturating_sub(1) as u64),
             max_fds: read("/proc/self/limits").as_deref().and_then(max_fds),
             shards: shards(),
@@ -38,7 +39,7 @@ impl Process {
     pub(super) fn example(shard: &str) -> Self {
         Self {
             stat: Some(Stat::default()),
-            boot: Some(0.0),
+            started: 0.0,
             open_fds: Some(0),
             max_fds: Some(0),
             shards: vec![(shard.to_owned(), 0.0)],
@@ -46,19 +47,17 @@ impl Process {
     }
 
     /// Seconds since 1970 when it started.
-    pub(super) fn started(&self) -> Option<f64> {
-        Some(self.boot? + self.stat.as_ref()?.started)
+    pub(super) const fn started(&self) -> f64 {
+        self.started
     }
 
     pub(super) fn samples(&self, all: &mut Vec<Sample>) {
         if let Some(stat) = &self.stat {
             all.extend(stat.samples());
         }
-        if let Some(started) = self.started() {
-            let name = "process_start_time_seconds";
-            let help = "When the process started, in seconds since 1970.";
-            all.push(Sample::seconds(name, help, started));
-        }
+        let help = "When the process started, in seconds since 1970.";
+        let started = Sample::seconds("process_start_time_seconds", help, self.started);
+        all.push(started);
         if let Some(open) = self.open_fds {
             let help = "Open file descriptors.";
             all.push(Sample::gauge("process_open_fds", help, open));
@@ -80,8 +79,6 @@ impl Process {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Stat {
     cpu: f64,
-    /// Since the machine started.
-    started: f64,
     virtual_octets: u64,
     resident_octets: u64,
 }
@@ -95,7 +92,6 @@ impl Stat {
         let page = page_size() as u64;
         Some(Self {
             cpu: seconds(field(14)? + field(15)?),
-            started: seconds(field(22)?),
             virtual_octets: field(23)?,
             resident_octets: field(24)? * page,
         })
@@ -125,14 +121,6 @@ impl Stat {
 #[expect(clippy::cast_precision_loss, reason = "ticks of decades fit")]
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / clock_ticks_per_second() as f64
-}
-
-fn boot_time(stat: &str) -> Option<f64> {
-    stat.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
 }
 
 fn max_fds(limits: &str) -> Option<u64> {
@@ -172,7 +160,7 @@ mod tests {
             "12 (a) b (c) S 1 12 12 0 -1 4194304 5 0 0 0 {ticks} {ticks} 0 0 20 0 3 0 {ticks} 4096 2 184467"
         );
         let stat = Stat::parse(&text).unwrap();
-        assert!((stat.cpu - 2.0).abs() < 1e-9 && (stat.started - 1.0).abs() < 1e-9);
+        assert!((stat.cpu - 2.0).abs() < 1e-9);
         assert_eq!(stat.virtual_octets, 4096);
         assert_eq!(stat.resident_octets, 2 * page_size() as u64);
         assert_eq!(Stat::parse("12 (short) S 1"), None);
@@ -189,7 +177,7 @@ mod tests {
             .unwrap();
         told.recv().unwrap();
         let mut all = Vec::new();
-        Process::now().samples(&mut all);
+        Process::now(1_795_421_456.5).samples(&mut all);
         let names: Vec<_> = all.iter().map(Sample::name).collect();
         for name in [
             "process_cpu_seconds_total",

@@ -28,6 +28,7 @@ pub fn samples(snapshot: &Snapshot) -> Vec<Sample> {
     protection(&stats.protection, &mut all);
     measures::exchanges(&snapshot.measures, &mut all);
     measures::targets(&snapshot.targets, &mut all);
+    measures::certificates(&snapshot.certificates, &mut all);
     all.extend(subscribers::samples(&snapshot.known));
     records(snapshot, &mut all);
     admin(snapshot, &mut all);

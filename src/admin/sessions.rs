@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::server::{Findings, Question, Shards};
 use crate::wsp::census::{self, Summary};
+use crate::wsp::pseudonym::Pseudonyms;
 
 pub(super) fn router(shards: Arc<OnceLock<Shards>>) -> Router {
     Router::new().route("/sessions", get(page).with_state(shards))
@@ -47,7 +48,8 @@ struct Page {
 /// A session, as JSON has it. Sizes are octets, 0 is no limit.
 #[derive(Debug, Serialize)]
 struct Row {
-    id: u32,
+    /// What logs, records and traces call it; its id is nobody's business but the handset's.
+    session: String,
     shard: usize,
     /// The handset's address and port.
     peer: String,
@@ -67,9 +69,9 @@ struct Row {
 }
 
 impl Row {
-    fn new(shard: usize, session: &Summary) -> Self {
+    fn new(shard: usize, session: &Summary, names: Pseudonyms) -> Self {
         Self {
-            id: session.id,
+            session: names.of(session.id).to_string(),
             shard,
             peer: session.peer.remote.to_string(),
             local: session.peer.local.to_string(),
@@ -153,7 +155,7 @@ async fn gather(shards: &Shards, mut at: Cursor, wanted: &Wanted) -> Option<Page
             stretch
                 .sessions
                 .iter()
-                .map(|session| Row::new(at.shard, session)),
+                .map(|session| Row::new(at.shard, session, shards.names())),
         );
         at = match stretch.next {
             Some(slot) => Cursor { slot, ..at },

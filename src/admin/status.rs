@@ -32,9 +32,9 @@ struct Status {
     version: &'static str,
     state: &'static str,
     pid: u32,
-    /// RFC 3339; `null` if the kernel does not say.
+    /// RFC 3339.
     started: Option<String>,
-    uptime_seconds: Option<f64>,
+    uptime_seconds: f64,
     shards: Vec<Shard>,
     tables: BTreeMap<&'static str, Table>,
     routes: Vec<Route>,
@@ -127,8 +127,8 @@ async fn status(State(sources): State<Sources>) -> Json<Status> {
         version: env!("CARGO_PKG_VERSION"),
         state: snapshot.state.name(),
         pid: std::process::id(),
-        started: started.and_then(moment),
-        uptime_seconds: started.map(|at| (as_seconds(now) - at).max(0.0)),
+        started: moment(started),
+        uptime_seconds: (as_seconds(now) - started).max(0.0),
         shards: published
             .iter()
             .zip(ages)

@@ -1,6 +1,7 @@
 //! `[identity]`: who the subscribers are, and who may tell.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,19 +141,32 @@ fn read_radius(section: &Section<'_, '_>, directory: &Path, max_sessions: usize)
             "name the networks of those who may report, each with its secret",
         );
     }
+    let mut names: Vec<(Arc<str>, Range<usize>)> = Vec::new();
     let clients = clients
         .iter()
         .filter_map(|client| {
             let prefix: Prefix = require(client, "network")?;
+            let name: Option<String> = client.get("name");
+            let name: Arc<str> = name.unwrap_or_else(|| prefix.to_string()).into();
             let secret = read_secret(client, directory)?;
             let max_sessions = client.within("max_sessions", 1..=max_sessions, max_sessions);
+            let at = client.at().unwrap_or(0..0);
+            if let Some((_, earlier)) = names.iter().find(|(earlier, _)| *earlier == name) {
+                section.problem(Problem {
+                    title: format!("two accounting clients are named {name}"),
+                    at: at.clone(),
+                    label: "this one".to_owned(),
+                    related: Some((earlier.clone(), "and this one".to_owned())),
+                    help:
+                        "sessions are held by name, which by default is `network`: choose another"
+                            .to_owned(),
+                });
+            }
+            names.push((Arc::clone(&name), at));
             Some(Client {
                 prefix,
                 secret,
-                reporter: Reporter {
-                    name: prefix.to_string().into(),
-                    max_sessions,
-                },
+                reporter: Reporter { name, max_sessions },
             })
         })
         .collect();

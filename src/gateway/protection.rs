@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use crate::random::Keyed;
 use crate::route::Networks;
 use crate::time::Instant;
+use crate::wdp::household;
 
 /// What handsets may do.
 #[derive(Clone, Debug)]
@@ -186,7 +187,7 @@ impl Gate {
             return Verdict::Drop;
         }
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        let key = key(address);
+        let key = household(address);
         if now.since(self.swept) >= QUIET {
             self.sweep(now, QUIET);
         }
@@ -277,7 +278,7 @@ impl Gate {
             return true;
         }
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        if let Some(used) = self.addresses.get_mut(&key(address))
+        if let Some(used) = self.addresses.get_mut(&household(address))
             && let Some(rest) = used.credit.checked_sub(octets)
         {
             used.credit = rest;
@@ -290,7 +291,10 @@ impl Gate {
     /// A session of this address is ended by us: whoever is there is told so, though the session, and with it what the
     /// address has proved, is gone.
     pub(super) fn owe(&mut self, now: Instant, address: IpAddr) {
-        let used = self.addresses.entry(key(address)).or_insert(Use::none(now));
+        let used = self
+            .addresses
+            .entry(household(address))
+            .or_insert(Use::none(now));
         used.heard = now;
         used.credit = used.credit.saturating_add(FAREWELL).min(MOST_CREDIT);
     }
@@ -326,14 +330,6 @@ impl Gate {
         if self.addresses.len() < self.addresses.capacity() / 4 {
             self.addresses.shrink_to(self.addresses.len() * 2);
         }
-    }
-}
-
-/// An address, or the /64 that one subscriber of IPv6 has.
-fn key(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
     }
 }
 

@@ -3,12 +3,12 @@
 //! Reports come late, twice and in any order. A session is known by its access server and its id, and an
 //! address belongs to the session that was last given it: the Stop of an earlier one takes nothing away.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use derive_more::AddAssign;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::accounting::{Report, Status};
 use super::{Change, Identity, Prefix, saved};
@@ -41,7 +41,8 @@ impl Default for Limits {
 pub struct At {
     /// By our clock.
     pub now: Instant,
-    /// By the calendar.
+    /// By the calendar. For reports as it went on since the start, whatever it was set to since: it decides which
+    /// of them is the later one.
     pub unix: u64,
 }
 
@@ -99,12 +100,12 @@ pub struct Directory {
     timers: Timers,
     changes: Vec<Change>,
     /// Sessions that are not in the store as they are, if there is one.
-    unsaved: Option<HashSet<Key, Keyed>>,
+    unsaved: Option<BTreeSet<Key>>,
     stats: Stats,
 }
 
 /// What tells a session from all others.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) reporter: Arc<str>,
     pub(super) nas: Box<str>,
@@ -116,11 +117,13 @@ pub(super) struct Session {
     pub(super) key: Key,
     pub(super) prefixes: Vec<Prefix>,
     pub(super) identity: Arc<Identity>,
+    /// Its Start, or the first that was reported of it.
+    pub(super) began: Happened,
     /// The latest that was reported of it.
     pub(super) latest: Happened,
     pub(super) expires: Instant,
-    /// When it expires as far as the store knows.
-    pub(super) saved: Instant,
+    /// When it expires as far as the store knows; nothing if that knows none of its name.
+    pub(super) saved: Option<Instant>,
 }
 
 /// When something happened, as far as can be told.
@@ -217,13 +220,7 @@ impl Directory {
         let verdict = match report.status {
             Status::Start => self.lives(at.now, from, key, happened, report, true),
             Status::Interim => self.lives(at.now, from, key, happened, report, false),
-            Status::Stop => {
-                if self.end(&key) {
-                    self.stats.stopped += 1;
-                }
-                self.remember_over(at.now, key, happened);
-                Verdict::Applied
-            }
+            Status::Stop => self.stops(at.now, key, happened),
             Status::On | Status::Off => {
                 self.clear(&key, happened);
                 Verdict::Applied
@@ -267,46 +264,61 @@ impl Directory {
         std::mem::take(&mut self.changes)
     }
 
-    /// Takes in what was saved before the process started, and from now on tells what is to be saved.
-    pub fn restore<'a>(&mut self, at: At, saved: impl IntoIterator<Item = &'a [u8]>) {
-        for octets in saved {
-            let Some(session) = saved::decode(octets, at) else {
+    /// Takes in what was saved before the process started, by its names, and from now on tells what is to be saved.
+    /// Returns the names of what is of no use any more: it has expired, cannot be read, or there is no room for it.
+    /// Left in the store it would come back after another restart, when its Stop was heard long ago.
+    #[must_use]
+    pub fn restore(
+        &mut self,
+        at: At,
+        saved: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Vec<Vec<u8>> {
+        self.unsaved = Some(BTreeSet::new());
+        let mut useless = Vec::new();
+        for (name, octets) in saved {
+            let session = saved::decode(&octets, at, self.limits.lifetime).filter(|session| {
+                self.sessions.len() < self.limits.max_sessions
+                    && !self.by_key.contains_key(&session.key)
+            });
+            let Some(mut session) = session else {
+                useless.push(name);
                 continue;
             };
-            if self.by_key.contains_key(&session.key)
-                || self.sessions.len() >= self.limits.max_sessions
-            {
-                continue;
-            }
-            let prefixes = session.prefixes.clone();
-            let slot = self.insert(Session {
-                prefixes: Vec::new(),
-                ..session
-            });
+            let prefixes = std::mem::take(&mut session.prefixes);
+            let slot = self.insert(session);
             for prefix in prefixes {
                 self.give(slot, prefix);
             }
         }
-        self.unsaved = Some(HashSet::with_hasher(*self.by_key.hasher()));
+        useless
     }
 
-    /// What has changed of sessions since this was last asked: a name, and octets for [`restore`](Self::restore);
-    /// none for a session that is over. Nothing without a `restore` before.
-    pub fn take_unsaved(&mut self, at: At) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    /// What the store does not know yet of sessions, of `most` at most: a name, and octets for
+    /// [`restore`](Self::restore); none for a session that is over. It is told again until it is
+    /// [saved](Self::saved). Nothing without a `restore` before.
+    #[must_use]
+    pub fn unsaved(&self, at: At, most: usize) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let keys = self.unsaved.iter().flatten().take(most);
+        keys.map(|key| {
+            let slot = self.by_key.get(key);
+            let session = slot.and_then(|slot| self.sessions.get(*slot));
+            let octets = session.map(|session| saved::encode(session, at));
+            (saved::name(key), octets)
+        })
+        .collect()
+    }
+
+    /// The store has taken the first so many of what is [unsaved](Self::unsaved).
+    pub fn saved(&mut self, count: usize) {
         let Some(unsaved) = &mut self.unsaved else {
-            return Vec::new();
+            return;
         };
-        let mut taken = Vec::with_capacity(unsaved.len());
-        for key in unsaved.drain() {
+        for key in std::iter::from_fn(|| unsaved.pop_first()).take(count) {
             let slot = self.by_key.get(&key).copied();
-            let session = slot.and_then(|slot| self.sessions.get_mut(slot));
-            let octets = session.map(|session| {
-                session.saved = session.expires;
-                saved::encode(session, at)
-            });
-            taken.push((saved::name(&key), octets));
+            if let Some(session) = slot.and_then(|slot| self.sessions.get_mut(slot)) {
+                session.saved = Some(session.expires);
+            }
         }
-        taken
     }
 
     /// Accounting sessions held.
@@ -353,13 +365,16 @@ impl Directory {
                     return Verdict::Full;
                 }
                 self.stats.started += 1;
+                // The store may have one of its name whose end it has not been told.
+                let is_saved = self.unsaved.as_ref().is_some_and(|it| it.contains(&key));
                 self.insert(Session {
                     key,
                     prefixes: Vec::new(),
                     identity: Arc::default(),
+                    began: happened,
                     latest: happened,
                     expires,
-                    saved: now,
+                    saved: is_saved.then_some(now),
                 })
             }
         };
@@ -370,6 +385,9 @@ impl Directory {
             return Verdict::Stale;
         }
         session.latest = happened;
+        if begins {
+            session.began = happened;
+        }
         session.expires = expires;
         let merged = session.identity.updated(report.identity);
         let news = *session.identity != merged;
@@ -388,7 +406,8 @@ impl Directory {
         }
         // That it lives on is worth a word in the store only now and then.
         let lives_on = |session: &Session| {
-            expires.since(session.saved) > self.limits.lifetime / SAVES_PER_LIFETIME
+            let saved = session.saved.unwrap_or(now);
+            expires.since(saved) > self.limits.lifetime / SAVES_PER_LIFETIME
         };
         let given = self
             .sessions
@@ -398,6 +417,20 @@ impl Directory {
             self.is_unsaved(slot);
         }
         verdict
+    }
+
+    /// A session is over, unless its Start was after that: its id was given away again.
+    fn stops(&mut self, now: Instant, key: Key, happened: Happened) -> Verdict {
+        let slot = self.by_key.get(&key).copied();
+        let session = slot.and_then(|slot| self.sessions.get(slot));
+        if session.is_some_and(|session| session.began.is_after(happened, true)) {
+            return Verdict::Stale;
+        }
+        if self.end(&key) {
+            self.stats.stopped += 1;
+        }
+        self.remember_over(now, key, happened);
+        Verdict::Applied
     }
 
     /// Gives a session an address, unless another was given it later. False if so.
@@ -469,7 +502,12 @@ impl Directory {
             }
         }
         if let Some(unsaved) = &mut self.unsaved {
-            unsaved.insert(session.key);
+            // What the store has never had it need not lose: however long it takes nothing, there is an end to
+            // what waits for it.
+            match session.saved {
+                Some(_) => unsaved.insert(session.key),
+                None => unsaved.remove(&session.key),
+            };
         }
         for prefix in session.prefixes {
             self.owners.remove(&prefix);
@@ -601,6 +639,8 @@ mod tests {
         }
     }
 
+    type Store = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
+
     struct Rig {
         directory: Directory,
         table: super::super::Table,
@@ -618,6 +658,26 @@ mod tests {
             let verdict = self.directory.account(at(seconds), &reporter(), report);
             self.table.apply(&self.directory.take_changes());
             verdict
+        }
+
+        fn restore(&mut self, seconds: u64, store: &Store) -> Vec<Vec<u8>> {
+            let useless = self.directory.restore(at(seconds), store.clone());
+            self.table.apply(&self.directory.take_changes());
+            useless
+        }
+
+        /// How much there was to save.
+        fn save(&mut self, seconds: u64, store: &mut Store) -> usize {
+            let mut count = 0;
+            while let Some((name, octets)) = self.directory.unsaved(at(seconds), 1).pop() {
+                match octets {
+                    Some(octets) => store.insert(name, octets),
+                    None => store.remove(&name),
+                };
+                self.directory.saved(1);
+                count += 1;
+            }
+            count
         }
 
         fn who(&self, address: &str) -> Option<&str> {
@@ -700,6 +760,51 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_from_before_the_start_ends_nothing() {
+        let mut rig = Rig::new();
+        let stamped = |status, stamp, msisdn| Report {
+            stamp: Some(stamp),
+            ..report(status, "1", "10.0.0.1", msisdn)
+        };
+        rig.hears(0, stamped(Status::Start, 1_000, "491"));
+        // Its id is given away again before its Stop comes.
+        rig.hears(60, stamped(Status::Start, 1_060, "492"));
+        assert_eq!(
+            rig.hears(61, stamped(Status::Stop, 1_050, "491")),
+            Verdict::Stale
+        );
+        assert_eq!(rig.who("10.0.0.1"), Some("492"));
+        // Nor does it keep that session from going on, and from ending, be it that reports overtake one another.
+        rig.hears(70, stamped(Status::Interim, 1_070, "492"));
+        assert_eq!(rig.who("10.0.0.1"), Some("492"));
+        rig.hears(71, stamped(Status::Stop, 1_065, "492"));
+        assert_eq!(rig.who("10.0.0.1"), None);
+        let stats = rig.directory.stats();
+        assert_eq!((stats.stopped, stats.stale), (1, 1));
+    }
+
+    /// The calendar was set back while the process was away.
+    #[test]
+    fn what_was_restored_is_not_from_the_future() {
+        let mut rig = Rig::new();
+        let mut store = Store::new();
+        assert!(rig.restore(3_600, &store).is_empty());
+        rig.hears(3_600, report(Status::Start, "1", "10.0.0.1", "491"));
+        rig.save(3_600, &mut store);
+        let mut later = Rig::new();
+        assert!(later.restore(0, &store).is_empty());
+        assert_eq!(
+            later.hears(1, report(Status::Interim, "1", "10.0.0.1", "492")),
+            Verdict::Applied
+        );
+        assert_eq!(later.who("10.0.0.1"), Some("492"));
+        let expires = at(24 * 3_600).now;
+        assert_eq!(later.directory.poll_timeout(), Some(expires));
+        later.hears(2, report(Status::Stop, "1", "", ""));
+        assert_eq!(later.who("10.0.0.1"), None);
+    }
+
+    #[test]
     fn an_interim_brings_more_and_keeps_what_it_leaves_out() {
         let mut rig = Rig::new();
         rig.hears(0, report(Status::Start, "1", "10.0.0.1", "491"));
@@ -759,22 +864,13 @@ mod tests {
     #[test]
     fn a_session_survives_a_restart_until_it_expires() {
         let mut rig = Rig::new();
-        rig.directory.restore(at(0), []);
+        rig.restore(0, &Store::new());
         let mut start = report(Status::Start, "1", "10.0.0.1", "491");
         start.identity.sgsn = "192.0.2.7".parse().ok();
         rig.hears(0, start);
         rig.hears(0, report(Status::Start, "2", "10.0.0.2", "492"));
-        let mut store = std::collections::BTreeMap::new();
-        let mut save = |rig: &mut Rig, seconds| {
-            let taken = rig.directory.take_unsaved(at(seconds));
-            for (name, octets) in &taken {
-                match octets {
-                    Some(octets) => store.insert(name.clone(), octets.clone()),
-                    None => store.remove(name),
-                };
-            }
-            (taken.len(), store.clone())
-        };
+        let mut store = Store::new();
+        let mut save = |rig: &mut Rig, seconds| (rig.save(seconds, &mut store), store.clone());
         assert_eq!(save(&mut rig, 1).0, 2);
         rig.hears(10, report(Status::Stop, "2", "", ""));
         // That it lives on is not saved each time.
@@ -787,17 +883,69 @@ mod tests {
 
         for (seconds, who) in [(28 * 3_600 - 1, Some("491")), (28 * 3_600, None)] {
             let mut later = Rig::new();
-            let kept = kept.values().map(Vec::as_slice);
-            later
-                .directory
-                .restore(at(seconds), kept.chain([&b"nonsense"[..]]));
-            later.table.apply(&later.directory.take_changes());
+            later.restore(seconds, &kept);
             assert_eq!(later.who("10.0.0.1"), who);
             assert_eq!(later.directory.poll_timeout().is_some(), who.is_some());
             // Its Stop is known to be its.
             later.hears(seconds, report(Status::Stop, "1", "", ""));
             assert_eq!(later.who("10.0.0.1"), None);
         }
+    }
+
+    #[test]
+    fn what_is_not_restored_is_named_so_that_it_can_be_deleted() {
+        let mut rig = Rig::new();
+        let mut store = Store::new();
+        assert!(rig.restore(0, &store).is_empty());
+        rig.hears(0, report(Status::Start, "1", "10.0.0.1", "491"));
+        rig.hears(9, report(Status::Start, "2", "10.0.0.2", "492"));
+        rig.hears(9, report(Status::Start, "3", "10.0.0.3", "493"));
+        rig.save(9, &mut store);
+        let names: Vec<_> = store.keys().cloned().collect();
+        store.insert(b"torn".to_vec(), b"nonsense".to_vec());
+        let mut later = Rig::new();
+        later.directory.set_limits(Limits {
+            max_sessions: 1,
+            ..Limits::default()
+        });
+        // The first has expired, for the third there is no room.
+        let useless = later.restore(24 * 3_600, &store);
+        assert_eq!(later.who("10.0.0.2"), Some("492"));
+        let expected = [&names[0], &names[2], &b"torn".to_vec()].map(Clone::clone);
+        assert_eq!(useless, expected);
+    }
+
+    #[test]
+    fn what_the_store_does_not_take_is_told_again() {
+        let mut rig = Rig::new();
+        let mut store = Store::new();
+        let _ = rig.restore(0, &store);
+        rig.hears(0, report(Status::Start, "1", "10.0.0.1", "491"));
+        assert_eq!(rig.save(1, &mut store), 1);
+        // From here on it is full.
+        rig.hears(2, report(Status::Stop, "1", "", ""));
+        for session in 2..50 {
+            let session = session.to_string();
+            rig.hears(3, report(Status::Start, &session, "10.0.0.2", "492"));
+            rig.hears(4, report(Status::Stop, &session, "", ""));
+        }
+        // What began and ended meanwhile it need not know.
+        let unsaved = rig.directory.unsaved(at(5), 100);
+        let [(name, None)] = &unsaved[..] else {
+            panic!("{unsaved:?}");
+        };
+        assert!(store.contains_key(name));
+        assert_eq!(rig.directory.unsaved(at(5), 100), unsaved);
+        // Its id is given away again, and that session is over too.
+        rig.hears(20, report(Status::Start, "1", "10.0.0.1", "493"));
+        assert!(matches!(
+            &rig.directory.unsaved(at(20), 100)[..],
+            [(_, Some(_))]
+        ));
+        rig.hears(30, report(Status::Stop, "1", "", ""));
+        assert_eq!(rig.save(31, &mut store), 1);
+        assert!(store.is_empty());
+        assert_eq!(rig.save(31, &mut store), 0);
     }
 
     #[test]

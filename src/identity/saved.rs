@@ -18,6 +18,8 @@ struct Saved {
     prefixes: Vec<String>,
     heard: u64,
     stamp: Option<u32>,
+    /// The same of its beginning: when it was heard, and the access server's clock.
+    began: Option<(u64, Option<u32>)>,
     /// By the calendar, in seconds since 1970.
     expires: u64,
     msisdn: Option<String>,
@@ -54,6 +56,7 @@ pub(super) fn encode(session: &Session, at: At) -> Vec<u8> {
         prefixes: session.prefixes.iter().map(ToString::to_string).collect(),
         heard: session.latest.heard,
         stamp: session.latest.stamp,
+        began: Some((session.began.heard, session.began.stamp)),
         expires: at.unix + session.expires.since(at.now).as_secs(),
         msisdn: private(&identity.msisdn),
         alias: private(&identity.alias),
@@ -70,8 +73,9 @@ pub(super) fn encode(session: &Session, at: At) -> Vec<u8> {
     serde_json::to_vec(&saved).unwrap_or_default()
 }
 
-/// The session, unless it has expired meanwhile or cannot be read.
-pub(super) fn decode(octets: &[u8], at: At) -> Option<Session> {
+/// The session, unless it has expired meanwhile or cannot be read. What was heard was heard before now, and it
+/// lives no longer than `lifetime` from now, whatever the calendar was when it was saved.
+pub(super) fn decode(octets: &[u8], at: At, lifetime: Duration) -> Option<Session> {
     let saved: Saved = serde_json::from_slice(octets).ok()?;
     let left = saved
         .expires
@@ -97,7 +101,12 @@ pub(super) fn decode(octets: &[u8], at: At) -> Option<Session> {
         session: Some(saved.session.clone().into()),
         source: Source::Radius,
     };
-    let expires = at.now + Duration::from_secs(left);
+    let expires = at.now + Duration::from_secs(left).min(lifetime);
+    let happened = |heard: u64, stamp| Happened {
+        heard: heard.min(at.unix),
+        stamp,
+    };
+    let latest = happened(saved.heard, saved.stamp);
     Some(Session {
         key: Key {
             reporter: saved.reporter.into(),
@@ -106,11 +115,11 @@ pub(super) fn decode(octets: &[u8], at: At) -> Option<Session> {
         },
         prefixes: prefixes.ok()?,
         identity: Arc::new(identity),
-        latest: Happened {
-            heard: saved.heard,
-            stamp: saved.stamp,
-        },
+        began: saved
+            .began
+            .map_or(latest, |(heard, stamp)| happened(heard, stamp)),
+        latest,
         expires,
-        saved: expires,
+        saved: Some(expires),
     })
 }

@@ -26,8 +26,8 @@ pub struct Config {
     /// Servers that everything is passed on to, of which the first that answers is used. Default: none, and
     /// reports are acknowledged here.
     pub homes: Vec<Home>,
-    /// How long one of them may take. A client that repeats its report within this has it sent again; after it,
-    /// the next server is used for a while. Default: 5 s.
+    /// How long one of them may take. What a client repeats within this is sent again; after it, it goes to
+    /// another. Default: 5 s.
     pub timeout: Duration,
 }
 
@@ -118,10 +118,21 @@ pub struct Server {
     under_way_until: VecDeque<(Instant, u16, u64)>,
     next_name: u16,
     next_serial: u64,
-    /// Until when each of the homes is taken to be down.
-    down_until: Vec<Instant>,
+    /// How each of the homes is, in their order.
+    health: Vec<Health>,
     sends: VecDeque<Send>,
     stats: Stats,
+}
+
+/// How a server is that reports are passed on to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Health {
+    /// When it last answered anything.
+    answered: Instant,
+    /// Requests it has not answered since.
+    missed: u32,
+    /// Until when it is taken to be down.
+    down_until: Instant,
 }
 
 /// What names a request of a client.
@@ -147,12 +158,16 @@ enum State {
     UnderWay(u16),
     /// Another server's answer was given back.
     Relayed(Vec<u8>),
+    /// The server at this address did not answer in time.
+    Unanswered(SocketAddr),
 }
 
 #[derive(Debug)]
 struct UnderWay {
     serial: u64,
-    home: usize,
+    /// As it was configured then.
+    home: Home,
+    since: Instant,
     asked: Asked,
     request: Kept,
     secret: Secret,
@@ -172,7 +187,7 @@ impl Server {
             under_way_until: VecDeque::new(),
             next_name: 0,
             next_serial: 0,
-            down_until: Vec::new(),
+            health: Vec::new(),
             sends: VecDeque::new(),
             stats: Stats::default(),
         };
@@ -180,9 +195,12 @@ impl Server {
         server
     }
 
-    /// Replaces whom to listen to and whom to tell.
+    /// Replaces whom to listen to and whom to tell. What is under way goes on, and who is down stays so.
     pub fn set_config(&mut self, config: Config) {
-        self.down_until = vec![Instant::ZERO; config.homes.len()];
+        let homes = config.homes.iter();
+        self.health = homes
+            .map(|home| self.health(home.address).copied().unwrap_or_default())
+            .collect();
         self.config = config;
     }
 
@@ -222,7 +240,7 @@ impl Server {
                 return;
             }
         }
-        if self.is_repeated(asked, &packet, &secret) {
+        if self.is_repeated(at.now, asked, &packet, &secret) {
             return;
         }
         let Ok(report) = Report::read(&packet) else {
@@ -240,12 +258,7 @@ impl Server {
             self.stats.full += 1;
             return;
         }
-        if self.config.homes.is_empty() {
-            self.respond(asked, &packet, &secret);
-            self.remember(at.now, asked, packet.authenticator, State::Answered);
-        } else {
-            self.forward(at.now, asked, &packet, secret);
-        }
+        self.acknowledge(at.now, asked, &packet, secret, None);
     }
 
     /// A datagram came to one of the ports towards other servers.
@@ -254,7 +267,7 @@ impl Server {
         let answered = Packet::decode(datagram).ok().and_then(|answer| {
             let name = name(port, answer.id)?;
             let under_way = self.under_way.get(&name)?;
-            let home = self.config.homes.get(under_way.home)?;
+            let home = &under_way.home;
             let sent = Packet::decode(&under_way.sent).ok()?;
             if home.address != from || !answer.answers(&sent, &home.secret) {
                 return None;
@@ -271,8 +284,11 @@ impl Server {
         let Some(under_way) = self.under_way.remove(&name) else {
             return;
         };
-        if let Some(down) = self.down_until.get_mut(under_way.home) {
-            *down = Instant::ZERO;
+        if let Some(health) = self.health(under_way.home.address) {
+            *health = Health {
+                answered: now,
+                ..Health::default()
+            };
         }
         let asked = under_way.asked;
         if let Some(recent) = self.recent.get_mut(&asked)
@@ -304,10 +320,20 @@ impl Server {
                 continue;
             };
             self.stats.unanswered += 1;
-            // Its repetition goes to another server.
-            self.recent.remove(&under_way.asked);
-            if let Some(down) = self.down_until.get_mut(under_way.home) {
-                *down = now + DOWN_FOR;
+            let address = under_way.home.address;
+            if let Some(recent) = self.recent.get_mut(&under_way.asked)
+                && matches!(recent.state, State::UnderWay(other) if other == name)
+            {
+                recent.state = State::Unanswered(address);
+            }
+            // That one packet was lost says nothing of who has answered others since.
+            if let Some(health) = self.health(address)
+                && health.answered <= under_way.since
+            {
+                health.missed += 1;
+                if health.missed >= MOST_MISSED {
+                    health.down_until = now + DOWN_FOR;
+                }
             }
         }
     }
@@ -323,6 +349,12 @@ impl Server {
         &self.stats
     }
 
+    fn health(&mut self, home: SocketAddr) -> Option<&mut Health> {
+        let mut homes = self.config.homes.iter();
+        let place = homes.position(|other| other.address == home)?;
+        self.health.get_mut(place)
+    }
+
     fn client(&self, from: SocketAddr) -> Option<&Client> {
         let clients = self.config.clients.iter();
         clients
@@ -331,7 +363,13 @@ impl Server {
     }
 
     /// Whether the request was here already, and was answered again if it had been answered.
-    fn is_repeated(&mut self, asked: Asked, packet: &Packet<'_>, secret: &Secret) -> bool {
+    fn is_repeated(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        packet: &Packet<'_>,
+        secret: &Secret,
+    ) -> bool {
         let Some(recent) = self.recent.get(&asked) else {
             return false;
         };
@@ -346,19 +384,50 @@ impl Server {
                 self.answer(asked, again);
             }
             State::UnderWay(name) => {
-                if let Some(under_way) = self.under_way.get(name)
-                    && let Some(home) = self.config.homes.get(under_way.home)
-                {
+                if let Some(under_way) = self.under_way.get(name) {
                     let port = usize::from(name >> 8);
                     self.sends.push_back(Send {
                         way: Way::Home(port),
-                        to: home.address,
+                        to: under_way.home.address,
                         octets: under_way.sent.clone(),
                     });
                 }
             }
+            State::Unanswered(home) => {
+                let home = *home;
+                self.acknowledge(now, asked, packet, secret.clone(), Some(home));
+            }
         }
         true
+    }
+
+    /// A report was obeyed; `unanswered` is who was told and did not answer.
+    fn acknowledge(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        packet: &Packet<'_>,
+        secret: Secret,
+        unanswered: Option<SocketAddr>,
+    ) {
+        match self.next_home(now, unanswered) {
+            Some(home) => self.forward(now, asked, packet, secret, home),
+            None => {
+                self.respond(asked, packet, &secret);
+                self.remember(now, asked, packet.authenticator, State::Answered);
+            }
+        }
+    }
+
+    /// The first server that is not known to be down and is not this one; the first, if there is none. Nothing
+    /// without servers.
+    fn next_home(&self, now: Instant, unanswered: Option<SocketAddr>) -> Option<Home> {
+        let mut homes = self.config.homes.iter().zip(&self.health);
+        let up = homes
+            .find(|(home, health)| health.down_until <= now && unanswered != Some(home.address));
+        up.map(|(home, _)| home)
+            .or_else(|| self.config.homes.first())
+            .cloned()
     }
 
     fn respond(&mut self, asked: Asked, packet: &Packet<'_>, secret: &Secret) {
@@ -376,21 +445,14 @@ impl Server {
         });
     }
 
-    /// Passes a request on to the first server that is not known to be down.
-    fn forward(&mut self, now: Instant, asked: Asked, packet: &Packet<'_>, secret: Secret) {
-        let up = |home: &usize| {
-            self.down_until
-                .get(*home)
-                .is_some_and(|until| *until <= now)
-        };
-        let home = (0..self.config.homes.len()).find(up).unwrap_or_default();
-        let Some(Home {
-            address,
-            secret: theirs,
-        }) = self.config.homes.get(home)
-        else {
-            return;
-        };
+    fn forward(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        packet: &Packet<'_>,
+        secret: Secret,
+        home: Home,
+    ) {
         let free = (0..=LAST_NAME)
             .map(|step| (self.next_name + step) & LAST_NAME)
             .find(|name| !self.under_way.contains_key(name));
@@ -402,19 +464,20 @@ impl Server {
         self.next_serial += 1;
         let serial = self.next_serial;
         let [port, id] = name.to_be_bytes();
-        let Some(sent) = packet.forwarded(id, &serial.to_be_bytes(), theirs) else {
+        let Some(sent) = packet.forwarded(id, &serial.to_be_bytes(), &home.secret) else {
             self.stats.malformed += 1;
             return;
         };
         self.sends.push_back(Send {
             way: Way::Home(usize::from(port)),
-            to: *address,
+            to: home.address,
             octets: sent.clone(),
         });
         self.stats.forwarded += 1;
         let under_way = UnderWay {
             serial,
             home,
+            since: now,
             asked,
             request: packet.kept(),
             secret,
@@ -453,7 +516,9 @@ const LAST_NAME: u16 = 16 * 256 - 1;
 const REMEMBER: Duration = Duration::from_secs(30);
 /// Requests recognised at once; beyond, the oldest is forgotten.
 const MOST_RECENT: usize = 262_144;
-/// A server that has not answered is left alone for so long, if there is another.
+/// Requests in a row that a server may leave unanswered until it is taken to be down.
+const MOST_MISSED: u32 = 3;
+/// A server that is down is left alone for so long, if there is another.
 const DOWN_FOR: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -664,8 +729,97 @@ mod tests {
         let said = rig.hears(6_000, NAS, &start);
         assert!(matches!(&said[..], [Send { to, .. }] if *to == address("203.0.113.2:1813")));
         assert_eq!(rig.server.stats().unanswered, 1);
-        let later = request(2, 3, b"491", &secret());
-        let said = rig.hears(40_000, NAS, &later);
-        assert!(matches!(&said[..], [Send { to, .. }] if *to == address("203.0.113.1:1813")));
+        // That was not yet enough to leave it alone; this is.
+        for id in 2..4 {
+            let said = rig.hears(6_000, NAS, &request(id, 3, b"491", &secret()));
+            assert_eq!(receiver(&said), "203.0.113.1:1813");
+        }
+        let said = rig.hears(12_000, NAS, &request(4, 3, b"491", &secret()));
+        assert_eq!(receiver(&said), "203.0.113.2:1813");
+        let said = rig.hears(45_000, NAS, &request(5, 3, b"491", &secret()));
+        assert_eq!(receiver(&said), "203.0.113.1:1813");
+    }
+
+    fn receiver(said: &[Send]) -> String {
+        match said {
+            [Send { to, .. }] => to.to_string(),
+            _ => panic!("{said:?}"),
+        }
+    }
+
+    fn answers(rig: &mut Rig, millis: u64, said: &[Send]) {
+        let [
+            Send {
+                way: Way::Home(port),
+                to,
+                octets,
+            },
+        ] = said
+        else {
+            panic!("{said:?}");
+        };
+        let forwarded = Packet::decode(octets).unwrap();
+        let answer = forwarded.response(&Secret::new(*b"home")).unwrap();
+        rig.server
+            .handle_answer(at(millis).now, *to, *port, &answer);
+        assert_eq!(receiver(&rig.said()), NAS);
+    }
+
+    #[test]
+    fn lost_packets_do_not_make_a_server_that_answers_others_a_dead_one() {
+        let mut rig = Rig::new(&["203.0.113.1:1813", "203.0.113.2:1813"]);
+        for id in 0..20 {
+            let millis = u64::from(id) * 1_000;
+            let said = rig.hears(millis, NAS, &request(id, 3, b"491", &secret()));
+            assert_eq!(receiver(&said), "203.0.113.1:1813", "{id}");
+            // Every other packet is lost.
+            if id % 2 == 0 {
+                answers(&mut rig, millis + 10, &said);
+            }
+        }
+        assert!(rig.server.stats().unanswered > 5);
+    }
+
+    #[test]
+    fn what_is_under_way_survives_a_reload() {
+        let mut rig = Rig::new(&["203.0.113.1:1813", "203.0.113.2:1813"]);
+        let said = rig.hears(0, NAS, &request(1, 3, b"491", &secret()));
+        rig.server.set_config(config(&["203.0.113.2:1813"]));
+        answers(&mut rig, 100, &said);
+        // And who is down stays so.
+        rig.server
+            .set_config(config(&["203.0.113.1:1813", "203.0.113.2:1813"]));
+        for id in 2..5 {
+            rig.hears(1_000, NAS, &request(id, 3, b"491", &secret()));
+        }
+        rig.server.handle_timeout(at(7_000).now);
+        rig.server
+            .set_config(config(&["203.0.113.1:1813", "203.0.113.2:1813"]));
+        let said = rig.hears(8_000, NAS, &request(9, 3, b"491", &secret()));
+        assert_eq!(receiver(&said), "203.0.113.2:1813");
+    }
+
+    #[test]
+    fn an_identifier_used_again_is_not_forgotten_with_what_it_named_before() {
+        let mut rig = Rig::new(&["203.0.113.1:1813"]);
+        rig.hears(0, NAS, &request(1, 1, b"491", &secret()));
+        let other = request(1, 3, b"491", &secret());
+        let said = rig.hears(4_000, NAS, &other);
+        // The first is given up now; the second is under way, and recognised.
+        assert_eq!(rig.hears(6_000, NAS, &other), said);
+        assert_eq!(rig.server.stats().unanswered, 1);
+        assert_eq!(rig.server.stats().duplicates, 1);
+    }
+
+    /// A report that nobody answered was obeyed all the same, and only once.
+    #[test]
+    fn what_is_passed_on_anew_is_not_obeyed_anew() {
+        let mut rig = Rig::new(&["203.0.113.1:1813"]);
+        let start = request(1, 1, b"491", &secret());
+        rig.hears(0, NAS, &start);
+        rig.hears(3_000, NAS, &request(2, 2, b"491", &secret()));
+        assert_eq!(rig.hears(7_000, NAS, &start).len(), 1);
+        assert_eq!(rig.who("10.0.0.1"), None);
+        assert_eq!(rig.server.stats().starts, 1);
     }
 }

@@ -10,7 +10,9 @@ use super::stamp::Stamp;
 use crate::gateway::answer::Problem;
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::syncml::label;
+use crate::route::{Private, private};
 use crate::syncml::summary::Codes;
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,7 @@ pub(super) fn write(
     record: &ExchangeRecord,
     micros: u64,
     format: Format,
+    names: Pseudonyms,
     stamp: &mut Stamp,
     out: &mut Vec<u8>,
 ) {
@@ -34,13 +37,13 @@ pub(super) fn write(
         Format::Text => {
             stamp.write(micros, out);
             out.extend_from_slice(b"  INFO access: exchange");
-            fields(record, &mut Text(out));
+            fields(record, names, &mut Text(out));
         }
         Format::Json => {
             out.extend_from_slice(b"{\"timestamp\":\"");
             stamp.write(micros, out);
             out.extend_from_slice(b"\",\"level\":\"INFO\",\"message\":\"exchange\"");
-            fields(record, &mut Json { out, nulls: false });
+            fields(record, names, &mut Json { out, nulls: false });
             out.extend_from_slice(b",\"target\":\"access\"}");
         }
     }
@@ -50,13 +53,13 @@ pub(super) fn write(
 /// Three phases make up `total_ms`: `air_in_ms` until the request is whole, `upstream_ms` until the reply is
 /// ready, `air_out_ms` until the handset has it or is given up. `resent` are packets we sent again, `repeats`
 /// those we heard again; `air_*_octets` count every packet, headers and repetitions included.
-fn fields(record: &ExchangeRecord, line: &mut impl Fields) {
+fn fields(record: &ExchangeRecord, names: Pseudonyms, line: &mut impl Fields) {
     // Without a transaction there is one packet in and one out, and no time between the first and the last.
     let air = record.air.unwrap_or_default();
     let air_in = record.air_in_time().unwrap_or_default();
     line.word("peer", record.peer);
     if let Some(session) = record.session {
-        line.word("session", session);
+        line.word("session", names.of(session));
     }
     line.word("method", record.method);
     line.text("uri", &loggable(&record.uri));
@@ -92,25 +95,19 @@ fn fields(record: &ExchangeRecord, line: &mut impl Fields) {
 /// would obey.
 #[must_use]
 pub fn loggable(uri: &[u8]) -> String {
-    let end = uri
-        .iter()
-        .position(|octet| matches!(octet, b'?' | b'#'))
-        .unwrap_or(uri.len());
-    let shown = uri.get(..end).unwrap_or_default();
-    let authority = shown
-        .windows(3)
-        .position(|octets| octets == b"://")
-        .map_or(0, |at| at + 3);
-    let (scheme, rest) = shown.split_at_checked(authority).unwrap_or_default();
-    let path = rest.iter().position(|octet| *octet == b'/');
-    let user = rest
-        .get(..path.unwrap_or(rest.len()))
-        .and_then(|authority| authority.iter().rposition(|octet| *octet == b'@'))
-        .map_or(0, |at| at + 1);
+    let Private { user, query } = private(uri);
+    let shown = uri.get(..query.start).unwrap_or_default();
+    let (shown, cut) = match shown.split_last() {
+        Some((b'?' | b'#', before)) => (before, true),
+        _ => (shown, false),
+    };
+    let (scheme, rest) = shown.split_at_checked(user.start).unwrap_or_default();
+    // With the user goes the `@` behind it.
+    let skipped = user.len() + usize::from(!user.is_empty());
     // Cut to its length only now: a long password would hide the `@` that marks it as one.
     let mut text: String = scheme
         .iter()
-        .chain(rest.iter().skip(user))
+        .chain(rest.iter().skip(skipped))
         .take(LONGEST_URI)
         .map(|octet| {
             if octet.is_ascii_graphic() {
@@ -120,7 +117,7 @@ pub fn loggable(uri: &[u8]) -> String {
             }
         })
         .collect();
-    if end < uri.len() {
+    if cut {
         text.push_str("?…");
     }
     text
@@ -144,12 +141,17 @@ mod tests {
     use super::*;
     use crate::record::sample::exchange;
 
+    fn names() -> Pseudonyms {
+        Pseudonyms::new(&[3; 16])
+    }
+
     fn line(format: Format) -> String {
         let mut out = Vec::new();
         write(
             &exchange(),
             1_795_421_456_123_456,
             format,
+            names(),
             &mut Stamp::default(),
             &mut out,
         );
@@ -158,9 +160,10 @@ mod tests {
 
     #[test]
     fn a_line_for_people_has_every_field() {
+        let session = names().of(123_456_789);
         assert_eq!(
-            line(Format::Text),
-            "2026-11-23T08:10:56.123456Z  INFO access: exchange peer=10.20.30.40:49152 session=123456789 \
+            line(Format::Text).replace(&session.to_string(), "SESSION"),
+            "2026-11-23T08:10:56.123456Z  INFO access: exchange peer=10.20.30.40:49152 session=SESSION \
              method=POST uri=\"http://sync.example.com/syncml?…\" route=\"sync\" status=200 \
              ending=\"acknowledged\" syncml=\"1.1\" syncml_encoding=\"xml\" syncml_session=\"7\" \
              syncml_message=\"2\" syncml_alerts=\"201:1\" request_octets=512 reply_octets=500 \
@@ -179,7 +182,7 @@ mod tests {
             (&line["target"], &line["level"]),
             (&"access".into(), &"INFO".into())
         );
-        assert_eq!(line["session"], "123456789");
+        assert_eq!(line["session"], names().of(123_456_789).to_string());
         assert_eq!(line["status"], 200);
         assert_eq!(line["total_ms"], 121.05);
         assert_eq!(line["syncml_alerts"], "201:1");

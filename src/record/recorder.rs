@@ -10,6 +10,7 @@ use crate::gateway::Gateway;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::time::Instant;
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// Where the shards' records go.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,7 @@ struct Charging {
 #[derive(Debug)]
 struct Access {
     format: Format,
+    names: Pseudonyms,
     inlet: Inlet,
     stamp: Stamp,
     lines: Vec<u8>,
@@ -48,19 +50,20 @@ struct Access {
 }
 
 impl Recorder {
-    /// The recorder of one shard, which has nothing to write yet.
+    /// The recorder of one shard, which has nothing to write yet, and calls sessions by these names.
     #[must_use]
-    pub fn new(sinks: &Sinks, shard: usize) -> Self {
+    pub fn new(sinks: &Sinks, names: Pseudonyms, shard: usize) -> Self {
         Self {
             access: sinks.access.clone().map(|(format, inlet)| Access {
                 format,
+                names,
                 inlet,
                 stamp: Stamp::default(),
                 lines: Vec::new(),
                 count: 0,
             }),
             charging: sinks.charging.clone().map(|desk| Charging {
-                form: desk.form(shard as u64),
+                form: desk.form(shard as u64, names),
                 desk,
                 batch: Batch::default(),
                 answered: Vec::new(),
@@ -159,6 +162,7 @@ impl Access {
             record,
             micros,
             self.format,
+            self.names,
             &mut self.stamp,
             &mut self.lines,
         );
@@ -206,6 +210,7 @@ mod tests {
                 access: Some((Format::Text, outlet.inlet())),
                 charging: None,
             },
+            Pseudonyms::new(&[0; 16]),
             0,
         );
         let config = crate::gateway::Config::new(crate::route::Routes::new(Vec::new()).into());
@@ -235,6 +240,7 @@ mod tests {
                 access: Some((Format::Json, outlet.inlet())),
                 charging: None,
             },
+            Pseudonyms::new(&[0; 16]),
             0,
         );
         for _ in 0..1_000 {

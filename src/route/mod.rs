@@ -7,6 +7,7 @@ mod condition;
 mod headers;
 mod network;
 mod networks;
+mod private;
 mod protocol;
 mod way_back;
 
@@ -26,6 +27,7 @@ pub use headers::{
 };
 pub use network::{Network, NotANetwork, special_purpose};
 pub use networks::Networks;
+pub use private::{Private, private};
 pub use protocol::Message;
 pub use way_back::WayBack;
 

@@ -8,6 +8,8 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: std::time::Instant,
+    /// What the calendar said then.
+    unix: u64,
 }
 
 impl Clock {
@@ -17,6 +19,7 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             start: std::time::Instant::now(),
+            unix: unix(),
         }
     }
 
@@ -24,6 +27,12 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         Instant::ZERO + self.start.elapsed()
+    }
+
+    /// Seconds since 1970 as the calendar went on since the start, whatever it was set to since.
+    #[must_use]
+    pub fn unix(&self) -> u64 {
+        self.unix + self.start.elapsed().as_secs()
     }
 
     /// Microseconds since 1970, for records: the one time that may jump.
@@ -51,6 +60,16 @@ pub fn unix() -> u64 {
         .as_secs()
 }
 
+/// A key nobody can guess.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn key() -> std::io::Result<[u8; 16]> {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
+    Ok(octets)
+}
+
 /// A seed nobody can guess.
 ///
 /// # Errors
@@ -59,4 +78,20 @@ pub fn seed() -> std::io::Result<u64> {
     let mut octets = [0; 8];
     getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
     Ok(u64::from_ne_bytes(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calendar_that_is_set_changes_no_order() {
+        // It said 1,000 when the clock started, and says something else by now.
+        let clock = Clock {
+            unix: 1_000,
+            ..Clock::start()
+        };
+        assert!((1_000..1_600).contains(&clock.unix()));
+        assert!(unix() > 1_600_000_000);
+    }
 }

@@ -123,13 +123,14 @@ mod tests {
     use crate::server::Published;
     use crate::server::shard::{Calm, Order};
     use crate::server::shards::Way;
+    use crate::wsp::pseudonym::Pseudonyms;
 
     /// A request that came during the hand-over takes longer than handsets may wait unanswered.
     #[tokio::test]
     async fn who_hands_over_finishes_what_has_begun_and_is_not_silent_for_long() {
         let (mailbox, mut orders) = mpsc::channel(8);
         let (_shown, published) = watch::channel(Published::default());
-        let shards = Shards::new(vec![Way { mailbox, published }]);
+        let shards = Shards::new(vec![Way { mailbox, published }], Pseudonyms::new(&[0; 16]));
         let handing_over = tokio::spawn(async move {
             let (patience, silence) = (Duration::from_secs(60), Duration::from_millis(1));
             shards.hand_over(patience, silence).await

@@ -51,6 +51,7 @@ use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
 use crate::wsp::claim::Place;
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where records go.
     pub records: Sinks,
+    /// What sessions are called in records, lists and traces.
+    pub names: Pseudonyms,
     /// What remembers sessions. Without it they end with the process.
     pub store: Option<Writer>,
 }
@@ -176,7 +179,7 @@ impl Server {
                 true => 0,
                 false => discard(&sockets)?,
             };
-            let recorder = Recorder::new(&config.records, number);
+            let recorder = Recorder::new(&config.records, config.names, number);
             let stop = stop.clone();
             let begin = move |sockets, mailbox, published| Shard {
                 gateway,
@@ -204,7 +207,7 @@ impl Server {
         };
         Ok(Self {
             addresses,
-            shards: Shards::new(ways),
+            shards: Shards::new(ways, config.names),
             threads,
             claims,
             stop: stop.drop_guard(),

@@ -11,11 +11,12 @@ use crate::identity::Change;
 use crate::server::measure::Measures;
 use crate::server::shard::{Calm, Order, Published, ShellStats, farewell_takes};
 use crate::upstream::{Health, Tls};
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
 /// stopped is lost.
 #[derive(Clone, Debug)]
-pub struct Shards(pub(super) Arc<[Way]>);
+pub struct Shards(pub(super) Arc<[Way]>, Pseudonyms);
 
 /// The way to one shard.
 #[derive(Debug)]
@@ -25,8 +26,28 @@ pub(super) struct Way {
 }
 
 impl Shards {
-    pub(super) fn new(ways: Vec<Way>) -> Self {
-        Self(ways.into())
+    pub(super) fn new(ways: Vec<Way>, names: Pseudonyms) -> Self {
+        Self(ways.into(), names)
+    }
+
+    /// A shard that takes no orders, until what is returned beside it is dropped.
+    #[cfg(test)]
+    pub(crate) fn hanging() -> (Self, impl Sized) {
+        let (mailbox, orders) = mpsc::channel(1);
+        let (tell, _) = oneshot::channel();
+        let _ = mailbox.try_send(Order::Farewell(tell));
+        let (shown, published) = watch::channel(Published::default());
+        let way = Way { mailbox, published };
+        (
+            Self::new(vec![way], Pseudonyms::new(&[0; 16])),
+            (orders, shown),
+        )
+    }
+
+    /// What their sessions are called where people read of them.
+    #[must_use]
+    pub const fn names(&self) -> Pseudonyms {
+        self.1
     }
 
     /// Waits until every shard runs and takes orders. False if one never will.
@@ -212,7 +233,10 @@ mod tests {
         let mut shown = Published::default();
         shown.stats.sessions = sessions;
         let (_, published) = watch::channel(shown);
-        (Shards::new(vec![Way { mailbox, published }]), orders)
+        (
+            Shards::new(vec![Way { mailbox, published }], Pseudonyms::new(&[0; 16])),
+            orders,
+        )
     }
 
     #[tokio::test]

@@ -148,35 +148,51 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Takes in the sessions that were there before the process started.
+    /// Takes in the sessions that were there before the process started, and has the store forget those that are of
+    /// no use: its queue is empty yet.
     fn restore(&mut self) {
         if let Some(store) = &self.store {
-            let at = self.at();
-            let entries = store.entries(TABLE);
-            let kept = entries.iter().map(|(_, octets)| octets.as_slice());
-            self.directory.restore(at, kept);
+            let useless = self.directory.restore(self.dated(), store.entries(TABLE));
+            for some in useless.chunks(SAVED_AT_ONCE) {
+                let changes = some.iter().map(|key| Change::delete(TABLE, key.clone()));
+                store.write(changes.collect());
+            }
         }
     }
 
+    /// For reports, whose order is not to change with a calendar that is set.
     fn at(&self) -> At {
+        At {
+            now: self.clock.now(),
+            unix: self.clock.unix(),
+        }
+    }
+
+    /// For the store, which is read by a process that has another start.
+    fn dated(&self) -> At {
         At {
             now: self.clock.now(),
             unix: clock::unix(),
         }
     }
 
-    /// Has the store keep what has changed. A store that cannot keep up counts what it does not take.
+    /// Has the store keep what has changed. What it does not take, which it counts, it is told again.
     fn save(&mut self) {
-        if let Some(store) = &self.store {
-            let changed = self.directory.take_unsaved(self.at());
-            if !changed.is_empty() {
-                let changes = changed.into_iter().map(|(key, value)| Change {
-                    table: TABLE,
-                    key,
-                    value,
-                });
-                store.write(changes.collect());
+        let Some(store) = &self.store else {
+            return;
+        };
+        loop {
+            let changed = self.directory.unsaved(self.dated(), SAVED_AT_ONCE);
+            let count = changed.len();
+            let changes = changed.into_iter().map(|(key, value)| Change {
+                table: TABLE,
+                key,
+                value,
+            });
+            if count == 0 || !store.write(changes.collect()) {
+                return;
             }
+            self.directory.saved(count);
         }
     }
 
@@ -289,9 +305,19 @@ impl Ports {
         Ok(bound)
     }
 
-    /// Has ports towards the other servers, if there are any.
+    /// Has ports towards the other servers, if there are any. Those there are stay if they serve: answers are on
+    /// their way to them.
     fn reach(&mut self, server: &server::Config) -> io::Result<()> {
-        self.readers.abort_all();
+        let wanted = server.homes.first().map(|home| home.address.is_ipv4());
+        let open = match self.sockets.first() {
+            Some(socket) => Some(socket.local_addr()?.is_ipv4()),
+            None => None,
+        };
+        if open == wanted && self.sockets.len() == wanted.map_or(0, |_| PORTS) {
+            return Ok(());
+        }
+        // Dropped, its tasks stop.
+        self.readers = JoinSet::new();
         self.sockets.clear();
         if let Some(home) = server.homes.first() {
             let any = match home.address {
@@ -354,7 +380,45 @@ const TABLE: Table = Table("identity");
 const BATCH: usize = 256;
 /// Changes told to the shards at once: a long list does not keep them from their handsets.
 const MOST_CHANGES: usize = 1_024;
+/// Changes the store is told at once.
+const SAVED_AT_ONCE: usize = 256;
 /// Octets of a datagram that are read: one more than a packet may have is too many.
 const LARGEST: usize = 4_096;
 /// Octets that may wait in a socket.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::Secret;
+
+    #[tokio::test]
+    async fn a_reload_keeps_the_ports_that_still_serve() {
+        let homes = |addresses: &[&str]| server::Config {
+            homes: addresses
+                .iter()
+                .map(|address| server::Home {
+                    address: address.parse().unwrap(),
+                    secret: Secret::new(*b"home"),
+                })
+                .collect(),
+            ..server::Config::default()
+        };
+        let (heard, _kept) = mpsc::channel(1);
+        let mut ports = Ports::new(heard);
+        let mut reach = |addresses: &[&str]| {
+            ports.reach(&homes(addresses)).unwrap();
+            assert_eq!(ports.readers.len(), ports.sockets.len());
+            let sockets = ports.sockets.iter();
+            sockets
+                .map(|socket| socket.local_addr().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(reach(&[]), []);
+        let first = reach(&["127.0.0.1:1813"]);
+        assert_eq!(first.len(), PORTS);
+        assert_eq!(reach(&["127.0.0.1:1813", "127.0.0.2:1813"]), first);
+        assert!(reach(&["[::1]:1813"]).iter().all(SocketAddr::is_ipv6));
+        assert_eq!(reach(&[]), []);
+    }
+}

@@ -338,6 +338,22 @@ fn session_of(datagram: &[u8]) -> Option<(Type, u32)> {
     })
 }
 
+impl Subject {
+    /// How it is called in the log, where no subscriber's number may be: by the end of it.
+    #[must_use]
+    pub fn logged(&self) -> String {
+        match self {
+            Self::Network(network) => network.to_string(),
+            Self::Number(number) => {
+                let all = number.chars().count();
+                let shown = number.chars().skip(all.saturating_sub(SHOWN));
+                let end: String = shown.filter(|_| all > 2 * SHOWN).collect();
+                format!("number …{end}")
+            }
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -347,6 +363,8 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Of a number that may be read in the log; none of one that is not longer than twice that.
+const SHOWN: usize = 3;
 /// Sessions, and addresses, of one subscriber that are followed.
 const MAX_KNOWN: usize = 64;
 
@@ -382,6 +400,17 @@ mod tests {
             ("49170", false),
         ] {
             assert_eq!(is_called(&identity, name), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_log_has_no_number() {
+        for (number, logged) in [
+            ("+491701234567", "number …567"),
+            ("test-phöne", "number …öne"),
+            ("491701", "number …"),
+        ] {
+            assert_eq!(Subject::Number(number.to_owned()).logged(), logged);
         }
     }
 

@@ -19,12 +19,14 @@ use super::error::OpenError;
 use super::sessions::{Saved, Sessions};
 use super::tables::{Change, Entries, Table, Tables};
 use crate::wsp::claim::ClaimKey;
+use crate::wsp::pseudonym::{KEY_LEN, Pseudonyms};
 use crate::wsp::saved::SessionRecord;
 
 /// A store in a file. Dropped, or [closed](Self::close), it commits what is queued and gives the file up.
 #[derive(Debug)]
 pub struct Embedded {
     writer: Option<Writer>,
+    names: Pseudonyms,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -83,6 +85,7 @@ impl Embedded {
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let path = &settings.path;
         let (mut tables, sessions) = open(path, settings)?;
+        let names = names(path, &mut tables)?;
         // Whatever keeps it from being written is better known now than with the first session.
         tables
             .commit()
@@ -103,6 +106,7 @@ impl Embedded {
             .map_err(|error| OpenError::io(path, error))?;
         Ok(Self {
             writer: Some(Writer { queue, counts }),
+            names,
             thread: Some(thread),
         })
     }
@@ -114,6 +118,12 @@ impl Embedded {
     #[must_use]
     pub fn writer(&self) -> Writer {
         self.writer.clone().expect("a store that is not closed")
+    }
+
+    /// What sessions are called: as long as the file lives, the same.
+    #[must_use]
+    pub const fn names(&self) -> Pseudonyms {
+        self.names
     }
 
     /// Waits until what was queued before is committed. What others write later is refused.
@@ -137,9 +147,13 @@ impl Drop for Embedded {
 }
 
 impl Writer {
-    /// Queues changes, which are committed together. False, and nothing done, when the queue is full: the store
-    /// is slower than what is written to it, which is counted.
+    /// Queues changes, which are committed together. False, and nothing done, when the queue is full or too much
+    /// waits for a disk that fails, which is counted; what was taken is kept until it is committed.
     pub fn write(&self, changes: Vec<Change>) -> bool {
+        if self.counts.pending.load(Relaxed) >= MAX_PENDING as u64 {
+            self.counts.refused.fetch_add(1, Relaxed);
+            return false;
+        }
         self.queue(Message::Change(changes))
     }
 
@@ -240,6 +254,19 @@ fn open(path: &Path, settings: &Settings) -> Result<(Tables, Sessions), OpenErro
     Ok((tables, sessions))
 }
 
+/// The names of sessions, under the key in the file; a file without one gets one.
+fn names(path: &Path, tables: &mut Tables) -> Result<Pseudonyms, OpenError> {
+    let known = tables.get(META, NAMES_KEY);
+    let known = known.map_err(|error| OpenError::other(path, error))?;
+    if let Some(key) = known.and_then(|key| <[u8; KEY_LEN]>::try_from(key).ok()) {
+        return Ok(Pseudonyms::new(&key));
+    }
+    let mut key = [0; KEY_LEN];
+    getrandom::fill(&mut key).map_err(|error| OpenError::io(path, std::io::Error::other(error)))?;
+    tables.change(Change::put(META, NAMES_KEY, key));
+    Ok(Pseudonyms::new(&key))
+}
+
 /// What the thread works on.
 struct Keeper {
     tables: Tables,
@@ -292,10 +319,11 @@ impl Keeper {
     }
 
     fn hear(&mut self, message: Message) {
-        // While nothing can be written there is an end to what is kept for later.
+        // While nothing can be written there is an end to what is kept for later. Changes were refused when they
+        // came: whoever wrote these was told that they are taken.
         let is_full = self.tables.pending() >= MAX_PENDING;
         match message {
-            Message::Change(_) | Message::Save(_) if is_full => self.refuse(),
+            Message::Save(_) if is_full => self.refuse(),
             Message::Change(changes) => {
                 for change in changes {
                     self.tables.change(change);
@@ -394,6 +422,8 @@ const META: Table = Table("meta");
 /// In META: what the tables mean.
 const FORMAT: &[u8] = b"format";
 const OURS: &[u8] = &[1];
+/// In META: the key under which sessions have names.
+const NAMES_KEY: &[u8] = b"session names";
 
 #[cfg(test)]
 mod tests {
@@ -450,6 +480,19 @@ mod tests {
     }
 
     #[test]
+    fn sessions_keep_their_names_as_long_as_there_is_the_file() {
+        let name = |file: &File| {
+            let store = file.open().unwrap();
+            let name = store.names().of(7);
+            store.close();
+            name
+        };
+        let file = File::new("named");
+        assert_eq!(name(&file), name(&file));
+        assert_ne!(name(&file), name(&File::new("named-otherwise")));
+    }
+
+    #[test]
     fn changes_are_committed_together_and_soon() {
         let file = File::new("together");
         let store = file.open().unwrap();
@@ -466,6 +509,45 @@ mod tests {
         let stats = writer.stats();
         assert_eq!((stats.writes, stats.refused, stats.errors), (500, 0, 0));
         assert!(stats.commits < 10, "{stats:?}");
+    }
+
+    /// Nobody is told that a change was taken which is then dropped: its writer would not tell it again.
+    #[test]
+    fn changes_are_refused_when_they_come_or_kept() {
+        let file = File::new("kept");
+        let (mut tables, sessions) = open(
+            &file.0,
+            &Settings {
+                path: file.0.clone(),
+                max_age: Duration::from_secs(100),
+                max_sessions: 100,
+            },
+        )
+        .unwrap();
+        for n in 0..u32::try_from(MAX_PENDING).unwrap() {
+            tables.change(Change::put(NAMES, n.to_be_bytes(), []));
+        }
+        let counts = Arc::new(Counts::default());
+        let (queue, messages) = sync_channel(1);
+        let writer = Writer {
+            queue,
+            counts: Arc::clone(&counts),
+        };
+        assert!(writer.write(vec![Change::delete(NAMES, *b"late")]));
+        counts.pending.store(tables.pending() as u64, Relaxed);
+        let mut keeper = Keeper {
+            tables,
+            sessions,
+            counts,
+            since: None,
+            failing: true,
+        };
+        let before = keeper.tables.pending();
+        keeper.hear(messages.recv().unwrap());
+        assert_eq!(keeper.tables.pending(), before + 1);
+        assert!(!writer.write(vec![Change::delete(NAMES, *b"later")]));
+        assert!(messages.try_recv().is_err());
+        assert_eq!(writer.stats().refused, 1);
     }
 
     fn refusal(file: &File) -> String {

@@ -4,6 +4,7 @@
 //! What is shown is what is known to be harmless; everything else is overwritten with `*`:
 //!
 //! - Of a URI: its query, and the user before the host.
+//! - Of what begins, resumes or ends a session: its id, which is all one needs to resume it.
 //! - Of fields: the values of those whose names speak of authentication, cookies, tokens, sessions and the like; of
 //!   numbered fields on pages that are not WSP's own; of whatever cannot be read.
 //! - Of a body that is SyncML: the text of every element but those on the list of harmless ones ([`policy`]). So
@@ -18,6 +19,7 @@ use std::ops::Range;
 use super::fields;
 use super::policy::{Policy, Verdict};
 use crate::codec::uintvar;
+use crate::route::{Private, private};
 use crate::syncml::pieces::{Pieces, What};
 use crate::wsp::header::decode_content_type;
 use crate::wsp::multipart::is_binary;
@@ -67,7 +69,7 @@ fn named(rest: &mut Rest<'_>, kind: Type) -> Option<()> {
         Type::CONNECT | Type::CONNECT_REPLY => {
             match kind {
                 Type::CONNECT => drop(take(rest, 1)?),
-                _ => drop(length(rest)?),
+                _ => session(rest)?,
             }
             let capabilities_len = length(rest)?;
             let headers_len = length(rest)?;
@@ -85,13 +87,13 @@ fn named(rest: &mut Rest<'_>, kind: Type) -> Option<()> {
             entity(rest, len)
         }
         Type::RESUME => {
-            length(rest)?;
+            session(rest)?;
             let capabilities_len = length(rest)?;
             take(rest, capabilities_len)?;
             fields::mask(take(rest, rest.len())?);
             Some(())
         }
-        Type::DISCONNECT | Type::SUSPEND => length(rest).map(drop),
+        Type::DISCONNECT | Type::SUSPEND => session(rest),
         Type::REDIRECT => take(rest, rest.len()).map(drop),
         // Data Fragment: fields without a content type, and a piece of some body.
         Type::DATA_FRAGMENT => {
@@ -253,24 +255,9 @@ pub fn uri_text(text: &str) -> String {
 }
 
 fn secret_in_uri(uri: &[u8]) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    let end = uri.strip_suffix(b"\0").unwrap_or(uri).len();
-    let query = uri
-        .iter()
-        .position(|octet| matches!(octet, b'?' | b'#'))
-        .unwrap_or(end);
-    if query < end {
-        parts.push(query + 1..end);
-    }
-    let before = uri.get(..query.min(end)).unwrap_or_default();
-    if let Some(at) = before.windows(3).position(|octets| octets == b"://") {
-        let authority = before.get(at + 3..).unwrap_or_default();
-        let len = authority.iter().position(|octet| *octet == b'/');
-        let authority = authority.get(..len.unwrap_or(authority.len()));
-        let user = authority.and_then(|found| found.iter().rposition(|octet| *octet == b'@'));
-        parts.extend(user.map(|len| at + 3..at + 3 + len));
-    }
-    parts
+    let Private { user, query } = private(uri);
+    let parts = [query, user].into_iter();
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 pub(super) fn blank(octets: &mut [u8]) {
@@ -283,6 +270,25 @@ fn length(rest: &mut Rest<'_>) -> Option<usize> {
     let taken = rest.len() - after.len();
     take(rest, taken)?;
     usize::try_from(value).ok()
+}
+
+/// A session's id, blanked so that it is still a number.
+fn session(rest: &mut Rest<'_>) -> Option<()> {
+    let (after, _) = uintvar(rest).ok()?;
+    let taken = rest.len() - after.len();
+    blank_number(take(rest, taken)?);
+    Some(())
+}
+
+/// The session that a WSP message names by its id, before it is blank.
+pub(super) fn session_of(sdu: &[u8], connectionless: bool) -> Option<u32> {
+    let (kind, rest) = sdu.get(usize::from(connectionless)..)?.split_first()?;
+    let names_it = matches!(
+        Type(*kind),
+        Type::CONNECT_REPLY | Type::RESUME | Type::DISCONNECT | Type::SUSPEND
+    );
+    let (_, session) = uintvar(rest).ok().filter(|_| names_it)?;
+    Some(session)
 }
 
 /// So many octets from the front.

@@ -196,9 +196,10 @@ mod tests {
     use super::*;
     use crate::explain;
     use crate::wdp::Service;
+    use crate::wsp::pseudonym::Pseudonyms;
 
     fn story(remote: &str, local: &str, payload: &[u8]) -> Story {
-        let mut story = Story::new(1 << 20, true);
+        let mut story = Story::new(1 << 20, true, Pseudonyms::new(&[0; 16]));
         let peer = Peer::new(remote.parse().unwrap(), local.parse().unwrap());
         for sent in [false, true] {
             let octets = payload.to_vec();

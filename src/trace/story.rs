@@ -12,6 +12,7 @@ use super::told::Told;
 use crate::codec::within;
 use crate::gateway::record::ExchangeRecord;
 use crate::wdp::{Peer, Service};
+use crate::wsp::pseudonym::{Pseudonym, Pseudonyms};
 use crate::wtp::concat::separate;
 use crate::wtp::pdu::{Packet, Pdu};
 
@@ -73,6 +74,8 @@ pub struct Entry {
     pub seen: Seen,
     /// The whole message of which this datagram was the last piece to come.
     pub message: Option<Vec<u8>>,
+    /// The session it speaks of, by the name it has everywhere.
+    pub session: Option<Pseudonym>,
 }
 
 /// Everything that was seen.
@@ -80,6 +83,7 @@ pub struct Entry {
 pub struct Story {
     /// Nothing is blank.
     raw: bool,
+    names: Pseudonyms,
     entries: Vec<Entry>,
     /// Octets kept, with something for each entry.
     octets: usize,
@@ -131,11 +135,13 @@ enum Part {
 }
 
 impl Story {
-    /// A story of at most about so many octets; `raw` if nothing in it is to be blank.
+    /// A story of at most about so many octets that calls sessions by these names; `raw` if nothing in it is to be
+    /// blank.
     #[must_use]
-    pub const fn new(max_octets: usize, raw: bool) -> Self {
+    pub const fn new(max_octets: usize, raw: bool, names: Pseudonyms) -> Self {
         Self {
             raw,
+            names,
             entries: Vec::new(),
             octets: 0,
             max_octets,
@@ -196,11 +202,18 @@ impl Story {
                 sent,
                 octets,
             } => self.datagram(at, peer, service, sent, octets),
-            seen => self.entries.push(Entry {
-                at,
-                seen,
-                message: None,
-            }),
+            seen => {
+                let session = match &seen {
+                    Seen::Finished(record) => record.session,
+                    _ => None,
+                };
+                self.entries.push(Entry {
+                    at,
+                    seen,
+                    message: None,
+                    session: session.map(|session| self.names.of(session)),
+                });
+            }
         }
     }
 
@@ -216,13 +229,15 @@ impl Story {
         self.octets += octets.len();
         let mut octets = octets;
         let mut pieces = Vec::new();
+        let mut session = None;
         match service {
-            Service::Connectionless => self.mask(&mut octets, true),
+            Service::Connectionless => session = self.mask(&mut octets, true),
             Service::ConnectionMode => {
                 for part in parts(&octets, peer, sent) {
                     match part {
                         Part::Message(at) => {
-                            self.mask(octets.get_mut(at).unwrap_or_default(), false);
+                            let sdu = octets.get_mut(at).unwrap_or_default();
+                            session = self.mask(sdu, false).or(session);
                         }
                         Part::Unreadable(at) => self.blank(octets.get_mut(at).unwrap_or_default()),
                         Part::Piece { at, key, psn, last } => {
@@ -245,6 +260,7 @@ impl Story {
                 octets,
             },
             message: None,
+            session,
         });
         for (key, psn, last, at, octets) in pieces {
             let piece = Piece {
@@ -257,10 +273,13 @@ impl Story {
         }
     }
 
-    fn mask(&self, sdu: &mut [u8], connectionless: bool) {
+    /// Blanks a message, and says which session it named.
+    fn mask(&self, sdu: &mut [u8], connectionless: bool) -> Option<Pseudonym> {
+        let session = mask::session_of(sdu, connectionless);
         if !self.raw {
             mask::sdu(sdu, connectionless);
         }
+        session.map(|session| self.names.of(session))
     }
 
     fn blank(&self, octets: &mut [u8]) {
@@ -317,7 +336,7 @@ impl Story {
         let mut message: Vec<u8> = pieces
             .flat_map(|piece| piece.octets.iter().copied())
             .collect();
-        self.mask(&mut message, false);
+        let session = self.mask(&mut message, false);
         let mut rest = &message[..];
         for piece in assembly.pieces.values_mut() {
             let (shown, after) = rest
@@ -332,6 +351,7 @@ impl Story {
         self.octets += message.len();
         if let Some(entry) = self.entries.get_mut(entry) {
             entry.message = Some(message);
+            entry.session = session.or(entry.session);
         }
     }
 
@@ -499,7 +519,7 @@ mod tests {
     #[test]
     fn a_message_in_pieces_is_blank_until_it_is_whole() {
         let sdu = post();
-        let mut story = Story::new(1 << 20, false);
+        let mut story = Story::new(1 << 20, false, Pseudonyms::new(&[0; 16]));
         let packets = packets(&sdu, 50, 7);
         let (last, first) = packets.split_last().unwrap();
         for packet in first {
@@ -539,8 +559,47 @@ mod tests {
     }
 
     #[test]
+    fn a_session_has_its_name_in_place_of_its_id() {
+        let id = 0x0CAF_FE42u32;
+        let mut octets = Vec::new();
+        for shift in [21, 14, 7, 0] {
+            let septet = u8::try_from(id >> shift & 0x7F).unwrap();
+            octets.push(septet | if shift > 0 { 0x80 } else { 0 });
+        }
+        let name = Pseudonyms::new(&[0; 16]).of(id).to_string();
+        // Connect Reply, Resume, Suspend, Disconnect; the first behind the head of a Result, the rest of an Invoke.
+        for (head, sdu) in [
+            (&b"\x12\x80\x07"[..], [&[2][..], &octets, &[0, 0]].concat()),
+            (b"\x0A\x00\x07\x02", [&[9][..], &octets, &[0]].concat()),
+            (b"\x0A\x00\x07\x00", [&[8][..], &octets].concat()),
+            (b"\x0A\x00\x07\x00", [&[5][..], &octets].concat()),
+        ] {
+            let mut story = Story::new(1 << 20, false, Pseudonyms::new(&[0; 16]));
+            hear(&mut story, &[head, &sdu].concat());
+            let shown = self::octets(&story).remove(0);
+            assert!(
+                !shown.windows(4).any(|found| found == octets),
+                "{shown:02x?}"
+            );
+            let told = story.told(0).unwrap();
+            assert_eq!(told.session.as_ref(), Some(&name));
+            assert!(
+                told.summary.ends_with(&format!(", session {name}")),
+                "{}",
+                told.summary
+            );
+            let all = told.to_string();
+            assert!(all.contains(&format!("session {name}")), "{all}");
+            assert!(
+                !all.contains("session id") && !all.contains("not readable"),
+                "{all}"
+            );
+        }
+    }
+
+    #[test]
     fn raw_is_raw_and_is_put_together_too() {
-        let mut story = Story::new(1 << 20, true);
+        let mut story = Story::new(1 << 20, true, Pseudonyms::new(&[0; 16]));
         let packets = packets(&post(), 50, 7);
         for packet in &packets {
             hear(&mut story, packet);
@@ -551,7 +610,7 @@ mod tests {
 
     #[test]
     fn a_full_story_takes_nothing_in() {
-        let mut story = Story::new(1_000, false);
+        let mut story = Story::new(1_000, false, Pseudonyms::new(&[0; 16]));
         for _ in 0..10 {
             hear(&mut story, &[0x18, 0, 1]);
         }
@@ -560,7 +619,7 @@ mod tests {
 
     #[test]
     fn messages_that_never_become_whole_are_forgotten() {
-        let mut story = Story::new(usize::MAX, false);
+        let mut story = Story::new(usize::MAX, false, Pseudonyms::new(&[0; 16]));
         let packet = [&[0x08, 0, 0, 2][..], &[b'x'; 1_400]].concat();
         for tid in 0..2_000u16 {
             let mut packet = packet.clone();
@@ -576,7 +635,7 @@ mod tests {
         #[test]
         fn no_secret_survives_however_its_message_is_cut(size in 4..120usize, order in prop::collection::vec(any::<prop::sample::Index>(), 0..60), joined: bool) {
             let packets = packets(&post(), size, 7);
-            let mut story = Story::new(1 << 20, false);
+            let mut story = Story::new(1 << 20, false, Pseudonyms::new(&[0; 16]));
             for index in order {
                 let packet = index.get(&packets);
                 match joined {
@@ -594,7 +653,7 @@ mod tests {
 
         #[test]
         fn any_datagrams_are_told(datagrams in prop::collection::vec(any::<Vec<u8>>(), 0..20), connectionless: bool) {
-            let mut story = Story::new(1 << 20, false);
+            let mut story = Story::new(1 << 20, false, Pseudonyms::new(&[0; 16]));
             let service = if connectionless { Service::Connectionless } else { Service::ConnectionMode };
             for octets in datagrams {
                 story.add(Duration::ZERO, Seen::Datagram { peer: peer(), service, sent: true, octets });

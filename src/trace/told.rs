@@ -10,6 +10,7 @@ use super::story::{Entry, Seen};
 use crate::explain::{self, Explanation, Node};
 use crate::gateway::record::ExchangeRecord;
 use crate::wdp::{Peer, Service};
+use crate::wsp::pseudonym::Pseudonym;
 
 /// An entry for people and their scripts.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +33,9 @@ pub struct Told {
     /// Octets of the datagram or the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub octets: Option<usize>,
+    /// The session it speaks of, by the name that logs have for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// All of it in one line.
     pub summary: String,
     /// The datagram layer by layer, and the message it completes.
@@ -49,6 +53,7 @@ impl Told {
             peer: None,
             local: None,
             octets: None,
+            session: entry.session.map(|session| session.to_string()),
             summary: String::new(),
             layers: Vec::new(),
         };
@@ -66,10 +71,11 @@ impl Told {
                 sent,
                 octets,
             } => {
-                let layers = layers(*service, octets, entry.message.as_deref());
+                let mut layers = layers(*service, octets, entry.message.as_deref());
+                name_session(&mut layers, entry.session);
                 Self {
                     octets: Some(octets.len()),
-                    summary: summary(&layers),
+                    summary: with_session(summary(&layers), entry.session),
                     layers,
                     ..from(base, peer, "datagram", if *sent { "out" } else { "in" })
                 }
@@ -107,7 +113,7 @@ impl Told {
                 kind: "exchange",
                 peer: Some(record.peer.remote.to_string()),
                 local: Some(record.peer.local.to_string()),
-                summary: exchange(record),
+                summary: with_session(exchange(record), entry.session),
                 ..base
             },
             Seen::Note(text) => Self {
@@ -150,6 +156,30 @@ fn hide(node: &mut Node) {
     }
     node.meaning = few(&node.meaning);
     node.parts.iter_mut().for_each(hide);
+}
+
+/// The name of the session in place of its id.
+fn name_session(layers: &mut [Explanation], session: Option<Pseudonym>) {
+    fn name(node: &mut Node, words: &str) {
+        if node.meaning.starts_with("session id: ") {
+            words.clone_into(&mut node.meaning);
+        }
+        node.parts.iter_mut().for_each(|part| name(part, words));
+    }
+    let words = session.map_or_else(
+        || "session id: (masked)".to_owned(),
+        |session| format!("session {session}"),
+    );
+    for layer in layers {
+        layer.nodes.iter_mut().for_each(|node| name(node, &words));
+    }
+}
+
+fn with_session(words: String, session: Option<Pseudonym>) -> String {
+    match session {
+        Some(session) => format!("{words}, session {session}"),
+        None => words,
+    }
 }
 
 /// Three asterisks in place of more.

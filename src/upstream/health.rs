@@ -18,7 +18,7 @@ pub struct Health {
     pub host: String,
     /// What its last request says of it.
     pub condition: Condition,
-    /// Requests that it answered, with whatever status.
+    /// Requests that it answered, with whatever status and however much.
     pub answered: u64,
     /// Requests that it did not.
     pub failed: u64,
@@ -122,14 +122,16 @@ impl Hosts {
             return;
         };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match result {
-            Ok(_) => {
+        let failure = result.as_ref().err().map(|failed| failed.error.failure);
+        match failure {
+            // An answer that is larger than we take is an answer.
+            None | Some(Failure::TooLarge) => {
                 seen.answered += 1;
                 seen.last_answer = Some(now);
             }
-            Err(failed) => {
+            Some(failure) => {
                 seen.failed += 1;
-                seen.last_failure = Some((failed.error.failure, now));
+                seen.last_failure = Some((failure, now));
             }
         }
     }
@@ -161,6 +163,27 @@ impl Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_large_is_one_and_a_connection_that_breaks_is_none() {
+        let host = Authority::from_static("origin.example:8443");
+        for (failure, condition) in [
+            (Failure::TooLarge, Condition::Answering),
+            (Failure::Resolve, Condition::Failing),
+            (Failure::Connect, Condition::Failing),
+            (Failure::Tls, Condition::Failing),
+            (Failure::Reset, Condition::Failing),
+            (Failure::Timeout, Condition::Failing),
+            (Failure::Malformed, Condition::Failing),
+        ] {
+            let mut hosts = Hosts::default();
+            hosts.add(host.clone());
+            let now = Instant::now();
+            let failed = Failed::sent(Some(&host), failure, "why");
+            hosts.record(now, Some(&host), &Err(failed));
+            assert_eq!(hosts.health(now)[0].condition, condition, "{failure:?}");
+        }
+    }
 
     #[test]
     fn the_last_request_tells_how_a_host_is() {

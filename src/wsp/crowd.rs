@@ -1,12 +1,11 @@
 //! How many sessions each address has, so that no single one takes the room of all.
 
 use std::hash::BuildHasher;
-use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
 use crate::random::Keyed;
-use crate::wdp::Peer;
+use crate::wdp::{Peer, household};
 
 /// Sessions counted by address, those of IPv6 by their /64, which is one subscriber.
 #[derive(Debug)]
@@ -51,11 +50,7 @@ impl Crowd {
     }
 
     fn key(&self, peer: Peer) -> u64 {
-        let bits = match peer.remote.ip() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
-        };
-        self.sessions.hasher().hash_one(bits)
+        self.sessions.hasher().hash_one(household(peer.remote.ip()))
     }
 }
 

@@ -15,6 +15,7 @@ pub mod method;
 pub mod multipart;
 pub mod pdu;
 pub mod profile;
+pub mod pseudonym;
 pub mod push;
 mod rates;
 mod registry;

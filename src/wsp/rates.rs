@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use crate::random::Keyed;
 use crate::time::Instant;
+use crate::wdp::household;
 
 /// What an address is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ impl Rates {
     pub(super) fn allow(&mut self, now: Instant, ip: IpAddr, rate: Rate) -> bool {
         let allowed = self.is_allowed(now, ip, rate);
         if allowed {
-            let due = self.due.entry(key(ip)).or_insert(now);
+            let due = self.due.entry(household(ip)).or_insert(now);
             *due = (*due).max(now) + rate.interval();
         }
         allowed
@@ -47,7 +48,7 @@ impl Rates {
         if now.since(self.swept) >= SWEPT_EVERY {
             self.sweep(now);
         }
-        match self.due.get(&key(ip)) {
+        match self.due.get(&household(ip)) {
             Some(due) => due.since(now) <= rate.interval() * rate.burst.saturating_sub(1),
             None => self.has_room(now, rate),
         }
@@ -74,13 +75,6 @@ impl Rates {
 impl Rate {
     fn interval(self) -> Duration {
         Duration::from_secs(1) / self.per_second.max(1)
-    }
-}
-
-fn key(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
     }
 }
 

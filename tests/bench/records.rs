@@ -13,6 +13,7 @@ use wapbridge::record::{Format, Outlet, Recorder, Sinks};
 use wapbridge::time::Instant;
 use wapbridge::wdp::Peer;
 use wapbridge::wsp::pdu::Method;
+use wapbridge::wsp::pseudonym::Pseudonyms;
 use wapbridge::wtp::Report;
 
 fn main() {
@@ -34,6 +35,7 @@ fn main() {
                 access: Some((format, outlet.inlet())),
                 charging: None,
             },
+            Pseudonyms::new(&[0; 16]),
             0,
         );
         let (whole, shard) = (cpu("self"), cpu("thread-self"));

@@ -71,7 +71,7 @@ async fn sessions_are_listed_a_page_at_a_time() {
     for _ in 0..3 {
         let page = json(gateway.admin, &path).await;
         assert_eq!(page["sessions"].as_array().unwrap().len(), 1);
-        ids.push(page["sessions"][0]["id"].clone());
+        ids.push(page["sessions"][0]["session"].clone());
         path = format!(
             "/sessions?limit=1&cursor={}",
             page["next"].as_str().unwrap_or("9-0")
@@ -79,7 +79,7 @@ async fn sessions_are_listed_a_page_at_a_time() {
     }
     let listed: Vec<_> = sessions
         .iter()
-        .map(|session| session["id"].clone())
+        .map(|session| session["session"].clone())
         .collect();
     assert_eq!(ids, listed);
 

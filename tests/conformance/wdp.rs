@@ -10,6 +10,7 @@ use wapbridge::route::Routes;
 use wapbridge::server::{self, Server};
 use wapbridge::upstream::{Tls, TlsSettings};
 use wapbridge::wdp::Service;
+use wapbridge::wsp::pseudonym::Pseudonyms;
 
 use crate::suite::Suite;
 
@@ -61,6 +62,7 @@ fn start() -> Server {
         tls,
         store: None,
         records: Sinks::default(),
+        names: Pseudonyms::new(&[0; 16]),
     })
     .unwrap()
 }

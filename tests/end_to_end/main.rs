@@ -27,6 +27,7 @@ use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::server::{self, Config, Server};
 use wapbridge::upstream::{Tls, TlsSettings};
 use wapbridge::wdp::Service;
+use wapbridge::wsp::pseudonym::Pseudonyms;
 
 /// A gateway on loopback that trusts the tests' authority.
 struct Bridge {
@@ -53,6 +54,7 @@ impl Bridge {
             tls,
             store: None,
             records,
+            names: Pseudonyms::new(&[0; 16]),
         })
         .unwrap();
         let of = |service| {

@@ -13,6 +13,8 @@ mod manager;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
 #[path = "../support/origin.rs"]
 mod origin;
+#[path = "../support/peer.rs"]
+mod peer;
 #[allow(dead_code, reason = "shared; each binary uses its part")]
 #[path = "../end_to_end/phone.rs"]
 mod phone;

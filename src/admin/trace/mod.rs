@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -40,6 +40,8 @@ struct Known {
 struct Trace {
     id: u64,
     subject: String,
+    /// The same for the log.
+    logged: String,
     raw: bool,
     began: Instant,
     lasts: Duration,
@@ -130,18 +132,19 @@ impl Traces {
             let trace = Arc::new(Trace {
                 id: known.last,
                 subject: wanted.subject.to_string(),
+                logged: wanted.subject.logged(),
                 raw: wanted.raw,
                 began: Instant::now(),
                 lasts: wanted.lasts,
                 stop: CancellationToken::new(),
-                story: Mutex::new(Story::new(MAX_OCTETS, wanted.raw)),
+                story: Mutex::new(Story::new(MAX_OCTETS, wanted.raw, shards.names())),
                 progress: watch::Sender::default(),
                 lost: Arc::default(),
             });
             known.traces.insert(trace.id, Arc::clone(&trace));
             trace
         };
-        let (id, subject) = (trace.id, &trace.subject);
+        let (id, subject) = (trace.id, &trace.logged);
         info!(target: "audit", client = %client.0, trace = id, subject, raw = wanted.raw, seconds = wanted.lasts.as_secs(), "trace begun");
         let watch = Watch {
             id,
@@ -149,8 +152,17 @@ impl Traces {
             caught: catch,
             lost: Arc::clone(&trace.lost),
         };
-        shards.arm(&watch).await;
-        tokio::spawn(run(Arc::clone(&trace), shards, caught));
+        // On a task of its own from here on: whoever asked may hang up, and the trace has to end all the same.
+        let (tell, armed) = oneshot::channel();
+        let running = Arc::clone(&trace);
+        tokio::spawn(async move {
+            shards.arm(&watch).await;
+            // Else it would hold its own channel open.
+            drop(watch);
+            let _ = tell.send(());
+            run(running, shards, caught).await;
+        });
+        let _ = armed.await;
         Ok(trace)
     }
 
@@ -277,7 +289,7 @@ async fn run(trace: Arc<Trace>, shards: Shards, mut caught: mpsc::Receiver<Caugh
         .send_modify(|progress| progress.ended = Some((why, Instant::now())));
     let row = trace.row();
     let (datagrams, octets, lost) = (row.datagrams, row.octets, row.lost);
-    info!(target: "audit", trace = trace.id, subject = trace.subject, why = ?why, datagrams, octets, lost, seconds = trace.began.elapsed().as_secs(), "trace ended");
+    info!(target: "audit", trace = trace.id, subject = trace.logged, why = ?why, datagrams, octets, lost, seconds = trace.began.elapsed().as_secs(), "trace ended");
 }
 
 /// Traces that run at once.
@@ -292,3 +304,34 @@ const MAX_OCTETS: usize = 8 << 20;
 const LETTING_GO: Duration = Duration::from_secs(1);
 /// What may wait for the control thread.
 const CHANNEL: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Subject;
+
+    #[tokio::test]
+    async fn a_trace_whose_client_hangs_up_while_it_begins_ends_all_the_same() {
+        let (shards, hanging) = Shards::hanging();
+        let traces = Traces::new(Arc::new(OnceLock::from(shards)));
+        let wanted = Wanted {
+            subject: Subject::Number("491701234567".to_owned()),
+            lasts: Duration::from_secs(60),
+            raw: false,
+        };
+        let client = Client(([127, 0, 0, 1], 1).into());
+        let begun = traces.begin(wanted, client);
+        let begun = tokio::time::timeout(Duration::from_millis(1), begun).await;
+        assert!(begun.is_err(), "the shard takes no orders");
+        assert_eq!(traces.running(), 1);
+        drop(hanging);
+        let over = async {
+            while traces.running() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), over)
+            .await
+            .expect("the trace ends");
+    }
+}

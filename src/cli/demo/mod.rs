@@ -30,6 +30,7 @@ use crate::sim::Network;
 use crate::upstream::{Tls, TlsSettings};
 use crate::wsp::capability::Capabilities;
 use crate::wsp::pdu::Method;
+use crate::wsp::pseudonym::Pseudonyms;
 use crate::wtp;
 
 /// See it work: handsets, a bad network, the gateway and an HTTPS origin, all on this machine
@@ -304,6 +305,7 @@ fn start_gateway(
         tls,
         store: None,
         records: Sinks::default(),
+        names: Pseudonyms::new(&server::clock::key()?),
     })?)
 }
 

@@ -24,6 +24,7 @@ use crate::server::{
 };
 use crate::store::{Embedded, Writer};
 use crate::wdp::Service;
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// The running parts, in the order they were started.
 pub(super) struct Parts {
@@ -56,7 +57,11 @@ impl Parts {
         let store = settings.store.as_ref().map(Embedded::open).transpose()?;
         let writer = store.as_ref().map(Embedded::writer);
         let kept = writer.clone();
-        let server = start_server(settings, inherited, writer.clone(), sinks).await?;
+        let names = match &store {
+            Some(store) => store.names(),
+            None => Pseudonyms::new(&server::clock::key()?),
+        };
+        let server = start_server(settings, inherited, writer.clone(), sinks, names).await?;
         let directory = server.directory();
         admin.figures().feed(move |snapshot| {
             snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
@@ -227,6 +232,7 @@ async fn start_server(
     inherited: Inherited,
     store: Option<Writer>,
     records: Sinks,
+    names: Pseudonyms,
 ) -> anyhow::Result<Server> {
     let given = !inherited.is_empty();
     let config = Config {
@@ -237,6 +243,7 @@ async fn start_server(
         tls: settings.tls.clone(),
         store,
         records,
+        names,
     };
     let server = Server::start_on(inherited, config)?;
     if given {

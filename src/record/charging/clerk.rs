@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::form::{Form, Kind};
+use super::form::{Form, Key, Kind};
 use super::spool::{Spool, answered_line, finished_line};
 use super::{Batch, Format, Settings};
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// The thread. Dropping it writes what is still under way and closes the file; the shards have to be gone by then.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Desk {
 #[derive(Debug)]
 enum Parcel {
     Records(Batch),
+    /// The queue was full: what was over in a batch that is lost.
+    Lost(Vec<Key>),
     Stop,
 }
 
@@ -56,6 +59,8 @@ pub struct Counts {
 struct Shared {
     queued: AtomicUsize,
     staged: AtomicUsize,
+    /// Keys of lost records that wait in the queue.
+    keys: AtomicUsize,
     /// Records that found the queue full and that no number was spent on yet.
     unnumbered: AtomicU64,
     written: AtomicU64,
@@ -71,29 +76,7 @@ impl Clerk {
     /// # Errors
     /// When the files cannot be written, another process writes them, or the system refuses a thread.
     pub fn start(settings: Settings, run: u64, wall: fn() -> u64) -> io::Result<Self> {
-        let (queue, parcels) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
-        let desk = Desk {
-            queue,
-            shared: Arc::clone(&shared),
-            format: settings.format,
-            node: settings.node.as_str().into(),
-            run,
-        };
-        let path = settings.path.clone();
-        let (spool, made) = Spool::recover(settings, wall())?;
-        info!(path = %path.display(), next = spool.next, interrupted = made, "charging records");
-        shared.written.fetch_add(made, Ordering::Relaxed);
-        let work = Work {
-            format: desk.format,
-            run,
-            spool,
-            wall,
-            shared,
-            answered: BTreeMap::new(),
-            due: Due::default(),
-            complained: None,
-        };
+        let (desk, work, parcels) = open(settings, run, wall)?;
         let thread = std::thread::Builder::new()
             .name("records".to_owned())
             .spawn(move || work.run(&parcels))?;
@@ -110,6 +93,38 @@ impl Clerk {
     }
 }
 
+/// What the thread works on, and the way to it.
+fn open(
+    settings: Settings,
+    run: u64,
+    wall: fn() -> u64,
+) -> io::Result<(Desk, Work, Receiver<Parcel>)> {
+    let (queue, parcels) = mpsc::channel();
+    let shared = Arc::new(Shared::default());
+    let desk = Desk {
+        queue,
+        shared: Arc::clone(&shared),
+        format: settings.format,
+        node: settings.node.as_str().into(),
+        run,
+    };
+    let path = settings.path.clone();
+    let (spool, made) = Spool::recover(settings, wall())?;
+    info!(path = %path.display(), next = spool.next, interrupted = made, "charging records");
+    shared.written.fetch_add(made, Ordering::Relaxed);
+    let work = Work {
+        format: desk.format,
+        run,
+        spool,
+        wall,
+        shared,
+        answered: BTreeMap::new(),
+        due: Due::default(),
+        complained: None,
+    };
+    Ok((desk, work, parcels))
+}
+
 impl Drop for Clerk {
     fn drop(&mut self) {
         let _ = self.desk.queue.send(Parcel::Stop);
@@ -122,19 +137,34 @@ impl Drop for Clerk {
 
 impl Desk {
     /// What the records of one shard have in common.
-    pub(in crate::record) fn form(&self, shard: u64) -> Form {
-        Form::new(self.format, Arc::clone(&self.node), self.run, shard)
+    pub(in crate::record) fn form(&self, shard: u64, names: Pseudonyms) -> Form {
+        Form::new(self.format, Arc::clone(&self.node), self.run, shard, names)
     }
 
     /// Hands over records, and never waits.
     pub(in crate::record) fn hand_over(&self, batch: Batch) {
         let shared = &self.shared;
-        let (len, records) = (batch.len(), batch.over_count());
+        let (len, records) = (batch.len(), batch.keys().count());
         let queued = shared.queued.fetch_add(len, Ordering::Relaxed);
-        if queued + len > ROOM || self.queue.send(Parcel::Records(batch)).is_err() {
+        let is_full = queued + len > ROOM;
+        let parcel = match is_full {
+            false => Some(Parcel::Records(batch)),
+            true => {
+                let keys = shared.keys.fetch_add(records, Ordering::Relaxed);
+                let fit = records > 0 && keys + records <= MOST_KEYS;
+                if !fit {
+                    shared.keys.fetch_sub(records, Ordering::Relaxed);
+                }
+                fit.then(|| Parcel::Lost(batch.keys().collect()))
+            }
+        };
+        let is_sent = parcel.is_some_and(|parcel| self.queue.send(parcel).is_ok());
+        if is_full || !is_sent {
             shared.queued.fetch_sub(len, Ordering::Relaxed);
-            shared.lost.fetch_add(records, Ordering::Relaxed);
-            shared.unnumbered.fetch_add(records, Ordering::Relaxed);
+            shared.lost.fetch_add(records as u64, Ordering::Relaxed);
+            shared
+                .unnumbered
+                .fetch_add(records as u64, Ordering::Relaxed);
         }
     }
 
@@ -188,19 +218,15 @@ impl Work {
     fn run(mut self, parcels: &Receiver<Parcel>) {
         loop {
             let stop = match parcels.recv_timeout(PATIENCE) {
-                Ok(Parcel::Records(batch)) => {
-                    self.take(&batch);
+                Ok(parcel) => {
+                    let mut stop = self.take(parcel);
                     // Whatever else is there goes with it.
-                    let mut stop = false;
                     while !stop && let Ok(parcel) = parcels.try_recv() {
-                        match parcel {
-                            Parcel::Records(batch) => self.take(&batch),
-                            Parcel::Stop => stop = true,
-                        }
+                        stop = self.take(parcel);
                     }
                     stop
                 }
-                Ok(Parcel::Stop) | Err(RecvTimeoutError::Disconnected) => true,
+                Err(RecvTimeoutError::Disconnected) => true,
                 Err(RecvTimeoutError::Timeout) => false,
             };
             if stop {
@@ -218,13 +244,32 @@ impl Work {
         }
     }
 
-    /// Numbers a batch and stages what is to be written of it.
-    fn take(&mut self, batch: &Batch) {
-        self.shared.queued.fetch_sub(batch.len(), Ordering::Relaxed);
+    /// Takes what came. Says whether that is all.
+    fn take(&mut self, parcel: Parcel) -> bool {
         let skipped = self.shared.unnumbered.swap(0, Ordering::Relaxed);
         self.skip(skipped);
+        match parcel {
+            Parcel::Records(batch) => self.number(&batch),
+            Parcel::Lost(over) => {
+                self.shared.keys.fetch_sub(over.len(), Ordering::Relaxed);
+                for key in over {
+                    self.finish(&self.id(key));
+                }
+            }
+            Parcel::Stop => return true,
+        }
+        false
+    }
+
+    /// Numbers a batch and stages what is to be written of it.
+    fn number(&mut self, batch: &Batch) {
+        self.shared.queued.fetch_sub(batch.len(), Ordering::Relaxed);
         if self.due.len() + batch.len() > ROOM {
-            let lost = batch.over_count();
+            let mut lost = 0;
+            for key in batch.keys() {
+                lost += 1;
+                self.finish(&self.id(key));
+            }
             self.shared.lost.fetch_add(lost, Ordering::Relaxed);
             self.skip(lost);
             return;
@@ -233,7 +278,7 @@ impl Work {
         for entry in &batch.entries {
             let line = batch.text.get(from..entry.end).unwrap_or_default();
             from = entry.end;
-            let id = format!("{:016x}-{}-{}", self.run, entry.key.shard, entry.key.number);
+            let id = self.id(entry.key);
             match entry.kind {
                 Kind::Answered => {
                     answered_line(&id, line, &mut self.due.answered);
@@ -241,13 +286,22 @@ impl Work {
                 }
                 Kind::Over => {
                     self.stage(line);
-                    if self.answered.remove(&id).is_some() {
-                        finished_line(&id, &mut self.due.over);
-                    }
+                    self.finish(&id);
                 }
             }
         }
         self.shared.staged.store(self.due.len(), Ordering::Relaxed);
+    }
+
+    fn id(&self, key: Key) -> String {
+        format!("{:016x}-{}-{}", self.run, key.shard, key.number)
+    }
+
+    /// A transaction has its record, or has lost it: nothing is to be written should we die.
+    fn finish(&mut self, id: &str) {
+        if self.answered.remove(id).is_some() {
+            finished_line(id, &mut self.due.over);
+        }
     }
 
     fn stage(&mut self, line: &[u8]) {
@@ -328,8 +382,69 @@ impl Work {
 /// Octets that may wait, in the queue and once more behind it: some ten thousand records each.
 const ROOM: usize = 16 << 20;
 
+/// Keys of lost records that may wait in the queue: more than there are transactions that wait for their end.
+const MOST_KEYS: usize = 262_144;
+
 /// How long nothing may happen until the clerk looks whether a file is due, or tries again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Octets from which on it pays to write the journal anew.
 const LONG_JOURNAL: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sync;
+    use super::super::form::Entry;
+    use super::*;
+
+    fn batch(number: u64, kind: Kind) -> Batch {
+        let text = format!("\"0000000000000009-0-{number}\",\"node\":\"n\"}}\n").into_bytes();
+        let end = text.len();
+        let key = Key { shard: 0, number };
+        let entries = vec![Entry { key, kind, end }];
+        Batch { text, entries }
+    }
+
+    #[test]
+    fn what_is_lost_is_not_called_interrupted_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            path: directory.path().join("r.jsonl"),
+            format: Format::Json,
+            rotate_size: 1 << 20,
+            rotate_every: Duration::from_secs(900),
+            sync: Sync::Never,
+            node: "n".to_owned(),
+        };
+        let (desk, mut work, parcels) = open(settings, 9, || 0).unwrap();
+        for number in 1..=4 {
+            desk.hand_over(batch(number, Kind::Answered));
+        }
+        // The first finds the queue full, the second the room behind it; the third is written.
+        let waiting = desk.shared.queued.swap(ROOM, Ordering::Relaxed);
+        desk.hand_over(batch(1, Kind::Over));
+        desk.shared.queued.store(waiting, Ordering::Relaxed);
+        while let Ok(parcel) = parcels.try_recv() {
+            assert!(!work.take(parcel));
+        }
+        let records = std::mem::replace(&mut work.due.records, vec![b'x'; ROOM]);
+        desk.hand_over(batch(2, Kind::Over));
+        work.take(parcels.recv().unwrap());
+        work.due.records = records;
+        desk.hand_over(batch(3, Kind::Over));
+        desk.queue.send(Parcel::Stop).unwrap();
+        work.run(&parcels);
+
+        assert_eq!((desk.counts().lost, desk.counts().written), (2, 2));
+        assert_eq!(desk.shared.keys.load(Ordering::Relaxed), 0);
+        let closed = directory
+            .path()
+            .join("r-19700101T000000Z-000000000003-000000000004.jsonl");
+        let written = std::fs::read_to_string(closed).unwrap();
+        let ids: Vec<&str> = written
+            .lines()
+            .filter_map(|line| line.split("0009-0-").nth(1)?.split('"').next())
+            .collect();
+        assert_eq!(ids, ["3", "4"], "{written}");
+    }
+}

@@ -18,6 +18,7 @@ use crate::record::stamp::Stamp;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::pdu::Method;
+use crate::wsp::pseudonym::Pseudonyms;
 
 /// What the records of one shard have in common.
 #[derive(Clone, Debug)]
@@ -27,16 +28,25 @@ pub(in crate::record) struct Form {
     /// Tells this run of the program from every other.
     pub(super) run: u64,
     pub(super) shard: u64,
+    /// What sessions are called.
+    pub(super) names: Pseudonyms,
     pub(super) stamp: Stamp,
 }
 
 impl Form {
-    pub(super) fn new(format: Format, node: Arc<str>, run: u64, shard: u64) -> Self {
+    pub(super) fn new(
+        format: Format,
+        node: Arc<str>,
+        run: u64,
+        shard: u64,
+        names: Pseudonyms,
+    ) -> Self {
         Self {
             format,
             node,
             run,
             shard,
+            names,
             stamp: Stamp::default(),
         }
     }
@@ -95,10 +105,10 @@ impl Batch {
         self.text.len()
     }
 
-    /// Records in it; the rest is for the journal.
-    pub(super) fn over_count(&self) -> u64 {
+    /// Whose records are in it; the rest is for the journal.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let over = |entry: &&Entry| entry.kind == Kind::Over;
-        self.entries.iter().filter(over).count() as u64
+        self.entries.iter().filter(over).map(|entry| entry.key)
     }
 
     /// Whether nothing is in it.
@@ -188,7 +198,7 @@ pub(super) fn heading(format: Format) -> Vec<u8> {
     let mut out = Vec::new();
     if format == Format::Csv {
         out.extend_from_slice(b"v,seq,id");
-        let mut form = Form::new(format, "".into(), 0, 0);
+        let mut form = Form::new(format, "".into(), 0, 0, Pseudonyms::new(&[0; 16]));
         let now = Now {
             at: Instant::ZERO,
             micros: 0,
@@ -242,7 +252,9 @@ pub(super) fn head(line: &[u8]) -> Option<(Format, u64, &str)> {
 
 /// The fields, in the order of the columns.
 fn fields(form: &mut Form, now: Now, record: &ExchangeRecord, cause: &str, line: &mut impl Fields) {
-    let Form { node, stamp, .. } = form;
+    let Form {
+        node, names, stamp, ..
+    } = form;
     let is_over = cause != INTERRUPTED;
     let air = record.air.unwrap_or_default();
     let air_in = record.air_in_time();
@@ -261,7 +273,10 @@ fn fields(form: &mut Form, now: Now, record: &ExchangeRecord, cause: &str, line:
     );
     line.word("peer", record.peer.remote);
     line.word("local", record.peer.local);
-    line.number_if("session", record.session.map(u64::from));
+    match record.session {
+        Some(session) => line.word("session", names.of(session)),
+        None => line.absent("session"),
+    }
     line.word("method", record.method);
     line.text("uri", &loggable(&record.uri));
     line.text_if("route", record.route.as_deref());
@@ -357,8 +372,12 @@ mod tests {
         micros: 1_795_421_456_123_456,
     };
 
+    fn names() -> Pseudonyms {
+        Pseudonyms::new(&[3; 16])
+    }
+
     fn form(format: Format) -> Form {
-        Form::new(format, "node-1".into(), 0xabc, 3)
+        Form::new(format, "node-1".into(), 0xabc, 3, names())
     }
 
     fn line(format: Format, fill: impl Fn(&mut Batch, &mut Form)) -> Vec<u8> {
@@ -387,7 +406,7 @@ mod tests {
             ("finished", "2026-11-23T08:10:56.123456Z".into()),
             ("mode", "connection".into()),
             ("peer", "10.20.30.40:49152".into()),
-            ("session", 123_456_789.into()),
+            ("session", names().of(123_456_789).to_string().into()),
             ("uri", "http://sync.example.com/syncml?…".into()),
             ("target", "sync.internal.example:8443".into()),
             ("syncml_message", "2".into()),

@@ -20,7 +20,8 @@ use crate::record::stamp::Stamp;
 #[derive(Debug)]
 pub(super) struct Spool {
     settings: Settings,
-    open: Appended,
+    /// Nothing if it could not be begun when the one before was closed; the next record begins it.
+    open: Option<Appended>,
     journal: Appended,
     /// The first sequence number in the open file, once it has a record.
     first: Option<u64>,
@@ -77,7 +78,7 @@ impl Spool {
             journal: Appended::open(&beside(&settings.path, "journal"))?,
             first,
             next: next.into_iter().flatten().max().unwrap_or(1),
-            open,
+            open: Some(open),
             since: now,
             stamp: Stamp::default(),
             settings,
@@ -112,11 +113,14 @@ impl Spool {
         if records.is_empty() {
             return Ok(());
         }
-        if self.open.len == 0 {
-            let heading = heading(self.settings.format);
-            self.open.append(&heading)?;
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(Appended::open(&beside(&self.settings.path, "open"))?),
+        };
+        if open.len == 0 {
+            open.append(&heading(self.settings.format))?;
         }
-        self.open.append(records)?;
+        open.append(records)?;
         if self.first.is_none() {
             self.first = records
                 .split(|octet| *octet == b'\n')
@@ -166,17 +170,25 @@ impl Spool {
     /// Whether the open file has grown large or old enough.
     pub(super) fn is_due(&self, now: u64) -> bool {
         let age = u64::try_from(self.settings.rotate_every.as_micros()).unwrap_or(u64::MAX);
+        let len = self.open.as_ref().map_or(0, |open| open.len);
         self.first.is_some()
-            && (self.open.len >= self.settings.rotate_size || now.saturating_sub(self.since) >= age)
+            && (len >= self.settings.rotate_size || now.saturating_sub(self.since) >= age)
     }
 
     /// Closes the open file, if there is a record in it: it gets its name for good, and a new one is begun.
     pub(super) fn close(&mut self, now: u64) -> io::Result<Option<PathBuf>> {
-        let Some(first) = self.first else {
+        let (Some(first), Some(open)) = (self.first, &self.open) else {
             return Ok(None);
         };
+        let mut directory = None;
         if self.settings.sync != Sync::Never {
-            self.open.file.sync_data()?;
+            open.file.sync_data()?;
+            let parent = self.settings.path.parent();
+            // Opened now, when nothing has happened yet, should there be no descriptor left.
+            directory = parent
+                .filter(|it| !it.as_os_str().is_empty())
+                .map(File::open)
+                .transpose()?;
         }
         // First, so that the number survives though somebody takes the closed file away at once.
         self.note(format!("N {}\n", self.next).as_bytes())?;
@@ -190,11 +202,10 @@ impl Spool {
         }
         std::fs::rename(&path, &closed)?;
         self.first = None;
-        self.open = Appended::open(&path)?;
-        if self.settings.sync != Sync::Never
-            && let Some(directory) = closed.parent().filter(|it| !it.as_os_str().is_empty())
-        {
-            File::open(directory)?.sync_all()?;
+        // Nothing more goes into the file that has its name for good, whatever comes of this.
+        self.open = Appended::open(&path).ok();
+        if let Some(directory) = directory {
+            directory.sync_all()?;
         }
         Ok(Some(closed))
     }
@@ -214,7 +225,9 @@ impl Spool {
     /// Waits until the disk has everything, if that is wanted.
     pub(super) fn sync(&self) -> io::Result<()> {
         if self.settings.sync == Sync::Always {
-            self.open.file.sync_data()?;
+            if let Some(open) = &self.open {
+                open.file.sync_data()?;
+            }
             self.journal.file.sync_data()?;
         }
         Ok(())
@@ -448,6 +461,57 @@ mod tests {
         let (spool, _) = Spool::recover(settings(directory.path()), 0).unwrap();
         assert_eq!(spool.next, 3, "the name of the closed file tells");
     }
+
+    /// In a process of its own, whose files can be used up without hurting other tests.
+    #[test]
+    fn a_file_that_cannot_be_begun_is_begun_with_the_next_record() {
+        if std::env::var_os(ALONE).is_none() {
+            let run = std::process::Command::new("sh")
+                .args(["-c", "ulimit -n 64 && exec \"$0\" --exact \"$1\""])
+                .arg(std::env::current_exe().unwrap())
+                .arg(std::thread::current().name().unwrap())
+                .env(ALONE, "1")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&run.stdout);
+            assert!(run.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        for sync in [Sync::Never, Sync::Closed] {
+            let settings = Settings {
+                sync,
+                ..settings(directory.path())
+            };
+            let (mut spool, _) = Spool::recover(settings, 0).unwrap();
+            let write = |spool: &mut Spool, id| {
+                let (mut out, next) = (Vec::new(), spool.next);
+                spool.number(Format::Json, &record(id), &mut out);
+                let outcome = spool.append(&out, 0);
+                if outcome.is_err() {
+                    spool.next = next;
+                }
+                outcome
+            };
+            write(&mut spool, "a").unwrap();
+            let mut used = Vec::new();
+            let mut use_up = || used.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+            use_up();
+            assert_eq!(spool.close(1_000_000).is_ok(), sync == Sync::Never);
+            // That of the closed file is free now.
+            use_up();
+            let outcome = write(&mut spool, "b");
+            assert_eq!(outcome.is_ok(), sync == Sync::Closed, "{outcome:?}");
+            drop(used);
+            write(&mut spool, "c").unwrap();
+            spool.close(2_000_000).unwrap().unwrap();
+        }
+        let expected = ["a", "c", "a", "b", "c"].map(str::to_owned);
+        let expected: Vec<(u64, String)> = (1..).zip(expected).collect();
+        assert_eq!(written(directory.path()), expected);
+    }
+
+    const ALONE: &str = "WAPBRIDGE_TEST_ALONE";
 
     #[test]
     fn what_was_answered_and_is_not_over_is_recorded_once() {
