@@ -240,12 +240,14 @@ impl Gate {
         let Some(rate) = config.subscriber else {
             return Ok(());
         };
+        if now.since(self.subscribers_swept) >= QUIET {
+            self.sweep_subscribers(now);
+        }
         if self.subscribers.len() >= config.max_addresses
             && !self.subscribers.contains_key(&subscriber)
         {
             if now.since(self.subscribers_swept) >= SWEEP_INTERVAL {
-                self.subscribers_swept = now;
-                self.subscribers.retain(|_, due| *due > now);
+                self.sweep_subscribers(now);
             }
             // Unwatched for a while rather than unserved: their addresses are watched besides.
             if self.subscribers.len() >= config.max_addresses {
@@ -308,6 +310,15 @@ impl Gate {
             }
         }
         Verdict::Pass
+    }
+
+    /// Forgets subscribers who have worked off what they asked for, and gives their memory back.
+    fn sweep_subscribers(&mut self, now: Instant) {
+        self.subscribers_swept = now;
+        self.subscribers.retain(|_, due| *due > now);
+        if self.subscribers.len() < self.subscribers.capacity() / 4 {
+            self.subscribers.shrink_to(self.subscribers.len() * 2);
+        }
     }
 
     /// Forgets addresses that use nothing and have not been heard for so long, and gives their memory back.
@@ -473,6 +484,24 @@ mod tests {
             gate.hear(at(0), &config, ip("10.0.0.2"), 10, 0, || true),
             Verdict::Pass
         );
+    }
+
+    #[test]
+    fn a_subscriber_who_asks_once_is_not_remembered_for_ever() {
+        let mut gate = gate();
+        let config = Config {
+            subscriber: Some(Rate {
+                per_second: 1,
+                burst: 1,
+            }),
+            ..Config::default()
+        };
+        for subscriber in 0..5_000 {
+            assert_eq!(gate.admit_subscriber(at(0), &config, subscriber), Ok(()));
+        }
+        assert_eq!(gate.admit_subscriber(at(120_000), &config, 1), Ok(()));
+        assert_eq!(gate.subscribers.len(), 1);
+        assert!(gate.subscribers.capacity() < 100);
     }
 
     proptest! {

@@ -81,8 +81,6 @@ pub struct Stats {
     pub taken_over: u64,
     /// Reports that came too late to be true.
     pub stale: u64,
-    /// Reports there was no room for.
-    pub full: u64,
 }
 
 /// Who has which address, for all shards.
@@ -228,9 +226,9 @@ impl Directory {
             Status::Other(_) => Verdict::Applied,
         };
         match verdict {
-            Verdict::Applied => {}
+            // Whoever does not answer it counts what there was no room for.
+            Verdict::Applied | Verdict::Full => {}
             Verdict::Stale => self.stats.stale += 1,
-            Verdict::Full => self.stats.full += 1,
         }
         verdict
     }

@@ -45,6 +45,9 @@ impl Rates {
 
     /// Whether the address may do it once more.
     pub(super) fn is_allowed(&mut self, now: Instant, ip: IpAddr, rate: Rate) -> bool {
+        if now.since(self.swept) >= SWEPT_EVERY {
+            self.sweep(now);
+        }
         match self.due.get(&household(ip)) {
             Some(due) => due.since(now) <= rate.interval() * rate.burst.saturating_sub(1),
             None => self.has_room(now, rate),
@@ -54,10 +57,18 @@ impl Rates {
     fn has_room(&mut self, now: Instant, rate: Rate) -> bool {
         // At most once a second, so that strangers cannot make every datagram dear.
         if self.due.len() >= rate.max_addresses && now.since(self.swept) >= Duration::from_secs(1) {
-            self.swept = now;
-            self.due.retain(|_, due| *due > now);
+            self.sweep(now);
         }
         self.due.len() < rate.max_addresses
+    }
+
+    /// Forgets addresses that have worked off what they did, and gives their memory back.
+    fn sweep(&mut self, now: Instant) {
+        self.swept = now;
+        self.due.retain(|_, due| *due > now);
+        if self.due.len() < self.due.capacity() / 4 {
+            self.due.shrink_to(self.due.len() * 2);
+        }
     }
 }
 
@@ -66,6 +77,9 @@ impl Rate {
         Duration::from_secs(1) / self.per_second.max(1)
     }
 }
+
+/// Addresses that were quiet for so long are forgotten though there is room: whoever has many comes with each only once.
+const SWEPT_EVERY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -91,5 +105,21 @@ mod tests {
         assert_eq!([2, 3].map(|n| taken(&mut rates, at(5), n)), [true, false]);
         // A second later one of them is through.
         assert_eq!([1, 3].map(|n| taken(&mut rates, at(6), n)), [true, true]);
+    }
+    #[test]
+    fn who_comes_once_is_not_remembered_for_ever() {
+        let rate = Rate {
+            per_second: 1,
+            burst: 2,
+            max_addresses: 100_000,
+        };
+        let mut rates = Rates::new(Random::new(1).hasher());
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        for n in 0..5_000u32 {
+            assert!(rates.allow(at(1), IpAddr::from(n.to_be_bytes()), rate));
+        }
+        assert!(rates.allow(at(61), IpAddr::from([192, 0, 2, 1]), rate));
+        assert_eq!(rates.due.len(), 1);
+        assert!(rates.due.capacity() < 100);
     }
 }

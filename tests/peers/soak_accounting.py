@@ -6,7 +6,7 @@ import bisect, collections, hashlib, random, socket, struct, time
 
 SECRET = b"soak"
 CLIENT = "127.3.0.1"  # the access server
-RATE = 100  # reports a second
+RATE = 40  # reports a second
 OTHERS = 2000  # sessions of handsets that send nothing, held at most
 
 START, STOP, INTERIM = 1, 2, 3

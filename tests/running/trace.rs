@@ -265,6 +265,14 @@ fn a_number_is_followed_to_the_address_from_which_its_session_is_resumed() {
     // It takes a moment until every shard knows what to look for, and a handset longer to be elsewhere.
     std::thread::sleep(std::time::Duration::from_millis(500));
     let resume = [b"\x09", &reply[1..end], b"\x00"].concat();
+    // It may land on the other shard, which is told of the session before all of it so far was seen, and has obeyed when
+    // it answers a question.
+    let seen = "\"entries\":5,";
+    let until = crate::now() + std::time::Duration::from_secs(20);
+    while !ask(&gateway, "GET /trace", TOKEN, "").1.contains(seen) {
+        assert!(crate::now() < until, "the Connect is not seen");
+    }
+    assert_eq!(ask(&gateway, "GET /sessions", TOKEN, "").0, 200);
     let moved = phone("127.0.0.2");
     assert_eq!(result(&moved, 1, &resume)[0], 0x04);
     let from = moved.local_addr().unwrap();
@@ -279,4 +287,55 @@ fn a_number_is_followed_to_the_address_from_which_its_session_is_resumed() {
         assert!(events.contains(words), "{words} in {events}");
     }
     assert!(!events.contains("127.0.0.3"), "{events}");
+}
+
+#[test]
+fn a_session_has_one_name_wherever_one_reads_of_it_and_its_id_is_nowhere() {
+    let gateway = gateway("names");
+    let body = "{\"ip\":\"127.0.0.1\",\"for\":\"1h\"}";
+    assert_eq!(ask(&gateway, "POST /trace", TOKEN, body).0, 201);
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    phone.connect(&gateway.address).unwrap();
+    phone
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .unwrap();
+    let reply = result(&phone, 1, b"\x01\x10\x00\x00");
+    let end = 2 + reply[1..]
+        .iter()
+        .position(|octet| octet & 0x80 == 0)
+        .unwrap();
+    let octets = &reply[1..end];
+    let id = octets
+        .iter()
+        .fold(0u32, |id, octet| id << 7 | u32::from(octet & 0x7F));
+    let uri = b"http://sync.example/named";
+    let get = [&[0x40, u8::try_from(uri.len()).unwrap()][..], uri].concat();
+    assert_eq!(result(&phone, 2, &get)[0], 0x04);
+
+    let line = gateway.says("http://sync.example/named");
+    let name = line.split("session=").nth(1).unwrap();
+    let name = name.split(' ').next().unwrap();
+    assert_eq!(name.len(), 12, "{line}");
+    let listed = ask(&gateway, "GET /sessions", TOKEN, "").1;
+    assert!(
+        listed.contains(&format!("\"session\":\"{name}\"")),
+        "{listed}"
+    );
+    assert_eq!(ask(&gateway, "DELETE /trace/1", TOKEN, "").0, 204);
+    let events = ask(&gateway, "GET /trace/1/events", TOKEN, "").1;
+    // With the Connect Reply, and with the end of the exchange.
+    let told = events.matches(&format!("\"session\":\"{name}\"")).count();
+    assert_eq!(told, 2, "{events}");
+    for text in [&line, &listed, &events] {
+        assert!(!text.contains(&id.to_string()), "{id} in {text}");
+    }
+    let mut tcp = TcpStream::connect(&gateway.admin).unwrap();
+    let head = "GET /trace/1.pcapng HTTP/1.0\r\nhost: localhost\r\nauthorization: Bearer ";
+    tcp.write_all(format!("{head}{TOKEN}\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut file = Vec::new();
+    tcp.read_to_end(&mut file).unwrap();
+    assert!(file.windows(uri.len()).any(|found| found == uri));
+    let found = file.windows(octets.len()).any(|found| found == octets);
+    assert!(!found || octets.len() < 4, "{octets:02x?}");
 }
