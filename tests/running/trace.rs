@@ -262,8 +262,6 @@ fn a_number_is_followed_to_the_address_from_which_its_session_is_resumed() {
         .iter()
         .position(|octet| octet & 0x80 == 0)
         .unwrap();
-    // It takes a moment until every shard knows what to look for, and a handset longer to be elsewhere.
-    std::thread::sleep(std::time::Duration::from_millis(500));
     let resume = [b"\x09", &reply[1..end], b"\x00"].concat();
     // It may land on the other shard, which is told of the session before all of it so far was seen, and has obeyed when
     // it answers a question.
