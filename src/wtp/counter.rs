@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn those_of_class_0_are_as_many_as_are_wanted() {
         let mut counter = TidCounter::new(1);
-        let taken = counter.next_unreliable(|_| false) + 3 & TID_MASK;
+        let taken = (counter.next_unreliable(|_| false) + 3) & TID_MASK;
         let given: Vec<u16> = (0..100_000)
             .map(|_| counter.next_unreliable(|tid| tid == taken))
             .collect();

@@ -92,6 +92,14 @@ impl Recorded {
         }
     }
 
+    /// Lets what is under way finish.
+    fn drain(&mut self) {
+        let mut process = self.process.take().unwrap();
+        let sent = Command::new("kill").arg(process.id().to_string()).status();
+        assert!(sent.unwrap().success());
+        assert!(process.wait().unwrap().success());
+    }
+
     /// SIGTERM twice: it stops at once, and writes what it has.
     fn stop(&mut self) {
         let mut process = self.process.take().unwrap();
@@ -325,7 +333,7 @@ fn records_may_be_csv_and_are_for_the_operator_alone() {
     use std::os::unix::fs::PermissionsExt;
     let mut gateway = Recorded::start("", "format = \"csv\"\n");
     assert!(get(&gateway.address, "http://sync.example/a?secret=1"));
-    gateway.stop();
+    gateway.drain();
     let files = gateway.files();
     assert_eq!(files.len(), 1);
     let mode = std::fs::metadata(&files[0]).unwrap().permissions().mode();
