@@ -99,8 +99,9 @@
 //! it obeys signals and whoever holds a [`server::Control`], one order after the other. All sockets are bound,
 //! and it is known who has which address, before one is read; and no socket is ever read by two processes: the kernel
 //! deals handsets out to the sockets of an address, so their number stays what it is for the life of a process, and,
-//! when a service manager holds them, from one process to the next ([`server::Inherited`]). On the way out ([`server::Departure`]) nothing that has begun is
-//! cut before its time; what has not begun is refused, or left unanswered for the next process to hear again.
+//! when a service manager holds them, from one process to the next ([`server::Inherited`]). On the way out
+//! ([`server::Departure`]) nothing that has begun is cut before its time; what has not begun is refused, or left
+//! unanswered for the next process to hear again.
 //!
 //! **A million idle sessions are an ordinary day**, so what grows with them is small, grows by a page or a part at a
 //! time ([`table`]), and is given back. A session is some hundred octets, its deadline a place in a queue in the
@@ -158,6 +159,7 @@
 //! | addresses and subscribers watched | those who use nothing are forgotten; else strangers are dropped |
 //! | accounting sessions, in all and per RADIUS client | not answered |
 //! | rate per address, connectionless (nothing proves the address) | dropped |
+//! | octets of a reply against those of its request, connectionless | WSP reply 502 |
 //! | answers remembered, connectionless | the oldest is forgotten |
 //! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |
 //! | charging records that wait to be written (32 MiB) | lost and counted, and their numbers are missing |
