@@ -7,12 +7,10 @@
 //! - Of what begins, resumes or ends a session: its id, which is all one needs to resume it.
 //! - Of fields: the values of those whose names speak of authentication, cookies, tokens, sessions and the like; of
 //!   numbered fields on pages that are not WSP's own; of whatever cannot be read.
-//! - Of a body that is SyncML: the text of every element but those on the list of harmless ones ([`policy`]). So
+//! - Of a body that is SyncML: the text of every element but those on the list of harmless ones (`policy.rs`). So
 //!   credentials, nonces and the contents of items are blank; commands, codes, anchors and device information are
 //!   not.
 //! - Of any other body in XML or WBXML: all text. Of a body that is neither, all of it.
-//!
-//! [`policy`]: super::policy
 
 use std::ops::Range;
 

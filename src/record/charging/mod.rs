@@ -4,9 +4,9 @@
 //! when the gateway stops waiting for that. So what was answered and is not over goes into a journal beside the
 //! file, and whoever starts after a crash makes records of what is in it.
 //!
-//! - [`form`]: a record's fields; what shards hand over.
-//! - [`clerk`]: the thread that numbers records and writes them.
-//! - [`spool`]: the files: open, rotated, repaired.
+//! - `form`: a record's fields; what shards hand over.
+//! - `clerk`: the thread that numbers records and writes them.
+//! - `spool`: the files: open, rotated, repaired.
 //! - [`verify`]: whether files are whole.
 
 mod clerk;
