@@ -22,7 +22,8 @@ pub struct Config {
     pub short_retry: Duration,
     /// The same for a Result (L_R). Default: 7 s.
     pub long_retry: Duration,
-    /// The same for the last packet of a packet group (G_R). Default: 3 s.
+    /// The same for the last packet of a packet group (G_R). The first time, while nothing is known of the link, it is
+    /// sent again after half of this. Default: 3 s.
     pub group_retry: Duration,
     /// How long a transaction is remembered after its last acknowledgement, to repeat that (W), and how
     /// long an unfinished segmented message is kept after its latest packet. Longer costs memory.

@@ -77,8 +77,14 @@ impl Pace {
         let kbytes = self.octets.div_ceil(1024);
         let extra = config.round_trip_per_kbyte.saturating_mul(kbytes);
         let usual = config.group_retry + extra;
-        let backoff = 1 << retries.min(MOST_DOUBLINGS);
-        let (interval, cap) = match self.expected(self.octets as usize, config) {
+        let expected = self.expected(self.octets as usize, config);
+        // Where the time is known, silence means loss, and one loss says little about the next try.
+        let doublings = match expected {
+            Some(_) if !extended => retries.saturating_sub(1),
+            _ => retries,
+        };
+        let backoff = 1 << doublings.min(MOST_DOUBLINGS);
+        let (interval, cap) = match expected {
             // Nothing is known of the link yet. Only one packet is repeated, so being early costs little on a
             // slow one, while waiting for what a slow one needs costs seconds on a fast one. And often enough
             // that the peer does not give up waiting between two tries.
@@ -89,7 +95,7 @@ impl Pace {
                 } else {
                     usual.min(config.wait_timeout / 4)
                 };
-                (config.group_retry + extra / 10, cap)
+                (config.group_retry / 2 + extra / 10, cap)
             }
             Some(expected) => {
                 let measured = expected + expected / 2 + config.nack_delay * 2;
@@ -122,8 +128,8 @@ mod tests {
         let mut pace = Pace::default();
         pace.start(Instant::ZERO, 65_536);
         let intervals = [0, 1, 2, 8].map(|retries| pace.group_interval(retries, false, &config));
-        assert_eq!(intervals, [ms(4280), ms(8560), ms(10_000), ms(15_800)]);
-        assert_eq!(pace.group_interval(2, true, &config), ms(4 * 4280));
+        assert_eq!(intervals, [ms(2780), ms(5560), ms(10_000), ms(15_800)]);
+        assert_eq!(pace.group_interval(2, true, &config), ms(4 * 2780));
     }
 
     #[test]
@@ -135,7 +141,9 @@ mod tests {
         // A tenth of the octets takes a tenth of the time, and a round trip of which little is known.
         assert_eq!(pace.expected(1024, &config), Some(ms(200 + 600)));
         pace.start(Instant::ZERO + ms(2000), 1024);
-        assert_eq!(pace.group_interval(0, false, &config), ms(1200 + 600));
+        let intervals = [0, 1, 2, 8].map(|retries| pace.group_interval(retries, false, &config));
+        assert_eq!(intervals, [ms(1800), ms(1800), ms(3200), ms(3200)]);
+        assert_eq!(pace.group_interval(2, true, &config), ms(4 * 1800));
         pace.blur();
         pace.measure(Instant::ZERO + ms(9000));
         assert_eq!(pace.expected(1024, &config), Some(ms(800)));

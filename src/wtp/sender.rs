@@ -651,8 +651,8 @@ mod tests {
         let (config, peer) = (config(), peer(Some(50), None));
         let mut sender = sender(50, &peer, &config);
         assert_eq!(packets(&mut sender).len(), 5);
-        assert_eq!(sender.deadline(), Some(ms(3020)));
-        assert_eq!(sender.expire(ms(3020), &peer, &config), Expiry::Again);
+        assert_eq!(sender.deadline(), Some(ms(1520)));
+        assert_eq!(sender.expire(ms(1520), &peer, &config), Expiry::Again);
         sender.repeat();
         assert_eq!(packets(&mut sender), [(4, Trailer::Message, 10)]);
         sender.nack(ms(4000), &[1, 3, 9], None, &peer, &config);
