@@ -8,9 +8,11 @@ mod ask;
 mod claims;
 pub mod clock;
 mod control;
+mod counts;
 mod departure;
 mod inherited;
 mod measure;
+mod outbox;
 mod shard;
 mod shards;
 mod socket;
@@ -36,11 +38,12 @@ use crate::server::clock::Clock;
 pub use crate::server::control::{
     Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
 };
+pub use crate::server::counts::ShellStats;
 pub use crate::server::departure::{Departure, Remaining};
 pub use crate::server::inherited::{InheritError, Inherited};
 pub use crate::server::measure::{Histogram, Measures, PerRoute, Unit};
+pub use crate::server::shard::Published;
 use crate::server::shard::Shard;
-pub use crate::server::shard::{Published, ShellStats};
 use crate::server::shards::Way;
 pub use crate::server::shards::{Shards, measured, targets, total};
 use crate::server::socket::{Socket, bind_group, discard};

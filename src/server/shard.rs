@@ -1,16 +1,15 @@
 //! One shard: its sockets, its core, its upstream requests and one timer, on one thread.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use derive_more::AddAssign;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
 use crate::gateway::handover::Handover;
@@ -20,12 +19,14 @@ use crate::record::Recorder;
 use crate::server::ask::{Asked, Findings, Question};
 use crate::server::claims::{Outlet, Told};
 use crate::server::clock::Clock;
+use crate::server::counts::ShellStats;
 use crate::server::measure::Measures;
+use crate::server::outbox::Outbox;
 use crate::server::socket::{Batch, Socket};
 use crate::server::tap::{Tap, TapOrder};
 use crate::time::Instant;
 use crate::upstream::{Health, Tls, Upstream};
-use crate::wdp::{Peer, Service, Transmit};
+use crate::wdp::Service;
 use crate::wsp::claim::ClaimId;
 
 /// A shard, ready to run.
@@ -93,29 +94,6 @@ pub struct Published {
     pub stats: Stats,
     /// The shell's.
     pub shell: ShellStats,
-}
-
-/// What the shell of a shard counts.
-#[derive(Clone, Copy, Debug, Default, AddAssign)]
-pub struct ShellStats {
-    /// Datagrams received.
-    pub received: u64,
-    /// Datagrams sent.
-    pub sent: u64,
-    /// Datagrams thrown away because they came before every socket was bound.
-    pub discarded: u64,
-    /// Octets received.
-    pub received_octets: u64,
-    /// Octets sent.
-    pub sent_octets: u64,
-    /// Datagrams the kernel refused to send.
-    pub send_errors: u64,
-    /// Datagrams too large to send.
-    pub too_large: u64,
-    /// Times the socket was full and sending had to wait.
-    pub blocked: u64,
-    /// Claims, and changes in sessions, that could not be told: too much waited to be settled or stored.
-    pub untold: u64,
 }
 
 /// A turn of the loop: what happened.
@@ -261,7 +239,7 @@ impl Shard {
                     farewell = Some(Farewell { sessions, answer });
                 }
                 // Where the socket is full, there is no sense in more.
-                Turn::Farewell if out.blocked.is_none() => {
+                Turn::Farewell if !out.is_blocked() => {
                     farewell = farewell.and_then(|farewell| farewell.go_on(&mut gateway, now));
                 }
                 Turn::Farewell => {}
@@ -313,7 +291,7 @@ impl Shard {
                     Event::Forget(id) => outlet.tell(Told::Forget(id)),
                 }
             }
-            waiting.tell(&gateway, out.blocked.is_none());
+            waiting.tell(&gateway, !out.is_blocked());
         }
     }
 }
@@ -436,70 +414,6 @@ impl Drop for Fetches {
     fn drop(&mut self) {
         for (_, task) in self.tasks.iter().flatten() {
             task.abort();
-        }
-    }
-}
-
-/// The way out: one buffer, and at most the one datagram that found the socket full.
-#[derive(Default)]
-struct Outbox {
-    buffer: Vec<u8>,
-    blocked: Option<(usize, Peer)>,
-    stats: ShellStats,
-}
-
-impl Outbox {
-    /// Sends what the core has to say until it is silent or a socket is full.
-    fn drain(&mut self, gateway: &mut Gateway, sockets: &[Socket], tap: &mut Tap) {
-        loop {
-            let (index, peer) = match self.blocked.take() {
-                Some(blocked) => blocked,
-                None => {
-                    self.buffer.clear();
-                    let Some(Transmit { peer, .. }) = gateway.poll_transmit(&mut self.buffer)
-                    else {
-                        return;
-                    };
-                    let Some(index) = sockets.iter().position(|socket| socket.serves(peer)) else {
-                        self.stats.send_errors += 1;
-                        continue;
-                    };
-                    (index, peer)
-                }
-            };
-            let Some(socket) = sockets.get(index) else {
-                return;
-            };
-            match socket.send(peer, &self.buffer) {
-                Ok(()) => {
-                    self.stats.sent += 1;
-                    self.stats.sent_octets += self.buffer.len() as u64;
-                    tap.said(gateway, peer, socket.service(), &self.buffer);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.stats.blocked += 1;
-                    self.blocked = Some((index, peer));
-                    return;
-                }
-                Err(error) if quinn_udp::is_msg_size_err(&error) => self.stats.too_large += 1,
-                Err(error) => {
-                    self.stats.send_errors += 1;
-                    debug!(%error, %peer, "send failed");
-                }
-            }
-        }
-    }
-
-    /// Waits until the socket that was full is not; forever when none was.
-    async fn writable(&self, sockets: &[Socket]) {
-        match self.blocked.and_then(|(index, _)| sockets.get(index)) {
-            Some(socket) => {
-                if let Err(error) = socket.writable().await {
-                    warn!(%error, "a socket cannot be written to any more");
-                    pending::<()>().await;
-                }
-            }
-            None => pending().await,
         }
     }
 }

@@ -8,8 +8,9 @@ use tokio::task::JoinSet;
 
 use crate::gateway::{self, Command, Mode, Stats};
 use crate::identity::Change;
+use crate::server::counts::ShellStats;
 use crate::server::measure::Measures;
-use crate::server::shard::{Calm, Order, Published, ShellStats, farewell_takes};
+use crate::server::shard::{Calm, Order, Published, farewell_takes};
 use crate::upstream::{Health, Tls};
 use crate::wsp::pseudonym::Pseudonyms;
 

@@ -94,6 +94,12 @@ impl Socket {
         })
     }
 
+    /// Where it is bound.
+    #[cfg(test)]
+    pub(super) const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
     /// What is spoken here.
     pub(super) const fn service(&self) -> Service {
         self.service
@@ -123,13 +129,19 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends one datagram from the address its peer sent to; `WouldBlock` when the kernel is full.
-    pub(super) fn send(&self, peer: Peer, contents: &[u8]) -> io::Result<()> {
+    /// How many datagrams of equal size to one peer the kernel takes at a time (GSO); 1 if it cuts nothing.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends to a peer from the address it sent to; `WouldBlock` when the kernel is full. If `each` is given, the
+    /// kernel cuts the octets into datagrams of so many, of which the last may be shorter.
+    pub(super) fn send(&self, peer: Peer, contents: &[u8], each: Option<usize>) -> io::Result<()> {
         let transmit = Transmit {
             destination: peer.remote.into(),
             ecn: None,
             contents,
-            segment_size: None,
+            segment_size: each,
             src_ip: self.local.ip().is_unspecified().then(|| peer.local.ip()),
         };
         self.io.try_io(Interest::WRITABLE, || {
@@ -253,10 +265,28 @@ mod tests {
         assert_eq!(datagram.payload, b"question");
         assert_eq!(SocketAddr::from(datagram.peer.local), target);
         assert!(socket.serves(datagram.peer));
-        socket.send(datagram.peer, b"answer").unwrap();
+        socket.send(datagram.peer, b"answer", None).unwrap();
         let mut buffer = [0; 16];
         let (len, from) = client.recv_from(&mut buffer).await.unwrap();
         assert_eq!((&buffer[..len], from), (&b"answer"[..], target));
+    }
+
+    #[tokio::test]
+    async fn the_kernel_cuts_what_is_sent_together_into_datagrams() {
+        let bound = bind_group("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let bound = bound.into_iter().next().unwrap();
+        let address = bound.local_addr().unwrap();
+        let socket = Socket::new(bound, Service::ConnectionMode).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let peer = Peer::new(client.local_addr().unwrap(), address);
+        assert!(socket.most_at_once() > 1, "a kernel without UDP_SEGMENT");
+        socket.writable().await.unwrap();
+        socket.send(peer, b"onetwofour", Some(3)).unwrap();
+        let mut buffer = [0; 16];
+        for expected in [&b"one"[..], b"two", b"fou", b"r"] {
+            let len = client.recv(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..len], expected);
+        }
     }
 
     #[tokio::test]
