@@ -39,11 +39,15 @@ impl Pace {
     }
 
     /// An answer came.
-    pub(super) fn measure(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.clean) || self.octets == 0 {
+    pub(super) fn measure(&mut self, now: Instant, config: &Config) {
+        let clean = std::mem::take(&mut self.clean);
+        let took = now - self.sent_at;
+        // An answer that could be to either took no longer than this: if that is not much, enough to begin with, so
+        // that a link slower than we thought is not asked too early each time.
+        let tells = clean || self.measured.is_none() && took <= config.group_retry;
+        if !tells || self.octets == 0 {
             return;
         }
-        let took = now - self.sent_at;
         let fastest = self
             .measured
             .map_or(took, |measured| measured.fastest.min(took));
@@ -93,12 +97,12 @@ impl Pace {
                 let cap = if last {
                     usual
                 } else {
-                    usual.min(config.wait_timeout / 4)
+                    usual.min(config.wait_timeout / 3)
                 };
                 (config.group_retry / 2 + extra / 10, cap)
             }
             Some(expected) => {
-                let measured = expected + expected / 2 + config.nack_delay * 2;
+                let measured = expected + expected / 2 + config.nack_delay;
                 let measured = measured.max(config.min_group_retry);
                 (measured, usual.max(measured))
             }
@@ -128,7 +132,7 @@ mod tests {
         let mut pace = Pace::default();
         pace.start(Instant::ZERO, 65_536);
         let intervals = [0, 1, 2, 8].map(|retries| pace.group_interval(retries, false, &config));
-        assert_eq!(intervals, [ms(2780), ms(5560), ms(10_000), ms(15_800)]);
+        assert_eq!(intervals, [ms(2780), ms(5560), ms(11_120), ms(15_800)]);
         assert_eq!(pace.group_interval(2, true, &config), ms(4 * 2780));
     }
 
@@ -137,18 +141,30 @@ mod tests {
         let config = Config::ip();
         let mut pace = Pace::default();
         pace.start(Instant::ZERO, 10_240);
-        pace.measure(Instant::ZERO + ms(2000));
+        pace.measure(Instant::ZERO + ms(2000), &config);
         // A tenth of the octets takes a tenth of the time, and a round trip of which little is known.
         assert_eq!(pace.expected(1024, &config), Some(ms(200 + 600)));
         pace.start(Instant::ZERO + ms(2000), 1024);
         let intervals = [0, 1, 2, 8].map(|retries| pace.group_interval(retries, false, &config));
-        assert_eq!(intervals, [ms(1800), ms(1800), ms(3200), ms(3200)]);
-        assert_eq!(pace.group_interval(2, true, &config), ms(4 * 1800));
+        assert_eq!(intervals, [ms(1500), ms(1500), ms(3000), ms(3200)]);
+        assert_eq!(pace.group_interval(2, true, &config), ms(4 * 1500));
         pace.blur();
-        pace.measure(Instant::ZERO + ms(9000));
+        pace.measure(Instant::ZERO + ms(9000), &config);
         assert_eq!(pace.expected(1024, &config), Some(ms(800)));
         pace.start(Instant::ZERO + ms(9000), 1024);
-        pace.measure(Instant::ZERO + ms(9700));
+        pace.measure(Instant::ZERO + ms(9700), &config);
         assert_eq!(pace.expected(512, &config), Some(ms(350 + 700)));
+    }
+    #[test]
+    fn an_answer_to_one_of_two_says_how_slow_the_link_is_at_most() {
+        let config = Config::ip();
+        let mut pace = Pace::default();
+        pace.start(Instant::ZERO, 1024);
+        pace.blur();
+        let late = config.group_retry + ms(1);
+        pace.measure(Instant::ZERO + late, &config);
+        assert_eq!(pace.expected(1024, &config), None);
+        pace.measure(Instant::ZERO + ms(1800), &config);
+        assert_eq!(pace.expected(1024, &config), Some(ms(1800 + 600)));
     }
 }

@@ -297,7 +297,7 @@ impl Sender {
         if reopens {
             return self.window_update(now, peer, config);
         }
-        self.pace.measure(now);
+        self.pace.measure(now, config);
         self.advance(end + 1);
         if formed && self.acked == self.next {
             self.resend_at = None;
@@ -331,7 +331,7 @@ impl Sender {
             return Progress::None;
         }
         self.patience += 1;
-        self.pace.measure(now);
+        self.pace.measure(now, config);
         let wanted: Vec<Psn> = if missing.is_empty() {
             (self.acked..self.unsent).collect()
         } else {
