@@ -13,9 +13,10 @@ use crate::wdp::{Peer, Transmit};
 
 /// One buffer: what is being sent is at its beginning, and behind it may be the datagram that had to be polled to know
 /// that it goes to somebody else.
-#[derive(Default)]
 pub(super) struct Outbox {
     buffer: Vec<u8>,
+    /// Octets of a datagram up to which the kernel is asked to cut.
+    largest_cut: usize,
     /// Found the socket full, or could not be sent all at once.
     left: Option<Train>,
     ahead: Option<Transmit>,
@@ -30,6 +31,18 @@ struct Train {
     octets: usize,
     /// The kernel cuts it (GSO).
     whole: bool,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            buffer: Vec::new(),
+            largest_cut: LARGEST_CUT,
+            left: None,
+            ahead: None,
+            stats: ShellStats::default(),
+        }
+    }
 }
 
 impl Outbox {
@@ -71,10 +84,12 @@ impl Outbox {
                     self.left = Some(train);
                     return;
                 }
-                // Not every interface can, and none whose MTU is smaller than the packets are. The socket knows it
-                // from now on.
+                // Not every interface can, as the socket then knows, and none whose MTU is smaller than the packets are.
                 Err(error) if cut.is_some() => {
                     debug!(%error, peer = %train.peer, "the kernel does not cut this into datagrams");
+                    if quinn_udp::is_msg_size_err(&error) {
+                        self.largest_cut = train.each - 1;
+                    }
                     train.whole = false;
                     self.left = Some(train);
                     continue;
@@ -123,9 +138,9 @@ impl Outbox {
             octets: first.len,
             whole: true,
         };
-        let most = match train.each {
-            0..=LARGEST_UNCUT => serving(sockets, train.peer).map_or(1, Socket::most_at_once),
-            _ => 1,
+        let most = match train.each <= self.largest_cut {
+            true => serving(sockets, train.peer).map_or(1, Socket::most_at_once),
+            false => 1,
         };
         for _ in 1..most {
             let Some(next) = poll(&mut self.buffer) else {
@@ -156,8 +171,8 @@ fn serving(sockets: &[Socket], peer: Peer) -> Option<&Socket> {
     sockets.iter().find(|socket| socket.serves(peer))
 }
 
-/// Octets of a datagram that IP need not cut on Ethernet; the kernel makes none of those it would have to.
-const LARGEST_UNCUT: usize = 1452;
+/// Octets of a datagram that IP need not fragment on Ethernet: the kernel makes none that it would have to.
+const LARGEST_CUT: usize = 1452;
 /// Octets the kernel takes at a time: the most that one datagram over IPv4 could have.
 const MOST_AT_ONCE: usize = 65_507;
 
