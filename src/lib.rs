@@ -67,7 +67,8 @@
 //!    is admitted (`exchange.rs`), `Event::Fetch` goes out.
 //! 7. `server/shard.rs` starts `Upstream::fetch`; its result returns through `Gateway::handle_reply`.
 //! 8. Back: `gateway/reply.rs` (status, headers, body) → `wsp/sessions.rs` → `wtp/responder/mod.rs` keeps the
-//!    result as `Bytes` → `poll_transmit` encodes the next PDU straight into the send buffer.
+//!    result as `Bytes` → `poll_transmit` encodes the next PDU straight into the send buffer of
+//!    `server/outbox.rs`, which gives the kernel what goes to one handset at a time.
 //!
 //! # State
 //!
