@@ -3,7 +3,7 @@
 //! Reports come late, twice and in any order. A session is known by its access server and its id, and an
 //! address belongs to the session that was last given it: the Stop of an earlier one takes nothing away.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::accounting::{Report, Status};
 use super::{Change, Identity, Prefix, saved};
 use crate::random::{Keyed, Random};
-use crate::table::Slab;
+use crate::table::{Memory, Slab};
 use crate::time::{Instant, Timers};
 
 /// What a directory may hold.
@@ -92,9 +92,8 @@ pub struct Directory {
     by_key: HashMap<Key, u32, Keyed>,
     owners: HashMap<Prefix, u32, Keyed>,
     held: HashMap<Arc<str>, usize, Keyed>,
-    over: HashMap<Key, Happened, Keyed>,
-    /// The same, oldest first, and when each may be forgotten.
-    over_until: VecDeque<(Instant, Key)>,
+    /// When sessions ended that are over, so that what comes late does not bring them back.
+    over: Memory<Key, Happened>,
     timers: Timers,
     changes: Vec<Change>,
     /// Sessions that are not in the store as they are, if there is one.
@@ -163,8 +162,7 @@ impl Directory {
             by_key: HashMap::with_hasher(random.hasher()),
             owners: HashMap::with_hasher(random.hasher()),
             held: HashMap::with_hasher(random.hasher()),
-            over: HashMap::with_hasher(random.hasher()),
-            over_until: VecDeque::new(),
+            over: Memory::new(random.hasher()),
             timers: Timers::new(),
             changes: Vec::new(),
             unsaved: None,
@@ -208,7 +206,7 @@ impl Directory {
 
     /// Obeys a report.
     pub fn account(&mut self, at: At, from: &Reporter, report: Report) -> Verdict {
-        self.forget_over(at.now);
+        self.over.forget_expired(at.now);
         let happened = Happened::of(at, &report);
         let key = Key {
             reporter: Arc::clone(&from.name),
@@ -235,7 +233,7 @@ impl Directory {
 
     /// Forgets sessions whose time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.forget_over(now);
+        self.over.forget_expired(now);
         while let Some(slot) = self.timers.pop_due(now) {
             let Some(session) = self.sessions.get(slot) else {
                 continue;
@@ -427,7 +425,12 @@ impl Directory {
         if self.end(&key) {
             self.stats.stopped += 1;
         }
-        self.remember_over(now, key, happened);
+        // Of two Stops the later one counts, in whichever order they come.
+        let over = self.over.get(&key).copied();
+        let last = over.filter(|over| over.is_after(happened, true));
+        let until = now + REMEMBER_OVER;
+        self.over
+            .remember(until, key, last.unwrap_or(happened), MOST_OVER);
         Verdict::Applied
     }
 
@@ -542,27 +545,6 @@ impl Directory {
             }
         }
     }
-
-    fn remember_over(&mut self, now: Instant, key: Key, happened: Happened) {
-        while self.over_until.len() >= MOST_OVER {
-            self.forget_oldest_over();
-        }
-        if self.over.insert(key.clone(), happened).is_none() {
-            self.over_until.push_back((now + REMEMBER_OVER, key));
-        }
-    }
-
-    fn forget_over(&mut self, now: Instant) {
-        while self.over_until.front().is_some_and(|(at, _)| *at <= now) {
-            self.forget_oldest_over();
-        }
-    }
-
-    fn forget_oldest_over(&mut self) {
-        if let Some((_, key)) = self.over_until.pop_front() {
-            self.over.remove(&key);
-        }
-    }
 }
 
 impl Identity {
@@ -592,7 +574,7 @@ impl Identity {
 const SAVES_PER_LIFETIME: u32 = 8;
 /// Prefixes of one session.
 const MOST_PREFIXES: usize = 8;
-/// Sessions that are over and still recognised, so that what comes late does not bring them back.
+/// Sessions that are over and still recognised.
 const MOST_OVER: usize = 65_536;
 /// For so long.
 const REMEMBER_OVER: Duration = Duration::from_secs(600);
@@ -742,6 +724,31 @@ mod tests {
         // An id used again later is another session.
         rig.hears(60, report(Status::Start, "1", "10.0.0.9", "499"));
         assert_eq!(rig.who("10.0.0.9"), Some("499"));
+    }
+
+    #[test]
+    fn a_session_whose_id_was_used_again_is_remembered_as_over_for_as_long() {
+        let mut rig = Rig::new();
+        rig.hears(0, report(Status::Start, "1", "10.0.0.1", "491"));
+        rig.hears(1, report(Status::Stop, "1", "", ""));
+        rig.hears(500, report(Status::Start, "1", "10.0.0.1", "492"));
+        rig.hears(590, report(Status::Stop, "1", "", ""));
+        // The time of the first Stop is over, that of the second is not.
+        let late = report(Status::Interim, "1", "10.0.0.1", "492");
+        assert_eq!(rig.hears(700, late), Verdict::Stale);
+    }
+
+    #[test]
+    fn of_two_stops_the_later_one_counts() {
+        let mut rig = Rig::new();
+        let told = |status, delay| Report {
+            delay,
+            ..report(status, "1", "10.0.0.1", "491")
+        };
+        rig.hears(100, told(Status::Stop, 0));
+        rig.hears(101, told(Status::Stop, 90));
+        assert_eq!(rig.hears(102, told(Status::Start, 50)), Verdict::Stale);
+        assert_eq!(rig.who("10.0.0.1"), None);
     }
 
     #[test]

@@ -5,66 +5,41 @@
 //! was aborted is remembered, and a repetition gets the same Abort again. What was given up for want of an
 //! answer is remembered too, and a repetition gets nothing.
 
-use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
-
-use hashbrown::HashMap;
 
 use super::abort::AbortReason;
 use super::config::Config;
-use crate::random::{Keyed, Random};
+use crate::random::Random;
+use crate::table::Memory;
 use crate::time::Instant;
 
-/// What was aborted lately, oldest first; bounded, the oldest is forgotten first.
+/// What was aborted lately.
 #[derive(Clone, Debug)]
-pub(super) struct Aborted<K> {
-    reasons: HashMap<K, AbortReason, Keyed>,
-    queue: VecDeque<(Instant, K)>,
-}
+pub(super) struct Aborted<K>(Memory<K, AbortReason>);
 
 impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn new(seed: u64) -> Self {
-        Self {
-            reasons: HashMap::with_hasher(Random::new(seed).hasher()),
-            queue: VecDeque::new(),
-        }
+        Self(Memory::new(Random::new(seed).hasher()))
     }
 
     /// Remembers an abort for as long as a TID is remembered, and as its initiator may repeat it.
     pub(super) fn remember(&mut self, now: Instant, key: K, reason: AbortReason, config: &Config) {
-        self.forget_expired(now);
-        if self.queue.len() >= config.max_aborted {
-            self.forget_first();
-        }
-        if config.max_aborted > 0 && self.reasons.insert(key, reason).is_none() {
-            let repeats = config.base_retry * (u32::from(config.max_retransmissions) + 1);
-            self.queue
-                .push_back((now + config.tid_lifetime.max(repeats * 2), key));
-        }
+        self.0.forget_expired(now);
+        let repeats = config.base_retry * (u32::from(config.max_retransmissions) + 1);
+        let until = now + config.tid_lifetime.max(repeats * 2);
+        self.0.remember(until, key, reason, config.max_aborted);
     }
 
     /// Why it was aborted, if it was.
     pub(super) fn reason(&mut self, now: Instant, key: K) -> Option<AbortReason> {
-        self.forget_expired(now);
-        self.reasons.get(&key).copied()
+        self.0.forget_expired(now);
+        self.0.get(&key).copied()
     }
 
     /// Feeds what is remembered to a hasher, oldest first.
     pub(super) fn digest(&self, sink: &mut impl Hasher) {
-        for (_, key) in &self.queue {
-            (key, self.reasons.get(key)).hash(sink);
-        }
-    }
-
-    fn forget_expired(&mut self, now: Instant) {
-        while self.queue.front().is_some_and(|&(at, _)| at <= now) {
-            self.forget_first();
-        }
-    }
-
-    fn forget_first(&mut self) {
-        if let Some((_, key)) = self.queue.pop_front() {
-            self.reasons.remove(&key);
+        for (key, reason) in self.0.iter() {
+            (key, Some(reason)).hash(sink);
         }
     }
 }
