@@ -93,7 +93,7 @@ pub struct Directory {
     owners: HashMap<Prefix, u32, Keyed>,
     held: HashMap<Arc<str>, usize, Keyed>,
     /// When sessions ended that are over, so that what comes late does not bring them back.
-    over: Memory<Key, Happened>,
+    over: Memory<Key, Happened, Instant, Keyed>,
     timers: Timers,
     changes: Vec<Change>,
     /// Sessions that are not in the store as they are, if there is one.

@@ -1,25 +1,22 @@
 //! What is remembered for a while: bounded, the first forgotten first.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
 use hashbrown::HashMap;
 
-use crate::random::Keyed;
-use crate::time::Instant;
-
-/// Values by key, each until a moment; those remembered later are kept longer.
+/// Values by key, each until a moment of the clock `T`; those remembered later are kept longer.
 #[derive(Clone, Debug)]
-pub struct Memory<K, V> {
-    known: HashMap<K, (Instant, V), Keyed>,
+pub struct Memory<K, V, T, S> {
+    known: HashMap<K, (T, V), S>,
     /// In the order of being remembered. A key that was taken out, and remembered anew, stands here twice.
-    order: VecDeque<(Instant, K)>,
+    order: VecDeque<(T, K)>,
 }
 
-impl<K: Clone + Eq + Hash, V> Memory<K, V> {
+impl<K: Clone + Eq + Hash, V, T: Copy + Ord, S: BuildHasher> Memory<K, V, T, S> {
     /// Nothing yet.
     #[must_use]
-    pub const fn new(hasher: Keyed) -> Self {
+    pub const fn new(hasher: S) -> Self {
         Self {
             known: HashMap::with_hasher(hasher),
             order: VecDeque::new(),
@@ -28,7 +25,7 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
 
     /// Remembers a value until then, and at most so many: the first are forgotten for it. What is known already gets
     /// the value, and keeps its time.
-    pub fn remember(&mut self, until: Instant, key: K, value: V, most: usize) {
+    pub fn remember(&mut self, until: T, key: K, value: V, most: usize) {
         if let Some((_, known)) = self.known.get_mut(&key) {
             *known = value;
             return;
@@ -55,7 +52,7 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
     }
 
     /// Forgets what was remembered until now or before.
-    pub fn forget_expired(&mut self, now: Instant) {
+    pub fn forget_expired(&mut self, now: T) {
         while self.order.front().is_some_and(|(until, _)| *until <= now) {
             self.forget_first();
         }
@@ -80,20 +77,16 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::random::Random;
+    use crate::random::{Keyed, Random};
 
-    fn at(seconds: u64) -> Instant {
-        Instant::ZERO + Duration::from_secs(seconds)
-    }
+    type Words = Memory<u32, &'static str, u64, Keyed>;
 
-    fn memory() -> Memory<u32, &'static str> {
+    fn memory() -> Words {
         Memory::new(Random::new(1).hasher())
     }
 
-    fn known(memory: &Memory<u32, &'static str>) -> Vec<(u32, &'static str)> {
+    fn known(memory: &Words) -> Vec<(u32, &'static str)> {
         memory.iter().map(|(key, value)| (*key, *value)).collect()
     }
 
@@ -101,25 +94,25 @@ mod tests {
     fn the_first_is_forgotten_first_by_time_and_by_number() {
         let mut memory = memory();
         for (key, value) in [(1, "a"), (2, "b"), (3, "c")] {
-            memory.remember(at(10 + u64::from(key)), key, value, 2);
+            memory.remember(10 + u64::from(key), key, value, 2);
         }
         assert_eq!(known(&memory), [(2, "b"), (3, "c")]);
-        memory.remember(at(99), 2, "d", 2);
-        memory.forget_expired(at(11));
+        memory.remember(99, 2, "d", 2);
+        memory.forget_expired(11);
         assert_eq!(known(&memory), [(2, "d"), (3, "c")]);
-        memory.forget_expired(at(12));
+        memory.forget_expired(12);
         assert_eq!(known(&memory), [(3, "c")]);
     }
 
     #[test]
     fn what_is_remembered_anew_has_all_of_its_time() {
         let mut memory = memory();
-        memory.remember(at(10), 1, "a", 9);
+        memory.remember(10, 1, "a", 9);
         memory.remove(&1);
-        memory.remember(at(20), 1, "b", 9);
-        memory.forget_expired(at(10));
+        memory.remember(20, 1, "b", 9);
+        memory.forget_expired(10);
         assert_eq!(memory.get(&1), Some(&"b"));
-        memory.forget_expired(at(20));
+        memory.forget_expired(20);
         assert_eq!(memory.get(&1), None);
     }
 }

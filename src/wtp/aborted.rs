@@ -9,13 +9,13 @@ use std::hash::{Hash, Hasher};
 
 use super::abort::AbortReason;
 use super::config::Config;
-use crate::random::Random;
+use crate::random::{Keyed, Random};
 use crate::table::Memory;
 use crate::time::Instant;
 
 /// What was aborted lately.
 #[derive(Clone, Debug)]
-pub(super) struct Aborted<K>(Memory<K, AbortReason>);
+pub(super) struct Aborted<K>(Memory<K, AbortReason, Instant, Keyed>);
 
 impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn new(seed: u64) -> Self {
