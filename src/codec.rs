@@ -1,8 +1,8 @@
-//! What every layer's decoder and encoder shares: the primitive productions and the one error.
+//! Primitive productions and the error type that every layer's decoder and encoder shares.
 //!
-//! Decoders are `nom` parsers, functions from a slice to `(rest, value)`, named after the production in the
-//! specification. Inside a layer they fail with [`Malformed`], which points at the octets; at the layer's
-//! edge [`located`] turns that into a [`DecodeError`] with an offset.
+//! Decoders are `nom` parsers: functions from a slice to `(rest, value)`, named after the
+//! production in the specification. Inside a layer they fail with [`Malformed`], which points at
+//! the octets. At the layer's edge [`located`] turns that into a [`DecodeError`] with an offset.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,28 +10,29 @@ use nom::bytes::complete as bytes;
 use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Parser};
 
-/// What a parser returns: the rest of the input and a value.
+/// The result of a parser: the rest of the input and a value.
 pub type Parsed<'a, T> = IResult<&'a [u8], T, Malformed<'a>>;
 
-/// A parser's failure: where it stood and what it wanted to see there.
+/// A parser's failure: the position, and the element expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed<'a> {
     at: &'a [u8],
     expected: &'static str,
 }
 
-/// Octets that are not what the specification says.
+/// Octets that violate the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} at offset {offset}")]
 pub struct DecodeError {
-    /// Octets from the start of what was decoded.
+    /// Offset in octets from the start of the decoded input.
     pub offset: usize,
-    /// What the specification asks for there.
+    /// The element that the specification requires there.
     pub expected: &'static str,
 }
 
 impl<'a> ParseError<&'a [u8]> for Malformed<'a> {
-    // Parsers here name what they expect themselves; nom's own kinds only show for a bare combinator.
+    // Parsers here name the expected element themselves. nom's own kinds appear only for a bare
+    // combinator.
     fn from_error_kind(at: &'a [u8], _: ErrorKind) -> Self {
         Self {
             at,
@@ -49,8 +50,8 @@ pub fn fail<'a>(at: &'a [u8], expected: &'static str) -> nom::Err<Malformed<'a>>
     nom::Err::Error(Malformed { at, expected })
 }
 
-/// Runs a parser over the whole of `input` and maps its failure to an offset. What the parser leaves is
-/// returned with the value.
+/// Runs a parser over `input` and maps its failure to an offset. The rest of the input is returned
+/// with the value.
 pub fn located<'a, T>(
     input: &'a [u8],
     mut parser: impl FnMut(&'a [u8]) -> Parsed<'a, T>,
@@ -93,7 +94,7 @@ pub fn octets<'a>(count: usize) -> impl FnMut(&'a [u8]) -> Parsed<'a, &'a [u8]> 
 
 /// An unsigned integer of one to five octets, seven bits each (WSP 8.1.2).
 ///
-/// Leading octets of `80` carry nothing and are accepted; more than 32 bits are not.
+/// Leading octets `80` are accepted and have no value. More than 32 bits are an error.
 pub fn uintvar(input: &[u8]) -> Parsed<'_, u32> {
     let mut value = 0u32;
     let mut rest = input;
@@ -111,7 +112,8 @@ pub fn uintvar(input: &[u8]) -> Parsed<'_, u32> {
     Err(fail(input, "a uintvar of at most five octets"))
 }
 
-/// Octets up to a NUL, which is consumed and not returned (the tail of WSP's Text-string, WBXML's termstr).
+/// Octets up to a NUL, which is consumed and not returned (the tail of WSP's Text-string, WBXML's
+/// termstr).
 pub fn terminated(input: &[u8]) -> Parsed<'_, &[u8]> {
     let (rest, text) = bytes::take_while(|octet| octet != 0).parse(input)?;
     match rest.split_first() {
@@ -143,7 +145,7 @@ pub const fn uintvar_len(value: u32) -> usize {
     }
 }
 
-/// A length that fits a uintvar; anything a peer can send or a limit allows does.
+/// A length as a uintvar's value. Every length that a peer can send or a limit allows fits.
 #[must_use]
 pub fn uintvar_of(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
@@ -162,13 +164,13 @@ pub fn put_base64(out: &mut Vec<u8>, octets: &[u8]) {
     );
 }
 
-/// The octets of base64 text; `None` unless it is exactly what [`put_base64`] makes of them.
+/// The octets of base64 text; `None` unless the text equals the output of [`put_base64`] for them.
 #[must_use]
 pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
-/// Where a part of some octets stands in them.
+/// The range of a part of some octets in them.
 #[must_use]
 pub fn within(whole: &[u8], part: &[u8]) -> Option<std::ops::Range<usize>> {
     let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
@@ -176,8 +178,8 @@ pub fn within(whole: &[u8], part: &[u8]) -> Option<std::ops::Range<usize>> {
     (end <= whole.len()).then_some(start..end)
 }
 
-/// Defines a newtype over the wire's number with a named constant per assigned value, so that an unassigned
-/// value survives the round trip, and `name()` for logs.
+/// Defines a newtype over the wire's number with a named constant per assigned value, so that an
+/// unassigned value survives the round trip, and `name()` for logs.
 macro_rules! assigned_numbers {
     (
         $(#[$meta:meta])*
@@ -192,7 +194,7 @@ macro_rules! assigned_numbers {
         impl $Name {
             $( $(#[$vmeta])* pub const $CONST: Self = Self($value); )*
 
-            /// The assigned name, or `None` for a number nobody assigned.
+            /// The assigned name, or `None` for an unassigned number.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {

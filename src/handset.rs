@@ -1,7 +1,7 @@
-//! The other end: a handset's WSP client, also without I/O.
+//! A handset's WSP client, without I/O.
 //!
-//! The command-line tools, the demo, the load generator and the simulator are all this one struct. It is
-//! driven like the gateway's core: primitives and `handle_*` in, `poll_*` out.
+//! The command-line tools, the demo, the load generator and the simulator use the same struct. Its
+//! interface is that of the gateway's core: primitives and `handle_*` in, `poll_*` out.
 
 use std::collections::VecDeque;
 
@@ -17,37 +17,37 @@ use crate::wsp::pdu::{self, Method, Pdu};
 use crate::wsp::{AbortReason, status};
 use crate::wtp::{self, Class, Endpoint, Fragment, Handle};
 
-/// What a handset is like.
+/// Settings of a handset.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Its transaction layer.
     pub wtp: wtp::Config,
-    /// What it asks for in its Connect; `None` asks for nothing at all, as the simplest handsets do.
+    /// Capabilities in its Connect; `None` sends no capabilities, as the simplest handsets do.
     pub capabilities: Option<Capabilities>,
     /// Its session headers, as HTTP names and values.
     pub headers: Vec<(String, String)>,
-    /// What it does with pushes.
+    /// Treatment of pushes.
     pub pushes: Pushes,
-    /// Headers it sends with its acknowledgements, where that was agreed on.
+    /// Headers of its acknowledgements, if Acknowledgement Headers were negotiated.
     pub acknowledgement: Vec<(String, String)>,
 }
 
-/// What a handset does with pushes.
+/// A handset's treatment of pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pushes {
-    /// It refuses them with this reason.
+    /// Pushes are refused with this reason.
     Refuse(AbortReason),
-    /// It ignores them: there is no answer to a push.
+    /// Pushes are ignored: they get no answer.
     #[default]
     Unwanted,
-    /// It shows them.
+    /// Pushes become events.
     Take,
 }
 
 /// A push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// Whether it was to be confirmed, and was.
+    /// Whether it was a confirmed push. Its confirmation is sent.
     pub confirmed: bool,
     /// The content type.
     pub content_type: String,
@@ -57,7 +57,7 @@ pub struct Pushed {
     pub body: Bytes,
 }
 
-/// Names one request of one handset.
+/// The name of one request of one handset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
@@ -68,7 +68,8 @@ pub struct Request<'a> {
     pub method: Method,
     /// The absolute URI.
     pub uri: &'a str,
-    /// Headers besides the session's. A `Content-Type` among them goes where WSP wants it.
+    /// Headers besides the session's. A `Content-Type` among them becomes the content type of the
+    /// body.
     pub headers: &'a [(String, String)],
     /// The body of methods that carry one.
     pub body: &'a [u8],
@@ -77,7 +78,7 @@ pub struct Request<'a> {
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The status, as HTTP numbers it.
+    /// The status as an HTTP status code.
     pub status: u16,
     /// The content type.
     pub content_type: String,
@@ -89,16 +90,16 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// What became of it.
+/// An event of a handset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The session is up.
     Connected(Capabilities),
     /// The session was refused with a status.
     Refused(u16),
-    /// The gateway sends the handset elsewhere: flags and addresses of the Redirect PDU.
+    /// The gateway redirects the handset: flags and addresses of the Redirect PDU.
     Redirected(u8, Bytes),
-    /// Content nobody asked for.
+    /// A push.
     Pushed(Pushed),
     /// The session could not be set up.
     ConnectFailed(Failure),
@@ -110,19 +111,19 @@ pub enum Event {
     Disconnected,
 }
 
-/// Why something ended without an answer.
+/// The reason why a request or a Connect ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The gateway aborted the transaction with a WSP reason.
     #[error("the gateway aborted it: {0}")]
     Aborted(AbortReason),
-    /// The transaction layer gave up, or the gateway's did.
+    /// WTP aborted the transaction, here or in the gateway.
     #[error("{0}")]
     Transaction(wtp::AbortReason),
-    /// What came is no answer to this.
+    /// The PDU is no answer to the request.
     #[error("the gateway's answer cannot be read")]
     Malformed,
-    /// There is no session to use.
+    /// The handset has no session.
     #[error("there is no session")]
     NoSession,
 }
@@ -134,11 +135,11 @@ pub struct Handset {
     peer: Peer,
     wtp: Endpoint,
     session: Option<u32>,
-    agreed: Capabilities,
+    negotiated: Capabilities,
     connecting: Option<Handle>,
     requests: HashMap<Handle, Ticket, Keyed>,
     confirmed: Option<Ticket>,
-    /// Replies of which more is to come: the data units so far.
+    /// Incomplete replies in several data units: the units so far.
     partial: HashMap<Handle, (Bytes, Vec<u8>), Keyed>,
     events: VecDeque<Event>,
     next_ticket: u64,
@@ -153,7 +154,7 @@ impl Handset {
             config,
             peer,
             session: None,
-            agreed: Capabilities::default(),
+            negotiated: Capabilities::default(),
             connecting: None,
             requests: HashMap::with_hasher(Random::new(seed).hasher()),
             confirmed: None,
@@ -236,10 +237,11 @@ impl Handset {
         ticket
     }
 
-    /// TR-Invoke.req of a method: in several data units where that was agreed on and it is too large for one.
+    /// TR-Invoke.req of a method: in several data units if the method is too large for one, and
+    /// Large Data Transfer was negotiated.
     fn invoke(&mut self, now: Instant, mut sdu: Bytes) -> Result<Handle, wtp::Refused> {
-        let unit = self.agreed.server_sdu as usize;
-        let several = self.agreed.options.has(ProtocolOptions::LARGE_DATA) && unit > 0;
+        let unit = self.negotiated.server_sdu as usize;
+        let several = self.negotiated.options.has(ProtocolOptions::LARGE_DATA) && unit > 0;
         if !several || sdu.len() <= unit {
             return self.wtp.invoke(now, self.peer, Class::Two, true, sdu);
         }
@@ -275,14 +277,14 @@ impl Handset {
     /// S-Disconnect.req.
     pub fn disconnect(&mut self, now: Instant) {
         if let Some(session_id) = self.session.take() {
-            self.say(now, Pdu::Disconnect { session_id });
+            self.invoke_unconfirmed(now, Pdu::Disconnect { session_id });
         }
     }
 
     /// S-Suspend.req.
     pub fn suspend(&mut self, now: Instant) {
         if let Some(session_id) = self.session {
-            self.say(now, Pdu::Suspend { session_id });
+            self.invoke_unconfirmed(now, Pdu::Suspend { session_id });
         }
     }
 
@@ -291,7 +293,7 @@ impl Handset {
         self.resume_with(now, peer, &[]);
     }
 
-    /// The same, with headers that take the place of those of the session.
+    /// The same, with headers that replace those of the session.
     pub fn resume_with(&mut self, now: Instant, peer: Peer, fields: &[(String, String)]) {
         self.peer = peer;
         let Some(session_id) = self.session else {
@@ -328,12 +330,12 @@ impl Handset {
         self.wtp.poll_transmit(buf)
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.wtp.poll_timeout()
@@ -345,7 +347,7 @@ impl Handset {
         self.wtp.stats()
     }
 
-    /// The request that the gateway was the last to say it has, by a hold-on acknowledgement.
+    /// The request with the latest hold-on acknowledgement of the gateway.
     #[must_use]
     pub const fn confirmed(&self) -> Option<Ticket> {
         self.confirmed
@@ -364,10 +366,11 @@ impl Handset {
     }
 
     /// Sends a class 0 PDU: once, unconfirmed.
-    fn say(&mut self, now: Instant, pdu: Pdu<'_>) {
+    fn invoke_unconfirmed(&mut self, now: Instant, pdu: Pdu<'_>) {
         let mut sdu = Vec::new();
         pdu.encode(&mut sdu);
-        // A refusal means too many transactions; a lost class 0 PDU is nothing new to WSP.
+        // A refusal means too many transactions. WSP has to expect the loss of a class 0 PDU in any
+        // case.
         let _ = self
             .wtp
             .invoke(now, self.peer, Class::Zero, false, sdu.into());
@@ -407,7 +410,7 @@ impl Handset {
         }
     }
 
-    /// TR-ResultData.ind: raw octets of the body, or the last of them with the headers that follow it.
+    /// TR-ResultData.ind: raw octets of the body, or the last octets with the headers after them.
     fn result_data(&mut self, now: Instant, handle: Handle, data: Bytes, fragment: Fragment) {
         let Some((first, mut rest)) = self.partial.remove(&handle) else {
             return;
@@ -437,10 +440,10 @@ impl Handset {
         self.wtp.acknowledge(now, handle, &exit_info);
     }
 
-    /// What goes with the last acknowledgement of a result or a push.
+    /// Exit info in the last acknowledgement of a result or a push.
     fn exit_info(&self) -> Vec<u8> {
         let option = ProtocolOptions::ACKNOWLEDGEMENT_HEADERS;
-        match self.agreed.options.has(option) {
+        match self.negotiated.options.has(option) {
             true => encode(&self.config.acknowledgement),
             false => Vec::new(),
         }
@@ -457,7 +460,7 @@ impl Handset {
                     match capability::decode_reply(&wanted, reply.capabilities) {
                         Ok(agreed) => {
                             self.session = Some(reply.session_id);
-                            self.agreed = agreed.clone();
+                            self.negotiated = agreed.clone();
                             Event::Connected(agreed)
                         }
                         Err(_) => Event::ConnectFailed(Failure::Malformed),
@@ -467,7 +470,7 @@ impl Handset {
                 Ok(Pdu::Reply(reply))
                     if self.session.is_some() && status::to_http(reply.status) == Some(200) =>
                 {
-                    Event::Connected(self.agreed.clone())
+                    Event::Connected(self.negotiated.clone())
                 }
                 Ok(Pdu::Redirect(redirect)) => {
                     Event::Redirected(redirect.flags, data.slice_ref(redirect.addresses))
@@ -537,7 +540,7 @@ impl Handset {
             self.events.push_back(Event::Pushed(Pushed {
                 confirmed,
                 content_type: content_type.into_owned(),
-                headers: decode(rest),
+                headers: decode(rest, push.data.len()),
                 body: data.slice_ref(push.data),
             }));
         }
@@ -549,14 +552,16 @@ fn read_reply(data: &Bytes, reply: &pdu::Reply<'_>, trailers: &[u8]) -> Option<R
     Some(Reply {
         status: status::to_http(reply.status)?,
         content_type: content_type.to_string(),
-        headers: decode(rest),
-        trailers: decode(trailers),
+        headers: decode(rest, reply.data.len()),
+        trailers: decode(trailers, reply.data.len()),
         body: data.slice_ref(reply.data),
     })
 }
 
-fn decode(block: &[u8]) -> Vec<(String, Vec<u8>)> {
+/// The fields of a block of headers, for a body of this length.
+fn decode(block: &[u8], body: usize) -> Vec<(String, Vec<u8>)> {
     header::fields(block, &[])
+        .with_body(body)
         .filter_map(Result::ok)
         .map(|field| (field.name.into_owned(), field.value.into_owned()))
         .collect()
@@ -570,5 +575,5 @@ fn encode(fields: &[(String, String)]) -> Vec<u8> {
     block
 }
 
-/// What a handset that says nothing of its encoding is taken for.
+/// The encoding version of a handset that names none.
 const ENCODING: EncodingVersion = EncodingVersion::V1_2;

@@ -1,182 +1,256 @@
-//! wapbridge: a WAP gateway. Handsets speak WSP over WTP over UDP on one side, origin servers speak HTTPS on
-//! the other, and SyncML passes between them.
+//! wapbridge: a WAP gateway. Handsets speak WSP over WTP over UDP on one side, origin servers speak
+//! HTTPS on the other, and SyncML passes between them.
 //!
-//! This is the design: how the code is laid out, where state lives and why. Where it and the code disagree,
-//! one of them is wrong.
+//! This is the design: the layout of the code, the place of every state, and the reasons. Where the
+//! design and the code disagree, one of them is wrong.
+//!
+//! # Words
+//!
+//! - A **transaction** is one WTP exchange of PDUs: an Invoke, for class 2 a Result, and their
+//!   acknowledgements.
+//! - An **exchange** is one request of a handset, from its first packet to the last acknowledgement
+//!   of its reply: one WSP method in one transaction (or one datagram each way in connectionless
+//!   mode), and its upstream request.
+//! - A **shard** is one thread with its own sockets, its own core and its own upstream client.
+//! - A **claim** asks for a session that another shard or the store may have.
+//! - A **push** is one submission of a push initiator. Each of its recipients has a **delivery**; a
+//!   delivery makes **attempts**, one bearer after the other, and a **round** is one attempt by each
+//!   bearer. A pause follows a round that failed.
+//! - The **core** is ranks 0 to 5 of the modules: no I/O. The **shell** is the rest: sockets,
+//!   clock, tasks.
 //!
 //! # The idea in one paragraph
 //!
-//! Everything a handset can observe is decided by **one plain struct, [`gateway::Gateway`], that does no
-//! I/O**. It is given datagrams, upstream replies, commands and the time; it gives back datagrams, events
-//! ("fetch this", "cancel that", "this exchange is over") and the next moment it wants to be woken. Each
-//! shard runs one such struct behind its own sockets. Around it stands a thin tokio shell that moves bytes
-//! and keeps one timer. The simulator and the tests drive the very same struct with virtual time and a lossy
-//! network; there is no second implementation to keep honest.
+//! **One plain struct, [`gateway::Gateway`], decides everything that a handset can observe, without
+//! I/O.** Its inputs are datagrams, upstream replies, commands and the time. Its outputs are
+//! datagrams, events ("fetch this", "cancel that", "this exchange is over") and the time of its
+//! next wake-up. Each shard has one such struct behind its own sockets. The tokio code around it
+//! moves octets and keeps one timer. The simulator and the tests drive the same struct with virtual
+//! time and a lossy network. There is no second implementation.
 //!
 //! # The contract of the core
 //!
-//! - **Inputs never fail.** `handle_datagram`, `handle_reply`, `handle_command`, `handle_timeout` say when
-//!   they happened; time never runs backwards. A bad datagram is an ordinary event with an ordinary answer,
-//!   or a counter.
-//! - **Outputs are drained**, never pushed through callbacks: after any input `poll_transmit`, `poll_event`,
-//!   `poll_timeout`. Polling decides nothing, so two runs with one seed are the same octet for octet.
-//! - Inner layers use the same verbs plus the primitives of their specification as method names:
+//! - **Inputs never fail.** `handle_datagram`, `handle_reply`, `handle_command`, `handle_timeout`
+//!   are given the time, which never runs backwards. A malformed datagram is an ordinary event with
+//!   an ordinary answer, or a counter.
+//! - **Outputs are drained**, never pushed through callbacks: after any input `poll_transmit`,
+//!   `poll_event`, `poll_timeout`. Polling makes no protocol decision. It only discards datagrams
+//!   beyond the credit of an unproved address. Two runs with one seed are equal octet for octet.
+//! - Inner layers use the same verbs, and the primitives of their specification as method names:
 //!   [`wtp::Endpoint`] has `invoke`, `accept`, `result`, `abort` for TR-Invoke.req, TR-Invoke.res,
-//!   TR-Result.req, TR-Abort.req. Between layers there are no traits, channels or threads: one visible loop
-//!   pulls indications from `wtp` and gives them to `wsp`, lending it the layer below for the call.
-//! - The core cannot read a clock, draw from the system's randomness or touch a socket:
-//!   [`time::Instant`] is our own, [`random::Random`] comes from a seed, and `tests/layering.rs` fails when a
-//!   module of ranks 0 to 5 names anything else, or imports upwards.
+//!   TR-Result.req, TR-Abort.req. Between layers there are no traits, channels or threads. One
+//!   visible loop takes indications from `wtp` and gives them to `wsp`, and lends `wsp` the layer
+//!   below for the call.
+//! - The core cannot read a clock, use the system's randomness or touch a socket: [`time::Instant`]
+//!   is our own type, and [`random::Random`] comes from a seed. `tests/layering.rs` fails when a
+//!   module of ranks 0 to 5 names another source, or imports upwards.
 //!
 //! # Modules, by rank
 //!
 //! A module imports only from lower ranks and from itself.
 //!
-//! | rank | module | what lives there |
+//! | rank | module | contents |
 //! | --- | --- | --- |
-//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`] | moments and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually |
+//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`], [`printable`] | instants and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually; text that is safe to print |
+//! | 1 | [`limit`] | rates and growing pauses per source, in tables that forget idle sources |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
+//! | 1 | `wtls` (feature `wtls`) | records, handshakes, connections by quadruplet: the secure ports, and the client of the tools |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
-//! | 1 | [`radius`] | the packets of RADIUS accounting, and their signatures |
+//! | 1 | [`sms`] | the header of user data by which datagrams travel in short messages |
+//! | 1 | [`obex`] | packets and sessions of OBEX, for SyncML and IrMC |
+//! | 1 | [`radius`] | packets of RADIUS accounting, and their signatures |
 //! | 2 | [`wsp`] | sessions: PDUs, capabilities, header encoding, [`wsp::sessions::Sessions`] |
-//! | 2 | [`syncml`] | what a gateway has to know of SyncML |
-//! | 2 | [`identity`] | which subscriber has which address |
-//! | 3 | [`route`] | from what a handset asks for to where it goes, or a refusal |
+//! | 2 | [`syncml`] | SyncML as far as a gateway needs it |
+//! | 2 | [`smpp`] | one session with an SMS centre |
+//! | 2 | [`identity`] | subscribers by address |
+//! | 3 | [`route`] | a request to its upstream, or to a refusal |
 //! | 3 | [`explain`] | octets in words, layer by layer |
+//! | 3 | [`push`] | from a push initiator's document to what is delivered to a client |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
-//! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber, for people to look at |
-//! | 6 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records, each written by a thread of its own; the file that outlives the process, likewise |
-//! | 7 | [`config`] | the file: read key by key, every mistake at once |
-//! | 8 | [`server`] | sockets, shards, the clock; the handle by which a gateway is told what to be |
-//! | 9 | [`admin`] | health, metrics, state, sessions; who may change them |
-//! | 10 | [`cli`] | the commands |
+//! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber's datagrams for operators |
+//! | 6 | [`worker`] | a thread with a bounded queue of messages |
+//! | 7 | [`smsc`] | connections to SMS centres; the centre of each number |
+//! | 7 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records; the file that survives the process. `record` and `store` write on a [`worker`] |
+//! | 7 | [`initiator`] | push initiators: their credentials, their limits, their targets; terminals that get pushes over HTTP |
+//! | 8 | [`config`] | the configuration file, read key by key, with every error at once |
+//! | 9 | [`server`] | sockets, shards, the clock; the handle by which operators change the gateway's state |
+//! | 10 | [`admin`] | health, metrics, state, sessions; their access rules |
+//! | 11 | [`cli`] | the commands |
+//!
+//! # Where to change what
+//!
+//! Paths are relative to `src` unless they name another folder. Compiler errors name the struct
+//! literals of tests and benches that a new field needs.
+//!
+//! | change | files |
+//! | --- | --- |
+//! | a WSP header field | a row in `wsp/header/table.rs` (code, version, name, form, `.list` where the value is one) and the length of `ROWS`; rows stand at the place of their code; a second code of a known name also in `has_twin`; a `field` row in `fixtures/wsp/numbers.tsv`; in `fixtures/wsp/fields.tsv` one example for each form of the value. Codes above 0x47 are read and never written: their examples begin with `<`. A new form also in `wsp/header/value.rs` and `wsp/header/form.rs`. Other assigned numbers: `wsp/header/charset.rs`, `wsp/header/media_types.rs`, `wsp/header/language.rs`, with `fixtures/wsp/numbers.tsv`. Fields that tshark reads otherwise: `tests/peers/wsp_headers`. A field that must not reach origins: `THIS_HOP_NAMES` in `gateway/request.rs`; one that must not reach handsets, or its rank where the reply is too large: `gateway/reply.rs` |
+//! | a WSP or WTP state, event or row | `wsp/session.rs`, `wsp/method.rs`, `wsp/push.rs`, `wtp/responder/mod.rs`, `wtp/initiator.rs`: one arm per row; the specification's rows are in `fixtures/wsp` and `fixtures/wtp` |
+//! | a setting | the field with its meaning and default in the layer's own settings (`wtp/config.rs`, `wsp/config.rs`, `wsp/connectionless.rs`, `gateway/settings.rs`, `gateway/protection.rs`, `route/mod.rs`, `wtls/config.rs`); a limit of all shards together also in `share` of `gateway/settings.rs` or `wtls/config.rs`; one line where its section is read (`config/core.rs` for `[wtp]`, `[wsp]`, `[connectionless]`, `[headers]`, `[limits]` and the limits per address of `[protection]`, else the file of that name in `config`); the line in `deploy/wapbridge.toml`. Contradictions with other settings: `config/advice/limits.rs`. A setting that a reload cannot change: `ROWS` in `config/restart.rs`. `WAPBRIDGE_DOCUMENTS=write cargo test --test house` writes the row in `deploy/OPERATIONS.md`. Example: `idle_timeout`, after which any session ends, suspended or not: field in `wsp/config.rs`, used in `wsp/sessions/mod.rs`, read in `read_wsp` of `config/core.rs`, followed by the age of stored sessions in `config/store.rs` and by the contradiction with the timeouts of routes in `config/advice/limits.rs`, tested in `tests/sim/scenarios.rs`. Tests of reading: `tests/house/config` |
+//! | a counter of the core | a field in the `Stats` of its layer (`wtp/report.rs`, `wsp/stats.rs`, `wsp/connectionless.rs`, `gateway/protection.rs`, or `gateway/stats.rs`, which contains all of them), and a row in `admin/metrics/table.rs`. A counter of a socket: `server/socket_stats.rs`; of secure ports: `wtls/stats.rs`; of another component: a field in `admin/snapshot.rs`. A reason for a drop is a label's value in the row of its family. A new family also in `fixtures/metrics.txt`, and in `cli/top/errors.rs` if it counts errors. `WAPBRIDGE_DOCUMENTS=write cargo test --test house` writes the list in `deploy/OPERATIONS.md`; the reasons under "Protection" there are written by hand |
+//! | an answer to a failure | `gateway/answer.rs`: status, label, text, remedy; `PROBLEMS` in `gateway/stats.rs`. A failure of the origin: `Failure` in `gateway/fetch.rs`, found in `upstream/mod.rs` or `upstream/error.rs`; its effect on the health of the host: `upstream/health.rs`. A whole reply that cannot be used: `answer` in `gateway/lifecycle.rs`, `gateway/content.rs`, `gateway/coding.rs`. A status that is only replaced: `status` in `gateway/reply.rs`. The row under "What the handset sees" in `deploy/OPERATIONS.md`. Tests: `tests/process/end_to_end/failures.rs`, `tests/sim/content.rs` |
+//! | a limit | the setting and its counter as above; the check where the resource is taken: `wtp/pool.rs`, `wsp/sessions/setup.rs`, `gateway/usage.rs`, `gateway/protection.rs`, `wtls/endpoint/handshake.rs`. A refused Connect is counted in `wsp/sessions/setup.rs` (Abort) or `wsp/sessions/primitives.rs` (status, Redirect). Tests: `tests/sim/protection.rs`, `tests/protocol/wtls/limits.rs` |
+//! | a field of the access log or a column of charging records | `gateway/record.rs`; its value in `gateway/lifecycle.rs` (`new_record`) or `gateway/admission.rs`, from the transaction through `wtp/report.rs`; written in `record/access.rs` or `record/charging/encode.rs`; the example in `record/sample.rs`; the row in `deploy/OPERATIONS.md` |
+//! | a condition of routes | there are: URI, port, `secured`, binding, OBEX target, method, media type, User-Agent and SyncML version, in any combination. Another one: `route/condition.rs`; the fact in `RequestView` of `route/mod.rs`, known in `gateway/admission.rs` and by an option in `cli/route.rs`; the key in `config/routes.rs` and its `CONDITIONS` |
+//! | an action of routes on headers | `route/headers.rs`; the keys in `config/routes.rs` |
+//! | a final state of pushes | `push/pap/status.rs` (`MessageState`); the place that decides the state: `push/ppg/attempt.rs`, for a cancel `push/ppg/answer.rs`, for a refusal `push/ppg/submit.rs`. A bearer's result: `Outcome` in `push/mod.rs`, `server/push/bearer.rs`, `smsc/bearer.rs`. The log, the list of pushes and metrics follow `MessageState::ALL`. Tests: `tests/protocol/push` |
+//! | a WBXML vocabulary | a file in `wbxml/tables`, `fixtures/wbxml` |
+//! | a message, a limit or an answer of WTLS handshakes | `wtls/message.rs`; `wtls/endpoint/handshake.rs` for ClientHellos, `wtls/endpoint/client_flight.rs` for what the client answers, `wtls/endpoint/limits.rs` for what strangers may cost; the rows of the state tables are in `fixtures/wtls/server.states` and `fixtures/wtls/client.states` |
+//! | a bearer of pushes | [`push::Bearer`]; its place in the order of bearers, `push/ppg/plan.rs`; the attempt itself, `server/push/bearer.rs`, and by a shard `gateway/delivery.rs`; its name in the store, `push/ppg/saved.rs`; its label in `admin/metrics/table.rs` |
+//! | a command, or an option of one | `cli/mod.rs`, and the command's own file in `cli` |
+//! | a request of the admin port | `admin/mod.rs`; its access rule in `admin/access.rs` |
 //!
 //! # One datagram, there and back
 //!
 //! Open these files in this order; each step is a function call, not a message:
 //!
-//! 1. `server/shard.rs`: a batch arrives; each datagram goes to `Gateway::handle_datagram`.
-//! 2. `gateway/mod.rs`: the socket named the [`wdp::Service`]; connection mode goes to `wtp`.
-//! 3. `wtp/endpoint/receive.rs`: decode (`pdu.rs`), find the transaction by peer and TID, or judge a new one
-//!    (`tid.rs`); segments wait in `assembler.rs` until the message is whole.
-//! 4. `wtp/responder/mod.rs`: the state machine steps; an Invoke indication comes out.
-//! 5. `wsp/sessions.rs`: the peer's session is found, `wsp/method.rs` takes the method. (`setup.rs` connects,
-//!    suspends and resumes, `push.rs` pushes, `early.rs` holds what came before its Connect, and
-//!    `connectionless.rs` does without all of it: one datagram there, one back.)
-//! 6. `gateway/mod.rs` with `request.rs` and `route/`: headers are decoded, a route is found, the exchange
-//!    is admitted (`exchange.rs`), `Event::Fetch` goes out.
-//! 7. `server/shard.rs` starts `Upstream::fetch`; its result returns through `Gateway::handle_reply`.
-//! 8. Back: `gateway/reply.rs` (status, headers, body) → `wsp/sessions.rs` → `wtp/responder/mod.rs` keeps the
-//!    result as `Bytes` → `poll_transmit` encodes the next PDU straight into the send buffer of
-//!    `server/outbox.rs`, which gives the kernel what goes to one handset at a time.
+//! 1. `server/shard/mod.rs`: a batch arrives; each datagram goes to `Gateway::handle_datagram`.
+//! 2. `gateway/mod.rs`: the socket gives the [`wdp::Service`]; connection mode goes to `wtp`.
+//! 3. `wtp/endpoint/receive.rs`: decodes (`wtp/pdu.rs`), finds the transaction by peer and TID, or
+//!    checks the TID of a new one (`wtp/tid.rs`); segments wait in `wtp/assembler.rs` until the
+//!    message is complete.
+//! 4. `wtp/responder/mod.rs`: the state machine steps and returns an Invoke indication.
+//! 5. `wsp/sessions/mod.rs`: decodes the PDU and finds the peer's session. The rows of the state
+//!    tables are the arms of `step` in `wsp/session.rs`, `wsp/method.rs` and `wsp/push.rs`.
+//!    (`wsp/pending.rs` holds methods that came before their Connect; `wsp/connectionless.rs` needs
+//!    no session: one datagram each way.)
+//! 6. `gateway/lifecycle.rs` begins the exchange: `gateway/admission.rs` decodes the headers
+//!    (`gateway/request.rs`), finds the route (`route/mod.rs`) and checks the limits
+//!    (`gateway/usage.rs`); `gateway/exchange.rs` keeps it; `Event::Fetch` goes out.
+//! 7. `server/shard/upstream_tasks.rs` runs `Upstream::fetch`; its result returns through
+//!    `Gateway::handle_reply`.
+//! 8. Back: `gateway/reply.rs` (status, headers, body), then `wsp/method.rs`, then
+//!    `wtp/responder/mod.rs`, which keeps the Result as `Bytes`. `poll_transmit` encodes the next
+//!    PDU straight into the send buffer of `server/transmitter.rs`, which gives the kernel all
+//!    datagrams for one handset at a time.
+//!
+//! Requests over HTTP and OBEX come another way to step 6: `server/http/mod.rs` and
+//! `server/obex/mod.rs` name its files, and `gateway/http_exchange.rs` begins the exchanges.
 //!
 //! # State
 //!
 //! | state | owner | key | survives a restart |
 //! | --- | --- | --- | --- |
 //! | transactions, their deadlines and retained messages | [`wtp::Endpoint`] | peer and TID | no; handsets retransmit |
-//! | last TID per peer, bounded, forgotten after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
-//! | sessions and methods | [`wsp::sessions::Sessions`] of one shard | peer, session id | the record only ([`wsp::saved`]), in the store; without one handsets connect anew |
-//! | which sessions live elsewhere than their id says | [`gateway::directory::Directory`] | session id | no; then all come from the store |
+//! | last TID per peer, bounded, dropped after `tid_lifetime` | [`wtp`] | peer | no; unknown peers are verified |
+//! | sessions and methods | [`wsp::sessions::Sessions`] of one shard | peer, session id | the record only ([`wsp::saved`]), in the store; without a store handsets connect again |
+//! | sessions outside the shard that their id names | [`gateway::directory::SessionDirectory`] | session id | no; all sessions then come from the store |
 //! | POSTs of connectionless mode, recognised for 10 s | [`wsp::connectionless::Connectionless`] | sender, TID and digest | no |
 //! | cookies, if the gateway keeps them | [`gateway::Gateway`] | session id | no |
-//! | who has which address | `identity::directory` on the control thread; a copy in each [`gateway::Gateway`] | prefix | what accounting told, in the store; without one access servers report anew |
-//! | what each address has used | [`gateway::Gateway`] | address, /64 | no |
-//! | exchanges in flight | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
-//! | charging records, and what was answered and is not over | [`record::charging::Clerk`] | sequence number, id | yes: files and journal |
-//! | connections to origins | [`upstream::Upstream`] of one shard | origin | no |
+//! | subscribers by address | `identity::directory` on the control thread; a copy in each [`gateway::Gateway`] | prefix | accounting sessions, in the store; without a store access servers report again |
+//! | use of allowances by address | [`gateway::Gateway`] | address, /64 | no |
+//! | pushes, and their results for a while | [`push::ppg::Ppg`], on a task of `server/push/keeper.rs` | initiator and push-id | yes, in the store; without a store they end with the process |
+//! | exchanges under way | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
+//! | pushes, with deadlines, attempts and result notifications | `push::ppg` on the thread of `server/push/keeper.rs` | push-id, recipient | yes, in the store; `check` warns without one |
+//! | charging records, and answered transactions that are not over | [`record::charging::CdrWriter`] | sequence number, id | yes: files and journal |
+//! | connections to origins | [`upstream::Upstream`] of one shard | origin, and the route's way to its hosts | no |
 //!
-//! **Decoding borrows from the receive buffer; what must outlive the datagram is copied once into `Bytes`,
-//! at the place that retains it.** Outgoing results are `Bytes`; segments are slices of them. Nothing waits
-//! in an output queue but answers that belong to no transaction, in one bounded ring: a transaction holds
-//! what it would say next, and `poll_transmit` encodes on demand. A blocked socket makes us stop polling.
+//! **Decoding borrows from the receive buffer. Data that must outlive the datagram is copied once
+//! into `Bytes`, at the place that retains it.** Outgoing Results are `Bytes`, and segments are
+//! slices of them. The only output queue is one bounded ring for PDUs without a transaction: a
+//! transaction knows its next PDU, and `poll_transmit` encodes it on demand. While a socket is
+//! blocked, the shard does not poll.
 //!
-//! **A deadline is a field of the state it belongs to**, so leaving the state disarms it. [`time::Timers`] is
-//! only an index, with one wake-up per slot that counts; each shard sleeps on exactly one tokio timer.
+//! **A deadline is a field of the state it belongs to**, so leaving the state disarms it.
+//! [`time::Timers`] is only an index, with one valid wake-up per slot. Each shard sleeps on exactly
+//! one tokio timer.
 //!
 //! # From start to end
 //!
-//! `cli/serve/parts.rs` starts what a gateway consists of, in order, and stops it in the reverse; `life.rs` beside
-//! it obeys signals and whoever holds a [`server::Control`], one order after the other. All sockets are bound,
-//! and it is known who has which address, before one is read; and no socket is ever read by two processes: the kernel
-//! deals handsets out to the sockets of an address, so their number stays what it is for the life of a process, and,
-//! when a service manager holds them, from one process to the next ([`server::Inherited`]). On the way out
-//! ([`server::Departure`]) nothing that has begun is cut before its time; what has not begun is refused, or left
-//! unanswered for the next process to hear again.
+//! `cli/serve/components.rs` starts the parts of a gateway in order and stops them in reverse
+//! order. `cli/serve/supervisor.rs` carries out signals and the commands of every
+//! [`server::Control`], one after the other. All sockets are bound, and all configured subscribers
+//! are known, before the first socket is read. Two processes never read one socket. The kernel
+//! distributes handsets over the sockets of an address, so the number of sockets is fixed for the
+//! life of a process and, when a service manager holds the sockets, from one process to the next
+//! ([`server::Inherited`]). A shutdown ([`server::Shutdown`]) lets every running exchange finish in
+//! its time. New requests are refused, or left unanswered, so that the next process gets their
+//! repetitions.
 //!
-//! **A million idle sessions are an ordinary day**, so what grows with them is small, grows by a page or a part at a
-//! time ([`table`]), and is given back. A session is some hundred octets, its deadline a place in a queue in the
-//! order of use, and what handsets of one model say when they connect is kept, and decoded, once
-//! ([`wsp::profile`]). `tests/allocations.rs` holds us to it.
+//! **A gateway holds a million idle sessions on an ordinary day.** So their state is small, grows
+//! by a page or a part at a time ([`table`]), and shrinks again. A session has some hundred octets,
+//! and its deadline is a place in a queue in the order of use. The headers of handsets of one model
+//! are stored, and decoded, once ([`wsp::profile`]). `tests/allocations.rs` checks the numbers.
 //!
 //! # Shards
 //!
-//! A shard is one thread, one socket per address, one [`gateway::Gateway`], one mailbox; nothing on the way of a
-//! datagram is shared, locked or atomic. The kernel keeps a quadruplet on one socket, which keeps its TIDs,
-//! transactions and session on one shard. Only a Resume comes from a new address and may land anywhere, and only
-//! its session's record has to move: what is outstanding is aborted by the specification.
+//! A shard is one thread, one socket per address, one [`gateway::Gateway`], one mailbox. A
+//! datagram's path touches nothing that is shared, locked or atomic. The kernel keeps a quadruplet
+//! on one socket, which keeps its TIDs, transactions and session on one shard. Only a Resume comes
+//! from a new address and may arrive at any shard. The specification aborts the outstanding
+//! transactions of a resumed session, so only the session's record has to move:
 //!
-//! 1. Shard B does not know the id. The Resume waits, under WTP's hold-on acknowledgements, and [`gateway::Event::Claim`]
-//!    goes out ([`wsp::claim`]).
-//! 2. The directory, on a thread of its own (`server/claims.rs`), tells the shard that has the session to release it. An
-//!    id tells the shard that made it, so nothing is kept of a session that never moved; of those that did, one entry. The
-//!    directory takes one claim after the other, so that of two Resumes the later one gets the session.
-//! 3. A gives it up and forgets it, [`gateway::Event::Released`]; B takes it in with [`gateway::Gateway::handle_claim`]
-//!    and hears the Resume again, as if it came just now. A claim that is not answered in 2 s ends without; a
-//!    session that comes later is taken in all the same, for nobody else has it.
+//! 1. Shard B does not have the session. The Resume waits, under WTP's hold-on acknowledgements,
+//!    and [`gateway::Event::Claim`] goes out ([`wsp::claim`]).
+//! 2. The directory, on a thread of its own (`server/claims.rs`), tells the shard with the session
+//!    to release it. An id and a secret give the shard that made the session ([`wsp::id_key`]), so
+//!    the directory has an entry only for a session that moved. The directory handles one claim
+//!    after the other, so that of two Resumes the later one gets the session.
+//! 3. Shard A removes the session and emits [`gateway::Event::Released`]. Shard B takes it in with
+//!    [`gateway::Gateway::handle_claim`] and handles the Resume as if it came just then. A claim
+//!    without an answer ends after 2 s. A session that comes later is taken in all the same, since
+//!    no other shard has it.
 //!
-//! With a store, what changes in a session is saved: at Connect, Suspend, Resume and the end, and every quarter of
-//! `idle_timeout` while it is used; never with a method. Whoever comes to a gateway that was started anew is looked for
-//! there, by id or by peer, when no shard has him. Commits are synchronised: all but the last 200 ms survive a kill,
-//! and a loss of power.
+//! With a store, every change of a session is saved: at Connect, Suspend, Resume and the end, and
+//! every quarter of `idle_timeout` while the session is used; never with a method. After a restart,
+//! a session that no shard has is looked up in the store, by its id or by its peer. Commits are
+//! synchronised: all changes but those of the last 200 ms survive a kill, and a loss of power.
 //!
 //! # Limits
 //!
-//! UDP has no back-pressure, so every refusal is an answer the handset understands, given by the first layer
-//! that knows, and each is counted.
+//! UDP has no back-pressure. So every refusal is an answer that the handset understands. The first
+//! layer that can decide gives it, and a counter counts it.
 //!
-//! What operators set for all shards together is cut into equal shares once their number is known
-//! ([`gateway::Config::share`]).
+//! Limits that operators set for all shards together are divided into equal shares once the number
+//! of shards is known ([`gateway::Config::share`]).
 //!
 //! | limit | when reached |
 //! | --- | --- |
 //! | transactions, in all and per peer | Invoke ignored (WTP 7.6) |
-//! | size of one message; octets in reassembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
+//! | size of one message; octets in re-assembly | Abort MESSAGETOOLARGE; CAPTEMPEXCEEDED |
 //! | complete request above the negotiated server SDU | Abort MRUEXCEEDED |
 //! | unverified peers | TID verification before any work |
-//! | sessions; octets of what their clients say of themselves, equal ones counted once | Abort CONGESTION |
+//! | sessions; octets of headers of Connects, equal ones counted once | the oldest session that was never used ends; else Abort CONGESTION |
+//! | sessions, and octets of headers, of one source prefix (IPv4 address, IPv6 /64) | Abort CONGESTION |
+//! | Resumes of a source prefix that name no session of its own | Abort DISCONNECT without a look-up, in pauses that grow to five minutes |
 //! | outstanding methods per session | Abort MOREXCEEDED |
-//! | confirmed pushes outstanding | refused to who asked |
+//! | outstanding confirmed pushes | the push is refused to its sender |
 //! | methods ahead of their Connect | Abort DISCONNECT |
-//! | sessions claimed at once, and of one peer; claims of an address for what nobody has | Abort DISCONNECT |
-//! | what waits to be settled between shards, or to be stored | the claim ends at its deadline; what changed is not stored; counted |
-//! | sessions in the store, and their age | not stored; forgotten |
+//! | open claims, of one peer and of one source prefix; claims by peer without a session | Abort DISCONNECT |
+//! | queue of claims between shards; queue of changes for the store | the claim ends at its deadline; the change is not stored; counted |
+//! | sessions in the store, and their age | not stored; dropped |
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
-//! | handsets outside the networks allowed; octets per address | dropped unseen |
-//! | requests per address, and in all | Abort CAPTEMPEXCEEDED to who has a session, else dropped |
+//! | handsets outside the allowed networks; octets per address | the datagram is dropped |
+//! | requests per address, and in all | Abort CAPTEMPEXCEEDED to a handset with a session, else dropped |
 //! | requests per subscriber | WSP reply 503 with Retry-After |
-//! | octets to an address that has proved nothing, against those from it | not sent |
+//! | octets to an unproved address, against those from it | not sent |
 //! | sessions per address | Abort CONGESTION |
-//! | addresses and subscribers watched | those who use nothing are forgotten; else strangers are dropped |
-//! | accounting sessions, in all and per RADIUS client | not answered |
-//! | rate per address, connectionless (nothing proves the address) | dropped |
-//! | octets of a reply against those of its request, connectionless | WSP reply 502 |
-//! | answers remembered, connectionless | the oldest is forgotten |
-//! | log lines that wait to be written (8 MiB) | lost and counted; no shard waits |
-//! | charging records that wait to be written (32 MiB) | lost and counted, and their numbers are missing |
-//! | upstream requests in flight; octets of bodies under way | WSP reply 503 |
-//! | reply larger than the client SDU or the route's limit | WSP reply 502; 413 only when the origin said so |
+//! | addresses and subscribers with recorded use | idle entries are dropped; else datagrams of unknown addresses are dropped |
+//! | accounting sessions, in all and per RADIUS client | no response |
+//! | rate per address, connectionless (the address has no proof) | dropped |
+//! | octets of a reply without a session: one packet; outside of trusted networks also against those of its request | WSP reply 502 |
+//! | remembered replies, connectionless | the oldest is dropped |
+//! | queued log lines (8 MiB) | lost and counted; no shard waits |
+//! | queued charging records (32 MiB) | lost and counted; their numbers are missing |
+//! | upstream requests under way; octets of their bodies; a source's and an origin's share of both | WSP reply 503; 502 once the origin has replied |
+//! | connections to origins, and an origin's share of them | the request waits; at its deadline WSP reply 503 |
+//! | packets of a Result to an address without proofs | small groups, few repetitions; a guessed Ack ends the transaction |
+//! | reply larger than the client SDU, its transaction or the route's limit | WSP reply 502; 413 only when the origin sent it |
 //! | time for one exchange | `Cancel`, WSP reply 504 |
-//! | traces at once; octets, time and what may wait of each | refused; it ends; counted as lost |
+//! | pushes, in all, of one initiator and for one recipient; their octets | PAP 4001; 3005 for too many recipients |
+//! | connections of push initiators, and one source's quarter of them | closed |
+//! | submissions queued for an SMS centre; those that wait for receipts | tried again later; the oldest is no longer confirmed |
+//! | traces at once; octets, time and queue of each | refused; the trace ends; lost events are counted |
 //!
-//! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST is never sent
-//! upstream twice, except that hyper may resend one it got back unsent from a reused connection, and that a
-//! translating route asks once more in the other notation after 415 or 406. An idempotent request is sent once
-//! more when its connection ends before its reply.
+//! [`gateway::answer`] is the only place that turns a failure into a wire answer. A POST that its
+//! origin may have processed is never sent again, except that a translating route asks once more in
+//! the other notation after 415 or 406. A request that the origin provably has not processed is
+//! sent again, whatever its method ([`upstream::Unprocessed`]). An idempotent request is sent once
+//! more when its connection ends before its reply, or a kept connection brings 408.
 //!
-//! Abort, Disconnect, Suspend, Resume, a new Connect of the same peer and an expired deadline all end an
-//! exchange the same way: it is removed and `Event::Cancel` is emitted once. A reply that was already under
-//! way carries a stale name and finds nobody.
+//! Abort, Disconnect, Suspend, Resume, a new Connect of the same peer and an expired deadline all
+//! end an exchange in the same way: the gateway removes it and emits `Event::Cancel` once. A reply
+//! that comes later carries a stale id and is dropped.
 
 pub mod admin;
 pub mod cli;
@@ -186,12 +260,20 @@ pub mod explain;
 pub mod gateway;
 pub mod handset;
 pub mod identity;
+pub mod initiator;
+pub mod limit;
+pub mod obex;
+pub mod printable;
+pub mod push;
 pub mod radius;
 pub mod random;
 pub mod record;
 pub mod route;
 pub mod server;
 pub mod sim;
+pub mod smpp;
+pub mod sms;
+pub mod smsc;
 pub mod store;
 pub mod syncml;
 pub mod table;
@@ -200,5 +282,8 @@ pub mod trace;
 pub mod upstream;
 pub mod wbxml;
 pub mod wdp;
+pub mod worker;
 pub mod wsp;
+#[cfg(feature = "wtls")]
+pub mod wtls;
 pub mod wtp;

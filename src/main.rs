@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// The system's allocator keeps what a million sessions had; this one gives it back. README.md has the figures.
+/// The system's allocator keeps what a million sessions had; this one gives it back. README.md has
+/// the figures.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

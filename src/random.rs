@@ -1,5 +1,5 @@
-//! Everything unpredictable in the core comes from one seed: drawn by the shell from the system, by a test
-//! from its number.
+//! Everything unpredictable in the core comes from one seed: drawn by the shell from the system, by
+//! a test from its number.
 
 use std::hash::BuildHasher;
 
@@ -46,8 +46,8 @@ impl Random {
     }
 }
 
-/// SipHash-1-3 with a secret key: peers choose the keys of our tables and must not be able to choose
-/// their collisions. The key comes from the seed, so that a run can be repeated.
+/// SipHash-1-3 with a secret key: peers choose the keys of our tables and must not be able to
+/// choose their collisions. The key comes from the seed, so that a run can be repeated.
 #[derive(Clone, Copy, Debug)]
 pub struct Keyed {
     key: (u64, u64),

@@ -1,4 +1,4 @@
-//! Virtual time: the moments the core is told about, and an index of wake-ups.
+//! Virtual time: the instants given to the core, and an index of wake-ups.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,10 +6,10 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
-/// A moment, in microseconds since the owner of the clock started it.
+/// An instant, in microseconds since the start of its clock.
 ///
-/// The core never reads a clock; whoever drives it says what time it is. The simulator starts at zero,
-/// the server at its own start.
+/// The core never reads a clock: its caller gives the time. The clock of the simulator starts at
+/// zero, the clock of the server at the start of the process.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -65,13 +65,13 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// An index of wake-ups: which slots of a table want to be looked at, and when.
+/// An index of wake-ups: the slots of a table and when to look at them.
 ///
-/// It is only an index. The deadline itself is a field of the state it belongs to; when a wake-up fires the
-/// owner looks at the slot and, if it is empty or its deadline has moved later, answers with "not yet" (and
-/// schedules it again). Disarming is therefore free. A slot has one wake-up that counts, the earliest it asked
-/// for; those it outran go with the next clean-up, so that the index is never larger than twice the table, however
-/// much traffic goes through it.
+/// The index holds no deadlines. A deadline is a field of the state it belongs to. When a wake-up
+/// fires, the owner looks at the slot. If the slot is empty or its deadline has moved later, the
+/// owner ignores the wake-up, or schedules it again. Disarming is therefore free. Only the earliest
+/// wake-up of a slot counts. The clean-up removes the others, so that the index is never larger
+/// than twice the table, at any traffic.
 #[derive(Clone, Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(Instant, u32)>>,
@@ -89,8 +89,8 @@ impl Timers {
         }
     }
 
-    /// Asks for `slot` to come out of [`pop_due`](Self::pop_due) once it is `at`, unless it comes out
-    /// earlier anyway.
+    /// Asks for `slot` to come out of [`pop_due`](Self::pop_due) once it is `at`, unless it comes
+    /// out earlier anyway.
     pub fn schedule(&mut self, at: Instant, slot: u32) {
         let place = slot as usize;
         if self.armed.len() <= place {
@@ -111,9 +111,9 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes one slot whose moment has come, earliest first, ties in the order of the slots.
+    /// Takes one slot whose wake-up is due, earliest first, ties in the order of the slots.
     ///
-    /// Memory grown by a burst is given back once the index is nearly empty.
+    /// Memory of a burst is released once the index is nearly empty.
     pub fn pop_due(&mut self, now: Instant) -> Option<u32> {
         loop {
             if self.next()? > now {
@@ -134,7 +134,8 @@ impl Timers {
         }
     }
 
-    /// Forgets the stale wake-ups once they are surely the greater part, which pays for looking at all.
+    /// Forgets the stale wake-ups once they are surely the greater part, which pays for looking at
+    /// all.
     fn drop_stale(&mut self) {
         if self.heap.len() > 2 * self.armed.len() + FEW {
             let armed = (0..).zip(&self.armed);
@@ -149,7 +150,7 @@ impl Timers {
 /// No wake-up is as late as this.
 const NEVER: Instant = Instant(u64::MAX);
 
-/// Stale wake-ups nobody minds.
+/// Number of stale wake-ups below which no clean-up is worth its time.
 const FEW: usize = 64;
 
 #[cfg(test)]

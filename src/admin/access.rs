@@ -1,10 +1,9 @@
-//! Who may do what on the admin port.
+//! Access control of the admin port.
 //!
-//! Reading is open to whoever reaches the port, unless `reads_need_token` is set. Whatever changes something
-//! needs the token, from loopback too: a browser on the operator's desk is on loopback. Against pages that
-//! such a browser has open elsewhere, requests that come from another origin are refused, and so are names
-//! that we do not know as our own, since they may have been pointed here (DNS rebinding). No reply carries a
-//! CORS header.
+//! Reads are open to every client that reaches the port, unless `reads_need_token` is set. A change
+//! needs the token, from loopback too: the operator's browser is on loopback. Requests of other
+//! sites' pages are refused (CSRF), and so are Host names that are not our own (DNS rebinding). No
+//! answer has a CORS header.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,23 +18,23 @@ use axum::response::{IntoResponse, Response};
 use ring::{hmac, rand};
 use tracing::{debug, info};
 
-use super::counters::{Counters, Refused};
+use super::refusals::{Refusal, Refusals};
 use crate::config::AdminSettings;
 
-/// Who is on the other end of the connection.
+/// The address of the client.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(pub SocketAddr);
 
-/// The rules, which a reload may replace. Clones share them.
+/// The rules, which a reload replaces. Clones share them.
 #[derive(Clone)]
 pub struct Access {
     rules: Arc<RwLock<Rules>>,
-    counters: Arc<Counters>,
+    refusals: Arc<Refusals>,
 }
 
 struct Rules {
-    /// Of the token, under a key that lives as long as the process: tags can be compared without telling by
-    /// the time it takes how much was right.
+    /// HMAC of the token under a key of this process. Comparing tags takes the same time for every
+    /// token.
     token: Option<hmac::Tag>,
     key: hmac::Key,
     reads_need_token: bool,
@@ -43,14 +42,14 @@ struct Rules {
 }
 
 impl Access {
-    pub(super) fn new(settings: &AdminSettings, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(settings: &AdminSettings, refusals: Arc<Refusals>) -> Self {
         Self {
             rules: Arc::new(RwLock::new(Rules::new(settings))),
-            counters,
+            refusals,
         }
     }
 
-    /// Uses these settings from the next request on.
+    /// Applies new settings to the following requests.
     pub fn replace(&self, settings: &AdminSettings) {
         let rules = Rules::new(settings);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -60,8 +59,8 @@ impl Access {
         self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refuse(&self, client: Client, why: Refused, answer: Response) -> Response {
-        self.counters.refused(why);
+    fn refuse(&self, client: Client, why: Refusal, answer: Response) -> Response {
+        self.refusals.count(why);
         debug!(client = %client.0, why = why.label(), "admin request refused");
         answer
     }
@@ -69,7 +68,7 @@ impl Access {
 
 impl Rules {
     fn new(settings: &AdminSettings) -> Self {
-        // Without randomness nothing could be compared safely, so nobody has the right token.
+        // Without a random key every token counts as wrong: no comparison would be safe.
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new()).ok();
         let token = key.as_ref().zip(settings.token.as_ref());
         Self {
@@ -80,21 +79,21 @@ impl Rules {
         }
     }
 
-    fn has_token(&self, headers: &HeaderMap) -> Result<(), Denied> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), TokenError> {
         let Some(tag) = &self.token else {
-            return Err(Denied::NoneConfigured);
+            return Err(TokenError::NoneConfigured);
         };
-        let shown = headers
+        let presented = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
-        let shown = shown.ok_or(Denied::Missing)?;
-        hmac::verify(&self.key, shown.as_bytes(), tag.as_ref()).map_err(|_| Denied::Wrong)
+        let presented = presented.ok_or(TokenError::Missing)?;
+        hmac::verify(&self.key, presented.as_bytes(), tag.as_ref()).map_err(|_| TokenError::Wrong)
     }
 
-    fn knows(&self, host: &str) -> bool {
+    fn is_own_name(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else {
             return false;
         };
@@ -106,14 +105,14 @@ impl Rules {
     }
 }
 
-/// Why a token is not enough.
-enum Denied {
+/// The reason why a request has no valid token.
+enum TokenError {
     NoneConfigured,
     Missing,
     Wrong,
 }
 
-impl IntoResponse for Denied {
+impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
         let unauthorized = |text| {
             let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"wapbridge\"")];
@@ -122,7 +121,7 @@ impl IntoResponse for Denied {
         match self {
             Self::NoneConfigured => (
                 StatusCode::FORBIDDEN,
-                "no token is configured, so this is refused to everybody: set token_file in [admin]\n",
+                "no token is configured, so every such request is refused: set token_file in [admin]\n",
             )
                 .into_response(),
             Self::Missing => unauthorized("send Authorization: Bearer and the token of [admin]\n"),
@@ -131,9 +130,9 @@ impl IntoResponse for Denied {
     }
 }
 
-/// What every request passes: whatever is not a mere question needs the token and must not come from another
-/// site's page. What was done, and by whom, is logged.
-pub(super) async fn changes(
+/// For every request: a change needs the token and must not come from another site's page. Every
+/// change is logged.
+pub(super) async fn require_token_to_change(
     State(access): State<Access>,
     Extension(client): Extension<Client>,
     request: Request,
@@ -143,11 +142,11 @@ pub(super) async fn changes(
         return next.run(request).await;
     }
     if is_cross_site(request.headers()) {
-        return access.refuse(client, Refused::CrossSite, other_site());
+        return access.refuse(client, Refusal::CrossSite, other_site());
     }
-    let allowed = access.rules().has_token(request.headers());
-    if let Err(denied) = allowed {
-        return access.refuse(client, Refused::Token, denied.into_response());
+    let allowed = access.rules().check_token(request.headers());
+    if let Err(error) = allowed {
+        return access.refuse(client, Refusal::Token, error.into_response());
     }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = next.run(request).await;
@@ -156,8 +155,8 @@ pub(super) async fn changes(
     answer
 }
 
-/// What all that shows something passes, `/livez` and `/readyz` excepted: it may need the token.
-pub(super) async fn reads(
+/// For every read but `/livez` and `/readyz`: it needs the token if `reads_need_token` is set.
+pub(super) async fn require_token_to_read(
     State(access): State<Access>,
     Extension(client): Extension<Client>,
     request: Request,
@@ -165,37 +164,37 @@ pub(super) async fn reads(
 ) -> Response {
     let allowed = {
         let rules = access.rules();
-        // `changes` has looked at the others.
+        // `require_token_to_change` has checked the other methods.
         if rules.reads_need_token && request.method().is_safe() {
-            rules.has_token(request.headers())
+            rules.check_token(request.headers())
         } else {
             Ok(())
         }
     };
     match allowed {
         Ok(()) => next.run(request).await,
-        Err(denied) => access.refuse(client, Refused::Token, denied.into_response()),
+        Err(error) => access.refuse(client, Refusal::Token, error.into_response()),
     }
 }
 
-/// For questions that need the token always, such as what one subscriber does.
-pub async fn token_needed(
+/// For reads that always need the token: they show the traffic of one subscriber.
+pub async fn require_token(
     State(access): State<Access>,
     Extension(client): Extension<Client>,
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = access.rules().has_token(request.headers());
+    let allowed = access.rules().check_token(request.headers());
     match allowed {
         Ok(()) => next.run(request).await,
-        Err(denied) => access.refuse(client, Refused::Token, denied.into_response()),
+        Err(error) => access.refuse(client, Refusal::Token, error.into_response()),
     }
 }
 
-/// What all passes that a browser could be made to fetch by a name that was pointed here: the name must be
-/// ours, and so must be the page that asks, unless it merely has a link to our page. Programs that send no name, as
-/// HTTP/1.0 allows, are no browsers.
-pub(super) async fn names(
+/// For every path that DNS rebinding could expose: the Host must be one of ours, and the request
+/// must come from our own page or follow a link to it. A request without Host, as HTTP/1.0 allows,
+/// does not come from a browser.
+pub(super) async fn require_own_name(
     State(access): State<Access>,
     Extension(client): Extension<Client>,
     request: Request,
@@ -203,16 +202,16 @@ pub(super) async fn names(
 ) -> Response {
     let known = match request.headers().get(HOST).map(|host| host.to_str()) {
         None => true,
-        Some(Ok(host)) => access.rules().knows(host),
+        Some(Ok(host)) => access.rules().is_own_name(host),
         Some(Err(_)) => false,
     };
     if !known {
         let text = "this name is not known to be ours: add it to hosts in [admin], or use the IP address\n";
         let answer = (StatusCode::MISDIRECTED_REQUEST, text).into_response();
-        return access.refuse(client, Refused::Host, answer);
+        return access.refuse(client, Refusal::Host, answer);
     }
     if is_cross_site(request.headers()) && !is_link(&request) {
-        return access.refuse(client, Refused::CrossSite, other_site());
+        return access.refuse(client, Refusal::CrossSite, other_site());
     }
     next.run(request).await
 }
@@ -222,7 +221,7 @@ fn other_site() -> Response {
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
-/// Whether somebody followed a link to the page, which is the same for everybody and tells nothing by itself.
+/// Whether a browser followed a link to the page, which shows nothing by itself.
 fn is_link(request: &Request) -> bool {
     let mode = request.headers().get("sec-fetch-mode");
     request.method().is_safe()
@@ -230,7 +229,7 @@ fn is_link(request: &Request) -> bool {
         && mode.is_some_and(|mode| mode.as_bytes() == b"navigate")
 }
 
-/// Whether a browser says that the page behind a request is not ours.
+/// Whether the browser reports that a page of another site sent the request.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {

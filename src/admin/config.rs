@@ -1,4 +1,4 @@
-//! `/config`: the settings in force, as a file that could be loaded, secrets masked.
+//! `/config`: the settings in force as a configuration file, secrets masked.
 
 use axum::Router;
 use axum::extract::State;
@@ -7,14 +7,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::InForce;
+use super::CurrentSettings;
 
-pub(super) fn router(settings: InForce) -> Router {
+pub(super) fn router(settings: CurrentSettings) -> Router {
     Router::new().route("/config", get(show).with_state(settings))
 }
 
-async fn show(State(settings): State<InForce>) -> Response {
-    match toml::to_string(&settings.get().effective()) {
+async fn show(State(settings): State<CurrentSettings>) -> Response {
+    match toml::to_string(&*settings.get()) {
         Ok(text) => ([(CONTENT_TYPE, "application/toml; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

@@ -1,7 +1,7 @@
-//! `/livez` and `/readyz`: for whoever decides whether to restart us, or to send handsets elsewhere.
+//! `/livez` and `/readyz`: the probes of Kubernetes and of load balancers.
 //!
-//! `?verbose` shows each check on a line of its own, as Kubernetes does: `[+]` is well, `[!]` wants to be looked
-//! at and changes nothing, `[-]` makes the answer 503.
+//! `?verbose` lists each check on its own line, as Kubernetes does. `[+]` is a check that passed,
+//! `[!]` a warning that leaves the status at 200, `[-]` a failure that makes it 503.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,36 +11,37 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use super::{InForce, Watch};
+use super::{Collectors, CurrentSettings, ServerHandle};
 use crate::server;
 use crate::upstream::Condition;
 
-/// What is looked at.
+/// The sources of the checks.
 #[derive(Clone)]
 pub(super) struct Checks {
-    pub(super) watch: Watch,
-    pub(super) settings: InForce,
+    pub(super) server: ServerHandle,
+    pub(super) settings: CurrentSettings,
+    pub(super) collectors: Collectors,
 }
 
-/// What became of one look.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Check {
     name: String,
-    verdict: Verdict,
-    words: String,
+    status: CheckStatus,
+    message: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Well,
+enum CheckStatus {
+    Ok,
     Warning,
     Failed,
 }
 
-impl Verdict {
+impl CheckStatus {
     const fn mark(self) -> &'static str {
         match self {
-            Self::Well => "[+]",
+            Self::Ok => "[+]",
             Self::Warning => "[!]",
             Self::Failed => "[-]",
         }
@@ -48,11 +49,11 @@ impl Verdict {
 }
 
 impl Check {
-    fn new(name: impl Into<String>, verdict: Verdict, words: impl Into<String>) -> Self {
+    fn new(name: impl Into<String>, status: CheckStatus, message: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            verdict,
-            words: words.into(),
+            status,
+            message: message.into(),
         }
     }
 }
@@ -64,7 +65,7 @@ pub(super) fn router(checks: Checks) -> Router {
         .with_state(checks)
 }
 
-/// Alive is who serves: a shard that hangs does not come back by waiting.
+/// Fails when a shard hangs: only a restart helps then.
 async fn livez(State(checks): State<Checks>, RawQuery(query): RawQuery) -> (StatusCode, String) {
     answer(
         "livez",
@@ -78,7 +79,29 @@ async fn readyz(State(checks): State<Checks>, RawQuery(query): RawQuery) -> (Sta
     let mut all = vec![checks.state(), checks.shards()];
     all.extend(checks.targets());
     all.extend(checks.certificates());
+    all.extend(checks.store());
+    all.extend(checks.tables());
+    all.push(verdict(&all));
     answer("readyz", "ready", &all, is_verbose(query.as_deref()))
+}
+
+/// The state of the gateway in one word, and why: `running`, `degraded` by the checks that warn, or
+/// the message of the check that failed.
+fn verdict(checks: &[Check]) -> Check {
+    let of = |status| checks.iter().filter(move |check| check.status == status);
+    if let Some(failed) = of(CheckStatus::Failed).next() {
+        return Check::new("verdict", CheckStatus::Failed, failed.message.clone());
+    }
+    let warnings: Vec<String> = of(CheckStatus::Warning)
+        .map(|check| format!("{} {}", check.name, check.message))
+        .collect();
+    match warnings.as_slice() {
+        [] => Check::new("verdict", CheckStatus::Ok, "running"),
+        warnings => {
+            let message = format!("degraded: {}", warnings.join("; "));
+            Check::new("verdict", CheckStatus::Warning, message)
+        }
+    }
 }
 
 fn is_verbose(query: Option<&str>) -> bool {
@@ -90,24 +113,26 @@ fn is_verbose(query: Option<&str>) -> bool {
 }
 
 fn answer(name: &str, good: &str, checks: &[Check], verbose: bool) -> (StatusCode, String) {
-    let failed = checks.iter().find(|check| check.verdict == Verdict::Failed);
+    let failed = checks
+        .iter()
+        .find(|check| check.status == CheckStatus::Failed);
     let status = match failed {
         None => StatusCode::OK,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     if !verbose {
-        let words = failed.map_or(good, |check| &check.words);
-        return (status, format!("{words}\n"));
+        let message = failed.map_or(good, |check| &check.message);
+        return (status, format!("{message}\n"));
     }
     let mut text = String::new();
     // Writing to a String cannot fail.
     for Check {
         name,
-        verdict,
-        words,
+        status,
+        message,
     } in checks
     {
-        let _ = writeln!(text, "{}{name} {words}", verdict.mark());
+        let _ = writeln!(text, "{}{name} {message}", status.mark());
     }
     let result = if failed.is_none() { "passed" } else { "failed" };
     let _ = writeln!(text, "{name} check {result}");
@@ -116,74 +141,104 @@ fn answer(name: &str, good: &str, checks: &[Check], verbose: bool) -> (StatusCod
 
 impl Checks {
     fn state(&self) -> Check {
-        let state = self.watch.control.state();
-        let verdict = match state {
-            server::State::Running => Verdict::Well,
+        let state = self.server.control.state();
+        let status = match state {
+            server::State::Running => CheckStatus::Ok,
             server::State::Starting | server::State::Isolated | server::State::Draining => {
-                Verdict::Failed
+                CheckStatus::Failed
             }
         };
-        Check::new("state", verdict, state.name())
+        Check::new("state", status, state.name())
     }
 
-    /// Each shard shows itself once a second, if it has time for it.
+    /// Each shard publishes its counters once a second. One that stops doing so hangs.
     fn shards(&self) -> Check {
         let silent: Vec<String> = self
-            .watch
+            .server
             .heartbeats()
             .into_iter()
             .enumerate()
-            .filter(|(_, age)| age.is_some_and(|age| age > SILENT))
+            .filter(|(_, age)| age.is_some_and(|age| age > HEARTBEAT_TIMEOUT))
             .map(|(shard, age)| format!("{shard} for {} s", age.unwrap_or_default().as_secs()))
             .collect();
         if silent.is_empty() {
-            Check::new("shards", Verdict::Well, "ok")
+            Check::new("shards", CheckStatus::Ok, "ok")
         } else {
-            let words = format!("silent: {}", silent.join(", "));
-            Check::new("shards", Verdict::Failed, words)
+            let message = format!("silent: {}", silent.join(", "));
+            Check::new("shards", CheckStatus::Failed, message)
         }
     }
 
-    /// An origin that is down is no reason to send handsets elsewhere: it is down from there, too.
+    /// A failing origin is a warning only: another gateway cannot reach it either.
     fn targets(&self) -> Vec<Check> {
         let check = |target: &crate::upstream::Health| {
-            let verdict = match target.condition {
-                Condition::Failing => Verdict::Warning,
-                Condition::Unknown | Condition::Answering => Verdict::Well,
+            let status = match target.condition {
+                Condition::Failing => CheckStatus::Warning,
+                Condition::Unknown | Condition::Answering => CheckStatus::Ok,
             };
-            let mut words = target.condition.label().to_owned();
-            if let (Verdict::Warning, Some((failure, ago))) = (verdict, target.last_failure) {
-                let _ = write!(words, ": {}, {} s ago", failure.label(), ago.as_secs());
+            let mut message = target.condition.label().to_owned();
+            if let (CheckStatus::Warning, Some((failure, ago))) = (status, target.last_failure) {
+                let (why, ago) = (failure.label(), ago.as_secs());
+                let _ = write!(message, ": {why}, {ago} s ago ({})", failure.remedy());
             }
-            Check::new(format!("target {}", target.host), verdict, words)
+            Check::new(format!("target {}", target.host), status, message)
         };
-        self.watch.targets().iter().map(check).collect()
+        self.server.targets().iter().map(check).collect()
+    }
+
+    /// A store that cannot be written is a warning only: handsets are served without it.
+    fn store(&self) -> Option<Check> {
+        let stats = self.collectors.snapshot().store?;
+        Some(match stats.failing {
+            true => Check::new(
+                "store",
+                CheckStatus::Warning,
+                "failing: changes are lost by a restart; the log says why",
+            ),
+            false => Check::new("store", CheckStatus::Ok, "ok"),
+        })
+    }
+
+    /// A table that is nearly full will soon refuse handsets.
+    fn tables(&self) -> Vec<Check> {
+        let snapshot = self.collectors.snapshot();
+        let check = |(name, used, limit): (&str, u64, u64)| {
+            let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(0);
+            let status = match percent {
+                0..TABLE_WARNING_PERCENT => CheckStatus::Ok,
+                _ => CheckStatus::Warning,
+            };
+            Check::new(format!("table {name}"), status, format!("{percent} % full"))
+        };
+        snapshot.tables().into_iter().map(check).collect()
     }
 
     fn certificates(&self) -> Vec<Check> {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         let settings = self.settings.get();
         let check = |expiry: &crate::upstream::Expiry| {
-            let days = (expiry.not_after - now).div_euclid(DAY);
-            let (verdict, words) = if expiry.not_after < now {
-                (Verdict::Warning, "expired".to_owned())
-            } else if days < SOON {
-                (Verdict::Warning, format!("expires in {days} days"))
+            let days = (expiry.not_after - now).div_euclid(SECONDS_PER_DAY);
+            let (status, message) = if expiry.not_after < now {
+                (CheckStatus::Warning, "expired".to_owned())
+            } else if days < EXPIRY_WARNING_DAYS {
+                (CheckStatus::Warning, format!("expires in {days} days"))
             } else {
-                (Verdict::Well, format!("expires in {days} days"))
+                (CheckStatus::Ok, format!("expires in {days} days"))
             };
             let name = format!("certificate {}", expiry.file.display());
-            Check::new(name, verdict, words)
+            Check::new(name, status, message)
         };
-        settings.tls.expiries().iter().map(check).collect()
+        settings.certificates.iter().map(check).collect()
     }
 }
 
-/// A shard that has not shown itself for so long hangs.
-const SILENT: Duration = Duration::from_secs(10);
-/// Days before its end from which on a certificate is warned of.
-const SOON: i64 = 21;
-const DAY: i64 = 24 * 3600;
+/// Age of the last counters from which on a shard is said to hang.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Days of validity below which a certificate is warned of.
+const EXPIRY_WARNING_DAYS: i64 = 21;
+/// The fill level of a table above which a warning is given.
+const TABLE_WARNING_PERCENT: u64 = 80;
+const SECONDS_PER_DAY: i64 = 24 * 3600;
 
 #[cfg(test)]
 mod tests {
@@ -191,21 +246,35 @@ mod tests {
 
     #[test]
     fn a_warning_is_shown_and_a_failure_decides() {
-        let well = Check::new("state", Verdict::Well, "running");
-        let warning = Check::new("target a:1", Verdict::Warning, "failing");
-        let failed = Check::new("shards", Verdict::Failed, "silent: 0 for 12 s");
-        let (status, text) = answer("readyz", "ready", &[well.clone(), warning.clone()], true);
+        let ok = Check::new("state", CheckStatus::Ok, "running");
+        let warning = Check::new("target a:1", CheckStatus::Warning, "failing");
+        let failed = Check::new("shards", CheckStatus::Failed, "silent: 0 for 12 s");
+        let (status, text) = answer("readyz", "ready", &[ok.clone(), warning.clone()], true);
         assert_eq!(status, StatusCode::OK);
         assert_eq!(
             text,
             "[+]state running\n[!]target a:1 failing\nreadyz check passed\n"
         );
-        let all = [well, warning, failed];
+        let all = [ok, warning, failed];
         let (status, text) = answer("readyz", "ready", &all, true);
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(text.ends_with("[-]shards silent: 0 for 12 s\nreadyz check failed\n"));
         let (_, text) = answer("readyz", "ready", &all, false);
         assert_eq!(text, "silent: 0 for 12 s\n");
+        assert_eq!(
+            verdict(&all),
+            Check::new("verdict", CheckStatus::Failed, "silent: 0 for 12 s")
+        );
+        let degraded = Check::new(
+            "verdict",
+            CheckStatus::Warning,
+            "degraded: target a:1 failing",
+        );
+        assert_eq!(verdict(&all[..2]), degraded);
+        assert_eq!(
+            verdict(&all[..1]),
+            Check::new("verdict", CheckStatus::Ok, "running")
+        );
         assert!(is_verbose(Some("verbose")) && is_verbose(Some("a=b&verbose=1")));
         assert!(!is_verbose(Some("verbosely")) && !is_verbose(None));
     }

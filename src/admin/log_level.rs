@@ -1,4 +1,5 @@
-//! `/log-level`: what is logged, changed while it runs. The next start begins with the configured level again.
+//! `/log-level`: shows and changes the log level of the running process. A restart restores the
+//! configured level.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tracing::level_filters::LevelFilter;
 
-/// The level of our own lines, and how to change it. Clones change the same.
+/// The log level of this program, and the function that changes it. Clones share both.
 #[derive(Clone)]
 pub struct LogLevel {
     shown: Arc<Mutex<String>>,
@@ -18,7 +19,7 @@ pub struct LogLevel {
 }
 
 impl LogLevel {
-    /// What is logged is called `shown`; `set` changes it, and says whether it could.
+    /// `shown` is the present level. `set` changes it and returns whether that worked.
     pub fn new(shown: String, set: impl Fn(LevelFilter) -> bool + Send + Sync + 'static) -> Self {
         Self {
             shown: Arc::new(Mutex::new(shown)),
@@ -46,8 +47,8 @@ async fn show(State(level): State<LogLevel>) -> String {
     level.show()
 }
 
-/// The body is a level by name. Of libraries only warnings are logged at any: their finer levels may show what
-/// travels.
+/// The body is the name of a level. Libraries stay at `warn` at every level, since their finer
+/// levels log the content of handsets' and origins' messages.
 async fn change(State(level): State<LogLevel>, wanted: String) -> Response {
     let wanted = wanted.trim();
     let Some((name, filter)) = LEVELS.iter().find(|(name, _)| *name == wanted) else {
@@ -56,7 +57,7 @@ async fn change(State(level): State<LogLevel>, wanted: String) -> Response {
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     if !(level.set)(*filter) {
-        let text = "logging is not ours to change here\n";
+        let text = "the log level cannot be changed here\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }
     let mut shown = level.shown.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! `/sessions`: who is there, a page at a time.
+//! `/sessions`: the list of sessions, in pages.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -10,20 +10,20 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use crate::server::{Findings, Question, Shards};
-use crate::wsp::census::{self, Summary};
-use crate::wsp::pseudonym::Pseudonyms;
+use crate::server::Shards;
+use crate::wsp::listing::{self, Summary};
+use crate::wsp::log_id::LogIds;
 
 pub(super) fn router(shards: Arc<OnceLock<Shards>>) -> Router {
     Router::new().route("/sessions", get(page).with_state(shards))
 }
 
-/// What may be asked for.
+/// The query.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct SessionsQuery {
     /// Sessions on a page, at most 1 000.
-    #[serde(default = "usual_limit")]
+    #[serde(default = "default_limit")]
     limit: usize,
     /// `next` of the page before.
     cursor: Option<String>,
@@ -33,28 +33,31 @@ struct Wanted {
     state: Option<String>,
 }
 
-fn usual_limit() -> usize {
+fn default_limit() -> usize {
     100
 }
 
-/// A page. A page may have fewer sessions than asked for, or none, and not be the last: `next` says.
+/// One page. A page with fewer sessions than `limit`, or none, need not be the last: the last page
+/// has no `next`.
 #[derive(Debug, Serialize)]
 struct Page {
-    sessions: Vec<Row>,
+    sessions: Vec<SessionInfo>,
     /// The `cursor` of the next page; `null` on the last.
     next: Option<String>,
 }
 
-/// A session, as JSON has it. Sizes are octets, 0 is no limit.
+/// One session as JSON. Sizes are octets; 0 is no limit.
 #[derive(Debug, Serialize)]
-struct Row {
-    /// What logs, records and traces call it; its id is nobody's business but the handset's.
+struct SessionInfo {
+    /// Its pseudonym in logs, records and traces. The id itself is a credential of the handset.
     session: String,
     shard: usize,
     /// The handset's address and port.
     peer: String,
-    /// Ours, that it talks to.
+    /// The gateway's address and port.
     local: String,
+    /// Whether it came in WTLS records.
+    secured: bool,
     state: &'static str,
     idle_seconds: f64,
     client_sdu: u32,
@@ -64,17 +67,18 @@ struct Row {
     max_methods: u8,
     methods: usize,
     pushes: usize,
-    /// The newest header encoding the handset understands; `null` if it did not say.
+    /// The newest header encoding version the handset supports; `null` if it named none.
     encoding: Option<String>,
 }
 
-impl Row {
-    fn new(shard: usize, session: &Summary, names: Pseudonyms) -> Self {
+impl SessionInfo {
+    fn new(shard: usize, session: &Summary, names: LogIds, secured: bool) -> Self {
         Self {
             session: names.of(session.id).to_string(),
             shard,
             peer: session.peer.remote.to_string(),
             local: session.peer.local.to_string(),
+            secured,
             state: session.state,
             idle_seconds: session.idle.as_secs_f64(),
             client_sdu: session.client_sdu,
@@ -89,7 +93,7 @@ impl Row {
     }
 }
 
-/// A place in the tables of all shards, one after the other: `shard-slot`.
+/// A position in the session tables of all shards: `shard-slot`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cursor {
     shard: usize,
@@ -112,28 +116,28 @@ impl Cursor {
 
 async fn page(
     State(shards): State<Arc<OnceLock<Shards>>>,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<SessionsQuery>,
 ) -> Response {
-    let begin = match wanted.cursor.as_deref().map(Cursor::parse) {
+    let start = match query.cursor.as_deref().map(Cursor::parse) {
         None => Cursor::default(),
         Some(Some(cursor)) => cursor,
         Some(None) => {
-            let text = "cursor must be what `next` of the page before says\n";
+            let text = "cursor must be `next` of the page before\n";
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
     };
     let Some(shards) = shards.get() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response();
     };
-    match gather(shards, begin, &wanted).await {
+    match collect(shards, start, &query).await {
         Some(page) => Json(page).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "a shard does not answer\n").into_response(),
     }
 }
 
-/// Asks shard after shard until the page is full or enough has been looked at for one request.
-async fn gather(shards: &Shards, mut at: Cursor, wanted: &Wanted) -> Option<Page> {
-    let limit = wanted.limit.clamp(1, MAX_LIMIT);
+/// Queries one shard after the other until the page is full or [`MAX_QUESTIONS`] is reached.
+async fn collect(shards: &Shards, mut at: Cursor, query: &SessionsQuery) -> Option<Page> {
+    let limit = query.limit.clamp(1, MAX_LIMIT);
     let mut rows = Vec::new();
     let mut next = None;
     for _ in 0..MAX_QUESTIONS {
@@ -141,23 +145,18 @@ async fn gather(shards: &Shards, mut at: Cursor, wanted: &Wanted) -> Option<Page
             next = None;
             break;
         }
-        let query = census::Query {
+        let query = listing::Query {
             from: at.slot,
             limit: limit - rows.len(),
-            address: wanted.address,
-            state: wanted.state.clone(),
+            address: query.address,
+            state: query.state.clone(),
         };
-        let found = shards.ask(at.shard, Question::Sessions(query)).await;
-        let Some(Findings::Sessions(stretch)) = found else {
-            return None;
-        };
-        rows.extend(
-            stretch
-                .sessions
-                .iter()
-                .map(|session| Row::new(at.shard, session, shards.names())),
-        );
-        at = match stretch.next {
+        let page = shards.list_sessions(at.shard, query).await?;
+        rows.extend(page.sessions.iter().map(|session| {
+            let secured = shards.is_secured(session.peer);
+            SessionInfo::new(at.shard, session, shards.names(), secured)
+        }));
+        at = match page.next {
             Some(slot) => Cursor { slot, ..at },
             None => Cursor {
                 shard: at.shard + 1,
@@ -176,7 +175,7 @@ async fn gather(shards: &Shards, mut at: Cursor, wanted: &Wanted) -> Option<Page
 }
 
 const MAX_LIMIT: usize = 1_000;
-/// Questions for one page: with a rare state to look for, a page may end before anything is found.
+/// Queries for one page. With a rare state as filter, a page may end before a session is found.
 const MAX_QUESTIONS: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `/status`: how the gateway is, in JSON. The names are kept; more may come.
+//! `/status`: the state of the gateway as JSON. Names are stable; names may be added.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,17 +10,16 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Figures, InForce, Watch};
-use crate::config::Settings;
-use crate::server::Published;
+use super::{Collectors, CurrentSettings, ServerHandle};
+use crate::server::ShardSnapshot;
 use crate::upstream::{Expiry, Health};
 
-/// Where the answer comes from.
+/// The sources of the answer.
 #[derive(Clone)]
 pub(super) struct Sources {
-    pub(super) watch: Watch,
-    pub(super) settings: InForce,
-    pub(super) figures: Figures,
+    pub(super) server: ServerHandle,
+    pub(super) settings: CurrentSettings,
+    pub(super) collectors: Collectors,
 }
 
 pub(super) fn router(sources: Sources) -> Router {
@@ -30,6 +29,8 @@ pub(super) fn router(sources: Sources) -> Router {
 #[derive(Debug, Serialize)]
 struct Status {
     version: &'static str,
+    /// `node` of `[records]`, else the host's name.
+    node: String,
     state: &'static str,
     pid: u32,
     /// RFC 3339.
@@ -44,7 +45,7 @@ struct Status {
 
 #[derive(Debug, Serialize)]
 struct Shard {
-    /// Since it last showed itself, which it does once a second; `null` before the first time.
+    /// Age of its counters, which it publishes once a second; `null` before the first time.
     heartbeat_age_seconds: Option<f64>,
     sessions: u64,
     transactions: u64,
@@ -53,7 +54,7 @@ struct Shard {
     datagrams_out: u64,
 }
 
-/// Something with a limit, over all shards.
+/// A table with a limit, summed over all shards.
 #[derive(Debug, Serialize)]
 struct Table {
     used: u64,
@@ -63,12 +64,12 @@ struct Table {
 #[derive(Debug, Serialize)]
 struct Route {
     name: String,
-    /// What it takes, and where to, in the words of `wapbridge check`.
+    /// Its conditions and its upstream, as `wapbridge check` prints them.
     rule: String,
     exchanges: u64,
     upstream_errors: u64,
     upstream_seconds: f64,
-    /// Names in `targets`.
+    /// Its upstream hosts, which `targets` lists.
     hosts: Vec<String>,
 }
 
@@ -81,7 +82,7 @@ struct Target {
     failed: u64,
     last_answer_seconds: Option<f64>,
     last_failure_seconds: Option<f64>,
-    /// Why the last one that failed did.
+    /// The failure of the last failed request.
     last_failure: Option<&'static str>,
 }
 
@@ -89,7 +90,7 @@ struct Target {
 struct Certificate {
     file: String,
     subject: String,
-    /// `authority` or `client`.
+    /// `authority`, `client`, `listener`, `wtls` or `wtls_authority`.
     role: &'static str,
     /// RFC 3339.
     not_after: Option<String>,
@@ -99,13 +100,12 @@ struct Certificate {
 async fn status(State(sources): State<Sources>) -> Json<Status> {
     let settings = sources.settings.get();
     let now = OffsetDateTime::now_utc();
-    let snapshot = sources.figures.now();
-    let published = sources.watch.published();
-    let ages = sources.watch.heartbeats();
-    let started = snapshot.process.started();
+    let snapshot = sources.collectors.snapshot();
+    let published = sources.server.published();
+    let ages = sources.server.heartbeats();
+    let started = snapshot.started.as_secs_f64();
     let routes = settings.routes.iter().map(|route| {
-        let measured = snapshot
-            .measures
+        let stats = snapshot
             .routes
             .get(&route.name)
             .copied()
@@ -113,18 +113,21 @@ async fn status(State(sources): State<Sources>) -> Json<Status> {
         Route {
             name: route.name.to_string(),
             rule: route.to_string(),
-            exchanges: measured.exchanges,
-            upstream_errors: measured.upstream_errors,
-            upstream_seconds: Duration::from_micros(measured.upstream_micros).as_secs_f64(),
+            exchanges: stats.exchanges,
+            upstream_errors: stats.upstream_errors,
+            upstream_seconds: stats.upstream_time.as_secs_f64(),
             hosts: route
                 .hosts()
                 .map(|host| host.authority().to_owned())
                 .collect(),
         }
     });
-    let expiries = settings.tls.expiries().iter();
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
+        node: settings
+            .records
+            .as_ref()
+            .map_or_else(crate::config::host, |records| records.node.clone()),
         state: snapshot.state.name(),
         pid: std::process::id(),
         started: moment(started),
@@ -134,24 +137,30 @@ async fn status(State(sources): State<Sources>) -> Json<Status> {
             .zip(ages)
             .map(|(shown, age)| Shard::of(shown, age))
             .collect(),
-        tables: tables(&settings, &snapshot.stats),
+        tables: snapshot
+            .tables()
+            .into_iter()
+            .map(|(name, used, limit)| (name, Table { used, limit }))
+            .collect(),
         routes: routes.collect(),
         targets: snapshot.targets.iter().map(Target::of).collect(),
-        certificates: expiries
+        certificates: settings
+            .certificates
+            .iter()
             .map(|expiry| Certificate::of(expiry, now))
             .collect(),
     })
 }
 
 impl Shard {
-    fn of(shown: &Published, age: Option<Duration>) -> Self {
+    fn of(shown: &ShardSnapshot, age: Option<Duration>) -> Self {
         Self {
             heartbeat_age_seconds: age.map(|age| age.as_secs_f64()),
             sessions: shown.stats.sessions,
             transactions: shown.stats.transactions,
             exchanges: shown.stats.exchanges,
-            datagrams_in: shown.shell.received,
-            datagrams_out: shown.shell.sent,
+            datagrams_in: shown.sockets.received,
+            datagrams_out: shown.sockets.sent,
         }
     }
 }
@@ -181,30 +190,6 @@ impl Certificate {
             days_left: (expiry.not_after - now.unix_timestamp()).div_euclid(24 * 3600),
         }
     }
-}
-
-/// What is limited, how full it is and how full it may be, over all shards.
-fn tables(settings: &Settings, stats: &crate::gateway::Stats) -> BTreeMap<&'static str, Table> {
-    let core = settings.core();
-    let table = |used, limit: usize| Table {
-        used,
-        limit: limit as u64,
-    };
-    BTreeMap::from([
-        ("sessions", table(stats.sessions, core.wsp.max_sessions)),
-        (
-            "transactions",
-            table(stats.transactions, core.wtp.max_transactions),
-        ),
-        (
-            "upstream_in_flight",
-            table(stats.in_flight, core.limits.max_exchanges),
-        ),
-        (
-            "exchange_bytes",
-            table(stats.exchange_octets, core.limits.max_octets),
-        ),
-    ])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]

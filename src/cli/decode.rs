@@ -7,18 +7,37 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::explain::{self, Captured, Kind};
+use crate::explain::{self, CapturedDatagram, Kind};
+use crate::printable;
+use crate::syncml::notification::Secret;
 use crate::wbxml::xml::{WbxmlOptions, from_xml};
-use crate::wbxml::{self, Header, Options};
+use crate::wbxml::{self, Options};
+#[cfg(feature = "wtls")]
+use crate::wtls::{KeyLog, Observer};
 
 /// Explain a datagram, a message, a WBXML document or a capture, layer by layer
 #[derive(Debug, Args)]
 #[command(after_help = DECODE_EXAMPLES)]
 pub(super) struct Decode {
-    /// What the octets are [default: found out from the octets]
+    /// The kind of the octets [default: detected]
     #[arg(long = "as", value_name = "KIND")]
     kind: Option<Layer>,
-    /// For machines: JSON instead of text
+    /// Tell whether a notification's digest fits the server's password in this file
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The nonce that the client gave to the server, for the digest
+    #[arg(
+        long,
+        value_name = "NONCE",
+        default_value = "",
+        requires = "password_file"
+    )]
+    nonce: String,
+    /// Show the plaintext of WTLS records in a capture with the secrets in this file, which `wapbridge serve` wrote
+    #[cfg(feature = "wtls")]
+    #[arg(long, value_name = "FILE")]
+    key_log: Option<PathBuf>,
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     /// A file, - for standard input, or the octets themselves as hex:0a0b0c
@@ -26,35 +45,101 @@ pub(super) struct Decode {
     input: String,
 }
 
-/// What octets can be taken for.
+/// The kinds of octets that `--as` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Layer {
     /// A UDP datagram of port 9201: WTP and the WSP in it.
     Wtp,
     /// A WSP message, as WTP carries it.
     Wsp,
-    /// A UDP datagram of port 9200: WSP without WTP.
+    /// A UDP datagram of port 9200 or 2948: WSP without WTP.
     WspConnectionless,
+    /// A UDP datagram of port 9202 or 9203: WTLS records.
+    #[cfg(feature = "wtls")]
+    Wtls,
     /// A WBXML document.
     Wbxml,
+    /// A server-alerted notification of OMA DS or DM.
+    Notification,
+    /// The user data of a short message, with its header.
+    Sms,
+    /// OBEX packets, as they stand in one direction of a connection.
+    Obex,
     /// A capture file, pcap or pcapng.
     Pcap,
 }
 
+impl From<Layer> for Kind {
+    fn from(layer: Layer) -> Self {
+        match layer {
+            Layer::Wtp => Self::Wtp,
+            Layer::Wsp => Self::Wsp,
+            Layer::WspConnectionless => Self::WspConnectionless,
+            #[cfg(feature = "wtls")]
+            Layer::Wtls => Self::Wtls,
+            Layer::Wbxml => Self::Wbxml,
+            Layer::Notification => Self::Notification,
+            Layer::Sms => Self::Sms,
+            Layer::Obex => Self::Obex,
+            Layer::Pcap => Self::Capture,
+        }
+    }
+}
+
 impl Decode {
-    /// Runs it. An error if something is wrong with the octets.
+    /// Runs the command. Malformed octets are an error, and octets that are not recognised.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let octets = octets(&self.input)?;
         if octets.is_empty() {
-            bail!("{}: there is nothing in it", self.input);
+            bail!("{}: the input is empty", self.input);
         }
-        match self.kind.unwrap_or_else(|| detect(&octets)) {
-            Layer::Wtp => self.explained(Kind::Wtp, &octets),
-            Layer::Wsp => self.explained(Kind::Wsp, &octets),
-            Layer::WspConnectionless => self.explained(Kind::WspConnectionless, &octets),
-            Layer::Pcap => self.capture(&octets),
-            Layer::Wbxml => self.document(&octets),
+        match self
+            .kind
+            .map(Kind::from)
+            .or_else(|| explain::detect(&octets))
+        {
+            Some(Kind::Capture) => self.capture(&octets),
+            #[cfg(feature = "wtls")]
+            Some(_) if self.key_log.is_some() => {
+                bail!("--key-log needs a capture with the handshake, which says whose the keys are")
+            }
+            Some(Kind::Wbxml) => self.document(&octets),
+            Some(kind) => self.explained(kind, &octets),
+            None => self.not_recognised(&octets),
         }
+    }
+
+    /// Lists the layers that were tried. Shows the octets in the layer that explains most of them,
+    /// if there is one: damaged and shortened datagrams are common.
+    fn not_recognised(&self, octets: &[u8]) -> anyhow::Result<()> {
+        let candidates = explain::candidates(octets);
+        let nearest = explain::nearest(octets);
+        if self.json {
+            let kind = Kind::Unknown;
+            print(
+                json(&serde_json::json!({
+                    "kind": kind, "len": octets.len(), "nearest": nearest, "candidates": candidates,
+                }))?
+                .as_bytes(),
+            )?;
+        } else if let Some(kind) = nearest {
+            print(explain::explain(kind, octets).to_string().as_bytes())?;
+        }
+        let hint = match (explain::is_text(octets), octets.first()) {
+            (true, Some(b'<')) => {
+                "\n  it looks like XML, which `wapbridge encode` turns into WBXML"
+            }
+            (true, _) => "\n  it is text; write octets as hex:0a0b0c",
+            (false, _) => "",
+        };
+        let tried: String = candidates
+            .iter()
+            .map(|candidate| format!("\n  {candidate}"))
+            .collect();
+        bail!(
+            "{}: not recognised; name the kind with --as to see it explained{hint}{tried}",
+            self.input
+        );
     }
 
     fn explained(&self, kind: Kind, octets: &[u8]) -> anyhow::Result<()> {
@@ -66,14 +151,30 @@ impl Decode {
         print(text.as_bytes())?;
         match explanation.fault() {
             Some(fault) => bail!("at octet {}: {}", fault.offset, fault.meaning),
-            None => Ok(()),
+            None => self.digest(kind, octets),
+        }
+    }
+
+    /// Checks the digest of a notification. A wrong digest is an error.
+    fn digest(&self, kind: Kind, octets: &[u8]) -> anyhow::Result<()> {
+        let Some(file) = &self.password_file else {
+            return Ok(());
+        };
+        let password = std::fs::read(file).with_context(|| file.display().to_string())?;
+        let secret = Secret {
+            password: password.trim_ascii_end(),
+            nonce: self.nonce.as_bytes(),
+        };
+        match explain::digest_fits(kind, octets, secret) {
+            Some(true) if self.json => Ok(()),
+            Some(true) => print(b"the digest fits this password and nonce\n"),
+            Some(false) => bail!("the digest does not fit this password and nonce"),
+            None => bail!("{}: there is no notification in it", self.input),
         }
     }
 
     fn capture(&self, file: &[u8]) -> anyhow::Result<()> {
-        let captured: Vec<Captured> = explain::captured(file)
-            .with_context(|| self.input.clone())?
-            .collect();
+        let captured = self.captured(file)?;
         if self.json {
             print(json(&captured)?.as_bytes())?;
         }
@@ -82,7 +183,7 @@ impl Decode {
             if !self.json {
                 print(format!("{packet}\n").as_bytes())?;
             }
-            faults += usize::from(packet.explanation.fault().is_some());
+            faults += usize::from(packet.fault().is_some());
         }
         match (captured.len(), faults) {
             (0, _) => bail!("{}: there is no UDP in this capture", self.input),
@@ -91,16 +192,40 @@ impl Decode {
         }
     }
 
+    fn captured(&self, file: &[u8]) -> anyhow::Result<Vec<CapturedDatagram>> {
+        #[cfg(feature = "wtls")]
+        if let Some(path) = &self.key_log {
+            let name = || path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(name)?;
+            let log = KeyLog::read(&text).with_context(name)?;
+            let captured = explain::captured_with_secrets(file, Observer::new(log))
+                .with_context(|| self.input.clone())?;
+            return Ok(captured.collect());
+        }
+        let captured = explain::captured(file).with_context(|| self.input.clone())?;
+        Ok(captured.collect())
+    }
+
     fn document(&self, octets: &[u8]) -> anyhow::Result<()> {
         let options = Options::default();
         let colour = std::io::stdout().is_terminal() && no_colour_unset();
-        let text = match self.json {
-            true => wbxml::explain::json(octets, &options),
-            false => wbxml::explain::xml(octets, &options, colour),
+        let error = match self.json {
+            true => match wbxml::explain::json(octets, &options) {
+                Ok(text) => return print(printable::json(&text).as_bytes()),
+                Err(error) => Some(error),
+            },
+            false => {
+                let (text, error) = wbxml::explain::xml(octets, &options, colour);
+                match colour {
+                    true => print(text.as_bytes())?,
+                    false => print(printable::lines(&text).as_bytes())?,
+                }
+                error
+            }
         };
-        match text {
-            Ok(text) => print(text.as_bytes()),
-            Err(error) => bail!("{}", wbxml::explain::error(&error, octets).trim_end()),
+        match error {
+            Some(error) => bail!("{}", wbxml::explain::error(&error, octets).trim_end()),
+            None => Ok(()),
         }
     }
 }
@@ -109,7 +234,7 @@ impl Decode {
 #[derive(Debug, Args)]
 #[command(after_help = ENCODE_EXAMPLES)]
 pub(super) struct Encode {
-    /// Where the WBXML goes [default: standard output, unless that is a terminal]
+    /// The file for the WBXML [default: standard output, unless that is a terminal]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// A file, or - for standard input
@@ -118,7 +243,7 @@ pub(super) struct Encode {
 }
 
 impl Encode {
-    /// Runs it. An error if the document is not well-formed, or of no type we know.
+    /// Runs the command. A document that is not well-formed, or of an unknown type, is an error.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let xml = octets(&self.input)?;
         let mut out = Vec::new();
@@ -140,20 +265,6 @@ impl Encode {
             }
             None => print(&out),
         }
-    }
-}
-
-/// What the octets most likely are. WBXML announces itself less clearly than a capture, so it has to have a
-/// document type we know.
-fn detect(octets: &[u8]) -> Layer {
-    let document = matches!(octets.first(), Some(0..=3))
-        && Header::parse(octets).is_ok_and(|(body, header)| header.vocabulary(body).is_some());
-    match explain::detect(octets) {
-        Kind::Capture => Layer::Pcap,
-        _ if document => Layer::Wbxml,
-        Kind::Wtp => Layer::Wtp,
-        Kind::Wsp => Layer::Wsp,
-        Kind::WspConnectionless => Layer::WspConnectionless,
     }
 }
 
@@ -186,10 +297,11 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn json(value: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    let json = serde_json::to_string_pretty(value)?;
+    Ok(printable::json(&json).into_owned() + "\n")
 }
 
-/// Writes to standard output; whoever reads only the beginning is no error.
+/// Writes to standard output. A reader that closes the pipe early is no error.
 fn print(octets: &[u8]) -> anyhow::Result<()> {
     match std::io::stdout().write_all(octets) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -202,17 +314,23 @@ fn no_colour_unset() -> bool {
 }
 
 const DECODE_EXAMPLES: &str = "\
-Each line has the offset, the octets and their meaning; what is wrong is marked with ! where it is wrong.
+Each line has the offset, the octets and their meaning. A fault is marked with ! at its own \
+octet. Without --as, every kind but OBEX and WTLS is tried: the octets are of the kind in which they parse to \
+their end with the most plausible content (assigned numbers, URIs, media types, a known \
+document type).
 
 Exit status:
-  0  everything could be explained
-  1  something is wrong with the octets; what and where is on standard error
+  0  the octets were recognised, and all of them were explained
+  1  a fault was found, or the octets were not recognised; standard error has the octet and the
+     cause, or the kinds that were tried
 
 Examples:
   wapbridge decode hex:0a12340240022f61
   wapbridge decode --as wsp message.bin
   wapbridge decode sync.pcap
+  wapbridge decode --key-log wtls.keys secure.pcap
   wapbridge decode answer.wbxml
+  wapbridge decode --password-file sync.password --nonce abc notification.bin
   wapbridge post --quiet --gateway localhost --data m.wbxml http://sync.example.com/ | wapbridge decode -";
 
 const ENCODE_EXAMPLES: &str = "\
@@ -233,17 +351,5 @@ mod tests {
         assert_eq!(hex("0g"), None);
         assert_eq!(octets("hex:01").unwrap(), [1]);
         assert!(octets("hex:1").is_err());
-    }
-
-    #[test]
-    fn kinds_are_told_apart() {
-        // An Invoke that carries a Get; the Get alone; SyncML 1.2 by its public id.
-        assert_eq!(detect(b"\x0a\x12\x34\x02\x40\x02/a"), Layer::Wtp);
-        assert_eq!(detect(b"\x40\x02/a\x80\x94"), Layer::Wsp);
-        assert_eq!(
-            detect(b"\x02\xa4\x01\x6a\x00\x6d\x6c\x01\x01"),
-            Layer::Wbxml
-        );
-        assert_eq!(detect(b"\xd4\xc3\xb2\xa1\0\0\0\0"), Layer::Pcap);
     }
 }

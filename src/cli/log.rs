@@ -1,42 +1,50 @@
-//! Where log lines go: to standard error, for the service manager to keep; the access log also to a file.
+//! The outputs of log lines: standard error, which the service manager keeps, and a file for the
+//! access log.
 
+use std::borrow::Cow;
 use std::io;
 
 use anyhow::Context;
 
-use crate::cli::filter;
+use crate::cli::log_filter;
 use crate::config::{AccessLog, LogSettings};
-use crate::record::{Format, Inlet, Outlet};
+use crate::printable;
+use crate::record::{Format, LogHandle, LogWriter};
 
-/// The program's log. Dropping it writes what is still on its way.
+/// The program's log. Dropping it writes the queued lines.
 #[derive(Debug)]
 pub struct Log {
-    _stderr: Outlet,
+    _stderr: LogWriter,
     /// The access log's own file, if it has one.
-    _file: Option<Outlet>,
-    places: Places,
+    _file: Option<LogWriter>,
+    outputs: LogOutputs,
 }
 
-/// Where lines go. Clones lead to the same places.
+/// The outputs of lines. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Places {
-    access: Option<(Format, Inlet)>,
-    all: Vec<Inlet>,
+pub struct LogOutputs {
+    access: Option<(Format, LogHandle)>,
+    all: Vec<LogHandle>,
 }
 
 impl Log {
-    /// Starts logging. A second start in one process changes nothing but the access log.
+    /// Starts logging. A second start in one process changes only the access log.
     ///
     /// # Errors
-    /// When the access log's file cannot be opened.
+    /// The access log's file cannot be opened.
     pub fn start(settings: &LogSettings) -> anyhow::Result<Self> {
-        let stderr = Outlet::stderr()?;
-        let inlet = stderr.inlet();
+        let stderr = LogWriter::stderr()?;
+        let handle = stderr.handle();
         let json = settings.format == Format::Json;
-        filter::start(settings.level, json, move || Lines(inlet.clone()));
-        let mut all = vec![stderr.inlet()];
+        let colours = log_filter::colours();
+        log_filter::start(settings.level, json, colours, move || LineWriter {
+            handle: handle.clone(),
+            json,
+            colours,
+        });
+        let mut all = vec![stderr.handle()];
         let file = match &settings.access {
-            AccessLog::File(path) => Some(Outlet::file(path).with_context(|| {
+            AccessLog::File(path) => Some(LogWriter::file(path).with_context(|| {
                 let path = path.display();
                 format!("[log]: cannot write the access log to {path}: name a file in a directory that is there and ours")
             })?),
@@ -45,54 +53,117 @@ impl Log {
         let access = match settings.access {
             AccessLog::Off => None,
             AccessLog::Stderr | AccessLog::File(_) => {
-                let outlet = file.as_ref().unwrap_or(&stderr);
-                Some((settings.format, outlet.inlet()))
+                let writer = file.as_ref().unwrap_or(&stderr);
+                Some((settings.format, writer.handle()))
             }
         };
-        all.extend(file.as_ref().map(Outlet::inlet));
+        all.extend(file.as_ref().map(LogWriter::handle));
         Ok(Self {
             _stderr: stderr,
             _file: file,
-            places: Places { access, all },
+            outputs: LogOutputs { access, all },
         })
     }
 
-    /// The places lines go to.
+    /// The outputs lines go to.
     #[must_use]
-    pub fn places(&self) -> Places {
-        self.places.clone()
+    pub fn outputs(&self) -> LogOutputs {
+        self.outputs.clone()
     }
 }
 
-impl Places {
-    /// Where the shards write their access log.
+impl LogOutputs {
+    /// The shards' output for the access log.
     #[must_use]
-    pub fn access(&self) -> Option<(Format, Inlet)> {
+    pub fn access(&self) -> Option<(Format, LogHandle)> {
         self.access.clone()
     }
 
-    /// Opens files anew: somebody has moved the old ones away.
+    /// Reopens files after log rotation has moved the old ones.
     pub fn reopen(&self) {
-        self.all.iter().for_each(Inlet::reopen);
+        self.all.iter().for_each(LogHandle::reopen);
     }
 
     /// Lines lost since the start.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.all.iter().map(Inlet::lost).sum()
+        self.all.iter().map(LogHandle::lost).sum()
     }
 }
 
-/// One event at a time, handed over as a line.
-struct Lines(Inlet);
+/// Takes one event at a time and hands it over as one line.
+struct LineWriter {
+    handle: LogHandle,
+    json: bool,
+    /// Whether the colours of the formatter stay.
+    colours: bool,
+}
 
-impl io::Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.offer(&mut line.to_vec(), 1);
-        Ok(line.len())
+impl io::Write for LineWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = one_line(&text, self.json, self.colours);
+        self.handle.offer(&mut line.into_owned().into_bytes(), 1);
+        Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// An event as one line, with any content of its fields.
+fn one_line(event: &str, json: bool, colours: bool) -> Cow<'_, str> {
+    let body = event.strip_suffix('\n').unwrap_or(event);
+    let line = match (json, colours) {
+        (true, _) => printable::json(body),
+        (false, false) => printable::line(body),
+        (false, true) => {
+            let mut parts = body.split("\x1b[");
+            let first = parts.next().unwrap_or_default();
+            let mut line = printable::line(first).into_owned();
+            for part in parts {
+                let digits = part
+                    .bytes()
+                    .take_while(|octet| octet.is_ascii_digit() || *octet == b';');
+                let is_colour = part.as_bytes().get(digits.count()) == Some(&b'm');
+                line.push_str(if is_colour { "\x1b[" } else { "\\u{1b}[" });
+                line.push_str(&printable::line(part));
+            }
+            Cow::Owned(line)
+        }
+    };
+    match line.len() == body.len() {
+        // The event needed no escape and has its own end of line.
+        true => Cow::Borrowed(event),
+        false => Cow::Owned(line.into_owned() + "\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_without_escapes_but_colours() {
+        for (event, json, colours, line) in [
+            ("INFO a=1\n", false, false, "INFO a=1\n"),
+            ("a=x\nERROR forged\n", false, false, "a=x\\nERROR forged\n"),
+            (
+                "a=\u{9b}31m\u{202e}\n",
+                false,
+                true,
+                "a=\\u{9b}31m\\u{202e}\n",
+            ),
+            (
+                "\x1b[32mINFO\x1b[0m a=\x1b[2J\x1b]0;t\x07\n",
+                false,
+                true,
+                "\x1b[32mINFO\x1b[0m a=\\u{1b}[2J\\u{1b}]0;t\\u{7}\n",
+            ),
+            ("{\"a\":\"\u{9b}\"}\n", true, false, "{\"a\":\"\\u009b\"}\n"),
+        ] {
+            assert_eq!(one_line(event, json, colours), line);
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! `wapbridge metrics`: the list of what can be collected.
+//! `wapbridge metrics`: prints the list of metrics.
 
 use clap::Args;
 
-use crate::admin::catalogue;
+use crate::admin::families;
 
 /// Print the list of metrics, as a table in Markdown
 #[derive(Debug, Args)]
@@ -16,6 +16,6 @@ pub(super) struct Metrics {}
 impl Metrics {
     #[expect(clippy::unused_self, reason = "commands are run this way")]
     pub(super) fn run(&self) {
-        print!("{}", catalogue::markdown());
+        print!("{}", families::markdown());
     }
 }

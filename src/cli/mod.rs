@@ -1,25 +1,34 @@
 //! The command line.
 
-mod air;
+mod admin_client;
 mod bench;
+mod bindings;
 mod check;
+mod client;
 mod decode;
 mod demo;
-mod filter;
+mod gateway_address;
+mod impairment;
 pub mod log;
+mod log_filter;
 mod manual;
 mod metrics;
 mod packet;
 mod proxy;
+mod push;
 mod records;
 mod relay;
-mod remote;
 mod request;
 mod route;
+mod schema;
+#[cfg(feature = "wtls")]
+mod secure;
+#[cfg(not(feature = "wtls"))]
+#[path = "secure_absent.rs"]
+mod secure;
 mod serve;
 mod top;
 mod trace;
-mod weather;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -28,6 +37,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{DEFAULT_FILE, Report, Settings};
+use crate::printable;
 
 /// A WAP gateway: WSP over WTP over UDP from legacy handsets, HTTPS to the sync server.
 #[derive(Debug, Parser)]
@@ -50,15 +60,17 @@ enum Command {
     Top(top::Top),
     Trace(trace::Trace),
     Proxy(proxy::Proxy),
+    Push(push::Push),
     Records(records::Records),
     Bench(bench::Bench),
     Metrics(metrics::Metrics),
+    Schema(schema::Schema),
     Manual(manual::Manual),
     Completions(manual::Completions),
 }
 
-/// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command line
-/// itself was wrong.
+/// Runs the command line. The exit status is 0 if all went well, 1 if it did not, 2 if the command
+/// line itself was wrong.
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
@@ -73,12 +85,14 @@ pub fn run() -> ExitCode {
         Command::Top(top) => top.run(),
         Command::Trace(trace) => trace.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Push(push) => push.run(),
         Command::Records(records) => records.run(),
         Command::Bench(bench) => bench.run(),
         Command::Metrics(metrics) => {
             metrics.run();
             Ok(())
         }
+        Command::Schema(schema) => schema.run(),
         Command::Manual(manual) => manual.run(),
         Command::Completions(completions) => {
             completions.run();
@@ -94,7 +108,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Loads the configuration the operator named, or the one in the working directory.
+/// Loads the configuration that the operator named, or the one in the working directory.
 fn load(file: Option<&Path>) -> Result<(PathBuf, Settings), Report> {
     let path = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
     if file.is_none() && !path.exists() {
@@ -103,8 +117,8 @@ fn load(file: Option<&Path>) -> Result<(PathBuf, Settings), Report> {
             "there is none in the working directory",
             "name the configuration file, or start one with:\n\n\
              [[route]]\n\
-             match    = \"http://sync.example.com/\"            # what handsets ask for\n\
-             upstream = \"https://sync.internal.example:8443/\" # where that is",
+             match    = \"http://sync.example.com/\"            # the URIs that handsets request\n\
+             upstream = \"https://sync.internal.example:8443/\" # the server that answers",
         ));
     }
     Settings::load(path).map(|settings| (path.to_owned(), settings))
@@ -117,18 +131,20 @@ fn complain(error: &anyhow::Error) {
             let colours = std::io::stderr().is_terminal() && !no_colour;
             eprintln!("{}", report.render(colours));
         }
-        None => eprintln!("error: {error:#}"),
+        // A cause may quote a peer.
+        None => eprintln!("error: {}", printable::lines(&format!("{error:#}"))),
     }
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  wapbridge demo                                 see the whole chain work, on this machine alone
+  wapbridge demo                                 run the whole chain on this machine
   wapbridge check /etc/wapbridge.toml            check a configuration
   wapbridge serve --config /etc/wapbridge.toml   run the gateway
   wapbridge post --gateway localhost --data message.wbxml http://sync.example.com/
-  wapbridge route http://sync.example.com/       tell where a request would go
-  wapbridge top                                  see what a running gateway does
-  wapbridge proxy --gateway localhost            let any HTTP program go over WSP
-  wapbridge decode capture.pcap                  explain what was on the air
-  wapbridge bench --gateway localhost            see what a gateway can bear";
+  wapbridge route http://sync.example.com/       show the route of a request
+  wapbridge top                                  show the figures of a running gateway
+  wapbridge proxy --gateway localhost            let any HTTP program use WSP
+  wapbridge decode capture.pcap                  explain a capture
+  wapbridge push si --text 'Mail' +491701234567  push to a phone
+  wapbridge bench --gateway localhost            measure a gateway's capacity";

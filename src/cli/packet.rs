@@ -1,11 +1,11 @@
-//! One line per PDU of a datagram, for `-v`.
+//! Datagrams for `-v`: one line per PDU.
 
 use std::fmt::Write;
 
-use crate::wsp;
+use crate::wsp::pdu::{Method, Type};
 use crate::wtp::{Pdu, concat, pdu::Packet};
 
-/// What a datagram says, PDU by PDU.
+/// A datagram in words, PDU by PDU.
 pub(super) fn describe(datagram: &[u8]) -> Vec<String> {
     concat::separate(datagram)
         .map(|octets| match Pdu::decode(octets) {
@@ -53,10 +53,10 @@ fn line(pdu: &Pdu<'_>, len: usize) -> String {
     format!("tid {tid:<5} {len:>5} octets  {line}")
 }
 
-/// What a packet carries: the WSP PDU when it is the first one of a message.
+/// The content of a packet: the WSP PDU if the packet is the first one of a message.
 fn packet(packet: &Packet<'_>, psn: Option<u8>) -> String {
     let inner = match (psn, packet.data.first()) {
-        (Some(0), Some(octet)) => format!(" · {}", wsp::pdu::Type(*octet)),
+        (Some(0), Some(octet)) => format!(" · {}", kind(*octet)),
         _ => String::new(),
     };
     let more = if packet.trailer.ends_message() {
@@ -67,6 +67,28 @@ fn packet(packet: &Packet<'_>, psn: Option<u8>) -> String {
     format!("{inner}{more}{}", again(packet.repeated))
 }
 
+/// The name of a WSP PDU; of a method, the method's.
+fn kind(octet: u8) -> String {
+    match (octet, Method(octet).name()) {
+        (0x40..=0x7F, Some(method)) => method.to_owned(),
+        (0x40..=0x7F, None) => format!("method {octet:#04x}"),
+        _ => Type(octet).to_string(),
+    }
+}
+
 const fn again(repeated: bool) -> &'static str {
     if repeated { " (again)" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_have_names() {
+        let lines = describe(b"\x0A\x12\x34\x02\x40\x02/a");
+        assert!(lines[0].ends_with(" · GET"), "{lines:?}");
+        let lines = describe(b"\x0A\x12\x34\x02\x50\x02/a");
+        assert!(lines[0].ends_with(" · method 0x50"), "{lines:?}");
+    }
 }

@@ -22,24 +22,28 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::air::{Air, AirError};
-use crate::cli::request::resolve;
-use crate::cli::weather::Weather;
+use crate::cli::client::{Client, ClientError};
+use crate::cli::gateway_address::resolve;
+use crate::cli::impairment::Impairment;
+use crate::cli::secure::{SecureArgs, SecureClient};
 use crate::handset::{Config, Failure, Reply, Request};
+use crate::printable;
 use crate::server::clock::Clock;
 use crate::sim::Network;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::Capabilities;
 use crate::wsp::pdu::Method;
 
-/// Be an HTTP proxy that asks a gateway over WSP, as a handset would.
+/// Run an HTTP proxy that sends its requests to a gateway over WSP, as a handset would.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Proxy {
-    /// The gateway's connection-mode address. Without a port: 9201.
+    /// The gateway's connection-mode address. Without a port: 9201, or 9203 with --secure.
     #[arg(long, value_name = "HOST[:PORT]")]
     gateway: String,
-    /// Where HTTP programs reach this proxy. Port 0 lets the system choose.
+    #[command(flatten)]
+    secure: SecureArgs,
+    /// The address of this proxy for HTTP programs. Port 0 lets the system choose.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Seconds to wait for the gateway at each step; then the program gets 504.
@@ -51,16 +55,16 @@ pub(super) struct Proxy {
     /// Percentage of datagrams delivered twice.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     duplicate: u8,
-    /// Percentage of datagrams held back, so that later ones overtake them.
+    /// Percentage of datagrams delayed, so that later ones overtake them.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     reorder: u8,
-    /// Milliseconds every datagram takes, in each direction.
+    /// Delay of every datagram in milliseconds, in each direction.
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     delay: u64,
-    /// Decides the weather: the same seed loses the same datagrams of the same traffic.
+    /// Seed of losses and delays: the same seed loses the same datagrams of the same traffic.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Say on standard error what became of each request.
+    /// Print the result of each request on standard error.
     #[arg(long, short)]
     verbose: bool,
 }
@@ -68,7 +72,7 @@ pub(super) struct Proxy {
 impl Proxy {
     /// Runs until SIGINT or SIGTERM.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let gateway = resolve(&self.gateway, 9201)?;
+        let gateway = resolve(&self.gateway, self.secure.default_port())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -89,7 +93,7 @@ impl Proxy {
             listener.local_addr()?
         );
         let shared = Arc::new(Shared {
-            weather: self.weather(),
+            impairment: self.impairment(),
             settings: self,
             gateway,
             stop: CancellationToken::new(),
@@ -106,7 +110,7 @@ impl Proxy {
                 _ = interrupt.recv() => break,
             };
             let Ok((stream, _)) = accepted else {
-                // Out of descriptors, most likely: others may be given back.
+                // No file descriptors are left, most likely. Others may close soon.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
@@ -116,20 +120,20 @@ impl Proxy {
                 drop(place);
             });
         }
-        // Each handset says good-bye to the gateway.
+        // Each handset ends its session.
         shared.stop.cancel();
         shared.handsets.close();
         let _ = tokio::time::timeout(GOODBYE, shared.handsets.wait()).await;
         Ok(())
     }
 
-    /// What the datagrams go through, if it is not fair weather.
-    fn weather(&self) -> Option<Network> {
+    /// The simulated network; `None` without impairments.
+    fn impairment(&self) -> Option<Network> {
         if (self.loss, self.duplicate, self.reorder, self.delay) == (0, 0, 0, 0) {
             return None;
         }
         let share = |percent: u8| f64::from(percent) / 100.0;
-        // What is held back is held by up to four times this.
+        // A reordered datagram is delayed by up to four times this.
         let jitter = if self.reorder > 0 { MIN_JITTER } else { 0 };
         Some(
             Network::perfect()
@@ -142,11 +146,11 @@ impl Proxy {
     }
 }
 
-/// What the connections share.
+/// State that the connections share.
 struct Shared {
     settings: Proxy,
     gateway: SocketAddr,
-    weather: Option<Network>,
+    impairment: Option<Network>,
     stop: CancellationToken,
     handsets: TaskTracker,
     handset_number: AtomicU64,
@@ -157,29 +161,30 @@ impl Shared {
     /// Serves one connection with a handset and a session of its own.
     async fn connection(self: Arc<Self>, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        let (asks, heard) = mpsc::channel(1);
-        let patience = Duration::from_secs(self.settings.timeout);
+        let (queue, requests) = mpsc::channel(1);
+        let timeout = Duration::from_secs(self.settings.timeout);
         match self.open().await {
-            Ok(air) => {
+            Ok(client) => {
                 let stop = self.stop.clone();
-                self.handsets
-                    .spawn(async move { goodbye(keep(air, heard, patience, stop).await).await });
+                self.handsets.spawn(async move {
+                    disconnect(keep(client, requests, timeout, stop).await).await;
+                });
             }
-            // The channel is closed with it, so that each request is told.
+            // The channel closes, so that each request gets an error.
             Err(error) => eprintln!("proxy: no socket for a handset: {error}"),
         }
         let service = service_fn(|request| {
-            let (shared, asks) = (Arc::clone(&self), asks.clone());
-            async move { Ok::<_, Infallible>(shared.answer(request, &asks).await) }
+            let (shared, queue) = (Arc::clone(&self), queue.clone());
+            async move { Ok::<_, Infallible>(shared.answer(request, &queue).await) }
         });
-        // How a program ends its connection is its own business.
+        // A program may end its connection in any way.
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), service)
             .await;
     }
 
-    async fn open(&self) -> std::io::Result<Air> {
+    async fn open(&self) -> std::io::Result<Client> {
         let config = Config {
             capabilities: Some(
                 Capabilities::default()
@@ -188,25 +193,30 @@ impl Shared {
             ),
             ..Config::default()
         };
-        let air = Air::open(self.gateway, config).await?;
+        let settings = &self.settings;
+        let secure = settings.secure.settings(&settings.gateway);
+        let secure = secure.map_err(std::io::Error::other)?;
+        let secure = secure.map(SecureClient::new).transpose()?;
+        let client = Client::open(self.gateway, config).await?.secured_by(secure);
         let number = self.handset_number.fetch_add(1, Ordering::Relaxed);
-        Ok(match &self.weather {
+        Ok(match &self.impairment {
             Some(network) => {
                 let seed = self.settings.seed.wrapping_add(number);
-                air.under(Weather::new(network.clone(), seed))
+                client.impaired_by(Impairment::new(network.clone(), seed))
             }
-            None => air,
+            None => client,
         })
     }
 
     async fn answer(
         &self,
         request: http::Request<Incoming>,
-        asks: &mpsc::Sender<Ask>,
+        queue: &mpsc::Sender<QueuedRequest>,
     ) -> Response<Full<Bytes>> {
         let began = self.clock.now();
         let line = format!("{} {}", request.method(), request.uri());
-        let (response, octets) = match self.ask(request, asks).await {
+        let line = printable::line(&line).into_owned();
+        let (response, octets) = match self.ask(request, queue).await {
             Ok(reply) => {
                 let octets = reply.body.len();
                 (into_http(reply), octets)
@@ -224,32 +234,33 @@ impl Shared {
     async fn ask(
         &self,
         request: http::Request<Incoming>,
-        asks: &mpsc::Sender<Ask>,
+        queue: &mpsc::Sender<QueuedRequest>,
     ) -> Result<Reply, Problem> {
-        let asked = read(request).await?;
+        let owned = read(request).await?;
         let (answer, answered) = oneshot::channel();
-        asks.send((asked, answer))
+        queue
+            .send((owned, answer))
             .await
             .map_err(|_| Problem::NoHandset)?;
         answered
             .await
             .map_err(|_| Problem::NoHandset)?
-            .map_err(Problem::Air)
+            .map_err(Problem::Client)
     }
 }
 
-/// A request on its way to the connection's handset, and whoever waits for the answer.
-type Ask = (Asked, oneshot::Sender<Result<Reply, AirError>>);
+/// A request for the connection's handset, and the channel for its reply.
+type QueuedRequest = (OwnedRequest, oneshot::Sender<Result<Reply, ClientError>>);
 
-/// What a program asks for.
-struct Asked {
+/// A request of an HTTP program.
+struct OwnedRequest {
     method: Method,
     uri: String,
     headers: Vec<(String, String)>,
     body: Bytes,
 }
 
-impl Asked {
+impl OwnedRequest {
     fn request(&self) -> Request<'_> {
         Request {
             method: self.method,
@@ -260,61 +271,61 @@ impl Asked {
     }
 }
 
-/// Keeps a handset on the air and asks the gateway what the connection's program asks, until the program
-/// has gone or the proxy stops.
+/// Keeps a handset alive and sends the requests of the connection's program, until the program
+/// closes the connection or the proxy stops.
 async fn keep(
-    mut air: Air,
-    mut asks: mpsc::Receiver<Ask>,
-    patience: Duration,
+    mut client: Client,
+    mut queue: mpsc::Receiver<QueuedRequest>,
+    timeout: Duration,
     stop: CancellationToken,
-) -> Air {
+) -> Client {
     loop {
-        let (asked, mut answer) = tokio::select! {
-            ask = asks.recv() => match ask {
+        let (owned, mut answer) = tokio::select! {
+            ask = queue.recv() => match ask {
                 Some(ask) => ask,
-                None => return air,
+                None => return client,
             },
-            _ = air.idle() => return air,
-            () = stop.cancelled() => return air,
+            _ = client.idle() => return client,
+            () = stop.cancelled() => return client,
         };
-        if let Some(reply) = carry_out(&mut air, &asked, &mut answer, patience).await {
-            // The program may have gone at this very moment.
+        if let Some(reply) = carry_out(&mut client, &owned, &mut answer, timeout).await {
+            // The program may have closed its connection just now.
             let _ = answer.send(reply);
         }
     }
 }
 
-/// Has the gateway asked; nothing if the program went away first.
+/// Sends a request to the gateway; `None` if the program closed the connection first.
 ///
-/// A gateway that no longer knows the session says DISCONNECT to the method without having done anything:
-/// then there is a new session and the method is invoked in it.
+/// A gateway without the session aborts the method with DISCONNECT, before it does anything. The
+/// proxy then sets up a new session and repeats the method.
 async fn carry_out(
-    air: &mut Air,
-    asked: &Asked,
-    answer: &mut oneshot::Sender<Result<Reply, AirError>>,
-    patience: Duration,
-) -> Option<Result<Reply, AirError>> {
+    client: &mut Client,
+    owned: &OwnedRequest,
+    answer: &mut oneshot::Sender<Result<Reply, ClientError>>,
+    timeout: Duration,
+) -> Option<Result<Reply, ClientError>> {
     let mut again = true;
     loop {
-        if !air.is_connected()
-            && let Err(error) = air.connect(patience).await
+        if !client.is_connected()
+            && let Err(error) = client.connect(timeout).await
         {
             return Some(Err(error));
         }
-        let ticket = air.submit(&asked.request());
+        let ticket = client.submit(&owned.request());
         let reply = tokio::select! {
-            reply = air.reply(ticket, patience) => reply,
+            reply = client.reply(ticket, timeout) => reply,
             () = answer.closed() => {
-                let _ = air.abort(ticket).await;
+                let _ = client.abort(ticket).await;
                 return None;
             }
         };
         match reply {
-            Err(AirError::Failed(Failure::Aborted(AbortReason::DISCONNECT))) if again => {
+            Err(ClientError::Failed(Failure::Aborted(AbortReason::DISCONNECT))) if again => {
                 again = false;
             }
-            Err(error @ (AirError::Silence(_) | AirError::NoAnswer(_))) => {
-                let _ = air.abort(ticket).await;
+            Err(error @ (ClientError::Silence(_) | ClientError::NoAnswer(_))) => {
+                let _ = client.abort(ticket).await;
                 return Some(Err(error));
             }
             reply => return Some(reply),
@@ -323,15 +334,15 @@ async fn carry_out(
 }
 
 /// Ends a handset's session.
-async fn goodbye(mut air: Air) {
-    if air.is_connected() && air.disconnect().await.is_ok() {
-        // What the weather delays still leaves.
-        let _ = tokio::time::timeout(GOODBYE, air.idle()).await;
+async fn disconnect(mut client: Client) {
+    if client.is_connected() && client.disconnect().await.is_ok() {
+        // Delayed datagrams are still sent.
+        let _ = tokio::time::timeout(GOODBYE, client.idle()).await;
     }
 }
 
 /// Reads a program's request as the handset will make it.
-async fn read(request: http::Request<Incoming>) -> Result<Asked, Problem> {
+async fn read(request: http::Request<Incoming>) -> Result<OwnedRequest, Problem> {
     let (head, body) = request.into_parts();
     let method = wsp_method(&head.method)?;
     let uri = absolute(&head.uri, &head.headers)?;
@@ -357,7 +368,7 @@ async fn read(request: http::Request<Incoming>) -> Result<Asked, Problem> {
     if !method.has_body() && !body.is_empty() {
         return Err(Problem::NoPlaceForBody(head.method));
     }
-    Ok(Asked {
+    Ok(OwnedRequest {
         method,
         uri,
         headers,
@@ -404,12 +415,12 @@ fn into_http(reply: Reply) -> Response<Full<Bytes>> {
     }
     let mut headers = HeaderMap::new();
     for (name, value) in passed_on(&all) {
-        // The length of what HEAD did not bring is the origin's word; of a body that is here it is ours.
+        // The origin's length for HEAD; for a body that is present, the length of the body.
         if *name != CONTENT_LENGTH || reply.body.is_empty() {
             headers.append(name, value.clone());
         }
     }
-    // A gateway has to name a type even where there is nothing to be of one.
+    // A gateway has to name a type even for an empty body.
     if !(reply.body.is_empty() && reply.content_type == "*/*")
         && let Ok(value) = HeaderValue::from_str(&reply.content_type)
     {
@@ -421,7 +432,7 @@ fn into_http(reply: Reply) -> Response<Full<Bytes>> {
     response
 }
 
-/// The fields that are not this hop's business.
+/// The fields to forward: those for this hop are left out.
 fn passed_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let named = |name: &HeaderName| {
         headers
@@ -436,7 +447,7 @@ fn passed_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderV
         .filter(move |(name, _)| !THIS_HOP.contains(&name.as_str()) && !named(name))
 }
 
-/// Why the program gets an answer of the proxy's own.
+/// The reason for an answer by the proxy itself.
 #[derive(Debug)]
 enum Problem {
     UnknownMethod(http::Method),
@@ -445,7 +456,7 @@ enum Problem {
     BodyTooLarge,
     BodyUnread,
     NoHandset,
-    Air(AirError),
+    Client(ClientError),
 }
 
 impl Problem {
@@ -454,8 +465,10 @@ impl Problem {
             Self::UnknownMethod(_) => StatusCode::NOT_IMPLEMENTED,
             Self::NoHost | Self::NoPlaceForBody(_) | Self::BodyUnread => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Air(AirError::Silence(_) | AirError::NoAnswer(_)) => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoHandset | Self::Air(_) => StatusCode::BAD_GATEWAY,
+            Self::Client(ClientError::Silence(_) | ClientError::NoAnswer(_)) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::NoHandset | Self::Client(_) => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -481,7 +494,7 @@ impl fmt::Display for Problem {
             Self::BodyTooLarge => write!(f, "the body has more than {MAX_BODY} octets"),
             Self::BodyUnread => f.write_str("the body broke off"),
             Self::NoHandset => f.write_str("there is no handset for this connection any more"),
-            Self::Air(error) => write!(f, "{error}"),
+            Self::Client(error) => write!(f, "{error}"),
         }
     }
 }
@@ -499,11 +512,11 @@ const THIS_HOP: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
-/// Connections at once; further ones wait to be accepted.
+/// The most connections at once; further ones wait to be accepted.
 const MOST_CONNECTIONS: usize = 1024;
-/// Octets of a request's body; gateways rarely take more than a few.
+/// The most octets of a request's body. Gateways take less.
 const MAX_BODY: usize = 16 << 20;
-/// How long the last word of a handset may take.
+/// The time for the last PDUs of a handset.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// Pause after a connection that could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -511,8 +524,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MIN_JITTER: u64 = 10;
 
 const EXAMPLES: &str = "\
-Each connection of a program is one handset with one WSP session. What the gateway cannot be asked is answered 502,
-what it does not answer in time 504, with the reason as text.
+Each connection of a program is one handset with one WSP session. A request that cannot be sent \
+to the gateway gets 502, a request without a timely reply 504, with the reason as text.
 
 Examples:
   wapbridge proxy --gateway 192.0.2.1 --listen 127.0.0.1:8080
@@ -574,8 +587,8 @@ mod tests {
 
     #[test]
     fn silence_is_504_and_a_refusal_502() {
-        let silence = Problem::Air(AirError::Silence(Duration::from_secs(1)));
+        let silence = Problem::Client(ClientError::Silence(Duration::from_secs(1)));
         assert_eq!(silence.status(), 504);
-        assert_eq!(Problem::Air(AirError::Refused(403)).status(), 502);
+        assert_eq!(Problem::Client(ClientError::Refused(403)).status(), 502);
     }
 }

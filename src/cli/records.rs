@@ -1,13 +1,14 @@
-//! `wapbridge records`: what an operator does with charging records.
+//! `wapbridge records`: checks charging records.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use crate::record::charging::{Verdict, verify};
+use crate::printable::Printable;
+use crate::record::charging::{Verification, verify};
 
-/// Look after charging records
+/// Check charging records
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Records {
@@ -17,33 +18,36 @@ pub(super) struct Records {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Check that no record is missing, doubled or damaged, and sum them up
+    /// Check that no record is missing, doubled or damaged, and print totals
     #[command(after_help = EXAMPLES)]
     Verify {
-        /// The files, in any order: closed ones, and the open one if it is to be looked at too.
+        /// The files, in any order: closed ones, and the open one if it is to be checked too.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
 }
 
 impl Records {
-    /// Runs it. Records that are not whole are an error.
+    /// Runs the command. Missing, doubled or damaged records are an error.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Task::Verify { files } = self.task;
-        let verdict = verify(&files).context("cannot read records")?;
-        print(&verdict);
-        if !verdict.is_whole() {
+        let verification = verify(&files).context("cannot read records")?;
+        print(&verification);
+        if !verification.is_whole() {
             bail!("the records are not whole");
         }
         Ok(())
     }
 }
 
-fn print(verdict: &Verdict) {
-    println!("{} records", verdict.records);
-    for (node, sequence) in &verdict.nodes {
+fn print(verification: &Verification) {
+    println!("{} records", verification.records);
+    for (node, sequence) in &verification.nodes {
         let (first, last) = (sequence.first, sequence.last);
-        println!("node {node}: numbers {first} to {last}");
+        println!(
+            "node {}: numbers {first} to {last}",
+            Printable(&node.to_string())
+        );
         for (from, to) in &sequence.gaps {
             println!("  MISSING {from} to {to}");
         }
@@ -51,31 +55,33 @@ fn print(verdict: &Verdict) {
             println!("  DOUBLED {number}");
         }
     }
-    for id in &verdict.doubled {
-        println!("DOUBLED id {id}");
+    for id in &verification.doubled {
+        println!("DOUBLED id {}", Printable(&id.to_string()));
     }
-    for place in &verdict.damaged {
-        println!("DAMAGED {place}");
+    for place in &verification.damaged {
+        println!("DAMAGED {}", Printable(&place.to_string()));
     }
-    for (cause, sums) in &verdict.causes {
+    for (cause, totals) in &verification.causes {
         println!(
-            "{cause}: {} records, bodies {} octets in and {} out, on the air {} in and {} out",
-            sums.records,
-            sums.request_octets,
-            sums.reply_octets,
-            sums.air_in_octets,
-            sums.air_out_octets
+            "{}: {} records, bodies {} octets in and {} out, on the air {} in and {} out",
+            Printable(&cause.to_string()),
+            totals.records,
+            totals.request_octets,
+            totals.reply_octets,
+            totals.air_in_octets,
+            totals.air_out_octets
         );
     }
 }
 
 const EXAMPLES: &str = "\
-Files are JSON lines or CSV, as [records] wrote them; give all files of a time, or gaps are the files that were left out.
-In a file that is still open (its name ends in .open) the last line may be half written.
+Files are JSON lines or CSV, as written by [records]. Give all files of a period: a missing \
+file shows as a gap in the numbers. In an open file (its name ends in .open) the last line may \
+be incomplete.
 
 Exit status:
-  0  no number is missing, nothing is doubled, every line is a record
-  1  something is, or a file cannot be read; what it is stands on standard output
+  0  no number is missing, no record is doubled, every line is a record
+  1  a record is missing, doubled or damaged, or a file cannot be read; see standard output
 
 Examples:
   wapbridge records verify /var/lib/wapbridge/records/records-*.jsonl";

@@ -1,4 +1,4 @@
-//! A bad network between real sockets: a UDP relay with the simulator's weather.
+//! A bad network between real sockets: a UDP relay with the simulator's impairments.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,9 +12,9 @@ use crate::random::Random;
 use crate::server::clock::Clock;
 use crate::sim::Network;
 
-/// What the relay did.
+/// Counters of the relay.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RelayStats {
     /// Datagrams that came in.
     pub(super) carried: AtomicU64,
     /// Octets that came in.
@@ -25,18 +25,18 @@ pub(super) struct Counts {
     pub(super) doubled: AtomicU64,
 }
 
-/// Relays between whoever sends to `socket` and `gateway`, each sender from a port of its own, until the
-/// task is dropped.
+/// Relays between the senders to `socket` and `gateway`, with a port of its own for each sender,
+/// until the task is dropped.
 pub(super) async fn run(
     socket: UdpSocket,
     gateway: SocketAddr,
-    weather: Network,
+    network: Network,
     seed: u64,
-    counts: Arc<Counts>,
+    counts: Arc<RelayStats>,
 ) -> io::Result<()> {
     let socket = Arc::new(socket);
     let mut senders: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
-    let mut way = Way::new(weather.clone(), seed, Arc::clone(&counts));
+    let mut way = RelayDirection::new(network.clone(), seed, Arc::clone(&counts));
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let (len, sender) = socket.recv_from(&mut buffer).await?;
@@ -49,8 +49,8 @@ pub(super) async fn run(
                 let own = Arc::new(own);
                 senders.insert(sender, Arc::clone(&own));
                 let back_seed = seed.wrapping_add(senders.len() as u64);
-                let back = Way::new(weather.clone(), back_seed, Arc::clone(&counts));
-                tokio::spawn(return_way(
+                let back = RelayDirection::new(network.clone(), back_seed, Arc::clone(&counts));
+                tokio::spawn(relay_back(
                     Arc::clone(&own),
                     Arc::clone(&socket),
                     sender,
@@ -61,13 +61,18 @@ pub(super) async fn run(
         };
         way.carry(octets, |octets| {
             let own = Arc::clone(&own);
-            // The weather is bad anyway; what the kernel refuses is one more loss.
+            // A datagram that the kernel refuses is one more loss.
             async move { drop(own.send(&octets).await) }
         });
     }
 }
 
-async fn return_way(own: Arc<UdpSocket>, socket: Arc<UdpSocket>, sender: SocketAddr, mut way: Way) {
+async fn relay_back(
+    own: Arc<UdpSocket>,
+    socket: Arc<UdpSocket>,
+    sender: SocketAddr,
+    mut way: RelayDirection,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(len) = own.recv(&mut buffer).await {
         let octets = buffer.get(..len).unwrap_or_default();
@@ -79,15 +84,15 @@ async fn return_way(own: Arc<UdpSocket>, socket: Arc<UdpSocket>, sender: SocketA
 }
 
 /// One direction.
-struct Way {
+struct RelayDirection {
     network: Network,
     random: Random,
     clock: Clock,
-    counts: Arc<Counts>,
+    counts: Arc<RelayStats>,
 }
 
-impl Way {
-    fn new(network: Network, seed: u64, counts: Arc<Counts>) -> Self {
+impl RelayDirection {
+    fn new(network: Network, seed: u64, counts: Arc<RelayStats>) -> Self {
         Self {
             network,
             random: Random::new(seed),

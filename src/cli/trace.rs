@@ -1,4 +1,4 @@
-//! `wapbridge trace`: what one subscriber says and hears, as it happens.
+//! `wapbridge trace`: shows the datagrams of one subscriber as they come and go.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,14 +10,15 @@ use hyper::http::Method;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::remote::{Gateway, write_private};
+use super::admin_client::{AdminArgs, write_private};
+use crate::printable;
 
-/// Watch what one subscriber says and hears, decoded layer by layer
+/// Show the datagrams of one subscriber, decoded layer by layer
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Trace {
     #[command(flatten)]
-    gateway: Gateway,
+    gateway: AdminArgs,
     /// The handset's address, or a network of at most 256
     #[arg(
         long,
@@ -26,10 +27,10 @@ pub(super) struct Trace {
         conflicts_with = "msisdn"
     )]
     ip: Option<String>,
-    /// The subscriber's number or alias, as [identity] knows it
+    /// The subscriber's number or alias, as in [identity]
     #[arg(long, value_name = "NUMBER")]
     msisdn: Option<String>,
-    /// For how long, at most 1h
+    /// Duration of the trace, at most 1h
     #[arg(long = "for", value_name = "TIME", default_value = "5m")]
     lasts: String,
     /// Write the datagrams to this file as well, as pcapng
@@ -38,10 +39,10 @@ pub(super) struct Trace {
     /// Show every layer of every datagram
     #[arg(long, short)]
     verbose: bool,
-    /// For machines: a JSON object a line
+    /// Print JSON: one object a line
     #[arg(long, conflicts_with = "verbose")]
     json: bool,
-    /// Blank nothing, credentials included
+    /// Show secrets: credentials, cookies and contents
     #[arg(long)]
     raw: bool,
 }
@@ -56,8 +57,8 @@ impl Trace {
     }
 
     async fn watch(&self) -> anyhow::Result<()> {
-        let remote = self.gateway.remote()?;
-        // Once: what comes while nobody listens would be lost.
+        let admin = self.gateway.client()?;
+        // Once only: a signal between two registrations would be lost.
         let mut interrupts = signal(SignalKind::interrupt())?;
         let mut wanted = json!({ "for": self.lasts, "raw": self.raw });
         if let (Some(ip), Some(fields)) = (&self.ip, wanted.as_object_mut()) {
@@ -66,8 +67,8 @@ impl Trace {
         if let (Some(number), Some(fields)) = (&self.msisdn, wanted.as_object_mut()) {
             fields.insert("msisdn".to_owned(), json!(number));
         }
-        let begun = remote
-            .whole(Method::POST, "/trace", Some(wanted.to_string()))
+        let begun = admin
+            .request_all(Method::POST, "/trace", Some(wanted.to_string()))
             .await?;
         let begun: Value = serde_json::from_slice(&begun)?;
         let id = field(&begun, "id")
@@ -75,12 +76,12 @@ impl Trace {
             .context("the gateway named no trace")?;
         eprintln!(
             "trace {id} of {} for {}; Ctrl-C ends it",
-            text(field(&begun, "subject")),
+            printable::line(text(field(&begun, "subject"))),
             self.lasts
         );
         let path = format!("/trace/{id}");
-        let mut events = remote
-            .ask(Method::GET, &format!("{path}/events"), None)
+        let mut events = admin
+            .request(Method::GET, &format!("{path}/events"), None)
             .await?
             .into_body();
         let mut rest = Vec::new();
@@ -90,9 +91,9 @@ impl Trace {
             let frame = tokio::select! {
                 frame = events.frame() => frame,
                 _ = interrupts.recv(), if !interrupted => {
-                    // What is told after this is what was caught before.
+                    // The events after this were recorded before.
                     interrupted = true;
-                    remote.whole(Method::DELETE, &path, None).await?;
+                    admin.request_all(Method::DELETE, &path, None).await?;
                     continue;
                 }
             };
@@ -103,15 +104,15 @@ impl Trace {
                 let line: Vec<u8> = rest.drain(..=end).collect();
                 last = serde_json::from_slice(&line)?;
                 if field(&last, "kind").is_string() && !self.show(&line, &last)? {
-                    // Whoever reads us has seen enough.
-                    remote.whole(Method::DELETE, &path, None).await?;
+                    // The reader has closed the pipe.
+                    admin.request_all(Method::DELETE, &path, None).await?;
                     return Ok(());
                 }
             }
         }
         if let Some(file) = &self.pcap {
-            let octets = remote
-                .whole(Method::GET, &format!("{path}.pcapng"), None)
+            let octets = admin
+                .request_all(Method::GET, &format!("{path}.pcapng"), None)
                 .await?;
             write_private(file, &octets)?;
             eprintln!("{}: {} octets", file.display(), octets.len());
@@ -121,18 +122,19 @@ impl Trace {
         }
         eprintln!(
             "{}: {} datagrams, {} not caught",
-            text(field(&last, "ended")).replace('_', " "),
+            printable::line(text(field(&last, "ended"))).replace('_', " "),
             field(&last, "datagrams"),
             field(&last, "lost")
         );
         Ok(())
     }
 
-    /// Prints one entry; false if nobody reads any more.
+    /// Prints one entry; returns false if the reader has closed the pipe.
     fn show(&self, line: &[u8], entry: &Value) -> anyhow::Result<bool> {
         let mut out = Vec::new();
         if self.json {
-            out.extend_from_slice(line);
+            let line = String::from_utf8_lossy(line);
+            out.extend_from_slice(printable::json(&line).as_bytes());
         } else {
             one(entry, &mut out);
             if self.verbose {
@@ -161,12 +163,12 @@ fn one(entry: &Value, out: &mut Vec<u8>) {
         (_, "out") => "<-",
         _ => "--",
     };
-    let peer = text(field(entry, "peer"));
+    let peer = printable::line(text(field(entry, "peer")));
     let octets = field(entry, "octets")
         .as_u64()
         .map_or_else(String::new, |octets| octets.to_string());
     let micros = micros % 1_000_000;
-    let summary = text(field(entry, "summary"));
+    let summary = printable::line(text(field(entry, "summary")));
     let line = format!(
         "{hour:02}:{minute:02}:{second:02}.{micros:06} {arrow} {peer:<21} {octets:>6}  {summary}\n"
     );
@@ -183,7 +185,7 @@ fn nodes(tree: &Value, depth: usize, out: &mut Vec<u8>) {
         let line = format!(
             "{:indent$}{mark}{}\n",
             "",
-            text(field(node, "meaning")),
+            printable::line(text(field(node, "meaning"))),
             indent = 16 + 2 * depth
         );
         out.extend_from_slice(line.as_bytes());
@@ -204,13 +206,14 @@ fn list(value: &Value) -> &[Value] {
 }
 
 const EXAMPLES: &str = "\
-Times are UTC. -> is from the handset, <- to it, => to the origin, <= from it. Credentials, the contents of items and
-whatever is not known to be harmless are blank, in the file too; --raw shows everything. A segmented message is told
-with its last packet. The gateway logs who began the trace, and for whom.
+Times are UTC. -> is from the handset, <- to it, => to the origin, <= from it. Credentials, the \
+contents of items and every other value that may be secret are blank, in the file too; --raw \
+shows them. A segmented message is shown with its last packet. The gateway logs the address \
+that began the trace, and its subject.
 
 Exit status:
   0  the trace is over
-  1  it could not begin, or the gateway is gone; why is on standard error
+  1  it could not begin, or the gateway is gone; standard error has the reason
 
 Examples:
   wapbridge trace --token-file /etc/wapbridge/token --ip 10.20.30.40
@@ -220,6 +223,23 @@ Examples:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_cannot_forge_lines_or_escapes() {
+        let entry = json!({
+            "kind": "note", "unix_us": 0, "peer": "\u{1b}[2J", "summary": "a\nb\u{9b}\u{202e}",
+            "layers": [{"nodes": [{"meaning": "x\r\u{1b}", "fault": false, "parts": []}]}],
+        });
+        let mut out = Vec::new();
+        one(&entry, &mut out);
+        nodes(&entry["layers"][0]["nodes"], 1, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(
+            text.ends_with('\n') && printable::lines(&text) == text,
+            "{text:?}"
+        );
+    }
 
     #[test]
     fn an_entry_is_one_line_with_its_layers_below() {

@@ -1,4 +1,5 @@
-//! `[wtp]`, `[wsp]` and `[limits]`: the settings of the protocol layers, each documented where it is obeyed.
+//! `[wtp]`, `[wsp]`, `[connectionless]`, `[headers]` and `[limits]`: the settings of the protocol
+//! layers. The structs of the layers document them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,15 +8,15 @@ use http::HeaderName;
 use toml::de::DeValue;
 
 use super::section::Section;
-use super::value::{Size, Value, Wrong, one_of, text};
-use crate::gateway::{Cookies, HeaderRules, Limits, Redirect, Unassigned};
+use super::value::{Size, Value, Wrong, string, text, words};
+use crate::gateway::{ContentLength, Cookies, HeaderRules, Limits, Redirect, Unassigned};
+use crate::route::FieldNames;
 use crate::wsp::{connectionless, session};
 use crate::wtp;
 
 /// `[wtp]`. A bearer's profile gives the defaults, single keys override it.
 pub(super) fn read_wtp(section: &Section<'_, '_>) -> wtp::Config {
-    let Bearer(profile) = section.or("bearer", Bearer(wtp::Config::ip));
-    let base = profile();
+    let base = section.or("bearer", Bearer::Ip).profile();
     let pause = |key, base| section.within(key, SHORTEST_PAUSE..=LONGEST_PAUSE, base);
     wtp::Config {
         base_ack: pause("base_ack", base.base_ack),
@@ -38,7 +39,8 @@ pub(super) fn read_wtp(section: &Section<'_, '_>) -> wtp::Config {
             64..=1 << 20,
             base.unannounced_group,
         ),
-        // Packets may live in the network for minutes; what is forgotten sooner is taken for new.
+        // Packets may live in the network for minutes; a TID that was dropped sooner would count as
+        // new.
         tid_lifetime: section.within(
             "tid_lifetime",
             Duration::from_secs(30)..=Duration::from_secs(3600),
@@ -56,8 +58,7 @@ pub(super) fn read_wsp(section: &Section<'_, '_>) -> session::Config {
         max_methods: section.within("max_methods", 1..=255, base.max_methods),
         max_pushes: section.within("max_pushes", 1..=255, base.max_pushes),
         extended_methods: section
-            .get::<Vec<String>>("extended_methods")
-            .unwrap_or_default()
+            .or("extended_methods", Vec::<String>::new())
             .into_iter()
             .map(Into::into)
             .collect(),
@@ -113,20 +114,24 @@ pub(super) fn read_connectionless(section: &Section<'_, '_>) -> connectionless::
 
 /// `[headers]`.
 pub(super) fn read_headers(section: &Section<'_, '_>) -> HeaderRules {
-    let names = |key| {
-        let names = section.get::<Vec<FieldName>>(key).unwrap_or_default();
+    let names = |key, default: FieldNames| {
+        let default = default.as_slice().iter().cloned();
+        let names = section.or(key, default.map(FieldName).collect::<Vec<_>>());
         names.into_iter().map(|FieldName(name)| name).collect()
     };
+    let base = HeaderRules::default();
     HeaderRules {
-        drop_to_origin: names("drop_to_origin"),
-        drop_to_handset: names("drop_to_handset"),
+        drop_to_origin: names("drop_to_origin", base.drop_to_origin),
+        drop_to_handset: names("drop_to_handset", base.drop_to_handset),
+        content_length: section.or("content_length", base.content_length),
         cookies: section.or("cookies", Cookies::default()),
         unassigned: section.or("unassigned", Unassigned::default()),
     }
 }
 
-/// `[limits]`: the bounds of all layers, in one place for operators. They are for the whole process; what each shard
-/// has of them is decided when their number is known ([`Config::share`](crate::gateway::Config::share)).
+/// `[limits]`: the limits of all layers. They are for the whole process.
+/// [`Config::share`](crate::gateway::Config::share) divides them among the shards once the number
+/// of shards is known.
 pub(super) fn read_limits(
     section: &Section<'_, '_>,
     wtp: wtp::Config,
@@ -134,6 +139,7 @@ pub(super) fn read_limits(
 ) -> (wtp::Config, session::Config, Limits) {
     let base = Limits::default();
     let Size(memory) = section.within("memory", Size(64 << 20)..=Size(1 << 40), Size(2 << 30));
+    let planned = memory - (memory / 4).min(UNPLANNED);
     let count = |key, base| section.within(key, 1..=1_000_000_000, base);
     let Size(max_message) = section.within(
         "max_message",
@@ -143,19 +149,20 @@ pub(super) fn read_limits(
     let Size(max_reassembly) = section.within(
         "max_reassembly",
         Size(max_message)..=Size(1 << 40),
-        Size((memory / 32).max(max_message)),
+        Size((planned / 32).max(max_message)),
     );
     let Size(max_octets) = section.within(
         "max_octets",
         Size(max_message)..=Size(1 << 40),
-        Size((memory / 4).max(max_message)),
+        Size((planned / 4).max(max_message)),
     );
     let max_transactions = count(
         "max_transactions",
-        memory / 16 / wtp::OCTETS_PER_TRANSACTION,
+        planned / 16 / wtp::OCTETS_PER_TRANSACTION,
     );
-    let max_sessions = count("max_sessions", memory / 4 / session::OCTETS_PER_SESSION);
+    let max_sessions = count("max_sessions", planned / 4 / session::OCTETS_PER_SESSION);
     let max_exchanges = count("max_exchanges", memory / OCTETS_PER_EXCHANGE);
+    let max_connections = count("max_connections", planned / 8 / OCTETS_PER_CONNECTION);
     let max_sdu = u32::try_from(max_message).unwrap_or(u32::MAX);
     let wtp = wtp::Config {
         max_message,
@@ -166,12 +173,14 @@ pub(super) fn read_limits(
             1..=10_000,
             wtp.max_transactions_per_peer,
         ),
-        tid_cache_capacity: memory / 8 / wtp::OCTETS_PER_PEER,
+        tid_cache_capacity: planned / 8 / wtp::OCTETS_PER_PEER,
         ..wtp
     };
     let wsp = session::Config {
         max_sessions,
-        max_profiles: memory / 32,
+        max_profiles: planned / 32,
+        max_gathered: (planned / 64).max(max_message),
+        max_early_octets: (planned / 256).max(max_message),
         max_server_sdu: max_sdu,
         max_client_sdu: max_sdu,
         ..wsp
@@ -179,9 +188,26 @@ pub(super) fn read_limits(
     let limits = Limits {
         max_exchanges,
         max_octets,
+        max_connections,
+        max_cookies: planned / 32,
         ..base
     };
     (wtp, wsp, limits)
+}
+
+/// `max_transactions_per_address` of `[protection]`.
+pub(super) fn read_transactions_per_address(
+    section: &Section<'_, '_>,
+    base: wtp::Config,
+) -> wtp::Config {
+    wtp::Config {
+        max_transactions_per_address: section.within(
+            "max_transactions_per_address",
+            1..=100_000_000,
+            base.max_transactions_per_address,
+        ),
+        ..base
+    }
 }
 
 /// `max_sessions_per_address` of `[protection]`.
@@ -199,38 +225,57 @@ pub(super) fn read_sessions_per_address(
     }
 }
 
-/// A profile of timers, by the bearer's name.
-#[derive(Clone, Copy)]
-struct Bearer(fn() -> wtp::Config);
+/// A profile of timers.
+#[derive(Clone, Copy, PartialEq)]
+enum Bearer {
+    Ip,
+    CircuitSwitched,
+    Ussd,
+    Sms,
+}
 
-impl Value for Bearer {
-    const EXPECTED: &'static str = "\"ip\", \"circuit-switched\", \"ussd\" or \"sms\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(
-            value,
-            &[
-                ("ip", Self(wtp::Config::ip)),
-                ("circuit-switched", Self(wtp::Config::circuit_switched)),
-                ("ussd", Self(wtp::Config::ussd)),
-                ("sms", Self(wtp::Config::sms)),
-            ],
-        )
+impl Bearer {
+    fn profile(self) -> wtp::Config {
+        match self {
+            Self::Ip => wtp::Config::ip(),
+            Self::CircuitSwitched => wtp::Config::circuit_switched(),
+            Self::Ussd => wtp::Config::ussd(),
+            Self::Sms => wtp::Config::sms(),
+        }
     }
 }
 
-/// A timer of zero would send for ever; one of more than this is a slip of the pen.
+words!(
+    Bearer,
+    "\"ip\", \"circuit-switched\", \"ussd\" or \"sms\"",
+    [
+        ("ip", Self::Ip),
+        ("circuit-switched", Self::CircuitSwitched),
+        ("ussd", Self::Ussd),
+        ("sms", Self::Sms),
+    ]
+);
+
+/// The shortest timer of retransmissions: a timer of zero would send without end.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// Every WSP client takes 1400 octets (the default SDU size of WSP 8.3), so no message can be refused below.
+/// The least `max_message`: every WSP client accepts 1400 octets (the default SDU size of WSP 8.3).
 const SMALLEST_MESSAGE: usize = 1400;
-/// Memory for each request that waits for an origin, its connection, TLS and all.
+/// Memory for the program, and for state without a limit of its own.
+const UNPLANNED: usize = 64 << 20;
+/// Memory for each connection to an origin, with the buffers of TLS.
+const OCTETS_PER_CONNECTION: usize = 64 << 10;
+/// Memory for each request that waits for an origin.
 const OCTETS_PER_EXCHANGE: usize = 128 << 10;
 /// The name of a header field.
 struct FieldName(HeaderName);
 
 impl Value for FieldName {
     const EXPECTED: &'static str = "the name of a header field";
+
+    fn show(&self) -> toml::Value {
+        string(self.0.as_str())
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let name = text::<Self>(value)?;
@@ -240,18 +285,24 @@ impl Value for FieldName {
     }
 }
 
-impl Value for Cookies {
-    const EXPECTED: &'static str = "\"pass\" or \"gateway\"";
+words!(
+    Cookies,
+    "\"pass\" or \"gateway\"",
+    [("pass", Self::Pass), ("gateway", Self::Gateway)]
+);
 
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(value, &[("pass", Self::Pass), ("gateway", Self::Gateway)])
-    }
-}
+words!(
+    ContentLength,
+    "\"openwave\", \"always\" or \"never\"",
+    [
+        ("openwave", Self::Openwave),
+        ("always", Self::Always),
+        ("never", Self::Never)
+    ]
+);
 
-impl Value for Unassigned {
-    const EXPECTED: &'static str = "\"skip\" or \"refuse\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(value, &[("skip", Self::Skip), ("refuse", Self::Refuse)])
-    }
-}
+words!(
+    Unassigned,
+    "\"skip\" or \"refuse\"",
+    [("skip", Self::Skip), ("refuse", Self::Refuse)]
+);

@@ -1,13 +1,13 @@
-//! Where a `[[route]]` sends what it takes.
+//! The destination of a `[[route]]`.
 
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::section::Section;
-use super::value::{Value, Wrong, text};
+use super::value::{Value, Wrong, string, text};
 use crate::route::{Address, Destination, Network, NotANetwork};
 
-/// Where a route leads, and the hosts there with their place in the file.
+/// The destination of a route, and its hosts with their place in the file.
 pub(super) struct Leads {
     pub(super) destination: Destination,
     pub(super) hosts: Spanned<Vec<Address>>,
@@ -15,7 +15,7 @@ pub(super) struct Leads {
     pub(super) http_proxy: Option<Address>,
 }
 
-/// Reads where a route leads, given what it matches; `None` if there is something wrong with it.
+/// Reads the destination of a route, for its conditions; `None` after an error.
 pub(super) fn read(
     section: &Section<'_, '_>,
     prefixes: Option<&Spanned<Vec<Address>>>,
@@ -81,9 +81,21 @@ pub(super) fn read(
             }
         }
     };
+    let is_home = |address: &Address| address.is_device_home();
+    if hosts.iter().any(is_home)
+        || http_proxy
+            .as_ref()
+            .is_some_and(|proxy| is_home(proxy.get_ref()))
+    {
+        invalid(
+            "DEVICE:home names no host",
+            "name the host that has the home page, as in `upstream = \"https://portal.internal.example/\"`",
+        );
+        return None;
+    }
     if !allow_plaintext && !hosts.iter().all(Address::is_secure) {
         invalid(
-            "this is not encrypted: anyone on the way can read and change what is synchronized",
+            "this is not encrypted: every host on the path can read and change the data",
             "use https://, or add `allow_plaintext = true` to this route if that is all right",
         );
     }
@@ -98,7 +110,7 @@ pub(super) fn read(
     })
 }
 
-/// Tells what a proxy cannot be used for.
+/// Reports uses for which a proxy is unsuitable.
 fn check_proxy(
     section: &Section<'_, '_>,
     proxy: &Spanned<Address>,
@@ -136,6 +148,13 @@ enum Upstream {
 impl Value for Upstream {
     const EXPECTED: &'static str = Address::EXPECTED;
 
+    fn show(&self) -> toml::Value {
+        match self {
+            Self::Host(address) => address.show(),
+            Self::AsRequested => string("as-requested"),
+        }
+    }
+
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         match text::<Self>(value)? {
             "as-requested" => Ok(Self::AsRequested),
@@ -146,6 +165,10 @@ impl Value for Upstream {
 
 impl Value for Network {
     const EXPECTED: &'static str = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+
+    fn show(&self) -> toml::Value {
+        string(self.to_string())
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         text::<Self>(value)?.parse().map_err(|error: NotANetwork| {

@@ -1,4 +1,4 @@
-//! `[identity]`: who the subscribers are, and who may tell.
+//! `[identity]`: subscribers, and the clients that may report them.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -9,34 +9,35 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::mask::{self, Sensitivity};
 use super::report::Problem;
-use super::secret::Secret;
+use super::secret;
 use super::section::Section;
-use super::value::{Value, Wrong, text};
+use super::value::{Value, Wrong, string, text};
 use crate::identity::directory::{Limits, Reporter};
-use crate::identity::server::{self, Client, Home};
+use crate::identity::server::{self, Client, HomeServer};
 use crate::identity::{AliasKey, Identity, NotAPrefix, Prefix, Source, list};
 use crate::radius;
 
-/// Who the subscribers are.
+/// Settings of subscribers' identities.
 #[derive(Clone, Debug, Default)]
 pub struct IdentitySettings {
-    /// Those who are configured, here or in a file. Default: nobody.
+    /// Configured entries, from the configuration and a file. Default: none.
     pub entries: Arc<[(Prefix, Arc<Identity>)]>,
-    /// What accounting may make the gateway remember.
+    /// Limits of accounting sessions.
     pub limits: Limits,
-    /// What pseudonyms are made with. Default: nothing, and only configured ones exist.
+    /// Key of pseudonyms. Default: none, and only configured pseudonyms exist.
     pub alias_key: Option<AliasKey>,
-    /// `[identity.radius]`: accounting, if it is listened to.
+    /// `[identity.radius]`: the accounting server. Default: none.
     pub radius: Option<RadiusSettings>,
 }
 
-/// How accounting is listened to.
+/// Settings of the RADIUS accounting server.
 #[derive(Clone, Debug)]
 pub struct RadiusSettings {
     /// UDP addresses, port 0 letting the system choose.
     pub listen: Vec<SocketAddr>,
-    /// Who may report, and who is told.
+    /// Accounting clients, and servers that get reports.
     pub server: server::Config,
 }
 
@@ -88,7 +89,7 @@ fn read_list(
         Ok(lines) => lines,
         Err(error) => {
             return invalid(
-                format!("{}: {error}", path.display()),
+                format!("{}: {error}", mask::file(&path)),
                 "it is relative to the directory of this file",
             );
         }
@@ -125,7 +126,7 @@ fn read_key(
             path.display(),
             octets.trim_ascii().len()
         ),
-        Err(error) => format!("{}: {error}", path.display()),
+        Err(error) => format!("{}: {error}", mask::file(&path)),
     };
     let help = "make one with: openssl rand -hex 32 > FILE; another key makes other aliases";
     section.invalid("alias_key_file", file.span(), Wrong::new(wrong, help));
@@ -138,7 +139,7 @@ fn read_radius(section: &Section<'_, '_>, directory: &Path, max_sessions: usize)
     if clients.is_empty() {
         section.missing(
             "[[identity.radius.client]]",
-            "name the networks of those who may report, each with its secret",
+            "name the networks of the accounting clients, each with its secret",
         );
     }
     let mut names: Vec<(Arc<str>, Range<usize>)> = Vec::new();
@@ -147,7 +148,8 @@ fn read_radius(section: &Section<'_, '_>, directory: &Path, max_sessions: usize)
         .filter_map(|client| {
             let prefix: Prefix = require(client, "network")?;
             let name: Option<String> = client.get("name");
-            let name: Arc<str> = name.unwrap_or_else(|| prefix.to_string()).into();
+            let name = name.unwrap_or_else(|| prefix.to_string());
+            let name: Arc<str> = name.into();
             let secret = read_secret(client, directory)?;
             let max_sessions = client.within("max_sessions", 1..=max_sessions, max_sessions);
             let at = client.at().unwrap_or(0..0);
@@ -171,12 +173,12 @@ fn read_radius(section: &Section<'_, '_>, directory: &Path, max_sessions: usize)
         })
         .collect();
     let homes = section.sections("forward");
-    let homes: Vec<Home> = homes
+    let homes: Vec<HomeServer> = homes
         .iter()
         .filter_map(|home| {
             let address: SocketAddr = require(home, "address")?;
             let secret = read_secret(home, directory)?;
-            Some(Home { address, secret })
+            Some(HomeServer { address, secret })
         })
         .collect();
     if homes.iter().any(|home| home.address.is_ipv6())
@@ -212,46 +214,24 @@ fn require<T: Value>(section: &Section<'_, '_>, key: &'static str) -> Option<T> 
     section.get(key)
 }
 
-/// `secret`, or what stands in the file that `secret_file` names.
+/// `secret`, or the content of the file that `secret_file` names.
 fn read_secret(section: &Section<'_, '_>, directory: &Path) -> Option<radius::Secret> {
-    let word = section.get::<Secret>("secret");
-    let file = section.spanned::<PathBuf>("secret_file");
-    let secret = match (word, file) {
-        (Some(word), None) => word.reveal().as_bytes().to_vec(),
-        (None, Some(file)) => {
-            let path = directory.join(file.get_ref());
-            match std::fs::read(&path) {
-                Ok(octets) => octets.trim_ascii().to_vec(),
-                Err(error) => {
-                    let label = format!("{}: {error}", path.display());
-                    let help = "it is relative to the directory of this file";
-                    section.invalid("secret_file", file.span(), Wrong::new(label, help));
-                    return None;
-                }
-            }
-        }
-        (None, None) => {
-            section.missing(
-                "`secret_file`",
-                "without a shared secret anybody could say who a subscriber is",
-            );
-            return None;
-        }
-        (Some(_), Some(file)) => {
-            let wrong = Wrong::new("and `secret` is set too", "keep one of the two");
-            section.invalid("secret_file", file.span(), wrong);
-            return None;
-        }
-    };
-    if secret.is_empty() {
-        section.missing("secret that is one", "an empty one is known to everybody");
-        return None;
+    if !section.has("secret") && !section.has("secret_file") {
+        section.missing(
+            "`secret_file`",
+            "without a shared secret every host could forge a subscriber's identity",
+        );
     }
+    let (secret, _) = secret::octets(section, directory, "secret", "secret_file")?;
     Some(radius::Secret::new(secret))
 }
 
 impl Value for Prefix {
     const EXPECTED: &'static str = "an address or a network such as \"10.9.0.0/16\"";
+
+    fn show(&self) -> toml::Value {
+        string(self.to_string())
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         text::<Self>(value)?.parse().map_err(|error: NotAPrefix| {
@@ -263,11 +243,17 @@ impl Value for Prefix {
     }
 }
 
-/// A subscriber, as one line of a list has him.
+/// One line of a list of subscribers.
 struct Entry((Prefix, Arc<Identity>));
 
 impl Value for Entry {
     const EXPECTED: &'static str = "a subscriber such as \"10.1.2.3,491701234567\"";
+    // A subscriber's address is confidential.
+    const SENSITIVITY: Sensitivity = Sensitivity::Secret;
+
+    fn show(&self) -> toml::Value {
+        string("***")
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         match list::entry(text::<Self>(value)?, Source::Configured) {
@@ -281,9 +267,9 @@ impl Value for Entry {
     }
 }
 
-/// Wrong lines of a file that are told one by one.
+/// The most malformed lines of a file that are reported one by one.
 const MOST_COMPLAINTS: usize = 10;
-/// Octets of a key, below which it could be guessed.
+/// Octets of the shortest key. Shorter ones could be guessed.
 const SHORTEST_KEY: usize = 16;
-/// How long a server that reports are passed on to may take.
+/// The default time limit for the response of a server that reports are forwarded to.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

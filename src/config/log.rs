@@ -1,4 +1,4 @@
-//! What to log, and how.
+//! `[log]`: level, format and the access log.
 
 use std::path::{Path, PathBuf};
 
@@ -6,29 +6,30 @@ use toml::de::DeValue;
 use tracing::level_filters::LevelFilter;
 
 use super::section::Section;
-use super::value::{Value, Wrong, one_of, text};
+use super::value::{Value, Wrong, string, text, words};
 use crate::record::Format;
 
-/// What to log, and how.
+/// Settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Lines of this level and above are written. `debug` writes a line per transaction, `trace` one per
-    /// PDU. The environment variable `RUST_LOG` overrides it. Default: `info`.
+    /// Lines of this level and above are written. `debug` writes a line per transaction, `trace`
+    /// one per PDU. The environment variable `RUST_LOG` overrides it. Default: `info`.
     pub level: LevelFilter,
-    /// How a line looks. Default: `text`.
+    /// The format of a line. Default: `text`.
     pub format: Format,
-    /// Where the access log goes, one line per exchange, whatever `level` says. Default: standard error.
+    /// The output of the access log, one line per exchange, at any `level`. Default: standard
+    /// error.
     pub access: AccessLog,
 }
 
-/// Where the access log goes.
+/// The output of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLog {
-    /// Between the other lines.
+    /// Standard error, between the other lines.
     Stderr,
-    /// Nowhere.
+    /// No access log.
     Off,
-    /// To a file of its own, which may be moved away and is made anew with the next SIGHUP.
+    /// A file of its own. After log rotation the next SIGHUP creates it again.
     File(PathBuf),
 }
 
@@ -56,26 +57,29 @@ impl LogSettings {
     }
 }
 
-impl Value for LevelFilter {
-    const EXPECTED: &'static str = "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(
-            value,
-            &[
-                ("off", Self::OFF),
-                ("error", Self::ERROR),
-                ("warn", Self::WARN),
-                ("info", Self::INFO),
-                ("debug", Self::DEBUG),
-                ("trace", Self::TRACE),
-            ],
-        )
-    }
-}
+words!(
+    LevelFilter,
+    "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+    [
+        ("off", Self::OFF),
+        ("error", Self::ERROR),
+        ("warn", Self::WARN),
+        ("info", Self::INFO),
+        ("debug", Self::DEBUG),
+        ("trace", Self::TRACE),
+    ]
+);
 
 impl Value for AccessLog {
     const EXPECTED: &'static str = "\"stderr\", \"off\" or the path of a file";
+
+    fn show(&self) -> toml::Value {
+        match self {
+            Self::Stderr => string("stderr"),
+            Self::Off => string("off"),
+            Self::File(path) => path.show(),
+        }
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         match text::<Self>(value)? {
@@ -87,10 +91,8 @@ impl Value for AccessLog {
     }
 }
 
-impl Value for Format {
-    const EXPECTED: &'static str = "\"text\" or \"json\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(value, &[("text", Self::Text), ("json", Self::Json)])
-    }
-}
+words!(
+    Format,
+    "\"text\" or \"json\"",
+    [("text", Self::Text), ("json", Self::Json)]
+);

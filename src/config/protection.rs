@@ -1,4 +1,4 @@
-//! `[protection]`: who may send, and how much.
+//! `[protection]`: limits per address and subscriber.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::section::Section;
-use super::value::{Size, Value, Wrong, text};
+use super::value::{Size, Value, Wrong, string, text};
 use crate::gateway::protection::{Config, Rate};
 use crate::route::{Network, Networks};
 
@@ -40,18 +40,17 @@ pub(super) fn read(section: &Section<'_, '_>, directory: &Path) -> Config {
     }
 }
 
-/// A rate that is off unless it is set, and lets as many come at once as come in two seconds unless told.
+/// A rate that is off by default, with a burst of two seconds by default.
 fn read_rate(section: &Section<'_, '_>, rate: &'static str, burst: &'static str) -> Option<Rate> {
-    let per_second = section
-        .has(rate)
-        .then(|| section.within(rate, RATES, *RATES.end()));
-    let at = section.spanned::<u32>(burst);
-    let burst = match (per_second, at) {
-        (Some(per_second), None) => per_second.saturating_mul(2),
-        (_, Some(set)) => set.into_inner().max(1),
-        (None, None) => 1,
-    };
-    per_second.map(|per_second| Rate { per_second, burst })
+    let per_second = section.optional(rate, RATES);
+    let set = section.optional(burst, RATES);
+    let per_second = per_second?;
+    let burst_of = set.unwrap_or_else(|| per_second.saturating_mul(2));
+    section.default(burst, &burst_of);
+    Some(Rate {
+        per_second,
+        burst: burst_of,
+    })
 }
 
 fn read_networks(
@@ -90,8 +89,8 @@ fn read_networks(
     }
     if networks.is_empty() && key == "allow" {
         invalid(
-            "this allows nobody".to_owned(),
-            "remove it to allow everybody, or name the networks handsets are in",
+            "this allows no handset".to_owned(),
+            "remove the key to allow all networks, or name the networks of handsets",
         );
     }
     networks.into_iter().collect()
@@ -106,6 +105,13 @@ enum Listed {
 impl Value for Listed {
     const EXPECTED: &'static str =
         "a network such as \"10.0.0.0/8\", or a list of them such as \"file:handsets.list\"";
+
+    fn show(&self) -> toml::Value {
+        match self {
+            Self::Network(network) => network.show(),
+            Self::File(path) => string(format!("file:{path}")),
+        }
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         match text::<Self>(value)?.strip_prefix("file:") {

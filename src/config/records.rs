@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::DeValue;
-
 use super::section::Section;
-use super::value::{Size, Value, Wrong, one_of};
+use super::value::{Size, words};
 use crate::record::charging::{Format, Settings, Sync};
 
-/// `[records]`; `None` if no records are kept.
+/// `[records]`; `None` if records are off.
 pub(super) fn read(section: &Section<'_, '_>, directory: &Path) -> Option<Settings> {
     let others = ["format", "rotate_size", "rotate_every", "sync", "node"];
     let said_how = others.iter().any(|key| section.has(key));
@@ -34,19 +32,24 @@ pub(super) fn read(section: &Section<'_, '_>, directory: &Path) -> Option<Settin
             "add `path = \"/var/lib/wapbridge/records/records.jsonl\"`, or remove the section: no records are kept",
         );
     }
-    let path = directory.join(path?);
+    let Some(path) = path else {
+        section.without_effect();
+        return None;
+    };
+    let path = directory.join(path);
+    let node = node.unwrap_or_else(host);
     Some(Settings {
         path,
         format,
         rotate_size: size.0 as u64,
         rotate_every: every,
         sync,
-        node: node.unwrap_or_else(host),
+        node,
     })
 }
 
 /// The host's name.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy();
     if name.is_empty() {
@@ -59,25 +62,18 @@ fn host() -> String {
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-impl Value for Format {
-    const EXPECTED: &'static str = "\"json\" or \"csv\"";
+words!(
+    Format,
+    "\"json\" or \"csv\"",
+    [("json", Self::Json), ("csv", Self::Csv)]
+);
 
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(value, &[("json", Self::Json), ("csv", Self::Csv)])
-    }
-}
-
-impl Value for Sync {
-    const EXPECTED: &'static str = "\"closed\", \"always\" or \"never\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(
-            value,
-            &[
-                ("closed", Self::Closed),
-                ("always", Self::Always),
-                ("never", Self::Never),
-            ],
-        )
-    }
-}
+words!(
+    Sync,
+    "\"closed\", \"always\" or \"never\"",
+    [
+        ("closed", Self::Closed),
+        ("always", Self::Always),
+        ("never", Self::Never),
+    ]
+);

@@ -1,30 +1,33 @@
 //! The `[[route]]` tables: read, and checked against each other.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
+use serde_json::json;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::destination::{self, Leads};
 use super::listen::ListenSettings;
-use super::origin::Origins;
+use super::mask::Sensitivity;
+use super::origin;
 use super::report::Problem;
 use super::section::Section;
-use super::value::{Size, Value, Wrong, one_of, text, wrong_type};
+use super::suggest::closest;
+use super::value::{Size, Value, Wrong, pattern, string, text, words, wrong_type};
 use crate::identity::{AliasKey, Field};
 use crate::route::{
-    Address, Condition, Destination, Forwarded, HeaderPolicy, HeaderRule, Limits, NotARule,
-    Pattern, RouteSettings, Routes, is_of_connection,
+    Address, Binding, Condition, Destination, FieldNames, Forwarded, HeaderPolicy, HeaderRule,
+    Limits, NotARule, Pattern, RouteSettings, Routes, is_of_connection,
 };
 use crate::syncml::content::{self, Fallback, Policy};
 use crate::syncml::{Encoding, Protocol};
 use crate::upstream::Tls;
 
-/// Reads the routes in their order and tells which of them could never be reached.
+/// Reads the routes in order, and reports routes that no request reaches.
 pub(super) fn read(
     sections: &[Section<'_, '_>],
     listen: &ListenSettings,
@@ -32,19 +35,23 @@ pub(super) fn read(
     privacy: &Privacy,
     tls: &mut Option<Tls>,
 ) -> Routes {
-    let mut origins = Origins::default();
     let mut routes: Vec<(RouteSettings, Range<usize>)> = Vec::new();
     for (nth, section) in sections.iter().enumerate() {
         if !CONDITIONS.iter().any(|key| section.has(key)) {
             section.missing(
                 "`match`",
-                "say what handsets ask for, as in `match = \"http://sync.example.com/\"`",
+                "name the URIs of requests, as in `match = \"http://sync.example.com/\"`",
             );
         }
         let prefixes = section.list::<Address>("match");
         let leads = destination::read(section, prefixes.as_ref());
-        origins.read(section, leads.as_ref(), directory, tls.as_mut());
-        let Some((route, at)) = read_one(section, nth + 1, listen, privacy, prefixes, leads) else {
+        let name = section.get::<String>("name");
+        let name: Arc<str> = name.unwrap_or_else(|| (nth + 1).to_string()).into();
+        let of_route = Arc::clone(&name);
+        origin::read(section, of_route, leads.as_ref(), directory, tls.as_mut());
+        let Some((route, at)) =
+            read_one(section, name, listen, directory, privacy, prefixes, leads)
+        else {
             continue;
         };
         let earlier = routes
@@ -54,7 +61,7 @@ pub(super) fn read(
             section.problem(Problem {
                 title: format!("route {} can never be reached", route.name),
                 at: at.clone(),
-                label: "whatever this matches ...".to_owned(),
+                label: "every request of this route ...".to_owned(),
                 related: Some((
                     earlier.clone(),
                     "... is taken by this route already".to_owned(),
@@ -78,12 +85,13 @@ pub(super) fn read(
         routes.push((route, at));
     }
     let mut routes: Vec<_> = routes.into_iter().map(|(route, _)| route).collect();
-    distrust_what_is_inserted(&mut routes);
+    distrust_inserted_fields(&mut routes);
     Routes::new(routes)
 }
 
-/// What one route tells its origin in a field, a handset could claim on another: it is removed on all of them.
-fn distrust_what_is_inserted(routes: &mut [RouteSettings]) {
+/// A field that one route inserts could be forged on another, so all routes remove it from
+/// requests.
+fn distrust_inserted_fields(routes: &mut [RouteSettings]) {
     let names: Vec<HeaderName> = routes
         .iter()
         .flat_map(|route| &route.headers.insert)
@@ -91,7 +99,7 @@ fn distrust_what_is_inserted(routes: &mut [RouteSettings]) {
         .collect();
     for route in routes {
         for name in &names {
-            if !route.headers.identity.contains(name) {
+            if !route.headers.identity.as_slice().contains(name) {
                 Arc::make_mut(&mut route.headers)
                     .identity
                     .push(name.clone());
@@ -100,24 +108,28 @@ fn distrust_what_is_inserted(routes: &mut [RouteSettings]) {
     }
 }
 
-/// One route, and the place in the file that stands for what it matches.
+/// One route, and the place in the file that stands for its conditions.
 fn read_one(
     section: &Section<'_, '_>,
-    nth: usize,
+    name: Arc<str>,
     listen: &ListenSettings,
+    directory: &Path,
     privacy: &Privacy,
     prefixes: Option<Spanned<Vec<Address>>>,
     leads: Option<Leads>,
 ) -> Option<(RouteSettings, Range<usize>)> {
-    let name = section.get::<String>("name");
     let ports = section.list::<u16>("port");
+    let secured = section.spanned::<bool>("secured");
+    let bindings = section.list::<Binding>("binding");
+    let obex_targets = section.list::<Pattern>("obex_target");
     let methods = section.list::<Method>("method");
     let media_types = section.list::<Pattern>("media_type");
     let user_agents = section.list::<Pattern>("user_agent");
     let protocols = section.list::<Protocol>("syncml");
     let allowed_methods = section.list::<Method>("allowed_methods");
-    let headers = read_headers(section, privacy);
+    let headers = read_headers(section, directory, privacy);
     let plaintext_at = section.spanned::<bool>("allow_plaintext_identity");
+    section.default("allow_plaintext_identity", &false);
     let tells = section.spanned::<Inserted>("insert_identity");
     let rewrite_resp_uri = section.spanned::<bool>("rewrite_resp_uri");
     let limits = read_limits(section);
@@ -137,10 +149,22 @@ fn read_one(
         }
     }
 
-    // A place for "never reached" to point at: the first condition the route has.
+    if let Some(secured) = secured
+        .as_ref()
+        .filter(|it| *it.get_ref() && !listen.has_secure())
+    {
+        let label = "nothing in [listen] is secured";
+        let help = "add `secure_connection_mode = \"0.0.0.0:9203\"` to [listen]";
+        section.invalid("secured", secured.span(), Wrong::new(label, help));
+    }
+
+    // The place of "never reached": the first condition of the route.
     let at = [
         prefixes.as_ref().map(Spanned::span),
         ports.as_ref().map(Spanned::span),
+        secured.as_ref().map(Spanned::span),
+        bindings.as_ref().map(Spanned::span),
+        obex_targets.as_ref().map(Spanned::span),
         methods.as_ref().map(Spanned::span),
         media_types.as_ref().map(Spanned::span),
         user_agents.as_ref().map(Spanned::span),
@@ -152,12 +176,19 @@ fn read_one(
     let condition = Condition {
         prefixes: listed(prefixes),
         local_ports: listed(ports),
+        secured: secured.map(Spanned::into_inner),
+        bindings: listed(bindings),
+        obex_targets: listed(obex_targets),
         methods: listed(methods),
         media_types: listed(media_types),
         user_agents: listed(user_agents),
         protocols: listed(protocols),
     };
     let leads = leads?;
+    // For other routes the key is an error, with any value.
+    if matches!(leads.destination, Destination::Fixed { .. }) {
+        section.default("rewrite_resp_uri", &false);
+    }
     if let (Some(rewrite), Destination::AsRequested { .. }) =
         (&rewrite_resp_uri, &leads.destination)
     {
@@ -170,7 +201,7 @@ fn read_one(
         ..headers
     };
     let route = RouteSettings {
-        name: name.unwrap_or_else(|| nth.to_string()).into(),
+        name,
         condition,
         destination: leads.destination,
         allow_plaintext: leads.allow_plaintext,
@@ -184,35 +215,71 @@ fn read_one(
     Some((route, at))
 }
 
-/// What all routes have in common.
+/// Settings of `[privacy]` and `[identity]` that all routes share.
 pub(super) struct Privacy {
-    identity: Vec<HeaderName>,
+    identity: FieldNames,
     alias_key: Option<AliasKey>,
 }
 
 impl Privacy {
     pub(super) fn read(section: &Section<'_, '_>, alias_key: Option<AliasKey>) -> Self {
+        let identity = HeaderPolicy::default().identity.as_slice().to_vec();
         Self {
             identity: section
-                .get::<Vec<HeaderName>>("identity_headers")
-                .unwrap_or_else(|| HeaderPolicy::default().identity),
+                .or("identity_headers", identity)
+                .into_iter()
+                .collect(),
             alias_key,
         }
     }
 }
 
-fn read_headers(section: &Section<'_, '_>, privacy: &Privacy) -> HeaderPolicy {
+/// `request_headers`, and behind them the lines of the file that `request_headers_file` names.
+fn read_rules(section: &Section<'_, '_>, directory: &Path) -> Vec<HeaderRule> {
+    let mut rules = listed(section.list::<HeaderRule>("request_headers"));
+    let Some(file) = section.spanned::<PathBuf>("request_headers_file") else {
+        return rules;
+    };
+    let path = directory.join(file.get_ref());
+    let invalid = |label: String, help: &str| {
+        section.invalid("request_headers_file", file.span(), Wrong::new(label, help));
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+                if line.is_empty() || line.starts_with('#') {
+                    continue;
+                }
+                match line.parse() {
+                    Ok(rule) => rules.push(rule),
+                    Err::<_, NotARule>(error) => invalid(
+                        format!("{}:{number}: this {error}", path.display()),
+                        "each line is a rule such as set X-Key: value, or a comment",
+                    ),
+                }
+            }
+        }
+        Err(error) => invalid(
+            format!("{}: {error}", path.display()),
+            "it is relative to the directory of this file",
+        ),
+    }
+    rules
+}
+
+fn read_headers(section: &Section<'_, '_>, directory: &Path, privacy: &Privacy) -> HeaderPolicy {
     HeaderPolicy {
         identity: privacy.identity.clone(),
         alias_key: privacy.alias_key.clone(),
         insert: Vec::new(),
         forwarded: section.or("forwarded", Forwarded::default()),
-        request: listed(section.list::<HeaderRule>("request_headers")),
+        request: read_rules(section, directory),
         reply: listed(section.list::<HeaderRule>("reply_headers")),
     }
 }
 
-/// The fields in which an origin is told who the subscriber is. In plaintext that is everybody's to read.
+/// The fields with the subscriber's identity for the origin. In plaintext every host on the path
+/// can read them.
 fn read_inserted(
     section: &Section<'_, '_>,
     tells: Option<Spanned<Inserted>>,
@@ -250,12 +317,25 @@ fn read_inserted(
     fields
 }
 
-/// Names of header fields, each with what is said in it.
+/// Names of header fields, each with its content.
 struct Inserted(Vec<(HeaderName, Field)>);
 
 impl Value for Inserted {
     const EXPECTED: &'static str =
         "a table such as { \"X-MSISDN\" = \"msisdn\", \"X-Alias\" = \"alias\" }";
+
+    fn show(&self) -> toml::Value {
+        let fields = self.0.iter();
+        toml::Value::Table(
+            fields
+                .map(|(name, field)| (name.as_str().to_owned(), field.show()))
+                .collect(),
+        )
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "object", "additionalProperties": Field::schema() })
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let Some(table) = value.as_table() else {
@@ -274,14 +354,12 @@ impl Value for Inserted {
     }
 }
 
-impl Value for Field {
-    const EXPECTED: &'static str = "\"msisdn\", \"alias\", \"imsi\", \"imei\", \"sgsn\", \"ggsn\", \
-        \"charging_id\", \"network\", \"rat\", \"location\", \"apn\", \"nas\" or \"session\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(value, &Self::ALL)
-    }
-}
+words!(
+    Field,
+    "\"msisdn\", \"alias\", \"imsi\", \"imei\", \"sgsn\", \"ggsn\", \
+        \"charging_id\", \"network\", \"rat\", \"location\", \"apn\", \"nas\" or \"session\"",
+    Field::ALL
+);
 
 fn read_limits(section: &Section<'_, '_>) -> Limits {
     let default = Limits::default();
@@ -323,13 +401,21 @@ fn listed<T>(read: Option<Spanned<Vec<T>>>) -> Vec<T> {
 impl Value for Address {
     const EXPECTED: &'static str = "a URL such as \"http://sync.example.com/\"";
 
+    fn show(&self) -> toml::Value {
+        string(self.to_string())
+    }
+
+    fn schema() -> serde_json::Value {
+        pattern("https?://.*|as-requested")
+    }
+
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let text = text::<Self>(value)?;
         Self::parse_prefix(text).map_err(|error| {
-            let help = if text.contains("://") {
-                String::new()
-            } else {
-                format!("expected {}", Self::EXPECTED)
+            let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+            let help = match scheme.and_then(|scheme| closest(scheme, ["http", "https"])) {
+                Some(close) if scheme != Some(close) => format!("did you mean {close}://?"),
+                _ => format!("expected {}", Self::EXPECTED),
             };
             Wrong::new(format!("this {error}"), help)
         })
@@ -338,6 +424,10 @@ impl Value for Address {
 
 impl Value for Method {
     const EXPECTED: &'static str = "a method such as \"POST\"";
+
+    fn show(&self) -> toml::Value {
+        string(self.as_str())
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let text = text::<Self>(value)?;
@@ -353,22 +443,42 @@ impl Value for Method {
 impl Value for Pattern {
     const EXPECTED: &'static str = "text such as \"text/x-vcard\", `*` standing for anything";
 
+    fn show(&self) -> toml::Value {
+        string(self.to_string())
+    }
+
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         text::<Self>(value).map(Self::new)
     }
 }
 
-impl Value for Protocol {
-    const EXPECTED: &'static str = "\"1.0\", \"1.1\", \"1.2\" or \"DM\"";
+words!(
+    Protocol,
+    "\"1.0\", \"1.1\", \"1.2\" or \"DM\"",
+    [
+        (Protocol::Ds10.label(), Protocol::Ds10),
+        (Protocol::Ds11.label(), Protocol::Ds11),
+        (Protocol::Ds12.label(), Protocol::Ds12),
+        (Protocol::Dm.label(), Protocol::Dm),
+    ]
+);
 
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        let choices = [Self::Ds10, Self::Ds11, Self::Ds12, Self::Dm];
-        one_of(value, &choices.map(|choice| (choice.label(), choice)))
-    }
-}
+words!(
+    Binding,
+    "\"wsp\", \"http\" or \"obex\"",
+    [
+        (Binding::Wsp.label(), Binding::Wsp),
+        (Binding::Http.label(), Binding::Http),
+        (Binding::Obex.label(), Binding::Obex),
+    ]
+);
 
 impl Value for HeaderName {
     const EXPECTED: &'static str = "the name of a header field such as \"X-MSISDN\"";
+
+    fn show(&self) -> toml::Value {
+        string(self.as_str())
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         Self::from_bytes(text::<Self>(value)?.as_bytes())
@@ -379,6 +489,15 @@ impl Value for HeaderName {
 impl Value for HeaderRule {
     const EXPECTED: &'static str =
         "a rule such as \"set X-Carrier: example\", \"remove X-Foo\" or \"rename X-A: X-B\"";
+    const SENSITIVITY: Sensitivity = Sensitivity::Rule;
+
+    fn show(&self) -> toml::Value {
+        let text = self.to_string();
+        string(match text.split_once(':') {
+            Some((rule, _)) if !rule.starts_with("rename") => format!("{rule}: ***"),
+            _ => text,
+        })
+    }
 
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         text::<Self>(value)?.parse().map_err(|error: NotARule| {
@@ -388,50 +507,41 @@ impl Value for HeaderRule {
     }
 }
 
-impl Value for Forwarded {
-    const EXPECTED: &'static str = "\"none\", \"forwarded\", \"x-forwarded-for\" or \"both\"";
+words!(
+    Forwarded,
+    "\"none\", \"forwarded\", \"x-forwarded-for\" or \"both\"",
+    [
+        ("none", Self::Nowhere),
+        ("forwarded", Self::Standard),
+        ("x-forwarded-for", Self::Customary),
+        ("both", Self::Both),
+    ]
+);
 
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(
-            value,
-            &[
-                ("none", Self::Nowhere),
-                ("forwarded", Self::Standard),
-                ("x-forwarded-for", Self::Customary),
-                ("both", Self::Both),
-            ],
-        )
-    }
-}
+words!(
+    Policy,
+    "\"as-is\", \"xml\", \"wbxml\" or \"auto\"",
+    [
+        ("as-is", Self::AsIs),
+        ("xml", Self::To(Encoding::Xml)),
+        ("wbxml", Self::To(Encoding::Wbxml)),
+        ("auto", Self::Auto),
+    ]
+);
 
-impl Value for Policy {
-    const EXPECTED: &'static str = "\"as-is\", \"xml\", \"wbxml\" or \"auto\"";
+words!(
+    Fallback,
+    "\"pass\" or \"refuse\"",
+    [("pass", Self::Pass), ("refuse", Self::Refuse)]
+);
 
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(
-            value,
-            &[
-                ("as-is", Self::AsIs),
-                ("xml", Self::To(Encoding::Xml)),
-                ("wbxml", Self::To(Encoding::Wbxml)),
-                ("auto", Self::Auto),
-            ],
-        )
-    }
-}
-
-impl Value for Fallback {
-    const EXPECTED: &'static str = "\"pass\" or \"refuse\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        one_of(value, &[("pass", Self::Pass), ("refuse", Self::Refuse)])
-    }
-}
-
-/// The keys that say which requests a route takes.
-const CONDITIONS: [&str; 6] = [
+/// The keys of the conditions of a route.
+const CONDITIONS: [&str; 9] = [
     "match",
     "port",
+    "secured",
+    "binding",
+    "obex_target",
     "method",
     "media_type",
     "user_agent",

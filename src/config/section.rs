@@ -1,5 +1,5 @@
-//! A table of the file while it is read: every key is taken by name, and what is left when the reading
-//! ends is a mistake.
+//! A table of the file while it is read: readers take every key by name, and the keys left at the
+//! end are errors.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -8,43 +8,49 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::report::{Problem, Problems};
+use super::mask::{Sensitivity, is_plausible};
+use super::reading::{Kind, Reading, Setting, Step};
+use super::report::Problem;
 use super::suggest::closest;
 use super::value::{Value, Wrong};
 
-/// One table of the file. Dropping it reports the keys that nobody asked for.
+/// One table of the file. Dropping it reports the keys that no reader asked for.
 pub(super) struct Section<'p, 'i> {
-    /// As the operator writes it: `[listen]`, `[[route]]`; empty for the file itself.
+    /// The name as the operator writes it: `[listen]`, `[[route]]`; empty for the file itself.
     name: String,
-    /// Where it begins; `None` if the file does not have it.
+    /// The path to the table.
+    path: Vec<Step>,
+    /// Its place; `None` if the file has no such table.
     at: Option<Range<usize>>,
     entries: RefCell<DeTable<'i>>,
     known: RefCell<Vec<&'static str>>,
-    problems: &'p Problems,
+    reading: &'p Reading,
 }
 
 impl<'p, 'i> Section<'p, 'i> {
     /// The file itself.
-    pub(super) fn root(table: DeTable<'i>, problems: &'p Problems) -> Self {
-        Self::new(String::new(), None, table, problems)
+    pub(super) fn root(table: DeTable<'i>, reading: &'p Reading) -> Self {
+        Self::new(String::new(), Vec::new(), None, table, reading)
     }
 
     fn new(
         name: String,
+        path: Vec<Step>,
         at: Option<Range<usize>>,
         table: DeTable<'i>,
-        problems: &'p Problems,
+        reading: &'p Reading,
     ) -> Self {
         Self {
             name,
+            path,
             at,
             entries: RefCell::new(table),
             known: RefCell::default(),
-            problems,
+            reading,
         }
     }
 
-    /// Where the section begins, if the file has it.
+    /// The place of the section, if the file has it.
     pub(super) fn at(&self) -> Option<Range<usize>> {
         self.at.clone()
     }
@@ -52,27 +58,32 @@ impl<'p, 'i> Section<'p, 'i> {
     /// The table `[key]`; an empty one if the file does not have it.
     pub(super) fn section(&self, key: &'static str) -> Self {
         let name = format!("[{}]", self.path(key));
-        match self.take(key) {
-            Some((at, value)) => self.table(name, at, value),
-            None => self.absent(name),
+        let path = self.below(key, None);
+        let taken = self.take(key);
+        self.asked(key, Kind::Table, Sensitivity::Plain, taken.as_ref(), None);
+        match taken {
+            Some((at, value)) => self.table(name, path, at, value),
+            None => self.absent(name, path),
         }
     }
 
     /// The tables `[[key]]`, in order.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let name = format!("[[{}]]", self.path(key));
-        let Some((at, value)) = self.take(key) else {
+        let taken = self.take(key);
+        self.asked(key, Kind::Tables, Sensitivity::Plain, taken.as_ref(), None);
+        let Some((at, value)) = taken else {
             return Vec::new();
         };
         if let DeValue::Table(_) = value.get_ref() {
-            self.problems.add(Problem {
+            self.reading.problem(Problem {
                 title: format!("`{key}` is a list of tables"),
                 at: at.clone(),
                 label: "in single brackets there could be only one".to_owned(),
                 related: None,
                 help: format!("write {name}"),
             });
-            return vec![self.table(name, at, value)];
+            return vec![self.table(name, self.below(key, Some(0)), at, value)];
         }
         let DeValue::Array(items) = value.into_inner() else {
             self.wrong_section(&name, at);
@@ -80,13 +91,20 @@ impl<'p, 'i> Section<'p, 'i> {
         };
         items
             .into_iter()
-            .map(|item| self.table(name.clone(), item.span(), item))
+            .enumerate()
+            .map(|(nth, item)| {
+                let path = self.below(key, Some(nth));
+                self.table(name.clone(), path, item.span(), item)
+            })
             .collect()
     }
 
     /// The value of `key`, or `default` if the file does not set it.
     pub(super) fn or<T: Value>(&self, key: &'static str, default: T) -> T {
-        self.get(key).unwrap_or(default)
+        self.get(key).unwrap_or_else(|| {
+            self.default(key, &default);
+            default
+        })
     }
 
     /// The same for a value that must lie in `range`.
@@ -94,11 +112,23 @@ impl<'p, 'i> Section<'p, 'i> {
     where
         T: Value + PartialOrd + Debug,
     {
-        let Some(value) = self.spanned::<T>(key) else {
-            return default;
-        };
+        self.optional(key, range).unwrap_or_else(|| {
+            self.default(key, &default);
+            default
+        })
+    }
+
+    /// The value of `key`, which must lie in `range`, if the file sets it.
+    pub(super) fn optional<T>(&self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: Value + PartialOrd + Debug,
+    {
+        let value = self.spanned::<T>(key);
+        self.reading
+            .range(key, range.start().show(), range.end().show());
+        let value = value?;
         if range.contains(value.get_ref()) {
-            return value.into_inner();
+            return Some(value.into_inner());
         }
         let (least, most) = range.into_inner();
         let label = if *value.get_ref() < least {
@@ -111,26 +141,48 @@ impl<'p, 'i> Section<'p, 'i> {
             value.span(),
             Wrong::new(label, format!("choose a value from {least:?} to {most:?}")),
         );
-        default
+        None
     }
 
-    /// The value of `key`, if the file sets it and it is one.
+    /// The value of `key`, if the file sets it, and the value is valid.
     pub(super) fn get<T: Value>(&self, key: &'static str) -> Option<T> {
         self.spanned(key).map(Spanned::into_inner)
     }
 
-    /// The value of `key` and where it is.
+    /// The value of `key` and its place.
     pub(super) fn spanned<T: Value>(&self, key: &'static str) -> Option<Spanned<T>> {
-        let (_, value) = self.take(key)?;
+        let taken = self.take(key);
         let mut wrong = Vec::new();
-        let read = T::read_spanned(&value, &mut wrong);
+        let read = taken.as_ref().and_then(|(_, value)| {
+            let read = T::read_spanned(value, &mut wrong)?;
+            Some(Spanned::new(value.span(), read))
+        });
+        let shown = read.as_ref().map(|read| read.get_ref().show());
+        self.asked(
+            key,
+            Kind::Value(T::schema),
+            T::SENSITIVITY,
+            taken.as_ref(),
+            shown,
+        );
         for (at, wrong) in wrong {
             self.invalid(key, at, wrong);
         }
-        read.map(|read| Spanned::new(value.span(), read))
+        read
     }
 
-    /// The values of `key`, of which there must be one at least, and where they are.
+    /// Records the default of `key`, which a reader asked for.
+    pub(super) fn default<T: Value>(&self, key: &'static str, default: &T) {
+        self.reading.unset(&self.path, key, default.show());
+    }
+
+    /// Marks the settings of this section as without effect: the setting that enables it is
+    /// missing.
+    pub(super) fn without_effect(&self) {
+        self.reading.without_effect(&self.path);
+    }
+
+    /// The values of `key`, at least one, and their place.
     pub(super) fn list<T: Value>(&self, key: &'static str) -> Option<Spanned<Vec<T>>> {
         let values = self.spanned::<Vec<T>>(key)?;
         if values.get_ref().is_empty() {
@@ -141,14 +193,14 @@ impl<'p, 'i> Section<'p, 'i> {
         Some(values)
     }
 
-    /// Whether the file sets `key`, be it well or wrongly.
+    /// Whether the file sets `key`, to a valid value or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.borrow().contains_key(key)
     }
 
-    /// Reports that something the section cannot do without is missing.
+    /// Reports a missing setting that the section needs.
     pub(super) fn missing(&self, what: &str, help: &str) {
-        self.problems.add(Problem {
+        self.reading.problem(Problem {
             title: format!("{} has no {what}", self.name),
             at: self.at().unwrap_or(0..0),
             label: format!("{what} is missing"),
@@ -157,9 +209,9 @@ impl<'p, 'i> Section<'p, 'i> {
         });
     }
 
-    /// Reports a value that is of the right kind and yet wrong.
+    /// Reports a value of the right type that is wrong.
     pub(super) fn invalid(&self, key: &str, at: Range<usize>, wrong: Wrong) {
-        self.problems.add(Problem {
+        self.reading.problem(Problem {
             title: format!("invalid `{key}` in {}", self.name),
             at,
             label: wrong.label,
@@ -168,9 +220,9 @@ impl<'p, 'i> Section<'p, 'i> {
         });
     }
 
-    /// Reports anything else.
+    /// Reports any problem.
     pub(super) fn problem(&self, problem: Problem) {
-        self.problems.add(problem);
+        self.reading.problem(problem);
     }
 
     /// A table in this one, as the operator writes it between brackets.
@@ -181,27 +233,60 @@ impl<'p, 'i> Section<'p, 'i> {
         }
     }
 
-    fn take(&self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'i>>)> {
+    /// The path to a table in this one.
+    fn below(&self, key: &'static str, nth: Option<usize>) -> Vec<Step> {
+        let mut path = self.path.clone();
+        path.push(Step::Key(key));
+        path.extend(nth.map(Step::Index));
+        path
+    }
+
+    fn take(&self, key: &'static str) -> Option<Taken<'i>> {
         self.known.borrow_mut().push(key);
-        self.problems.asked(&self.name, key);
         let (name, value) = self.entries.borrow_mut().remove_entry(key)?;
         Some((name.span(), value))
     }
 
-    fn table(&self, name: String, at: Range<usize>, value: Spanned<DeValue<'i>>) -> Self {
-        let DeValue::Table(table) = value.into_inner() else {
-            self.wrong_section(&name, at);
-            return self.absent(name);
+    fn asked(
+        &self,
+        key: &'static str,
+        kind: Kind,
+        sensitivity: Sensitivity,
+        taken: Option<&Taken<'i>>,
+        value: Option<toml::Value>,
+    ) {
+        let setting = Setting {
+            path: self.path.clone(),
+            section: self.name.clone(),
+            key,
+            at: taken.map(|(at, _)| at.clone()),
+            value,
+            kind,
+            range: None,
         };
-        Self::new(name, Some(at), table, self.problems)
+        self.reading.setting(setting, sensitivity);
     }
 
-    fn absent(&self, name: String) -> Self {
-        Self::new(name, None, DeTable::default(), self.problems)
+    fn table(
+        &self,
+        name: String,
+        path: Vec<Step>,
+        at: Range<usize>,
+        value: Spanned<DeValue<'i>>,
+    ) -> Self {
+        let DeValue::Table(table) = value.into_inner() else {
+            self.wrong_section(&name, at);
+            return self.absent(name, path);
+        };
+        Self::new(name, path, Some(at), table, self.reading)
+    }
+
+    fn absent(&self, name: String, path: Vec<Step>) -> Self {
+        Self::new(name, path, None, DeTable::default(), self.reading)
     }
 
     fn wrong_section(&self, name: &str, at: Range<usize>) {
-        self.problems.add(Problem {
+        self.reading.problem(Problem {
             title: format!("{name} is a section, not a value"),
             at,
             label: "expected a table".to_owned(),
@@ -210,6 +295,9 @@ impl<'p, 'i> Section<'p, 'i> {
         });
     }
 }
+
+/// A key's place, and its value.
+type Taken<'i> = (Range<usize>, Spanned<DeValue<'i>>);
 
 impl Drop for Section<'_, '_> {
     fn drop(&mut self) {
@@ -221,6 +309,11 @@ impl Drop for Section<'_, '_> {
                 ("", false) => ("key", "this file, outside any section"),
                 (name, _) => ("key", name),
             };
+            // The text may be a secret in the place of a key.
+            let shown = match is_plausible(key.get_ref()) {
+                true => key.get_ref().as_ref(),
+                false => "***",
+            };
             let help = closest(key.get_ref(), known.iter().copied()).map_or_else(
                 || {
                     known.sort_unstable();
@@ -228,8 +321,8 @@ impl Drop for Section<'_, '_> {
                 },
                 |known| format!("did you mean `{known}`?"),
             );
-            self.problems.add(Problem {
-                title: format!("unknown {thing} `{}` in {place}", key.get_ref()),
+            self.reading.problem(Problem {
+                title: format!("unknown {thing} `{shown}` in {place}"),
                 at: key.span(),
                 label: format!("there is no such {thing}"),
                 related: None,

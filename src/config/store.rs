@@ -1,4 +1,4 @@
-//! `[store]`: what outlives a restart.
+//! `[store]`: state that survives a restart.
 
 use std::path::{Path, PathBuf};
 

@@ -1,69 +1,62 @@
-//! Capture files: pcap and pcapng, as far as finding the packets in them.
+//! Capture files, pcap and pcapng: an iterator over their packets.
 
 use std::time::Duration;
 
-use nom::Parser;
-use nom::bytes::complete::take;
-use nom::number::Endianness;
-use nom::number::complete::{u16, u32};
-
-use crate::codec::Parsed;
+use nom::IResult;
+use pcap_parser::{
+    Block, LegacyPcapBlock, PcapError, PcapHeader, parse_block_be, parse_block_le,
+    parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
+    parse_unknownblock_be, parse_unknownblock_le,
+};
 
 /// One packet of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// When, since 1970; zero if the capture does not say.
+    /// The time of the capture, since 1970; zero if the file has no time.
     pub time: Duration,
-    /// What the first octets are (a LINKTYPE number).
+    /// The link layer of the packet (a LINKTYPE number).
     pub link: u32,
-    /// The octets, as many as were captured.
+    /// The captured octets, perhaps fewer than the packet had.
     pub data: &'a [u8],
 }
 
-/// Why a file is no capture.
+/// The reason why a file is no capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
-    /// It does not begin like one.
+    /// The file begins like no capture.
     #[error("neither pcap nor pcapng")]
     NotACapture,
-    /// It begins like one and ends within its header.
+    /// The file ends within the header of a capture.
     #[error("the capture's header is cut short")]
     Short,
 }
 
 /// Whether a file begins like a capture.
 pub(super) fn is_capture(file: &[u8]) -> bool {
-    Format::of(file).is_some()
+    !matches!(packets(file), Err(CaptureError::NotACapture))
 }
 
-/// The packets of a capture in their order; what is cut short at the end is left out.
+/// The packets of a capture in their order, without a last packet that is cut short.
 ///
 /// # Errors
 ///
 /// The file is no capture.
 pub fn packets(file: &[u8]) -> Result<Packets<'_>, CaptureError> {
-    match Format::of(file).ok_or(CaptureError::NotACapture)? {
-        Format::Pcap { endian, nanos } => {
-            let header = (take(16usize), u32(endian));
-            let (rest, (_, link)) =
-                tuple(header, file.get(4..).unwrap_or_default()).ok_or(CaptureError::Short)?;
-            Ok(Packets {
-                rest,
-                endian,
-                // The upper bits say how many octets of check sequence there are.
-                reader: Reader::Pcap {
-                    link: link & 0x0FFF_FFFF,
-                    nanos,
-                },
-            })
-        }
-        Format::Pcapng => Ok(Packets {
-            rest: file,
-            endian: Endianness::Little,
-            reader: Reader::Pcapng {
-                interfaces: Vec::new(),
-            },
+    if file.starts_with(&SECTION_HEADER) {
+        // Each section names its byte order.
+        let reader = Reader::Pcapng {
+            is_big_endian: false,
+            interfaces: Vec::new(),
+        };
+        return Ok(Packets { rest: file, reader });
+    }
+    match parse_pcap_header(file) {
+        Ok((rest, header)) => Ok(Packets {
+            rest,
+            reader: Reader::Pcap(header),
         }),
+        Err(nom::Err::Incomplete(_)) if file.len() >= 4 => Err(CaptureError::Short),
+        Err(_) => Err(CaptureError::NotACapture),
     }
 }
 
@@ -71,14 +64,16 @@ pub fn packets(file: &[u8]) -> Result<Packets<'_>, CaptureError> {
 #[derive(Clone, Debug)]
 pub struct Packets<'a> {
     rest: &'a [u8],
-    endian: Endianness,
     reader: Reader,
 }
 
 #[derive(Clone, Debug)]
 enum Reader {
-    Pcap { link: u32, nanos: bool },
-    Pcapng { interfaces: Vec<Interface> },
+    Pcap(PcapHeader),
+    Pcapng {
+        is_big_endian: bool,
+        interfaces: Vec<Interface>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,46 +83,27 @@ struct Interface {
     resolution: u64,
 }
 
-enum Format {
-    Pcap { endian: Endianness, nanos: bool },
-    Pcapng,
-}
-
-impl Format {
-    fn of(file: &[u8]) -> Option<Self> {
-        let (endian, nanos) = match file.get(..4)? {
-            [0xD4, 0xC3, 0xB2, 0xA1] => (Endianness::Little, false),
-            [0xA1, 0xB2, 0xC3, 0xD4] => (Endianness::Big, false),
-            [0x4D, 0x3C, 0xB2, 0xA1] => (Endianness::Little, true),
-            [0xA1, 0xB2, 0x3C, 0x4D] => (Endianness::Big, true),
-            [0x0A, 0x0D, 0x0D, 0x0A] => return Some(Self::Pcapng),
-            _ => return None,
-        };
-        Some(Self::Pcap { endian, nanos })
-    }
-}
-
 impl<'a> Iterator for Packets<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        match self.reader {
-            Reader::Pcap { link, nanos } => {
-                let number = || u32(self.endian);
-                let header = (number(), number(), number(), number());
-                let (rest, (seconds, fraction, len, _)) = tuple(header, self.rest)?;
-                let (rest, data) = split(rest, len)?;
+        match &mut self.reader {
+            Reader::Pcap(header) => {
+                let (rest, frame) = frame(header, self.rest).ok()?;
                 self.rest = rest;
-                let fraction = u64::from(fraction) * if nanos { 1 } else { 1000 };
-                Some(Packet {
-                    time: Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(fraction),
-                    link,
-                    data,
-                })
+                Some(of_frame(header, &frame))
             }
-            Reader::Pcapng { .. } => loop {
-                let (kind, body) = self.block()?;
-                if let Some(packet) = self.packet(kind, body) {
+            Reader::Pcapng {
+                is_big_endian,
+                interfaces,
+            } => loop {
+                let (rest, block) = block(*is_big_endian, self.rest).ok()?;
+                self.rest = rest;
+                if let Block::SectionHeader(header) = &block {
+                    *is_big_endian = header.big_endian();
+                    interfaces.clear();
+                }
+                if let Some(packet) = of_block(block, interfaces) {
                     return Some(packet);
                 }
             },
@@ -135,113 +111,93 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-const SECTION_HEADER: u32 = 0x0A0D_0D0A;
-const INTERFACE_DESCRIPTION: u32 = 1;
-const SIMPLE_PACKET: u32 = 3;
-const ENHANCED_PACKET: u32 = 6;
-const MICROSECONDS: u64 = 1_000_000;
+type Read<'a, T> = IResult<&'a [u8], T, PcapError<&'a [u8]>>;
 
-impl<'a> Packets<'a> {
-    /// The next block of a pcapng file: its type and what is between its two lengths.
-    fn block(&mut self) -> Option<(u32, &'a [u8])> {
-        if self.rest.starts_with(&SECTION_HEADER.to_be_bytes()) {
-            // A section says which way its numbers go before its own length can be read.
-            self.endian = match self.rest.get(8..12)? {
-                [0x4D, 0x3C, 0x2B, 0x1A] => Endianness::Little,
-                [0x1A, 0x2B, 0x3C, 0x4D] => Endianness::Big,
-                _ => return None,
-            };
-        }
-        let (body, (kind, len)) = tuple((u32(self.endian), u32(self.endian)), self.rest)?;
-        let (body, after) = {
-            let (after, body) = split(body, len.checked_sub(12)?)?;
-            (body, after.get(4..)?)
-        };
-        self.rest = after;
-        Some((kind, body))
-    }
-
-    fn packet(&mut self, kind: u32, body: &'a [u8]) -> Option<Packet<'a>> {
-        let endian = self.endian;
-        let Reader::Pcapng { interfaces } = &mut self.reader else {
-            return None;
-        };
-        match kind {
-            SECTION_HEADER => interfaces.clear(),
-            INTERFACE_DESCRIPTION => {
-                let (rest, (link, _, _)) = tuple((u16(endian), u16(endian), u32(endian)), body)?;
-                interfaces.push(Interface {
-                    link: u32::from(link),
-                    resolution: resolution(endian, rest).unwrap_or(MICROSECONDS),
-                });
-            }
-            ENHANCED_PACKET => {
-                let number = || u32(endian);
-                let header = (number(), number(), number(), number(), number());
-                let (rest, (interface, high, low, len, _)) = tuple(header, body)?;
-                let interface = interfaces.get(usize::try_from(interface).ok()?)?;
-                let (_, data) = split(rest, len)?;
-                let units = u64::from(high) << 32 | u64::from(low);
-                return Some(Packet {
-                    time: time(units, interface.resolution),
-                    link: interface.link,
-                    data,
-                });
-            }
-            SIMPLE_PACKET => {
-                let (rest, (len,)) = tuple((u32(endian),), body)?;
-                let len = usize::try_from(len).ok()?.min(rest.len());
-                return Some(Packet {
-                    time: Duration::ZERO,
-                    link: interfaces.first()?.link,
-                    data: rest.get(..len)?,
-                });
-            }
-            _ => {}
-        }
-        None
+fn frame<'a>(header: &PcapHeader, file: &'a [u8]) -> Read<'a, LegacyPcapBlock<'a>> {
+    if header.is_modified_format() {
+        parse_pcap_frame_modified(file)
+    } else if header.is_bigendian() {
+        parse_pcap_frame_be(file)
+    } else {
+        parse_pcap_frame(file)
     }
 }
 
-/// The option if_tsresol among an interface's options.
-fn resolution(endian: Endianness, mut options: &[u8]) -> Option<u64> {
-    const END: u16 = 0;
-    const IF_TSRESOL: u16 = 9;
-    loop {
-        let (rest, (code, len)) = tuple((u16(endian), u16(endian)), options)?;
-        let len = usize::from(len);
-        match (code, rest.first()) {
-            (END, _) => return None,
-            (IF_TSRESOL, Some(&exponent)) if exponent & 0x80 != 0 => {
-                return 1u64.checked_shl(u32::from(exponent & 0x7F));
-            }
-            (IF_TSRESOL, Some(&exponent)) => return 10u64.checked_pow(u32::from(exponent)),
-            _ => {}
+fn of_frame<'a>(header: &PcapHeader, frame: &LegacyPcapBlock<'a>) -> Packet<'a> {
+    let nanos = match header.is_nanosecond_precision() {
+        true => u64::from(frame.ts_usec),
+        false => u64::from(frame.ts_usec) * 1000,
+    };
+    Packet {
+        time: Duration::from_secs(u64::from(frame.ts_sec)) + Duration::from_nanos(nanos),
+        // The upper bits are the length of the frame check sequence.
+        link: header.network.0.cast_unsigned() & 0x0FFF_FFFF,
+        data: frame.data,
+    }
+}
+
+/// The next block. A block whose body contradicts its length is skipped like an unknown one.
+fn block(is_big_endian: bool, file: &[u8]) -> Read<'_, Block<'_>> {
+    let (known, unknown) = match is_big_endian {
+        true => (parse_block_be(file), parse_unknownblock_be(file)),
+        false => (parse_block_le(file), parse_unknownblock_le(file)),
+    };
+    match known {
+        Err(_) if !file.starts_with(&SECTION_HEADER) => {
+            unknown.map(|(rest, block)| (rest, Block::Unknown(block)))
         }
-        options = rest.get(len.next_multiple_of(4)..)?;
+        known => known,
+    }
+}
+
+fn of_block<'a>(block: Block<'a>, interfaces: &mut Vec<Interface>) -> Option<Packet<'a>> {
+    match block {
+        Block::InterfaceDescription(interface) => {
+            interfaces.push(Interface {
+                link: interface.linktype.0.cast_unsigned(),
+                resolution: resolution(interface.if_tsresol).unwrap_or(MICROSECONDS),
+            });
+            None
+        }
+        Block::EnhancedPacket(packet) => {
+            let interface = interfaces.get(usize::try_from(packet.if_id).ok()?)?;
+            let units = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
+            Some(Packet {
+                time: time(units, interface.resolution),
+                link: interface.link,
+                data: packet.data.get(..usize::try_from(packet.caplen).ok()?)?,
+            })
+        }
+        Block::SimplePacket(packet) => {
+            let len = usize::try_from(packet.origlen).ok()?.min(packet.data.len());
+            Some(Packet {
+                time: Duration::ZERO,
+                link: interfaces.first()?.link,
+                data: packet.data.get(..len)?,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The option if_tsresol in units per second. (pcap-parser's `ts_resolution` refuses every power of
+/// two.)
+const fn resolution(if_tsresol: u8) -> Option<u64> {
+    let exponent = (if_tsresol & 0x7F) as u32;
+    match if_tsresol & 0x80 {
+        0 => 10u64.checked_pow(exponent),
+        _ => 1u64.checked_shl(exponent),
     }
 }
 
 fn time(units: u64, resolution: u64) -> Duration {
-    let resolution = resolution.max(1);
     let nanos = u128::from(units % resolution) * 1_000_000_000 / u128::from(resolution);
     Duration::from_secs(units / resolution)
         + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
-fn split(input: &[u8], len: u32) -> Option<(&[u8], &[u8])> {
-    let (data, rest) = input.split_at_checked(usize::try_from(len).ok()?)?;
-    Some((rest, data))
-}
-
-/// Runs several parsers; a capture that is cut short has nothing to say about where.
-fn tuple<'a, P, T>(mut parsers: P, input: &'a [u8]) -> Option<(&'a [u8], T)>
-where
-    P: Parser<&'a [u8], Output = T, Error = crate::codec::Malformed<'a>>,
-{
-    let parsed: Parsed<'a, T> = parsers.parse(input);
-    parsed.ok()
-}
+const SECTION_HEADER: [u8; 4] = *b"\x0A\x0D\x0D\x0A";
+const MICROSECONDS: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -262,6 +218,9 @@ mod tests {
 
     fn pcapng() -> Vec<u8> {
         let mut file = Vec::new();
+        const INTERFACE_DESCRIPTION: u32 = 1;
+        const SIMPLE_PACKET: u32 = 3;
+        const ENHANCED_PACKET: u32 = 6;
         let mut block = |kind: u32, body: &[u8]| {
             let len = u32::try_from(12 + body.len()).unwrap();
             for part in [
@@ -274,7 +233,7 @@ mod tests {
             }
         };
         block(
-            SECTION_HEADER,
+            u32::from_be_bytes(SECTION_HEADER),
             b"\x1A\x2B\x3C\x4D\0\x01\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
         );
         // Link type RAW, if_tsresol of milliseconds.
@@ -286,6 +245,11 @@ mod tests {
         block(
             ENHANCED_PACKET,
             b"\0\0\0\0\0\0\0\0\0\0\x13\x8F\0\0\0\x03\0\0\0\x03abc\0",
+        );
+        // The packet is longer than its block.
+        block(
+            ENHANCED_PACKET,
+            b"\0\0\0\0\0\0\0\0\0\0\x13\x8F\0\0\0\x30\0\0\0\x30abc\0",
         );
         block(SIMPLE_PACKET, b"\0\0\0\x03abc\0");
         file
@@ -310,6 +274,14 @@ mod tests {
             }
         );
         assert_eq!(read[1].data, DATA);
+    }
+
+    #[test]
+    fn time_is_counted_in_powers_of_ten_or_two() {
+        assert_eq!(resolution(9), Some(1_000_000_000));
+        assert_eq!(resolution(0x80 | 10), Some(1024));
+        assert_eq!((resolution(20), resolution(0xFF)), (None, None));
+        assert_eq!(time(1024 + 512, 1024), Duration::from_millis(1500));
     }
 
     #[test]

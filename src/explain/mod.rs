@@ -1,181 +1,339 @@
-//! Octets in words: what a datagram, a message or a capture says, layer by layer.
+//! Octets in words: datagrams, messages and captures, layer by layer.
 //!
-//! Everything is explained as far as it goes. What is wrong is a [`Node`] of its own, at the octet where it is
-//! wrong, saying what should stand there.
+//! Malformed octets are explained up to the first error. The error is a [`Node`] of its own at its
+//! octet, and names the expected octets.
 
+mod annotator;
 mod capture;
+mod detect;
+mod digest;
+mod document;
+mod notification;
+mod obex;
 mod packet;
+mod sms;
 mod syncml;
-mod walk;
 mod wsp;
+#[cfg(feature = "wtls")]
+mod wtls;
 mod wtp;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use self::annotator::Annotator;
 pub use self::capture::{CaptureError, Packet, packets};
+pub use self::detect::{Candidate, candidates, detect, is_media_type, is_text, nearest};
+pub use self::digest::digest_fits;
 pub use self::packet::{Udp, udp};
-use self::walk::Walk;
+use crate::printable::Printable;
 
 /// An annotated tree over some octets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Which layer the octets were taken for.
+    /// The layer in which the octets are explained.
     pub kind: Kind,
-    /// How many octets there are.
+    /// The number of octets.
     pub len: usize,
-    /// What they say, in their order.
+    /// The notes on the octets, in their order.
     pub nodes: Vec<Node>,
 }
 
-/// Some octets and what they mean.
+/// A range of octets and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// Octets from the start.
+    /// The offset of the range from the start.
     pub offset: usize,
-    /// How many octets it is about; none if something should stand here and does not.
+    /// The length of the range; 0 where an expected part is missing.
     pub len: usize,
     /// The octets, in hexadecimal when serialised. A node with parts leaves them to its parts.
     #[serde(serialize_with = "hexadecimal")]
     pub octets: Vec<u8>,
     /// Their meaning in words.
     pub meaning: String,
-    /// Whether this says what is wrong.
+    /// Whether the meaning is an error.
     pub fault: bool,
-    /// The smaller things it is made of.
+    /// The parts of the range.
     pub parts: Vec<Self>,
 }
 
-/// What octets are taken for.
+/// A layer, or a kind of file or document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A capture file, pcap or pcapng.
     Capture,
-    /// A datagram of WTP, with what it carries.
+    /// A datagram of WTP, with its WSP messages.
     Wtp,
     /// A message of connection-mode WSP.
     Wsp,
     /// A datagram of connectionless WSP.
     WspConnectionless,
+    /// A datagram of WTLS: records.
+    #[cfg(feature = "wtls")]
+    Wtls,
+    /// A WBXML document.
+    Wbxml,
+    /// A server-alerted notification of OMA DS or DM.
+    Notification,
+    /// The user data of a short message: its header, and a datagram or a part of one.
+    Sms,
+    /// Packets of OBEX, in the order of one direction of a connection.
+    Obex,
+    /// None of these.
+    Unknown,
+}
+
+impl fmt::Display for Kind {
+    /// The name that `decode --as` takes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Capture => "pcap",
+            Self::Wtp => "wtp",
+            Self::Wsp => "wsp",
+            Self::WspConnectionless => "wsp-connectionless",
+            #[cfg(feature = "wtls")]
+            Self::Wtls => "wtls",
+            Self::Wbxml => "wbxml",
+            Self::Notification => "notification",
+            Self::Sms => "sms",
+            Self::Obex => "obex",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 /// Explains a datagram of port 9201: WTP and the WSP in it.
 #[must_use]
 pub fn wtp(datagram: &[u8]) -> Explanation {
-    let mut walk = Walk::new(datagram);
-    wtp::datagram(&mut walk);
-    Explanation::new(Kind::Wtp, datagram, walk)
+    with(Kind::Wtp, datagram, wtp::datagram)
 }
 
-/// Explains a WSP message: what WTP carries, or, if `connectionless`, a datagram of port 9200.
+/// Explains a WSP message: one from WTP, or, if `connectionless`, a datagram of port 9200.
 #[must_use]
 pub fn wsp(sdu: &[u8], connectionless: bool) -> Explanation {
-    let mut walk = Walk::new(sdu);
-    wsp::sdu(&mut walk, connectionless);
     let kind = match connectionless {
         true => Kind::WspConnectionless,
         false => Kind::Wsp,
     };
-    Explanation::new(kind, sdu, walk)
+    with(kind, sdu, |annotator| wsp::sdu(annotator, connectionless))
 }
 
-/// Guesses what octets are: a capture by its first ones, else the first layer in which nothing is wrong, else
-/// the one in which most makes sense before something is.
-#[must_use]
-pub fn detect(octets: &[u8]) -> Kind {
-    if capture::is_capture(octets) {
-        return Kind::Capture;
-    }
-    let candidates = [wtp(octets), wsp(octets, false), wsp(octets, true)];
-    let score = |explained: &Explanation| explained.fault().map_or(usize::MAX, |node| node.offset);
-    // Of several equal ones the first: more traffic is WTP than anything else.
-    let best = candidates
-        .iter()
-        .rev()
-        .max_by_key(|explained| score(explained));
-    best.map_or(Kind::Wtp, |explained| explained.kind)
-}
-
-/// Explains octets that are no capture as what they are taken for.
+/// Explains octets as one of this kind. For a capture see [`captured`].
 #[must_use]
 pub fn explain(kind: Kind, octets: &[u8]) -> Explanation {
     match kind {
         Kind::Wtp | Kind::Capture => wtp(octets),
         Kind::Wsp => wsp(octets, false),
         Kind::WspConnectionless => wsp(octets, true),
+        #[cfg(feature = "wtls")]
+        Kind::Wtls => with(kind, octets, wtls::datagram),
+        Kind::Wbxml => with(kind, octets, document::nodes),
+        Kind::Notification => with(kind, octets, notification::nodes),
+        Kind::Sms => with(kind, octets, sms::nodes),
+        Kind::Obex => with(kind, octets, obex::nodes),
+        Kind::Unknown => with(kind, octets, |annotator| {
+            let len = annotator.rest().len();
+            annotator.annotate(len, format!("not recognised: {len} octets"));
+        }),
     }
+}
+
+fn with(kind: Kind, octets: &[u8], nodes: impl FnOnce(&mut Annotator<'_>)) -> Explanation {
+    let mut annotator = Annotator::new(octets);
+    nodes(&mut annotator);
+    Explanation::new(kind, octets, annotator)
 }
 
 /// A UDP datagram of a capture, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Captured {
+pub struct CapturedDatagram {
     /// The packet's number in the capture, from one, as other tools count.
     pub number: usize,
-    /// When it was captured, since 1970.
+    /// The time of the capture, since 1970.
     pub time: Duration,
-    /// Who sent it.
+    /// The sender.
     pub source: SocketAddr,
-    /// To whom.
+    /// The receiver.
     pub destination: SocketAddr,
-    /// What it says.
+    /// The meaning of its payload.
+    pub explanation: Explanation,
+    /// What is in its WTLS records, as far as their secrets are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plaintexts: Vec<Plaintext>,
+}
+
+/// The plaintext of a WTLS record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plaintext {
+    /// The sequence number of the record.
+    pub sequence: u16,
+    /// What the plaintext says. Offsets count from its start.
     pub explanation: Explanation,
 }
 
-/// Explains the UDP datagrams of a capture; other packets are passed over. A packet cut short by the capture
-/// is explained as far as it goes.
+impl CapturedDatagram {
+    /// The first thing that is wrong.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Node> {
+        let inside = self
+            .plaintexts
+            .iter()
+            .find_map(|plaintext| plaintext.explanation.fault());
+        self.explanation.fault().or(inside)
+    }
+}
+
+/// Explains the UDP datagrams of a capture, and skips other packets. A packet that the capture cut
+/// short is explained up to its end.
 ///
 /// # Errors
 ///
-/// The file is no capture. A capture that ends in the middle of a packet just ends.
-pub fn captured(file: &[u8]) -> Result<impl Iterator<Item = Captured>, CaptureError> {
+/// The file is no capture. An incomplete packet at the end is no error.
+pub fn captured(file: &[u8]) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
+    captured_by(file, |_, _| Vec::new())
+}
+
+/// The same, with the plaintext of WTLS records as far as the observer's key log has their secrets.
+///
+/// # Errors
+///
+/// As [`captured`].
+#[cfg(feature = "wtls")]
+pub fn captured_with_secrets(
+    file: &[u8],
+    mut observer: crate::wtls::Observer,
+) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
+    captured_by(file, move |udp, kind| {
+        if kind != Kind::Wtls {
+            return Vec::new();
+        }
+        let (records, _) = crate::wtls::records(udp.payload);
+        let open = |record: crate::wtls::Record<'_>| {
+            let octets = observer.open(udp.source, udp.destination, &record)?;
+            let ports = [udp.source.port(), udp.destination.port()];
+            Some(Plaintext {
+                sequence: record.sequence,
+                explanation: plaintext(record.content_type, &octets, ports),
+            })
+        };
+        records.into_iter().filter_map(open).collect()
+    })
+}
+
+/// Explains the plaintext of a record. User data is what the assigned ports say, or else what it
+/// looks like.
+#[cfg(feature = "wtls")]
+fn plaintext(
+    content_type: crate::wtls::ContentType,
+    octets: &[u8],
+    ports: [u16; 2],
+) -> Explanation {
+    let of = |port| match port {
+        9203 => Some(Kind::Wtp),
+        9202 | 2949 => Some(Kind::WspConnectionless),
+        _ => None,
+    };
+    match content_type {
+        crate::wtls::ContentType::ApplicationData => {
+            let kind = ports.into_iter().find_map(of).or_else(|| detect(octets));
+            explain(kind.unwrap_or(Kind::Unknown), octets)
+        }
+        other => with(Kind::Wtls, octets, |annotator| {
+            wtls::content(annotator, other);
+        }),
+    }
+}
+
+fn captured_by(
+    file: &[u8],
+    mut inside: impl FnMut(&Udp<'_>, Kind) -> Vec<Plaintext>,
+) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
     let numbered = packets(file)?.enumerate();
-    Ok(numbered.filter_map(|(place, packet)| {
+    let mut conversations = BTreeMap::new();
+    Ok(numbered.filter_map(move |(place, packet)| {
         let udp = udp(packet.link, packet.data)?;
         let explanation = match service(udp.source.port(), udp.destination.port()) {
             Some(kind) => explain(kind, udp.payload),
-            None => explain(detect(udp.payload), udp.payload),
+            None => {
+                // A segment or an Ack cannot be recognised alone: it has the kind of the earlier
+                // datagrams between the same addresses.
+                let ends = [udp.source, udp.destination];
+                let ends = (ends.into_iter().min(), ends.into_iter().max());
+                let kind = match detect(udp.payload) {
+                    Some(kind) => *conversations.entry(ends).or_insert(kind),
+                    None => conversations.get(&ends).copied().unwrap_or(Kind::Unknown),
+                };
+                explain(kind, udp.payload)
+            }
         };
-        Some(Captured {
+        Some(CapturedDatagram {
             number: place + 1,
             time: packet.time,
             source: udp.source,
             destination: udp.destination,
+            plaintexts: inside(&udp, explanation.kind),
             explanation,
         })
     }))
 }
 
-/// What the assigned ports say of a datagram's content (WAP-259 appendix B).
+/// The kind of a datagram, by the assigned ports (WAP-259 appendix B).
 fn service(source: u16, destination: u16) -> Option<Kind> {
     let of = |port| match port {
         9201 => Some(Kind::Wtp),
         9200 | 2948 => Some(Kind::WspConnectionless),
+        #[cfg(feature = "wtls")]
+        9202 | 9203 | 2949 => Some(Kind::Wtls),
         _ => None,
     };
     of(destination).or_else(|| of(source))
 }
 
 impl Explanation {
-    fn new(kind: Kind, octets: &[u8], walk: Walk<'_>) -> Self {
+    fn new(kind: Kind, octets: &[u8], annotator: Annotator<'_>) -> Self {
         Self {
             kind,
             len: octets.len(),
-            nodes: walk.finish(),
+            nodes: annotator.finish(),
         }
     }
 
-    /// The first thing that is wrong.
+    /// The first error.
     #[must_use]
     pub fn fault(&self) -> Option<&Node> {
         self.nodes.iter().find_map(Node::first_fault)
     }
 }
 
+impl Explanation {
+    /// Whether a document was recognised in some body.
+    fn has_document(&self) -> bool {
+        fn is_document(node: &Node) -> bool {
+            let starts = ["SyncML", "WBXML "];
+            starts.iter().any(|start| node.meaning.starts_with(start))
+                || node.parts.iter().any(is_document)
+        }
+        self.nodes.iter().any(is_document)
+    }
+}
+
 impl Node {
+    fn missing(offset: usize, expected: &str) -> Self {
+        Self {
+            offset,
+            len: 0,
+            octets: Vec::new(),
+            meaning: format!("{expected} was expected here"),
+            fault: true,
+            parts: Vec::new(),
+        }
+    }
+
     fn first_fault(&self) -> Option<&Self> {
         if self.fault {
             return Some(self);
@@ -194,7 +352,7 @@ impl Node {
         }
         let mark = if self.fault { "! " } else { "" };
         let indent = 2 * depth;
-        let (offset, meaning) = (self.offset, &self.meaning);
+        let (offset, meaning) = (self.offset, Printable(&self.meaning));
         let line = format!("{offset:04x}  {hex:<26}{:indent$}{mark}{meaning}", "");
         writeln!(f, "{}", line.trim_end())?;
         self.parts
@@ -209,7 +367,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-impl fmt::Display for Captured {
+impl fmt::Display for CapturedDatagram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, micros) = (self.time.as_secs(), self.time.subsec_micros());
         let (number, source, destination) = (self.number, self.source, self.destination);
@@ -217,7 +375,12 @@ impl fmt::Display for Captured {
             f,
             "packet {number} at {seconds}.{micros:06}, {source} to {destination}"
         )?;
-        self.explanation.fmt(f)
+        self.explanation.fmt(f)?;
+        for plaintext in &self.plaintexts {
+            writeln!(f, "plaintext of record {}", plaintext.sequence)?;
+            plaintext.explanation.fmt(f)?;
+        }
+        Ok(())
     }
 }
 
@@ -264,31 +427,15 @@ mod tests {
         assert_eq!(fault.meaning, "a field's value was expected here");
     }
 
-    #[test]
-    fn kinds_are_told_apart() {
-        assert_eq!(detect(INVOKE), Kind::Wtp);
-        assert_eq!(
-            detect(b"\x00\x04\x18\x92\x34\x00\x04\x20\x92\x35\x01"),
-            Kind::Wtp
-        );
-        assert_eq!(detect(&INVOKE[4..]), Kind::Wsp);
-        assert_eq!(detect(b"\x01\x10\x00\x00"), Kind::Wsp);
-        assert_eq!(detect(b"\x77\x40\x02/a\x80\x94"), Kind::WspConnectionless);
-        assert_eq!(detect(b"\xD4\xC3\xB2\xA1\0\0\0\0"), Kind::Capture);
-    }
-
     proptest! {
         #[test]
-        fn any_octets_are_explained_within_their_bounds(octets: Vec<u8>, kind in 0..3u8) {
-            let explained = match kind {
-                0 => wtp(&octets),
-                _ => wsp(&octets, kind == 1),
-            };
+        fn any_octets_are_explained_within_their_bounds(octets: Vec<u8>, kind in prop::sample::select(vec![Kind::Wtp, Kind::Wsp, Kind::WspConnectionless, Kind::Wbxml, Kind::Notification, Kind::Sms])) {
+            let explained = explain(kind, &octets);
             fn check(node: &Node, len: usize) -> bool {
                 node.offset + node.len <= len && node.parts.iter().all(|part| check(part, len))
             }
             prop_assert!(explained.nodes.iter().all(|node| check(node, octets.len())), "{explained}");
-            let _ = (explained.to_string(), detect(&octets));
+            let _ = (explained.to_string(), detect(&octets), nearest(&octets));
         }
 
         #[test]

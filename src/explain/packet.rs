@@ -1,106 +1,86 @@
 //! From a captured packet to the UDP datagram in it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{
+    EtherType, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, UdpSlice, ip_number,
+};
 
 /// A UDP datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Udp<'a> {
-    /// Who sent it.
+    /// The sender.
     pub source: SocketAddr,
-    /// To whom.
+    /// The receiver.
     pub destination: SocketAddr,
-    /// What it carries, as much as was captured.
+    /// The captured part of the payload.
     pub payload: &'a [u8],
 }
 
-/// The UDP datagram in a packet of this link type (a LINKTYPE number); `None` if there is none, or only a later
-/// fragment of one.
+/// The UDP datagram in a packet of this link type (a LINKTYPE number). `None` for other packets and
+/// for later fragments. A first fragment, and a packet that the capture cut, give the beginning of
+/// the payload.
 #[must_use]
 pub fn udp(link: u32, packet: &[u8]) -> Option<Udp<'_>> {
-    match link {
+    let sliced = match link {
         // NULL and LOOP: four octets of address family, in one order or the other.
-        0 | 108 => ip(packet.get(4..)?),
-        1 => ethernet(packet.get(12..)?),
+        0 | 108 => LaxSlicedPacket::from_ip(packet.get(4..)?).ok()?,
+        1 => LaxSlicedPacket::from_ethernet(packet).ok()?,
         // RAW, under its three numbers, and IPv4 or IPv6 alone.
-        12 | 14 | 101 | 228 | 229 => ip(packet),
-        // Linux "cooked": the protocol is where an Ethernet type would be.
-        113 => ethernet(packet.get(14..)?),
-        276 => of_type(u16_at(packet, 0)?, packet.get(20..)?),
-        _ => None,
-    }
-}
-
-/// From the Ethernet type on; tags of virtual networks stand before it.
-fn ethernet(mut rest: &[u8]) -> Option<Udp<'_>> {
-    const TAGS: [u16; 2] = [0x8100, 0x88A8];
-    while TAGS.contains(&u16_at(rest, 0)?) {
-        rest = rest.get(4..)?;
-    }
-    of_type(u16_at(rest, 0)?, rest.get(2..)?)
-}
-
-fn of_type(ethernet_type: u16, packet: &[u8]) -> Option<Udp<'_>> {
-    matches!(ethernet_type, 0x0800 | 0x86DD).then(|| ip(packet))?
-}
-
-fn ip(packet: &[u8]) -> Option<Udp<'_>> {
-    match packet.first()? >> 4 {
-        4 => ipv4(packet),
-        6 => ipv6(packet),
-        _ => None,
-    }
-}
-
-const UDP: u8 = 17;
-
-fn ipv4(packet: &[u8]) -> Option<Udp<'_>> {
-    let header = usize::from(packet.first()? & 0x0F) * 4;
-    let is_later_fragment = u16_at(packet, 6)? & 0x1FFF != 0;
-    if *packet.get(9)? != UDP || is_later_fragment {
+        12 | 14 | 101 | 228 | 229 => LaxSlicedPacket::from_ip(packet).ok()?,
+        // Linux "cooked", both versions. etherparse knows the first one only, and only of some
+        // interfaces.
+        113 => cooked(packet, 14, 16)?,
+        276 => cooked(packet, 0, 20)?,
+        _ => return None,
+    };
+    let (source, destination, payload): (IpAddr, IpAddr, _) = match sliced.net? {
+        LaxNetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            if header.fragments_offset().value() != 0 {
+                return None;
+            }
+            let (source, destination) = (header.source_addr(), header.destination_addr());
+            (source.into(), destination.into(), ip.payload().clone())
+        }
+        LaxNetSlice::Ipv6(ip) => {
+            if ip
+                .extensions()
+                .clone()
+                .into_iter()
+                .any(|extension| is_later_fragment(&extension))
+            {
+                return None;
+            }
+            let header = ip.header();
+            let (source, destination) = (header.source_addr(), header.destination_addr());
+            (source.into(), destination.into(), ip.payload().clone())
+        }
+        LaxNetSlice::Arp(_) => return None,
+    };
+    if payload.ip_number != ip_number::UDP {
         return None;
     }
-    let source = Ipv4Addr::from(*packet.get(12..)?.first_chunk::<4>()?);
-    let destination = Ipv4Addr::from(*packet.get(16..)?.first_chunk::<4>()?);
-    datagram(source.into(), destination.into(), packet.get(header..)?)
-}
-
-fn ipv6(packet: &[u8]) -> Option<Udp<'_>> {
-    const HOP_BY_HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const DESTINATION: u8 = 60;
-    let source = Ipv6Addr::from(*packet.get(8..)?.first_chunk::<16>()?);
-    let destination = Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?);
-    let (mut next, mut rest) = (*packet.get(6)?, packet.get(40..)?);
-    loop {
-        let len = match next {
-            UDP => return datagram(source.into(), destination.into(), rest),
-            HOP_BY_HOP | ROUTING | DESTINATION => 8 + 8 * usize::from(*rest.get(1)?),
-            FRAGMENT if u16_at(rest, 2)? & 0xFFF8 == 0 => 8,
-            _ => return None,
-        };
-        next = *rest.first()?;
-        rest = rest.get(len..)?;
-    }
-}
-
-fn datagram(source: IpAddr, destination: IpAddr, udp: &[u8]) -> Option<Udp<'_>> {
-    let len = usize::from(u16_at(udp, 4)?);
-    let payload = udp.get(8..)?;
-    // Padding of the link follows a short datagram; a long one may be cut by the capture.
-    let payload = payload.get(..len.checked_sub(8)?).unwrap_or(payload);
+    // etherparse does not decode the transport layer of a first fragment.
+    let udp = UdpSlice::from_slice_lax(payload.payload).ok()?;
     Some(Udp {
-        source: SocketAddr::new(source, u16_at(udp, 0)?),
-        destination: SocketAddr::new(destination, u16_at(udp, 2)?),
-        payload,
+        source: SocketAddr::new(source, udp.source_port()),
+        destination: SocketAddr::new(destination, udp.destination_port()),
+        payload: udp.payload(),
     })
 }
 
-fn u16_at(octets: &[u8], at: usize) -> Option<u16> {
-    octets
-        .get(at..)?
-        .first_chunk::<2>()
-        .map(|pair| u16::from_be_bytes(*pair))
+/// A packet with its Ethernet type and its network layer at these offsets.
+fn cooked(packet: &[u8], ether_type: usize, network: usize) -> Option<LaxSlicedPacket<'_>> {
+    let ether_type = packet.get(ether_type..)?.first_chunk::<2>()?;
+    Some(LaxSlicedPacket::from_ether_type(
+        EtherType(u16::from_be_bytes(*ether_type)),
+        packet.get(network..)?,
+    ))
+}
+
+fn is_later_fragment(extension: &Ipv6ExtensionSlice<'_>) -> bool {
+    matches!(extension, Ipv6ExtensionSlice::Fragment(header) if header.fragment_offset().value() != 0)
 }
 
 #[cfg(test)]
@@ -132,6 +112,7 @@ mod tests {
             (0, after(b"\x02\0\0\0")),
             (1, after(b"............\x08\0")),
             (1, after(b"............\x81\0\0\x07\x08\0")),
+            (1, after(b"............\x88\xA8\0\x07\x81\0\0\x07\x08\0")),
             (113, after(b"..............\x08\0")),
             (276, after(b"\x08\0..................")),
         ] {
@@ -153,6 +134,18 @@ mod tests {
         let mut fragment = IPV4.to_vec();
         fragment[7] = 1;
         assert_eq!(udp(101, &fragment), None);
+        let fragment = |offset: u8| {
+            let mut packet = ipv6();
+            packet[6] = 44;
+            packet[43] = offset;
+            packet
+        };
+        assert_eq!(udp(101, &fragment(8)), None);
+        // The first fragment has the ports, and the beginning of the payload.
+        assert_eq!(udp(101, &fragment(1)).unwrap().payload, b"abc");
+        let mut first = IPV4.to_vec();
+        first[6] = 0x20;
+        assert_eq!(udp(101, &first).unwrap().payload, b"abc");
         let mut tcp = IPV4.to_vec();
         tcp[9] = 6;
         assert_eq!(udp(101, &tcp), None);

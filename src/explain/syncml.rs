@@ -1,15 +1,16 @@
-//! SyncML in words: what a message says of itself, and its commands, with names for their codes.
+//! SyncML in words: the header of a message, and its commands with names for their codes.
 //!
-//! Credentials and the contents of items are not shown; how long they are is.
+//! Of credentials and of the contents of items only the lengths are shown.
 
 use std::ops::Range;
 
 use super::Node;
+use super::annotator::escaped;
 use crate::syncml::codes;
-use crate::syncml::pieces::{Pieces, What};
+use crate::syncml::spans::{SpanKind, Spans};
 
-/// A message or a document of device information, in words. `origin` is where its octets begin in what is
-/// explained; `None` if they are neither.
+/// A message or a document of device information, in words. `origin` is the offset of its octets
+/// from the start of all octets. `None` for other octets.
 pub(super) fn message(octets: &[u8], origin: usize) -> Option<Node> {
     let root = Element::read(octets, MAX_INSIDE)?;
     let parts: Vec<Node> = match &*root.name {
@@ -30,7 +31,7 @@ pub(super) fn message(octets: &[u8], origin: usize) -> Option<Node> {
         _ => "SyncML device information".to_owned(),
     };
     let mut node = node(&root.at, meaning, parts);
-    // What stands before the root belongs to it.
+    // The declaration and the header before the root count as part of it.
     (node.offset, node.len) = (0, octets.len());
     if let Some(at) = root.broken {
         node.parts.push(Node {
@@ -239,7 +240,7 @@ fn devinf(element: &Element) -> Node {
     )
 }
 
-/// Which kind, not which.
+/// The kind of the credentials, without the credentials.
 fn credentials(element: &Element) -> String {
     let kind = element.find(&["Meta", "Type"]).map(Element::text);
     let kind = kind
@@ -265,7 +266,7 @@ fn meta(element: &Element) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// From where to where, if it says so.
+/// Source and target, if the element has them.
 fn between(element: &Element) -> String {
     let uri = |name: &str| {
         element
@@ -304,7 +305,7 @@ fn node(at: &Range<usize>, meaning: String, parts: Vec<Node>) -> Node {
         offset: at.start,
         len: at.len(),
         octets: Vec::new(),
-        meaning,
+        meaning: escaped(meaning),
         fault: false,
         parts,
     }
@@ -315,7 +316,7 @@ fn move_by(node: &mut Node, origin: usize) {
     node.parts.iter_mut().for_each(|part| move_by(part, origin));
 }
 
-/// An element with what is in it.
+/// An element with its content.
 #[derive(Debug, Default)]
 struct Element {
     name: String,
@@ -324,23 +325,23 @@ struct Element {
     /// Octets of character data.
     octets: usize,
     children: Vec<Self>,
-    /// Of the root: where it cannot be read any further.
+    /// Of the root: the offset of an error.
     broken: Option<usize>,
-    /// Of the root: that there were too many.
+    /// Of the root: whether elements beyond the limit were left out.
     cut: bool,
 }
 
 impl Element {
-    /// The root, or as much of it as can be read. Documents in it are read so deep.
+    /// The root, up to the first error. Embedded documents are read `inside` levels deep.
     fn read(octets: &[u8], inside: usize) -> Option<Self> {
-        let mut pieces = Pieces::new(octets)?;
+        let mut spans = Spans::new(octets)?;
         let mut open: Vec<Self> = Vec::new();
         let mut root = None;
         let mut count = 0;
         let mut cut = false;
-        for piece in pieces.by_ref() {
-            match piece.what {
-                What::Start(name) => {
+        for span in spans.by_ref() {
+            match span.kind {
+                SpanKind::Start(name) => {
                     count += 1;
                     cut = count > MAX_ELEMENTS || open.len() >= MAX_DEPTH;
                     if cut {
@@ -348,16 +349,16 @@ impl Element {
                     }
                     open.push(Self {
                         name: name.into_owned(),
-                        at: piece.at,
+                        at: span.at,
                         ..Self::default()
                     });
                 }
-                What::End => close(&mut open, &mut root, piece.at.end),
-                What::Text(text) => characters(&mut open, &text, piece.at.len()),
-                What::Reference(character) => {
+                SpanKind::End => close(&mut open, &mut root, span.at.end),
+                SpanKind::Text(text) => characters(&mut open, &text, span.at.len()),
+                SpanKind::Reference(character) => {
                     characters(&mut open, character.encode_utf8(&mut [0; 4]), 1);
                 }
-                What::Opaque(inner) => {
+                SpanKind::Opaque(inner) => {
                     if let Some(element) = open.last_mut() {
                         element.octets += inner.len();
                         // Device information is a document in the document.
@@ -366,12 +367,12 @@ impl Element {
                             .and_then(|inside| Self::read(inner, inside))
                             .filter(|found| found.name == "DevInf");
                         if let Some(mut found) = found {
-                            move_element(&mut found, piece.at.start);
+                            move_element(&mut found, span.at.start);
                             element.children.push(found);
                         }
                     }
                 }
-                What::Aside => {}
+                SpanKind::Markup => {}
             }
         }
         while !open.is_empty() {
@@ -379,7 +380,7 @@ impl Element {
             close(&mut open, &mut root, end);
         }
         let mut root: Self = root?;
-        root.broken = pieces.broken();
+        root.broken = spans.broken();
         root.cut = cut;
         Some(root)
     }
@@ -391,9 +392,9 @@ impl Element {
         })
     }
 
-    /// Its text, cut if it is long, without what would upset a terminal.
+    /// Its text, cut if it is long, with control characters escaped.
     fn text(&self) -> String {
-        super::walk::shown(self.text.trim().as_bytes())
+        super::annotator::shown(self.text.trim().as_bytes())
     }
 }
 
@@ -429,12 +430,12 @@ fn move_element(element: &mut Element, by: usize) {
         .for_each(|child| move_element(child, by));
 }
 
-/// Elements of one message that are looked at.
+/// The most elements of one message that are explained.
 const MAX_ELEMENTS: usize = 20_000;
 const MAX_DEPTH: usize = 32;
-/// Documents inside each other.
+/// The most levels of embedded documents.
 const MAX_INSIDE: usize = 2;
-/// Octets of one element's text that are kept.
+/// The most octets of one element's text that are kept.
 const MAX_TEXT: usize = 512;
 
 #[cfg(test)]

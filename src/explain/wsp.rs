@@ -1,7 +1,7 @@
-//! WSP in words.
+//! Explains WSP PDUs (WAP-230, section 8).
 
-use super::syncml;
-use super::walk::{Walk, shown};
+use super::annotator::{Annotator, shown};
+use super::{document, notification, syncml};
 use crate::wsp::capability::{Capability, Id, ProtocolOptions, assignments, capabilities};
 use crate::wsp::header::{FieldError, decode_content_type, fields};
 use crate::wsp::multipart::is_binary;
@@ -9,21 +9,21 @@ use crate::wsp::pdu::{AbortReason, Method, Type, addresses};
 use crate::wsp::status;
 
 /// Explains a message, and the TID octet before it if it is connectionless.
-pub(super) fn sdu(walk: &mut Walk<'_>, connectionless: bool) {
+pub(super) fn sdu(annotator: &mut Annotator<'_>, connectionless: bool) {
     if connectionless {
-        let said = walk.octet(|tid| format!("transaction id {tid:#04x}"));
+        let said = annotator.octet(|tid| format!("transaction id {tid:#04x}"));
         if said.is_none() {
             return;
         }
     }
-    let name = name(walk.peek());
-    walk.rest_as(&format!("WSP {name}"), |walk| {
-        // Whatever is missing has been said by the time something is.
-        let _ = pdu(walk);
+    let name = name(annotator.peek());
+    annotator.rest_as(&format!("WSP {name}"), |annotator| {
+        // `None` means an error, which has its note already.
+        let _ = pdu(annotator);
     });
 }
 
-/// What an Abort's reason means if WSP gave it.
+/// The meaning of an Abort's reason from WSP.
 pub(super) fn abort_reason(reason: u8) -> String {
     AbortReason(reason).to_string()
 }
@@ -37,50 +37,54 @@ fn name(kind: Option<u8>) -> String {
     }
 }
 
-fn pdu(walk: &mut Walk<'_>) -> Option<()> {
-    let Some(kind) = walk.peek().map(Type) else {
-        walk.octet(|_| String::new());
+fn pdu(annotator: &mut Annotator<'_>) -> Option<()> {
+    let Some(kind) = annotator.peek().map(Type) else {
+        annotator.octet(|_| String::new());
         return None;
     };
     match kind {
         Type(0x40..=0x5F) => {
-            walk.octet(method)?;
-            let len = length(walk, "URI length")?;
-            uri(walk, len)?;
-            let len = walk.rest().len();
-            headers(walk, len)
+            annotator.octet(method)?;
+            let len = length(annotator, "URI length")?;
+            uri(annotator, len)?;
+            let len = annotator.rest().len();
+            headers(annotator, len)
         }
         Type(0x60..=0x7F) => {
-            walk.octet(method)?;
-            let uri_len = length(walk, "URI length")?;
-            let headers_len = length(walk, "headers length")?;
-            uri(walk, uri_len)?;
-            entity(walk, headers_len)
+            annotator.octet(method)?;
+            let uri_len = length(annotator, "URI length")?;
+            let headers_len = length(annotator, "headers length")?;
+            uri(annotator, uri_len)?;
+            entity(annotator, headers_len)
         }
         Type(octet) if kind.name().is_none() => {
-            let len = walk.rest().len();
-            walk.say_fault(len, format!("{octet:#04x} is no assigned PDU type"));
+            let len = annotator.rest().len();
+            annotator.fault(len, format!("{octet:#04x} is no assigned PDU type"));
             None
         }
         _ => {
-            walk.octet(|_| kind.to_string())?;
-            named(walk, kind)
+            annotator.octet(|_| kind.to_string())?;
+            named(annotator, kind)
         }
     }
 }
 
-fn named(walk: &mut Walk<'_>, kind: Type) -> Option<()> {
+fn named(annotator: &mut Annotator<'_>, kind: Type) -> Option<()> {
     match kind {
         Type::CONNECT => {
-            walk.octet(|version| format!("version {}.{}", version >> 4, version & 0x0F))?;
-            blocks(walk, true)
+            annotator.octet(|version| format!("version {}.{}", version >> 4, version & 0x0F))?;
+            blocks(annotator, true)?;
+            annotator.end_of_pdu();
+            Some(())
         }
         Type::CONNECT_REPLY => {
-            walk.uintvar("session id")?;
-            blocks(walk, false)
+            annotator.uintvar("session id")?;
+            blocks(annotator, false)?;
+            annotator.end_of_pdu();
+            Some(())
         }
         Type::REDIRECT => {
-            walk.octet(|flags| {
+            annotator.octet(|flags| {
                 let permanent = if flags & 0x80 != 0 {
                     "permanent"
                 } else {
@@ -93,41 +97,42 @@ fn named(walk: &mut Walk<'_>, kind: Type) -> Option<()> {
                 };
                 format!("redirect {permanent}{security}")
             })?;
-            let len = walk.rest().len();
-            address_list(walk, len)
+            let len = annotator.rest().len();
+            address_list(annotator, len)
         }
         Type::REPLY => {
-            walk.octet(|octet| match status::to_http(octet) {
+            annotator.octet(|octet| match status::to_http(octet) {
                 Some(status) => format!("status {status}"),
-                None => format!("status {octet:#04x}, which nobody assigned"),
+                None => format!("status {octet:#04x}, unassigned"),
             })?;
-            let len = length(walk, "headers length")?;
-            entity(walk, len)
+            let len = length(annotator, "headers length")?;
+            entity(annotator, len)
         }
         Type::PUSH | Type::CONFIRMED_PUSH => {
-            let len = length(walk, "headers length")?;
-            entity(walk, len)
+            let len = length(annotator, "headers length")?;
+            entity(annotator, len)
         }
         Type::DISCONNECT | Type::SUSPEND => {
-            walk.uintvar("session id")?;
+            annotator.uintvar("session id")?;
+            annotator.end_of_pdu();
             Some(())
         }
         Type::RESUME => {
-            walk.uintvar("session id")?;
-            let len = length(walk, "capabilities length")?;
+            annotator.uintvar("session id")?;
+            let len = length(annotator, "capabilities length")?;
             if len > 0 {
-                walk.octets(len, "capabilities", |_| {
+                annotator.octets(len, "capabilities", |_| {
                     "capabilities, which must be empty here".to_owned()
                 })?;
             }
-            let len = walk.rest().len();
-            headers(walk, len)
+            let len = annotator.rest().len();
+            headers(annotator, len)
         }
         _ => {
             // Data Fragment: fields without a content type.
-            let len = length(walk, "headers length")?;
-            headers(walk, len)?;
-            body(walk, "")
+            let len = length(annotator, "headers length")?;
+            headers(annotator, len)?;
+            body(annotator, "")
         }
     }
 }
@@ -137,16 +142,16 @@ fn method(octet: u8) -> String {
     match method.name() {
         Some(name) => name.to_owned(),
         None if method.is_extended() => format!("extended method {octet:#04x}"),
-        None => format!("{octet:#04x}, a method nobody assigned"),
+        None => format!("{octet:#04x}, an unassigned method"),
     }
 }
 
-fn length(walk: &mut Walk<'_>, what: &str) -> Option<usize> {
-    usize::try_from(walk.uintvar(what)?).ok()
+fn length(annotator: &mut Annotator<'_>, what: &str) -> Option<usize> {
+    usize::try_from(annotator.uintvar(what)?).ok()
 }
 
-fn uri(walk: &mut Walk<'_>, len: usize) -> Option<()> {
-    walk.octets(len, "URI", |uri| match uri.strip_suffix(b"\0") {
+fn uri(annotator: &mut Annotator<'_>, len: usize) -> Option<()> {
+    annotator.octets(len, "URI", |uri| match uri.strip_suffix(b"\0") {
         Some(uri) => format!("URI: {} (and a NUL that should not be there)", shown(uri)),
         None => format!("URI: {}", shown(uri)),
     })?;
@@ -154,33 +159,33 @@ fn uri(walk: &mut Walk<'_>, len: usize) -> Option<()> {
 }
 
 /// Capabilities and fields, each behind the two lengths.
-fn blocks(walk: &mut Walk<'_>, request: bool) -> Option<()> {
-    let capabilities_len = length(walk, "capabilities length")?;
-    let headers_len = length(walk, "headers length")?;
+fn blocks(annotator: &mut Annotator<'_>, request: bool) -> Option<()> {
+    let capabilities_len = length(annotator, "capabilities length")?;
+    let headers_len = length(annotator, "headers length")?;
     if capabilities_len > 0 {
-        walk.group(capabilities_len, "capabilities", |walk| {
-            capability_block(walk, request);
+        annotator.group(capabilities_len, "capabilities", |annotator| {
+            capability_block(annotator, request);
         })?;
     }
-    headers(walk, headers_len)
+    headers(annotator, headers_len)
 }
 
-fn capability_block(walk: &mut Walk<'_>, request: bool) {
-    for capability in capabilities(walk.rest()) {
+fn capability_block(annotator: &mut Annotator<'_>, request: bool) {
+    for capability in capabilities(annotator.rest()) {
         let Ok(capability) = capability else { break };
         let meaning = capability_meaning(capability, request);
         // Length, identifier and parameters follow each other without gaps.
-        match crate::codec::located(walk.rest(), crate::codec::uintvar) {
+        match crate::codec::located(annotator.rest(), crate::codec::uintvar) {
             Ok((after, len)) => {
-                let prefix = walk.rest().len() - after.len();
-                walk.say(prefix + usize::try_from(len).unwrap_or(usize::MAX), meaning);
+                let prefix = annotator.rest().len() - after.len();
+                annotator.annotate(prefix + usize::try_from(len).unwrap_or(usize::MAX), meaning);
             }
-            Err(error) => walk.wrong(error),
+            Err(error) => annotator.expected(error),
         }
     }
-    let rest = walk.rest();
+    let rest = annotator.rest();
     if let Some(Err(error)) = capabilities(rest).next() {
-        walk.wrong(error);
+        annotator.expected(error);
     }
 }
 
@@ -226,10 +231,10 @@ fn capability_meaning(capability: Capability<'_>, request: bool) -> String {
     format!("{id}: {value}")
 }
 
-fn address_list(walk: &mut Walk<'_>, len: usize) -> Option<()> {
-    walk.group(len, "addresses", |walk| {
-        let mut before = walk.rest();
-        for address in addresses(walk.rest()) {
+fn address_list(annotator: &mut Annotator<'_>, len: usize) -> Option<()> {
+    annotator.group(len, "addresses", |annotator| {
+        let mut before = annotator.rest();
+        for address in addresses(annotator.rest()) {
             match address {
                 Ok(address) => {
                     let taken = 1
@@ -248,14 +253,14 @@ fn address_list(walk: &mut Walk<'_>, len: usize) -> Option<()> {
                     if let Some(bearer) = address.bearer {
                         meaning.push_str(&format!(", bearer {bearer:#04x}"));
                     }
-                    walk.say(taken, meaning);
+                    annotator.annotate(taken, meaning);
                 }
                 Err(error) => {
                     let error = crate::codec::DecodeError {
                         offset: error.offset.saturating_sub(len - before.len()),
                         ..error
                     };
-                    walk.wrong(error);
+                    annotator.expected(error);
                     break;
                 }
             }
@@ -264,77 +269,72 @@ fn address_list(walk: &mut Walk<'_>, len: usize) -> Option<()> {
 }
 
 /// Content type, fields and body.
-fn entity(walk: &mut Walk<'_>, headers_len: usize) -> Option<()> {
+fn entity(annotator: &mut Annotator<'_>, headers_len: usize) -> Option<()> {
     let mut media = String::new();
-    let body_len = walk.rest().len().saturating_sub(headers_len);
+    let body_len = annotator.rest().len().saturating_sub(headers_len);
     if headers_len > 0 {
-        walk.group(headers_len, "headers", |walk| {
-            media = content_type(walk);
-            field_block(walk, body_len);
+        annotator.group(headers_len, "headers", |annotator| {
+            media = content_type(annotator);
+            field_block(annotator, body_len);
         })?;
     }
-    body(walk, &media)
+    body(annotator, &media)
 }
 
-fn content_type(walk: &mut Walk<'_>) -> String {
-    match decode_content_type(walk.rest()) {
+fn content_type(annotator: &mut Annotator<'_>) -> String {
+    match decode_content_type(annotator.rest()) {
         Ok((media, after)) => {
             let media = media.into_owned();
-            walk.say(
-                walk.rest().len() - after.len(),
+            annotator.annotate(
+                annotator.rest().len() - after.len(),
                 format!("content type: {media}"),
             );
             media
         }
         Err(error) => {
-            walk.wrong(error);
+            annotator.expected(error);
             String::new()
         }
     }
 }
 
-fn headers(walk: &mut Walk<'_>, len: usize) -> Option<()> {
+fn headers(annotator: &mut Annotator<'_>, len: usize) -> Option<()> {
     if len == 0 {
         return Some(());
     }
-    let body_len = walk.rest().len().saturating_sub(len);
-    walk.group(len, "headers", |walk| field_block(walk, body_len))
+    let body_len = annotator.rest().len().saturating_sub(len);
+    annotator.group(len, "headers", |annotator| field_block(annotator, body_len))
 }
 
-fn field_block(walk: &mut Walk<'_>, body_len: usize) {
-    let mut list = fields(walk.rest(), &[]).with_body(body_len);
+fn field_block(annotator: &mut Annotator<'_>, body_len: usize) {
+    let mut list = fields(annotator.rest(), &[]).with_body(body_len);
     let mut before = 0;
     while let Some(field) = list.next() {
         let len = list.offset() - before;
         match field {
             Ok(field) => {
                 let value = shown_value(&field.value);
-                walk.say(len, format!("{}: {value}", field.name));
+                annotator.annotate(len, format!("{}: {value}", field.name));
             }
             Err(FieldError::Page { page, .. }) => {
-                walk.say(len, format!("shift to header code page {page:#04x}, which the session must have agreed on"));
+                annotator.annotate(len, format!("shift to header code page {page:#04x}, which the session must have agreed on"));
             }
             Err(FieldError::Malformed(mut error)) => {
                 error.offset = error.offset.saturating_sub(before);
-                walk.wrong(error);
+                annotator.expected(error);
                 return;
             }
-            Err(FieldError::Value(error) | FieldError::Unassigned(error)) => {
-                let at = walk.offset() + error.offset.saturating_sub(before);
-                walk.say_fault(
-                    len,
-                    format!(
-                        "a field that cannot be read: {} was expected at {at:#06x}",
-                        error.expected
-                    ),
-                );
+            Err(FieldError::Value(mut error) | FieldError::Unassigned(mut error)) => {
+                error.offset = error.offset.saturating_sub(before);
+                let meaning = "a field that cannot be read".to_owned();
+                annotator.annotate_faulty(len, meaning, error);
             }
         }
         before = list.offset();
     }
-    let left = walk.rest().len();
+    let left = annotator.rest().len();
     if left > 0 {
-        walk.say(left, "fields of that page".to_owned());
+        annotator.annotate(left, "fields of that page".to_owned());
     }
 }
 
@@ -345,55 +345,68 @@ fn shown_value(value: &[u8]) -> String {
     }
 }
 
-fn body(walk: &mut Walk<'_>, media: &str) -> Option<()> {
-    let len = walk.rest().len();
+fn body(annotator: &mut Annotator<'_>, media: &str) -> Option<()> {
+    let len = annotator.rest().len();
     if len == 0 {
         return Some(());
     }
     if is_binary(media) {
-        return walk.group(len, "multipart body", |walk| multipart(walk, MAX_DEPTH));
+        return annotator.group(len, "multipart body", |annotator| {
+            multipart(annotator, MAX_DEPTH);
+        });
     }
-    if let Some(node) = syncml::message(walk.rest(), walk.offset()) {
-        walk.explained(node);
+    if let Some(node) = syncml::message(annotator.rest(), annotator.offset()) {
+        annotator.push(node);
         return Some(());
     }
-    walk.octets(len, "body", |body| format!("body: {}", shown(body)))?;
+    if document::is_whole(annotator.rest()) {
+        annotator.rest_as("body", document::nodes);
+        return Some(());
+    }
+    if notification::is_media_type(media) {
+        notification::nodes(annotator);
+        return Some(());
+    }
+    annotator.octets(len, "body", |body| format!("body: {}", shown(body)))?;
     Some(())
 }
 
-/// Multiparts inside each other that are taken apart.
+/// The most levels of nested multiparts that are explained.
 const MAX_DEPTH: usize = 4;
 
-fn multipart(walk: &mut Walk<'_>, depth: usize) {
-    if walk.uintvar("entries").is_none() {
+fn multipart(annotator: &mut Annotator<'_>, depth: usize) {
+    if annotator.uintvar("entries").is_none() {
         return;
     }
-    while !walk.rest().is_empty() {
-        if part(walk, depth).is_none() {
+    while !annotator.rest().is_empty() {
+        if part(annotator, depth).is_none() {
             return;
         }
     }
 }
 
-fn part(walk: &mut Walk<'_>, depth: usize) -> Option<()> {
-    let headers_len = length(walk, "headers length")?;
-    let data_len = length(walk, "data length")?;
+fn part(annotator: &mut Annotator<'_>, depth: usize) -> Option<()> {
+    let headers_len = length(annotator, "headers length")?;
+    let data_len = length(annotator, "data length")?;
     let mut media = String::new();
-    walk.group(headers_len, "part's headers", |walk| {
-        media = content_type(walk);
-        field_block(walk, data_len);
+    annotator.group(headers_len, "part's headers", |annotator| {
+        media = content_type(annotator);
+        field_block(annotator, data_len);
     })?;
     if is_binary(&media) && depth > 0 {
-        return walk.group(data_len, "part: a multipart", |walk| {
-            multipart(walk, depth - 1);
+        return annotator.group(data_len, "part: a multipart", |annotator| {
+            multipart(annotator, depth - 1);
         });
     }
-    let data = walk.rest().get(..data_len).unwrap_or_default();
-    if let Some(node) = syncml::message(data, walk.offset()) {
-        walk.explained(node);
+    let data = annotator.rest().get(..data_len).unwrap_or_default();
+    if let Some(node) = syncml::message(data, annotator.offset()) {
+        annotator.push(node);
         return Some(());
     }
-    walk.octets(data_len, "part", |data| format!("part: {}", shown(data)))?;
+    if document::is_whole(data) {
+        return annotator.group(data_len, "part", document::nodes);
+    }
+    annotator.octets(data_len, "part", |data| format!("part: {}", shown(data)))?;
     Some(())
 }
 
@@ -446,7 +459,7 @@ mod tests {
             (
                 b"\x40\x02/a\xFE\x81",
                 4,
-                "a field that cannot be read: an assigned field number was expected at 0x0004",
+                "an assigned field number was expected here",
             ),
             (
                 b"\x01\x10\x03\x00\x05\x80\x83",

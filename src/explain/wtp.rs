@@ -1,23 +1,23 @@
-//! WTP in words.
+//! Explains WTP PDUs (WAP-224, section 8).
 
-use super::walk::{Walk, shown};
+use super::annotator::{Annotator, shown};
 use super::wsp;
 use crate::wtp::pdu::{Class, Packet, Pdu};
 use crate::wtp::tpi::{Parameter, Tpi, TpiError, Tpis};
 use crate::wtp::{AbortReason, ProviderAbort};
 
 /// Explains a datagram: one PDU, or several behind lengths (WTP 8.5).
-pub(super) fn datagram(walk: &mut Walk<'_>) {
-    if walk.peek() != Some(0) {
-        return pdu(walk);
+pub(super) fn datagram(annotator: &mut Annotator<'_>) {
+    if annotator.peek() != Some(0) {
+        return pdu(annotator);
     }
-    walk.octet(|_| "several PDUs follow".to_owned());
-    while let Some(first) = walk.peek() {
+    annotator.octet(|_| "several PDUs follow".to_owned());
+    while let Some(first) = annotator.peek() {
         let len = match first & 0x80 {
-            0 => walk
+            0 => annotator
                 .octet(|len| format!("PDU length: {len}"))
                 .map(u16::from),
-            _ => walk
+            _ => annotator
                 .uint16(|len| format!("PDU length: {}", len & 0x7FFF))
                 .map(|len| len & 0x7FFF),
         };
@@ -25,60 +25,60 @@ pub(super) fn datagram(walk: &mut Walk<'_>) {
             return;
         };
         if len == 0 {
-            let left = walk.rest().len();
-            walk.say_fault(left, "a PDU of no octets: the rest is given up".to_owned());
+            let left = annotator.rest().len();
+            annotator.fault(left, "a PDU of no octets: the rest is given up".to_owned());
             return;
         }
-        if len > walk.rest().len() {
-            let left = walk.rest().len();
-            walk.say_fault(
+        if len > annotator.rest().len() {
+            let left = annotator.rest().len();
+            annotator.fault(
                 left,
                 format!("PDU: {len} octets announced, {left} are left"),
             );
             return;
         }
-        walk.group(len, "PDU", pdu);
+        annotator.group(len, "PDU", pdu);
     }
 }
 
-fn pdu(walk: &mut Walk<'_>) {
-    let octets = walk.rest();
+fn pdu(annotator: &mut Annotator<'_>) {
+    let octets = annotator.rest();
     match Pdu::decode(octets) {
         Ok(pdu) => {
             let name = format!("WTP {}", name(&pdu));
-            walk.rest_as(&name, |walk| decoded(walk, &pdu));
+            annotator.rest_as(&name, |annotator| decoded(annotator, &pdu));
         }
         Err(malformed) => {
-            walk.rest_as("WTP PDU", |walk| {
+            annotator.rest_as("WTP PDU", |annotator| {
                 let error = malformed.error;
                 if error.offset > 0 {
-                    head(walk, malformed.tid.is_some());
+                    head(annotator, malformed.tid.is_some());
                 }
-                let said = octets.len() - walk.rest().len();
+                let said = octets.len() - annotator.rest().len();
                 let left = error.offset.saturating_sub(said);
                 if left > 0 {
-                    walk.say(left, "header".to_owned());
+                    annotator.annotate(left, "header".to_owned());
                 }
-                walk.wrong(crate::codec::DecodeError { offset: 0, ..error });
+                annotator.expected(crate::codec::DecodeError { offset: 0, ..error });
             });
         }
     }
 }
 
 /// The first octet and the TID of a PDU that is malformed behind them.
-fn head(walk: &mut Walk<'_>, has_tid: bool) {
-    walk.octet(|first| format!("PDU type {}", first >> 3 & 0x0F));
+fn head(annotator: &mut Annotator<'_>, has_tid: bool) {
+    annotator.octet(|first| format!("PDU type {}", first >> 3 & 0x0F));
     if has_tid {
-        walk.uint16(tid);
+        annotator.uint16(tid);
     }
 }
 
-fn decoded(walk: &mut Walk<'_>, pdu: &Pdu<'_>) {
+fn decoded(annotator: &mut Annotator<'_>, pdu: &Pdu<'_>) {
     let name = name(pdu);
     match pdu {
         Pdu::Invoke(invoke) => {
-            start(walk, name, &flags_of(&invoke.packet));
-            walk.octet(|_| {
+            start(annotator, name, &flags_of(&invoke.packet));
+            annotator.octet(|_| {
                 let mut meaning = format!("version 0, class {}", class(invoke.class));
                 if invoke.tid_new {
                     meaning.push_str(", TIDs start anew");
@@ -88,47 +88,48 @@ fn decoded(walk: &mut Walk<'_>, pdu: &Pdu<'_>) {
                 }
                 meaning
             });
-            packet(walk, &invoke.packet, true);
+            packet(annotator, &invoke.packet, true);
         }
         Pdu::Result(result) => {
-            start(walk, name, &flags_of(result));
-            packet(walk, result, true);
+            start(annotator, name, &flags_of(result));
+            packet(annotator, result, true);
         }
         Pdu::SegmentedInvoke(psn, segment) | Pdu::SegmentedResult(psn, segment) => {
-            start(walk, name, &flags_of(segment));
-            walk.octet(|_| format!("packet {psn}"));
-            packet(walk, segment, false);
+            start(annotator, name, &flags_of(segment));
+            annotator.octet(|_| format!("packet {psn}"));
+            packet(annotator, segment, false);
         }
         Pdu::Ack(ack) => {
             let verify = if ack.verify { ", TID verification" } else { "" };
-            start(walk, name, &format!("{verify}{}", repeated(ack.repeated)));
-            items(walk, ack.tpis);
+            start(
+                annotator,
+                name,
+                &format!("{verify}{}", repeated(ack.repeated)),
+            );
+            items(annotator, ack.tpis);
         }
         Pdu::Nack(nack) => {
-            start(walk, name, repeated(nack.repeated));
+            start(annotator, name, repeated(nack.repeated));
             let count = nack.missing.len();
-            walk.octet(|_| format!("{count} packets missing"));
+            annotator.octet(|_| format!("{count} packets missing"));
             if count > 0 {
                 let list: Vec<_> = nack.missing.iter().map(u8::to_string).collect();
-                walk.say(count, format!("packets {}", list.join(", ")));
+                annotator.annotate(count, format!("packets {}", list.join(", ")));
             }
-            items(walk, nack.tpis);
+            items(annotator, nack.tpis);
         }
         Pdu::Abort(abort) => {
-            start(walk, name, "");
-            walk.octet(|_| reason(abort.reason));
-            items(walk, abort.tpis);
+            start(annotator, name, "");
+            annotator.octet(|_| reason(abort.reason));
+            items(annotator, abort.tpis);
         }
     }
-    let left = walk.rest().len();
-    if left > 0 {
-        walk.say(left, format!("{left} octets that have no meaning here"));
-    }
+    annotator.end_of_pdu();
 }
 
-fn start(walk: &mut Walk<'_>, name: &str, flags: &str) {
-    walk.octet(|_| format!("{name}{flags}"));
-    walk.uint16(tid);
+fn start(annotator: &mut Annotator<'_>, name: &str, flags: &str) {
+    annotator.octet(|_| format!("{name}{flags}"));
+    annotator.uint16(tid);
 }
 
 fn tid(tid: u16) -> String {
@@ -181,33 +182,33 @@ fn reason(reason: AbortReason) -> String {
     }
 }
 
-/// Items, then the user's data: a whole message if this is its only packet, else a piece of one.
-fn packet(walk: &mut Walk<'_>, packet: &Packet<'_>, first: bool) {
-    items(walk, packet.tpis);
-    let left = walk.rest().len();
+/// Items, then the user data: a whole message if the packet is the only one, else a part of it.
+fn packet(annotator: &mut Annotator<'_>, packet: &Packet<'_>, first: bool) {
+    items(annotator, packet.tpis);
+    let left = annotator.rest().len();
     if left == 0 {
         return;
     }
     if first && packet.trailer.ends_message() {
-        wsp::sdu(walk, false);
+        wsp::sdu(annotator, false);
     } else {
-        walk.say(left, format!("{left} octets of a longer message"));
+        annotator.annotate(left, format!("{left} octets of a longer message"));
     }
 }
 
-fn items(walk: &mut Walk<'_>, tpis: Tpis<'_>) {
+fn items(annotator: &mut Annotator<'_>, tpis: Tpis<'_>) {
     let Tpis::Wire(wire) = tpis else { return };
     if wire.is_empty() {
         return;
     }
-    walk.group(wire.len(), "items", |walk| {
+    annotator.group(wire.len(), "items", |annotator| {
         for item in tpis.iter() {
-            let len = match walk.rest() {
+            let len = match annotator.rest() {
                 [first, len, ..] if first & LONG != 0 => 2 + usize::from(*len),
                 [first, ..] => 1 + usize::from(first & 0x03),
                 [] => return,
             };
-            walk.say(len, meaning(&item));
+            annotator.annotate(len, meaning(&item));
         }
     });
 }
@@ -239,10 +240,7 @@ fn meaning(item: &Tpi<'_>) -> String {
         Tpi::SduBoundary => "end of a service data unit".to_owned(),
         Tpi::FrameBoundary => "start of a frame".to_owned(),
         Tpi::Unknown(id, data) => format!("unknown item {id}: {} octets", data.len()),
-        Tpi::Odd(id, data) => format!(
-            "item {id} with content nobody assigned: {} octets",
-            data.len()
-        ),
+        Tpi::Odd(id, data) => format!("item {id} with unassigned content: {} octets", data.len()),
     }
 }
 

@@ -1,8 +1,8 @@
-//! What becomes of SyncML bodies on their way through an exchange: the route's content policy, carried out.
+//! Applies a route's content policy to the SyncML bodies of an exchange.
 //!
-//! The decisions are [`syncml::content`](crate::syncml::content)'s. Here they meet HTTP: fields are changed
-//! with the body, a refused media type is answered with the other notation once, and what an origin was found
-//! to want is remembered.
+//! [`syncml::content`](crate::syncml::content) decides. This module changes the HTTP fields
+//! together with the body, repeats a request once in the other notation after 415 or 406, and
+//! remembers the notation of each origin.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -10,31 +10,41 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::gateway::answer::Problem;
 use crate::gateway::fetch::{Reply, Request};
+use crate::gateway::transfers::Transfers;
 use crate::random::Keyed;
 use crate::syncml::Encoding;
 use crate::syncml::content::{
     self, Config, MediaType, Message, Outcome, Policy, Reason, Translated,
 };
 
-/// What an exchange remembers of its content until the reply is here.
+/// The content state of one exchange, kept until the reply arrives.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     config: Config,
-    /// What the handset sent.
+    /// The media type of the handset's request.
     asked: Option<MediaType>,
-    /// What it accepts.
+    /// The handset's `Accept` field.
     accept: String,
-    /// It sent a digest of its octets, so nothing of this exchange is touched.
+    /// The request carries a digest of its octets, so no body of this exchange is changed.
     integrity: bool,
-    /// The request as the handset sent it, while its origin may still refuse the media type.
+    /// The untranslated request, while the origin may still refuse its media type.
     untouched: Option<Box<Request>>,
-    /// The notation of the second try, until the origin has answered it.
+    /// The notation of the repeated request, until its reply arrives.
     trying: Option<Encoding>,
+    /// The session, whose large objects span several messages.
+    session: Option<u32>,
 }
 
-/// What origins were found to want, for routes with `encoding = "auto"`.
+/// State of translation between exchanges.
 #[derive(Debug)]
-pub(super) struct Wants {
+pub(super) struct Translator {
+    encodings: OriginEncodings,
+    pub(super) transfers: Transfers,
+}
+
+/// The notation that each origin accepts, learned by routes with `encoding = "auto"`.
+#[derive(Debug)]
+struct OriginEncodings {
     by_origin: HashMap<Box<str>, Encoding, Keyed>,
 }
 
@@ -47,7 +57,7 @@ pub struct Stats {
     pub replies: u64,
     /// Requests sent again in the other notation, after 415 or 406.
     pub second_tries: u64,
-    /// Messages that should have been translated and passed untouched: they carry a digest.
+    /// Messages passed untouched because they carry a digest.
     pub sealed: u64,
     /// Messages that could not be translated.
     pub untranslatable: u64,
@@ -55,94 +65,108 @@ pub struct Stats {
     pub too_large: u64,
 }
 
-impl Wants {
-    pub(super) fn new(hasher: Keyed) -> Self {
-        Self {
-            by_origin: HashMap::with_hasher(hasher),
-        }
-    }
-
+impl OriginEncodings {
     fn of(&self, request: &Request) -> Option<Encoding> {
         let origin = request.uri.authority()?.as_str();
         self.by_origin.get(origin).copied()
     }
 
     fn learn(&mut self, origin: &str, encoding: Encoding) {
-        // Origins are named by the configuration; only pass-through routes could bring more than a few.
-        if self.by_origin.len() < MOST_ORIGINS || self.by_origin.contains_key(origin) {
+        // Origins are named by the configuration; only pass-through routes could bring more than a
+        // few.
+        if self.by_origin.len() < MAX_ORIGINS || self.by_origin.contains_key(origin) {
             self.by_origin.insert(origin.into(), encoding);
         }
     }
 }
 
-/// Applies the route's policy to a request that is about to go upstream.
-///
-/// # Errors
-/// [`Problem::Untranslatable`] or [`Problem::RequestTooLarge`] with the reason in words.
-pub(super) fn outgoing(
-    config: &Config,
-    request: &mut Request,
-    wants: &Wants,
-    stats: &mut Stats,
-) -> Result<Content, (Problem, Option<String>)> {
-    if config.policy == Policy::AsIs {
-        return Ok(Content::default());
+impl Translator {
+    pub(super) fn new(origins: Keyed, sessions: Keyed) -> Self {
+        Self {
+            encodings: OriginEncodings {
+                by_origin: HashMap::with_hasher(origins),
+            },
+            transfers: Transfers::new(sessions),
+        }
     }
-    let text = |name| {
-        request
-            .headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let content_type = text(CONTENT_TYPE).unwrap_or_default().to_owned();
-    let mut content = Content {
-        config: *config,
-        asked: MediaType::parse(&content_type),
-        accept: text(ACCEPT).unwrap_or_default().to_owned(),
-        integrity: is_sealed(&request.headers),
-        untouched: None,
-        trying: None,
-    };
-    if content.asked.is_none() {
-        return Ok(content);
-    }
-    let message = Message {
-        content_type: &content_type,
-        body: &request.body,
-        integrity: content.integrity,
-    };
-    match content::request(config, &message, wants.of(request)) {
-        Outcome::Pass(reason) => {
-            stats.count(reason);
-            if config.policy == Policy::Auto && !content.integrity {
-                content.untouched = Some(Box::new(request.clone()));
+
+    /// Applies the route's policy to a request before it goes upstream.
+    ///
+    /// # Errors
+    /// [`Problem::Untranslatable`] or [`Problem::RequestTooLarge`] with the reason in words.
+    pub(super) fn outgoing(
+        &mut self,
+        config: &Config,
+        session: Option<u32>,
+        request: &mut Request,
+        stats: &mut Stats,
+    ) -> Result<Content, (Problem, Option<String>)> {
+        if config.policy == Policy::AsIs {
+            return Ok(Content::default());
+        }
+        let text = |name| {
+            request
+                .headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        let content_type = text(CONTENT_TYPE).unwrap_or_default().to_owned();
+        let mut content = Content {
+            config: *config,
+            asked: MediaType::parse(&content_type),
+            accept: text(ACCEPT).unwrap_or_default().to_owned(),
+            integrity: is_sealed(&request.headers),
+            untouched: None,
+            trying: None,
+            session,
+        };
+        if content.asked.is_none() {
+            return Ok(content);
+        }
+        let message = Message {
+            content_type: &content_type,
+            body: &request.body,
+            integrity: content.integrity,
+        };
+        let transfer = session.map(|session| self.transfers.of(session));
+        match content::request(config, &message, self.encodings.of(request), transfer) {
+            Outcome::Pass(reason) => {
+                stats.count(reason);
+                if config.policy == Policy::Auto && !content.integrity {
+                    content.untouched = Some(Box::new(request.clone()));
+                }
+            }
+            Outcome::Translated(translated) => {
+                stats.requests += 1;
+                put(
+                    translated,
+                    &mut request.headers,
+                    &mut request.body,
+                    Some(ACCEPT),
+                );
+            }
+            Outcome::Refuse(reason) => {
+                stats.count(reason);
+                let problem = match reason {
+                    Reason::TooLarge => Problem::RequestTooLarge,
+                    _ => Problem::Untranslatable,
+                };
+                return Err((problem, Some(format!("the request: {}", words(reason)))));
             }
         }
-        Outcome::Translated(translated) => {
-            stats.requests += 1;
-            put(
-                translated,
-                &mut request.headers,
-                &mut request.body,
-                Some(ACCEPT),
-            );
-        }
-        Outcome::Refuse(reason) => {
-            stats.count(reason);
-            let problem = match reason {
-                Reason::TooLarge => Problem::RequestTooLarge,
-                _ => Problem::Untranslatable,
-            };
-            return Err((problem, Some(format!("the request: {}", words(reason)))));
-        }
+        Ok(content)
     }
-    Ok(content)
 }
 
 impl Content {
-    /// What to ask instead, after the origin has refused the media type: at most once, and only where the
-    /// refusal says that nothing was processed.
-    pub(super) fn second_try(&mut self, reply: &Reply, stats: &mut Stats) -> Option<Request> {
+    /// The request to send after the origin refused the media type. At most one per exchange, and
+    /// only after a status by which the origin did not process the request.
+    pub(super) fn second_try(
+        &mut self,
+        reply: &Reply,
+        translator: &mut Translator,
+        stats: &mut Stats,
+    ) -> Option<Request> {
         let mut request = *self.untouched.take()?;
         let content_type = request.headers.get(CONTENT_TYPE)?.to_str().ok()?.to_owned();
         let message = Message {
@@ -150,7 +174,9 @@ impl Content {
             body: &request.body,
             integrity: self.integrity,
         };
-        let translated = content::after_refusal(&self.config, &message, reply.status.as_u16())?;
+        let transfer = self.session.map(|session| translator.transfers.of(session));
+        let status = reply.status.as_u16();
+        let translated = content::after_refusal(&self.config, &message, status, transfer)?;
         self.trying = Some(translated.media_type.encoding);
         put(
             translated,
@@ -163,7 +189,7 @@ impl Content {
         Some(request)
     }
 
-    /// Applies the policy to the origin's answer.
+    /// Applies the policy to the origin's reply.
     ///
     /// # Errors
     /// [`Problem::ReplyTooLarge`] or [`Problem::Untranslatable`], with the reason in words.
@@ -172,13 +198,13 @@ impl Content {
         origin: Option<&str>,
         reply: &mut Reply,
         room: Option<usize>,
-        wants: &mut Wants,
+        translator: &mut Translator,
         stats: &mut Stats,
     ) -> Result<(), (Problem, Option<String>)> {
         if let (Some(encoding), Some(origin)) = (self.trying.take(), origin)
             && !matches!(reply.status.as_u16(), 406 | 415)
         {
-            wants.learn(origin, encoding);
+            translator.encodings.learn(origin, encoding);
         }
         if self.config.policy == Policy::AsIs || self.asked.is_none() {
             return Ok(());
@@ -196,7 +222,16 @@ impl Content {
             body: &reply.body,
             integrity: self.integrity || is_sealed(&reply.headers),
         };
-        match content::response(&self.config, &message, self.asked, &self.accept, room) {
+        let transfer = self.session.map(|session| translator.transfers.of(session));
+        let outcome = content::response(
+            &self.config,
+            &message,
+            self.asked,
+            &self.accept,
+            room,
+            transfer,
+        );
+        match outcome {
             Outcome::Pass(reason) => stats.count(reason),
             Outcome::Translated(translated) => {
                 stats.replies += 1;
@@ -226,12 +261,12 @@ impl Stats {
     }
 }
 
-/// A body that carries a digest of its octets must not be touched.
+/// Whether the message carries a digest of its body, so that no octet may change.
 pub(super) fn is_sealed(headers: &HeaderMap) -> bool {
     headers.contains_key("x-syncml-hmac")
 }
 
-/// Puts a translated message in the place of what was there.
+/// Replaces a body by its translation, and the content type with it.
 fn put(
     translated: Translated,
     headers: &mut HeaderMap,
@@ -255,5 +290,5 @@ fn words(reason: Reason) -> String {
     }
 }
 
-/// Origins whose wish is remembered.
-const MOST_ORIGINS: usize = 4_096;
+/// Origins whose notation is remembered.
+const MAX_ORIGINS: usize = 4_096;

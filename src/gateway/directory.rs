@@ -1,13 +1,15 @@
-//! Who has which session: settles the claims of all shards of a process, one after the other.
+//! Session directory: settles the claims of all shards of a process, one after the other.
 //!
-//! A session's id tells the shard that made it ([`Place::home`]), so nothing is kept of a session that never
-//! moved; only those that live elsewhere have an entry. One directory sees every claim, and every message of a
-//! shard in the order it was sent, so there is nothing to race: of two claims for one session the later one gets
-//! it, and a session is in one shard, or on its way to one.
+//! A session's id and the secret of the shards give the shard that made the session
+//! ([`ShardTopology::shard_of`]). So the directory has no entry for a session that never moved, and
+//! one entry for each session that did. One directory sees every claim, and every message of a
+//! shard in the order of sending, so there are no races. Of two claims for one session the later
+//! one gets it. A session is in one shard, or on its way to one.
 //!
-//! Like the core it does no I/O. The server runs it on a thread of its own, the simulator in virtual time. Nothing
-//! here has a deadline: whoever is asked answers, and a shard that waits too long goes on by itself and takes in
-//! what comes late.
+//! Like the core the directory does no I/O. The server runs it on a thread of its own, the
+//! simulator in virtual time. The directory has no deadlines: a shard that is asked for a session
+//! always answers, and a claim that waits too long ends in its own shard, which takes in a session
+//! that comes late.
 
 use std::collections::VecDeque;
 
@@ -16,16 +18,16 @@ use hashbrown::HashMap;
 
 use crate::gateway::handover::{Handover, Ticket};
 use crate::random::Keyed;
-use crate::wsp::claim::{ClaimId, ClaimKey, Place};
+use crate::wsp::claim::{ClaimId, ClaimKey, ShardTopology};
 use crate::wsp::saved::SessionRecord;
 
 /// Settles claims.
 #[derive(Debug)]
-pub struct Directory {
-    /// Of the shards: how many, and whether there is a store. The number of the shard means nothing here.
-    place: Place,
+pub struct SessionDirectory {
+    /// Number of shards, and whether there is a store. The shard number in it is unused here.
+    topology: ShardTopology,
     max_elsewhere: usize,
-    /// Sessions that do not live where their id says, or that came from the store: the shard that has them.
+    /// Sessions outside the shard that made them, or from the store: the shard that has them.
     elsewhere: HashMap<u32, u32, Keyed>,
     searches: HashMap<Ticket, Search, Keyed>,
     /// The search under way for an id; there is at most one.
@@ -44,14 +46,15 @@ struct Search {
     claim: ClaimId,
 }
 
-/// What the directory wants done.
+/// An action that the caller has to carry out.
 #[derive(Debug)]
 pub enum Action {
     /// Give [`Command::Release`](super::Command::Release) to this shard; owed one
-    /// [`Directory::handle_released`] or [`Directory::handle_unreachable`].
+    /// [`SessionDirectory::handle_released`] or [`SessionDirectory::handle_unreachable`].
     Release(u32, Ticket, u32),
-    /// Look into the store for a session that is not live; owed one [`Directory::handle_looked`].
-    Look(Ticket, ClaimKey),
+    /// Look into the store for a session that is not live; owed one
+    /// [`SessionDirectory::handle_lookup`].
+    Lookup(Ticket, ClaimKey),
     /// The end of this shard's claim, for [`Gateway::handle_claim`](super::Gateway::handle_claim).
     Claimed(u32, ClaimId, Option<Box<Handover>>),
     /// Give [`Command::EndedElsewhere`](super::Command::EndedElsewhere) to this shard.
@@ -65,26 +68,23 @@ pub struct Stats {
     pub moved: u64,
     /// Sessions taken out of the store.
     pub restored: u64,
-    /// Claims for what nobody has.
+    /// Claims for sessions that do not exist.
     pub missed: u64,
     /// Claims that lost their session to a later one.
     pub superseded: u64,
     /// Sessions that moved and cannot be found again, for too many live elsewhere.
     pub untracked: u64,
-    /// Gauge: sessions that do not live where their id says, or came from the store.
+    /// Gauge: sessions outside the shard that made them, or from the store.
     pub elsewhere: u64,
 }
 
-impl Directory {
-    /// Nobody has moved yet. At most `max_elsewhere` sessions that have can be found again.
+impl SessionDirectory {
+    /// A directory without moved sessions. It keeps at most `max_elsewhere` moved sessions. The
+    /// shard number in the topology is unused here.
     #[must_use]
-    pub fn new(shards: u32, stored: bool, max_elsewhere: usize, hasher: Keyed) -> Self {
+    pub fn new(topology: ShardTopology, max_elsewhere: usize, hasher: Keyed) -> Self {
         Self {
-            place: Place {
-                shard: 0,
-                shards,
-                stored,
-            },
+            topology,
             max_elsewhere,
             elsewhere: HashMap::with_hasher(hasher),
             searches: HashMap::with_hasher(hasher),
@@ -114,10 +114,10 @@ impl Directory {
             ClaimKey::Id(id) => {
                 self.by_id.insert(id, ticket);
                 let holder = self.elsewhere.get(&id).copied();
-                let holder = holder.unwrap_or_else(|| self.place.home(id));
+                let holder = holder.unwrap_or_else(|| self.topology.shard_of(id));
                 self.actions.push_back(Action::Release(holder, ticket, id));
             }
-            ClaimKey::Peer(_) => self.actions.push_back(Action::Look(ticket, key)),
+            ClaimKey::Peer(_) => self.actions.push_back(Action::Lookup(ticket, key)),
         }
     }
 
@@ -128,27 +128,28 @@ impl Directory {
                 self.stats.moved += 1;
                 self.end(ticket, Some(found));
             }
-            None if self.place.stored => {
+            None if self.topology.stored => {
                 let key = self.searches.get(&ticket).map(|search| search.key);
                 self.actions
-                    .extend(key.map(|key| Action::Look(ticket, key)));
+                    .extend(key.map(|key| Action::Lookup(ticket, key)));
             }
             None => self.end(ticket, None),
         }
     }
 
-    /// An [`Action::Release`] that could not be given: the session stays where it is, and nobody else is asked.
+    /// An [`Action::Release`] that could not be delivered: the session stays in its shard, and the
+    /// claim ends without it.
     pub fn handle_unreachable(&mut self, ticket: Ticket) {
         self.end(ticket, None);
     }
 
-    /// The answer to an [`Action::Look`].
-    pub fn handle_looked(&mut self, ticket: Ticket, found: Option<SessionRecord>) {
+    /// The answer to an [`Action::Lookup`].
+    pub fn handle_lookup(&mut self, ticket: Ticket, found: Option<SessionRecord>) {
         let by_id = self
             .searches
             .get(&ticket)
             .is_some_and(|search| matches!(search.key, ClaimKey::Id(_)));
-        // What was found by its peer may have been taken out by its id meanwhile.
+        // A session found by its peer may have been taken by its id meanwhile.
         let found = found.filter(|session| {
             by_id
                 || !self.elsewhere.contains_key(&session.id)
@@ -161,7 +162,7 @@ impl Directory {
     /// A session has ended in this shard.
     pub fn handle_forget(&mut self, shard: u32, id: u32) {
         self.elsewhere.remove(&id);
-        let home = self.place.home(id);
+        let home = self.topology.shard_of(id);
         if home != shard {
             self.actions.push_back(Action::EndedElsewhere(home, id));
         }
@@ -202,7 +203,7 @@ impl Directory {
     }
 
     fn is_now_at(&mut self, id: u32, shard: u32) {
-        if self.place.home(id) == shard && !self.place.stored {
+        if self.topology.shard_of(id) == shard && !self.topology.stored {
             self.elsewhere.remove(&id);
         } else if self.elsewhere.len() < self.max_elsewhere || self.elsewhere.contains_key(&id) {
             self.elsewhere.insert(id, shard);
@@ -220,9 +221,22 @@ mod tests {
     use crate::random::Random;
     use crate::wdp::Peer;
     use crate::wsp::capability::{Capabilities, ProtocolOptions};
+    use crate::wsp::id_key::{IdKey, KEY_LEN};
 
-    fn directory(stored: bool, max_elsewhere: usize) -> Directory {
-        Directory::new(4, stored, max_elsewhere, Random::new(1).hasher())
+    fn directory(stored: bool, max_elsewhere: usize) -> SessionDirectory {
+        let topology = ShardTopology {
+            shard: 0,
+            shards: 4,
+            stored,
+            id_key: IdKey::new(&[3; KEY_LEN]),
+        };
+        SessionDirectory::new(topology, max_elsewhere, Random::new(1).hasher())
+    }
+
+    /// Ids made by the second of the four shards.
+    fn ids<const N: usize>() -> [u32; N] {
+        let key = IdKey::new(&[3; KEY_LEN]);
+        std::array::from_fn(|number| key.id(4 * u32::try_from(number).unwrap() + 1))
     }
 
     fn session(id: u32) -> SessionRecord {
@@ -235,6 +249,7 @@ mod tests {
             agreed,
             encoding: None,
             headers: Bytes::new(),
+            subscriber: None,
         }
     }
 
@@ -243,10 +258,10 @@ mod tests {
         Peer::new(address(1), address(2))
     }
 
-    fn actions(directory: &mut Directory) -> Vec<String> {
+    fn actions(directory: &mut SessionDirectory) -> Vec<String> {
         let one = |action| match action {
             Action::Release(shard, _, id) => format!("{id} from {shard}"),
-            Action::Look(_, key) => format!("look {key:?}"),
+            Action::Lookup(_, key) => format!("look {key:?}"),
             Action::Claimed(shard, claim, found) => {
                 let found = found.map(|found| found.session.id);
                 format!("{claim:?} of {shard}: {found:?}")
@@ -269,27 +284,30 @@ mod tests {
 
     #[test]
     fn a_session_is_asked_for_where_it_went_last() {
+        let [id] = ids();
         let mut directory = directory(false, 10);
         let [first, second, third] = claims();
-        directory.handle_claim(3, first, ClaimKey::Id(9));
+        directory.handle_claim(3, first, ClaimKey::Id(id));
+        assert_eq!(actions(&mut directory), [format!("{id} from 1")]);
+        directory.handle_released(Ticket(0), found(id));
         assert_eq!(
             actions(&mut directory),
-            ["9 from 1"],
-            "9 of 4 shards is of the second"
+            [format!("ClaimId(0) of 3: Some({id})")]
         );
-        directory.handle_released(Ticket(0), found(9));
-        assert_eq!(actions(&mut directory), ["ClaimId(0) of 3: Some(9)"]);
-        directory.handle_claim(2, second, ClaimKey::Id(9));
-        assert_eq!(actions(&mut directory), ["9 from 3"]);
-        directory.handle_released(Ticket(1), found(9));
+        directory.handle_claim(2, second, ClaimKey::Id(id));
+        assert_eq!(actions(&mut directory), [format!("{id} from 3")]);
+        directory.handle_released(Ticket(1), found(id));
         actions(&mut directory);
         assert_eq!(directory.stats().elsewhere, 1);
-        // Back home there is nothing to remember.
-        directory.handle_claim(1, third, ClaimKey::Id(9));
-        directory.handle_released(Ticket(2), found(9));
+        // A session in the shard that made it needs no entry.
+        directory.handle_claim(1, third, ClaimKey::Id(id));
+        directory.handle_released(Ticket(2), found(id));
         assert_eq!(
             actions(&mut directory),
-            ["9 from 2", "ClaimId(2) of 1: Some(9)"]
+            [
+                format!("{id} from 2"),
+                format!("ClaimId(2) of 1: Some({id})")
+            ]
         );
         assert_eq!(
             (directory.stats().elsewhere, directory.stats().moved),
@@ -299,45 +317,50 @@ mod tests {
 
     #[test]
     fn of_two_claims_for_one_session_the_later_gets_it() {
+        let [id] = ids();
         let mut directory = directory(false, 10);
         let [first, second] = claims();
-        directory.handle_claim(2, first, ClaimKey::Id(9));
-        directory.handle_claim(3, second, ClaimKey::Id(9));
-        directory.handle_released(Ticket(0), found(9));
+        directory.handle_claim(2, first, ClaimKey::Id(id));
+        directory.handle_claim(3, second, ClaimKey::Id(id));
+        directory.handle_released(Ticket(0), found(id));
         let all = [
-            "9 from 1",
-            "ClaimId(0) of 2: None",
-            "ClaimId(1) of 3: Some(9)",
+            format!("{id} from 1"),
+            "ClaimId(0) of 2: None".to_owned(),
+            format!("ClaimId(1) of 3: Some({id})"),
         ];
         assert_eq!(actions(&mut directory), all);
         assert_eq!((directory.searches(), directory.stats().superseded), (0, 1));
     }
 
     #[test]
-    fn the_store_is_asked_for_what_no_shard_has_and_never_twice() {
+    fn the_store_is_asked_for_sessions_of_no_shard_and_never_twice() {
+        let [id] = ids();
         let mut directory = directory(true, 10);
         let [by_id, by_peer, again] = claims();
-        directory.handle_claim(2, by_id, ClaimKey::Id(9));
+        directory.handle_claim(2, by_id, ClaimKey::Id(id));
         directory.handle_claim(3, by_peer, ClaimKey::Peer(peer()));
         directory.handle_released(Ticket(0), None);
         assert_eq!(actions(&mut directory).len(), 3);
-        directory.handle_looked(Ticket(0), Some(session(9)));
-        directory.handle_looked(Ticket(1), Some(session(9)));
-        let all = ["ClaimId(0) of 2: Some(9)", "ClaimId(1) of 3: None"];
+        directory.handle_lookup(Ticket(0), Some(session(id)));
+        directory.handle_lookup(Ticket(1), Some(session(id)));
+        let all = [
+            format!("ClaimId(0) of 2: Some({id})"),
+            "ClaimId(1) of 3: None".to_owned(),
+        ];
         assert_eq!(
             actions(&mut directory),
             all,
             "found by its peer, it was out already"
         );
         // A shard that cannot be reached may have it: the store is not asked.
-        directory.handle_claim(0, again, ClaimKey::Id(9));
+        directory.handle_claim(0, again, ClaimKey::Id(id));
         directory.handle_unreachable(Ticket(2));
         assert_eq!(
             actions(&mut directory),
-            ["9 from 2", "ClaimId(2) of 0: None"]
+            [format!("{id} from 2"), "ClaimId(2) of 0: None".to_owned()]
         );
-        directory.handle_forget(2, 9);
-        assert_eq!(actions(&mut directory), ["9 ended, 1"]);
+        directory.handle_forget(2, id);
+        assert_eq!(actions(&mut directory), [format!("{id} ended, 1")]);
         assert_eq!(directory.stats().elsewhere, 0);
     }
 
@@ -345,7 +368,7 @@ mod tests {
     fn what_lives_elsewhere_is_bounded() {
         let mut directory = directory(false, 1);
         for (number, claim) in claims::<3>().into_iter().enumerate() {
-            let (id, ticket) = ([9, 13, 17][number], Ticket(number as u64));
+            let (id, ticket) = (ids::<3>()[number], Ticket(number as u64));
             directory.handle_claim(2, claim, ClaimKey::Id(id));
             directory.handle_released(ticket, found(id));
         }

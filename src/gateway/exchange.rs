@@ -1,185 +1,245 @@
-//! Exchanges in flight: one WSP method and its upstream request, from admission to its end.
+//! The table of exchanges: one WSP method and its upstream request, from admission to its end.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use crate::gateway::coding::Codings;
 use crate::gateway::content::Content;
 use crate::gateway::fetch::RequestId;
+use crate::gateway::http::HttpId;
 use crate::gateway::record::ExchangeRecord;
-use crate::gateway::reply::Reader;
-use crate::random::Keyed;
-use crate::route::{HeaderPolicy, WayBack};
-use crate::table::{Index, Slab};
+use crate::gateway::reply::ReplyEncoding;
+use crate::gateway::settings::Limits;
+use crate::gateway::usage::{Charge, Usage};
+use crate::random::{Keyed, Random};
+use crate::route::{HeaderPolicy, ReverseMapping};
+use crate::table::{HasKey, Map};
 use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
 use crate::wsp::connectionless::UnitId;
-use crate::wsp::method::MethodId;
+use crate::wsp::method::{MethodId, ReplyLimit};
 
-/// One WSP method and what is being done about it.
+/// One WSP method and its upstream request.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) asked: Asked,
+    pub(super) requester: Requester,
     pub(super) state: State,
-    /// The HTTP method, which decides what a reply looks like.
-    pub(super) verb: http::Method,
-    pub(super) reader: Reader,
-    /// Whose cookies the reply may set, if the gateway keeps them for the handset.
-    pub(super) cookies_for: Option<Box<http::Uri>>,
+    pub(super) encoding: Encoding,
     /// Octets a reply SDU may have.
     pub(super) max_reply: Option<usize>,
-    pub(super) content: Content,
-    /// What the route does to header fields, once there is one.
-    pub(super) headers: Option<Arc<HeaderPolicy>>,
-    /// The way back through the route, if addresses in the reply are to be replaced.
-    pub(super) way_back: Option<Box<WayBack>>,
+    /// The limit behind `max_reply`.
+    pub(super) reply_limit: ReplyLimit,
+    /// Octets the gateway's own reply may have, if they are fewer.
+    pub(super) max_problem: Option<usize>,
+    /// Octets held: of the request as it goes upstream, then of the reply SDU until it is
+    /// acknowledged.
+    pub(super) held: usize,
+    /// Octets set aside for the reply while it arrives.
+    pub(super) reserved: usize,
+    pub(super) plan: ReplyPlan,
     pub(super) record: ExchangeRecord,
 }
 
 impl Exchange {
-    /// Octets of bodies held for it: the request's until the answer is here, then the answer's.
-    const fn held(&self) -> usize {
-        match self.state {
-            State::Fetching { .. } => self.record.request_octets,
-            State::Replying => self.record.reply_octets,
+    /// What it uses of the limits.
+    fn charge(&self) -> Charge<'_> {
+        let target = self.record.target.as_ref();
+        Charge {
+            source: self.record.peer.remote.ip(),
+            origin: target.map_or("", http::uri::Authority::as_str),
+            is_in_flight: self.state != State::Replying,
+            octets: self.held + self.reserved,
         }
     }
 }
 
-/// Who asked, and is owed the answer.
+/// The form of a reply on its way to the handset.
+#[derive(Debug)]
+pub(super) enum Encoding {
+    /// A Reply PDU.
+    Wsp(ReplyEncoding),
+    /// A response of HTTP.
+    Http,
+}
+
+/// Changes to the origin's reply.
+#[derive(Debug, Default)]
+pub(super) struct ReplyPlan {
+    /// The HTTP method, which decides whether a reply has a body.
+    pub(super) method: http::Method,
+    /// Octets of body that the route takes.
+    pub(super) max_reply: usize,
+    /// The URI for cookies in the reply, if the gateway keeps them for the handset.
+    pub(super) cookies_for: Option<Box<http::Uri>>,
+    pub(super) content: Content,
+    pub(super) codings: Codings,
+    /// Whether the handset asks for the time.
+    pub(super) asks_time: bool,
+    /// The route's changes to header fields.
+    pub(super) headers: Option<Arc<HeaderPolicy>>,
+    /// The reverse mapping of the route, if addresses in the reply are to be replaced.
+    pub(super) reverse_mapping: Option<Box<ReverseMapping>>,
+}
+
+/// The method that an exchange answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Asked {
-    /// A session's method.
+pub(super) enum Requester {
+    /// A method of a session.
     Method(MethodId),
     /// A datagram in connectionless mode.
     Unit(UnitId),
+    /// A request over HTTP.
+    Http(HttpId),
 }
 
-/// What an exchange waits for.
+/// The event that an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// The origin's answer, until this moment.
+    /// The origin's reply, until the deadline.
     Fetching { deadline: Instant },
     /// The handset's last acknowledgement.
     Replying,
 }
 
+impl HasKey<Requester> for (u32, Exchange) {
+    fn key(&self) -> Requester {
+        self.1.requester
+    }
+}
+
 /// The exchanges of one gateway.
 #[derive(Debug)]
 pub(super) struct Exchanges {
-    slots: Slab<(u32, Exchange)>,
-    by_asker: Index,
-    hasher: Keyed,
+    /// Each with the generation of its id.
+    slots: Map<Requester, (u32, Exchange), Keyed>,
     deadlines: Timers,
     next_generation: u32,
-    fetching: usize,
-    octets: usize,
+    usage: Usage,
 }
 
 impl Exchanges {
-    /// None yet.
-    pub(super) fn new(hasher: Keyed) -> Self {
+    /// No exchanges so far.
+    pub(super) fn new(random: &mut Random) -> Self {
         Self {
-            slots: Slab::new(),
-            by_asker: Index::new(),
-            hasher,
+            slots: Map::new(random.hasher()),
             deadlines: Timers::new(),
             next_generation: 0,
-            fetching: 0,
-            octets: 0,
+            usage: Usage::new(random),
         }
     }
 
-    /// Takes one in and names it.
+    /// Resources that the exchanges use.
+    pub(super) const fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Adds an exchange and gives it an id.
     pub(super) fn insert(&mut self, exchange: Exchange) -> RequestId {
         self.next_generation = self.next_generation.wrapping_add(1);
-        let asked = exchange.asked;
         let state = exchange.state;
-        self.octets += exchange.held();
+        self.usage.add(&exchange.charge());
         let slot = self.slots.insert((self.next_generation, exchange));
         let id = RequestId {
             slot,
             generation: self.next_generation,
         };
-        let rehash = rehash(&self.slots, self.hasher);
-        self.by_asker
-            .insert(self.hasher.hash_one(asked), slot, rehash);
         if let State::Fetching { deadline } = state {
-            self.fetching += 1;
             self.deadlines.schedule(deadline, slot);
         }
         id
     }
 
-    /// The exchange, while its answer is still wanted.
+    /// The exchange, while its origin's reply is still wanted.
     pub(super) fn fetching(&mut self, id: RequestId) -> Option<&mut Exchange> {
         let (generation, exchange) = self.slots.get_mut(id.slot)?;
         (*generation == id.generation && exchange.state != State::Replying).then_some(exchange)
     }
 
-    /// Who began the exchange of this request, while its answer is still wanted.
-    pub(super) fn asker(&self, id: RequestId) -> Option<Peer> {
-        let (generation, exchange) = self.slots.get(id.slot)?;
-        (*generation == id.generation).then_some(exchange.record.peer)
+    /// The peer that a request is made for, until the exchange is over.
+    pub(super) fn requester_peer(&self, id: RequestId) -> Option<Peer> {
+        self.record(id).map(|record| record.peer)
     }
 
-    /// What is known of an exchange.
+    /// The record of an exchange that is not over.
     pub(super) fn record(&self, id: RequestId) -> Option<&ExchangeRecord> {
         let (generation, exchange) = self.slots.get(id.slot)?;
         (*generation == id.generation).then_some(&exchange.record)
     }
 
-    /// What is known of every exchange.
+    /// The records of all exchanges that are not over.
     pub(super) fn records(&self) -> impl Iterator<Item = &ExchangeRecord> {
         self.slots.iter().map(|(_, (_, exchange))| &exchange.record)
     }
 
-    /// The exchange asks its origin once more: under a new name and until a new deadline.
-    pub(super) fn renew(&mut self, id: RequestId, deadline: Instant) -> Option<RequestId> {
-        self.next_generation = self.next_generation.wrapping_add(1);
-        let renewed = RequestId {
-            generation: self.next_generation,
-            ..id
-        };
-        let (generation, exchange) = self.slots.get_mut(id.slot)?;
-        if *generation != id.generation {
+    /// The exchange asks its origin once more: under a new id, until a new deadline, with a body of
+    /// so many octets.
+    pub(super) fn renew(
+        &mut self,
+        id: RequestId,
+        deadline: Instant,
+        octets: usize,
+    ) -> Option<RequestId> {
+        let generation = self.next_generation.wrapping_add(1);
+        let (theirs, exchange) = self.slots.get_mut(id.slot)?;
+        if *theirs != id.generation {
             return None;
         }
-        *generation = renewed.generation;
+        *theirs = generation;
+        self.next_generation = generation;
+        self.usage.remove(&exchange.charge());
+        exchange.held = octets;
+        exchange.reserved = 0;
         exchange.state = State::Fetching { deadline };
+        self.usage.add(&exchange.charge());
         self.deadlines.schedule(deadline, id.slot);
-        Some(renewed)
+        Some(RequestId { generation, ..id })
     }
 
-    /// The answer is with the transaction layer; only the handset's acknowledgement is missing.
-    pub(super) fn replying(&mut self, id: RequestId) {
-        if let Some(exchange) = self.fetching(id) {
-            let before = exchange.held();
-            exchange.state = State::Replying;
-            let after = exchange.held();
-            self.octets = self.octets - before + after;
-            self.fetching -= 1;
-        }
-    }
-
-    /// Takes out the exchange of a method that is over.
-    pub(super) fn remove(&mut self, asked: Asked) -> Option<(RequestId, Exchange)> {
-        let is_it = |slot| {
-            let exchange = self.slots.get(slot);
-            exchange.is_some_and(|(_, exchange)| exchange.asked == asked)
+    /// A reply SDU of so many octets goes to the transaction layer; only the handset's
+    /// acknowledgement is missing.
+    pub(super) fn replying(&mut self, id: RequestId, octets: usize) {
+        let Some((generation, exchange)) = self.slots.get_mut(id.slot) else {
+            return;
         };
-        let rehash = rehash(&self.slots, self.hasher);
-        let hash = self.hasher.hash_one(asked);
-        let slot = self.by_asker.remove(hash, is_it, rehash)?;
-        let (generation, exchange) = self.slots.remove(slot)?;
-        let id = RequestId { slot, generation };
-        self.octets -= exchange.held();
-        if exchange.state != State::Replying {
-            self.fetching -= 1;
+        if *generation == id.generation {
+            self.usage.remove(&exchange.charge());
+            exchange.held = octets;
+            exchange.reserved = 0;
+            exchange.state = State::Replying;
+            self.usage.add(&exchange.charge());
         }
-        Some((id, exchange))
     }
 
-    /// An exchange whose deadline has passed while it waits for the origin.
+    /// Sets so many octets aside for the reply to a request, in place of those set aside before.
+    /// False if they are not free for its source, or if the reply is no longer wanted.
+    pub(super) fn reserve(&mut self, id: RequestId, octets: usize, limits: &Limits) -> bool {
+        let Some((generation, exchange)) = self.slots.get_mut(id.slot) else {
+            return false;
+        };
+        if *generation != id.generation || exchange.state == State::Replying {
+            return false;
+        }
+        let source = exchange.record.peer.remote.ip();
+        let check = self
+            .usage
+            .check_octets(source, octets, exchange.reserved, limits);
+        if octets > exchange.reserved && check.is_err() {
+            return false;
+        }
+        self.usage.remove(&exchange.charge());
+        exchange.reserved = exchange.reserved.max(octets);
+        self.usage.add(&exchange.charge());
+        true
+    }
+
+    /// Removes the exchange of a method that is over.
+    pub(super) fn remove(&mut self, requester: Requester) -> Option<(RequestId, Exchange)> {
+        let slot = self.slots.find(&requester)?;
+        let (generation, exchange) = self.slots.remove(slot)?;
+        self.usage.remove(&exchange.charge());
+        Some((RequestId { slot, generation }, exchange))
+    }
+
+    /// Takes an exchange whose deadline has passed while it waits for its origin.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<RequestId> {
         while let Some(slot) = self.deadlines.pop_due(now) {
             let Some((generation, exchange)) = self.slots.get(slot) else {
@@ -198,12 +258,12 @@ impl Exchanges {
         None
     }
 
-    /// The next moment an exchange may be due.
+    /// The next moment at which an exchange may be due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.next()
     }
 
-    /// When the oldest of those that wait for an origin began.
+    /// When the oldest request that waits for its origin came.
     pub(super) fn oldest_fetching(&self) -> Option<Instant> {
         let fetching = self.slots.iter().filter_map(|(_, (_, exchange))| {
             (exchange.state != State::Replying).then_some(exchange.record.received)
@@ -211,26 +271,8 @@ impl Exchanges {
         fetching.min()
     }
 
-    /// Exchanges that wait for an origin.
-    pub(super) const fn in_flight(&self) -> usize {
-        self.fetching
-    }
-
-    /// Octets of bodies held for exchanges that are not over.
-    pub(super) const fn octets(&self) -> usize {
-        self.octets
-    }
-
     /// Exchanges in all.
     pub(super) const fn len(&self) -> usize {
         self.slots.len()
-    }
-}
-
-/// The hash of who asked for what is in a place.
-fn rehash(slots: &Slab<(u32, Exchange)>, hasher: Keyed) -> impl Fn(u32) -> u64 {
-    move |slot| {
-        let exchange = slots.get(slot);
-        exchange.map_or(0, |(_, exchange)| hasher.hash_one(exchange.asked))
     }
 }

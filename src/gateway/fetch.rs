@@ -1,14 +1,16 @@
-//! What the core asks of the shell and gets back: one upstream request, one bounded reply.
+//! Interface between core and shell: one upstream request, one bounded reply.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-/// Names one upstream request of one gateway.
+/// Identifies one upstream request of one gateway.
 ///
-/// The generation makes a stale answer harmless: an answer whose request has ended finds nobody.
+/// The generation makes a late reply harmless: after the end of its request it matches no exchange.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId {
     pub(crate) slot: u32,
@@ -30,9 +32,15 @@ impl fmt::Debug for RequestId {
 /// A request to an origin, whole.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The address of the handset, whose source and network have shares of the connections to an
+    /// origin; `None` for a request of the gateway itself.
+    pub source: Option<IpAddr>,
+    /// The name of the route that took it, which decides on proxy, TLS and connections.
+    pub route: Arc<str>,
     /// GET, POST and so on.
     pub method: Method,
-    /// Where to, after the route has rewritten it: absolute, `https` unless the route allows plaintext.
+    /// Where to, after the route has rewritten it: absolute, `https` unless the route allows
+    /// plaintext.
     pub uri: Uri,
     /// End-to-end fields only; `Host` and the body's framing are the client's business.
     pub headers: HeaderMap,
@@ -40,12 +48,21 @@ pub struct Request {
     pub body: Bytes,
     /// Octets of reply body to accept; more is [`Failure::TooLarge`].
     pub max_reply: usize,
-    /// Time for connecting, TLS included.
-    pub connect_timeout: Duration,
     /// Time until the reply begins, connecting included.
     pub first_byte_timeout: Duration,
     /// Time for the whole exchange, connecting included. The core keeps its own deadline besides.
     pub timeout: Duration,
+}
+
+impl Request {
+    /// Octets that it holds: its body, and its URI and fields where they are longer than usual.
+    pub(crate) fn octets(&self) -> usize {
+        let path = self.uri.path_and_query();
+        let path = path.map_or(0, |path| path.as_str().len());
+        let fields = self.headers.iter();
+        let fields: usize = fields.map(|(_, value)| FIELD + value.len()).sum();
+        self.body.len() + (path + fields).saturating_sub(USUAL_HEAD)
+    }
 }
 
 /// An origin's answer, whole.
@@ -57,7 +74,7 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body, de-chunked.
     pub body: Bytes,
-    /// Fields that followed the body, mostly none.
+    /// Trailer fields; most replies have none.
     pub trailers: Option<Box<HeaderMap>>,
 }
 
@@ -76,7 +93,7 @@ pub struct FetchError {
 pub enum Failure {
     /// The name does not resolve.
     Resolve,
-    /// Nobody listens there, or the network does not reach it.
+    /// The connection was refused, or the host is unreachable.
     Connect,
     /// The TLS handshake failed: certificate, name, version.
     Tls,
@@ -86,7 +103,11 @@ pub enum Failure {
     Timeout,
     /// The reply is larger than [`Request::max_reply`].
     TooLarge,
-    /// What came is not HTTP.
+    /// The memory for replies is used up.
+    NoMemory,
+    /// The limit of connections to origins is reached.
+    NoConnection,
+    /// The response is not HTTP.
     Malformed,
 }
 
@@ -101,11 +122,13 @@ impl Failure {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::TooLarge => "too_large",
+            Self::NoMemory => "no_memory",
+            Self::NoConnection => "no_connection",
             Self::Malformed => "malformed",
         }
     }
 
-    /// What an operator can do about it.
+    /// A remedy for the operator.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -122,7 +145,14 @@ impl Failure {
                 "raise max_reply of the route (without a session also max_reply or amplification in [connectionless]), \
                  or lower MaxMsgSize at the origin"
             }
-            Self::Malformed => "check that upstream names an HTTP server",
+            Self::NoMemory => {
+                "raise max_octets or memory in [limits], or look why handsets do not acknowledge their replies"
+            }
+            Self::NoConnection => {
+                "raise the limit of file descriptors (LimitNOFILE= of the unit) and memory in [limits], or look why \
+                 the origin is slow"
+            }
+            Self::Malformed => "check that upstream names an HTTP server, and what it sends",
         }
     }
 }
@@ -132,3 +162,10 @@ impl fmt::Display for Failure {
         f.write_str(self.label())
     }
 }
+
+/// Octets of a reply's body that are read before memory is set aside for it.
+pub const UNRESERVED: usize = 8 * 1024;
+/// Octets of URI and fields that each request in flight has without being charged for them.
+const USUAL_HEAD: usize = 8 * 1024;
+/// Octets of memory that a field has besides its value.
+const FIELD: usize = 104;

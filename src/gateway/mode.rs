@@ -1,21 +1,21 @@
-//! Whom the gateway serves: everybody, those who are in, or nobody new.
+//! Serving modes: all handsets, handsets with a session, or no new requests.
 
 use crate::gateway::answer::Problem;
 use crate::wdp::Service;
 
-/// Whom the gateway serves. What is under way goes on in every mode.
+/// The serving mode. Exchanges under way go on in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Everybody.
+    /// All handsets.
     #[default]
     Running,
-    /// Those who are in: methods and pushes of sessions, and Resumes. Who connects is refused with 503, or sent
-    /// elsewhere; requests without a session are anybody's and answered with 503.
+    /// Handsets with a session: their methods, pushes and Resumes. A Connect gets 503 or a
+    /// redirect. A request without a session gets 503.
     Isolated,
-    /// Nobody new: as isolated, and methods of sessions are answered with 503 too.
+    /// No new requests: as isolated, and methods of sessions get 503 too.
     Draining,
-    /// Nobody new, and no answer: another process hears this port next, and with it what handsets send again.
-    /// Transactions that have begun are finished.
+    /// No new requests and no answers: another process reads this port next, and gets the handsets'
+    /// repetitions. Transactions under way are finished.
     Leaving,
 }
 
@@ -31,13 +31,11 @@ impl Mode {
 
     /// Why a request is refused, unless it may come this way.
     pub(super) const fn refuses_requests(self, service: Service) -> Option<Problem> {
-        match (self, service) {
+        match (self, service.inside()) {
             // A method may have begun, though it is not whole yet.
             (Self::Running, _) | (Self::Isolated | Self::Leaving, Service::ConnectionMode) => None,
-            (Self::Isolated, Service::Connectionless) => Some(Problem::Isolated),
-            (Self::Leaving, Service::Connectionless) | (Self::Draining, _) => {
-                Some(Problem::Draining)
-            }
+            (Self::Isolated, _) => Some(Problem::Isolated),
+            (Self::Leaving | Self::Draining, _) => Some(Problem::Draining),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of one exchange when it is over: the access log's line, and later the charging record's.
+//! The record of one exchange, for the access log and charging records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,26 +8,33 @@ use bytes::Bytes;
 use crate::gateway::answer::Problem;
 use crate::gateway::syncml::SyncMl;
 use crate::identity::Identity;
+pub use crate::route::Binding;
 use crate::time::Instant;
 use crate::wdp::Peer;
+use crate::wsp::method::ReplyLimit;
 use crate::wsp::pdu::Method;
 
-/// One WSP method and what became of it.
+/// One WSP method and its result.
 #[derive(Clone, Debug)]
 pub struct ExchangeRecord {
     /// Unique among the exchanges of its gateway.
     pub number: u64,
     /// The conversation it came over.
     pub peer: Peer,
+    /// The protocol that carried it.
+    pub binding: Binding,
+    /// Whether it came in WTLS records.
+    pub secured: bool,
     /// The session's id; `None` in connectionless mode.
     pub session: Option<u32>,
     /// GET, POST and so on.
     pub method: Method,
     /// The URI as the handset sent it. It may carry secrets in its query: mask before logging.
     pub uri: Bytes,
-    /// Who the subscriber is, if the network told. Its `Debug` masks what must not reach a log.
+    /// The subscriber, if the network reported one. `Debug` masks the fields that must not reach a
+    /// log.
     pub identity: Option<Arc<Identity>>,
-    /// What the messages say of themselves, if they are SyncML.
+    /// Figures of SyncML messages.
     pub syncml: Option<Box<SyncMl>>,
     /// The name of the route taken, if one was.
     pub route: Option<Arc<str>>,
@@ -39,6 +46,8 @@ pub struct ExchangeRecord {
     pub problem: Option<Problem>,
     /// The problem in words, for the operator.
     pub detail: Option<String>,
+    /// The limit that a reply exceeded, if that is the problem.
+    pub reply_limit: Option<ReplyLimit>,
     /// How it ended.
     pub ending: Ending,
     /// When the whole request was here.
@@ -53,9 +62,10 @@ pub struct ExchangeRecord {
     pub request_octets: usize,
     /// Octets of reply body.
     pub reply_octets: usize,
-    /// Acknowledgement headers that came with the handset's last word: an encoded block, mostly empty.
+    /// Acknowledgement headers that came with the handset's last word: an encoded block, mostly
+    /// empty.
     pub acknowledgement: Bytes,
-    /// What the air did to it, once the transaction is over and known.
+    /// Counters of the WTP transaction, once it is over.
     pub air: Option<crate::wtp::Report>,
 }
 
@@ -68,7 +78,7 @@ pub enum Ending {
     Unacknowledged,
     /// The handset aborted the method.
     Aborted,
-    /// The reply was sent in connectionless mode, where nobody acknowledges.
+    /// The reply was sent in connectionless mode or over HTTP, without acknowledgement.
     Sent,
     /// Its session ended under it.
     SessionEnded,
@@ -89,13 +99,21 @@ impl Ending {
 }
 
 impl ExchangeRecord {
+    /// What an operator can do about the problem.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        let limit = self.reply_limit.map(ReplyLimit::remedy);
+        limit.or_else(|| self.problem.map(Problem::remedy))
+    }
+
     /// Time from the first packet of the request to the last, on the air.
     #[must_use]
     pub fn air_in_time(&self) -> Option<Duration> {
         Some(self.received.since(self.air.as_ref()?.started))
     }
 
-    /// Time from the reply's being ready to its end: the handset's acknowledgement, or that there was none.
+    /// Time from the reply's being ready to its end: the handset's acknowledgement, or the last
+    /// timeout.
     #[must_use]
     pub fn air_out_time(&self) -> Option<Duration> {
         Some(self.finished.since(self.replied?))

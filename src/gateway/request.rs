@@ -1,14 +1,20 @@
-//! WSP to HTTP: what a handset asks for becomes what the origin is asked. Pure functions.
+//! WSP to HTTP: builds the upstream request from a WSP method invocation. Pure functions.
+
+use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, VIA,
+};
 
-use crate::gateway::answer::Problem;
-use crate::gateway::clients::Clients;
+use crate::gateway::answer::{Problem, Refused};
+use crate::gateway::header_cache::{Fields, HeaderCache};
 use crate::gateway::settings::{HeaderRules, Unassigned};
+use crate::gateway::uaprof;
+use crate::route::FieldNames;
 use crate::wsp::header::{self, CodePage, Field, FieldError};
 use crate::wsp::method::Invocation;
-use crate::wsp::multipart;
+use crate::wsp::multipart::{self, MultipartError};
 use crate::wsp::pdu;
 
 /// The HTTP method of a WSP one (WSP 8.2.3, table 34).
@@ -26,20 +32,22 @@ pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Refused> {
                 .extended
                 .as_deref()
                 .ok_or(Problem::UnknownMethod)?;
-            http::Method::from_bytes(name.as_bytes()).map_err(|_| Problem::UnknownMethod)?
+            // CONNECT asks for a connection, and WSP has none.
+            http::Method::from_bytes(name.as_bytes())
+                .ok()
+                .filter(|method| *method != http::Method::CONNECT)
+                .ok_or(Problem::UnknownMethod)?
         }
     })
 }
 
-/// Header fields in their order.
-pub(super) type Fields = Vec<(HeaderName, HeaderValue)>;
-
-/// The HTTP fields of an invocation: the session's, overridden name by name by the method's own, without
-/// what belongs to this hop, with `Via` and, if the handset named no types, an `Accept` of everything.
+/// The HTTP fields of an invocation. A method's own field replaces the session's of the same name.
+/// Hop-by-hop fields are left out; `Via` is added, and `Accept: */*` where the handset named no
+/// types.
 pub(super) fn headers(
     invocation: &Invocation,
     rules: &HeaderRules,
-    clients: &mut Clients,
+    header_cache: &mut HeaderCache,
 ) -> Result<HeaderMap, Refused> {
     let mut own = Fields::new();
     let mut block = invocation.headers.as_ref();
@@ -54,22 +62,62 @@ pub(super) fn headers(
         block = rest;
     }
     let pages = &invocation.pages;
-    collect(block, pages, rules, &mut own)?;
-    // Known only once the body was; the origin is told before it, since it is sent whole.
-    collect(&invocation.trailers, pages, rules, &mut own)?;
+    let body = invocation.body.as_ref().map_or(0, Bytes::len);
+    collect(block, body, pages, rules, &mut own)?;
+    // Trailers come after the body. The request is sent as a whole, so the origin gets them before
+    // it.
+    collect(&invocation.trailers, body, pages, rules, &mut own)?;
 
-    let none = Fields::new();
     let session = match &invocation.client {
-        None => &none,
-        Some(client) => clients.fields(client, |client| {
-            let mut fields = Fields::new();
-            collect(&client.headers, pages, rules, &mut fields)?;
-            fields.shrink_to_fit();
-            Ok(fields)
-        })?,
+        None => None,
+        Some(client) => {
+            let address = invocation.peer.remote.ip();
+            let decode = || {
+                let mut fields = Fields::new();
+                collect(&client.headers, 0, pages, rules, &mut fields)?;
+                fields.shrink_to_fit();
+                Ok(fields)
+            };
+            let ready = |fields: &Fields| ready(fields, rules);
+            Some(header_cache.fields(client.serial, address, decode, ready)?)
+        }
     };
-    // With room for what the route adds.
-    let mut all = HeaderMap::with_capacity(session.len() + own.len() + 6);
+    let ready = session.and_then(|session| session.ready.as_ref());
+    let depends = |(name, _): &(HeaderName, _)| *name == CONNECTION || uaprof::concerns(name);
+    let mut all = match ready.filter(|_| !own.iter().any(depends)) {
+        Some(ready) => with_own(ready, own, rules),
+        None => merged(
+            session.map_or(&[][..], |session| &session.fields),
+            own,
+            rules,
+        ),
+    };
+    if !all.contains_key(ACCEPT) {
+        all.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    all.append(VIA, HeaderValue::from_static(VIA_VALUE));
+    Ok(all)
+}
+
+/// The session's fields as they go upstream with every method that has no `Connection` and no
+/// profile of its own; `None` if the session itself has a `Connection`, which may name fields of
+/// methods.
+fn ready(session: &Fields, rules: &HeaderRules) -> Option<HeaderMap> {
+    if session.iter().any(|(name, _)| *name == CONNECTION) {
+        return None;
+    }
+    let mut ready = HeaderMap::with_capacity(session.len() + 2 * ROOM);
+    for (name, value) in session {
+        ready.append(name, value.clone());
+    }
+    uaprof::rename(&mut ready);
+    drop_listed(&mut ready, rules);
+    Some(ready)
+}
+
+/// The session's fields with those of a method, which replace them.
+fn merged(session: &[(HeaderName, HeaderValue)], own: Fields, rules: &HeaderRules) -> HeaderMap {
+    let mut all = HeaderMap::with_capacity(session.len() + own.len() + ROOM);
     for (name, value) in session {
         if !own.iter().any(|(other, _)| other == name) {
             all.append(name, value.clone());
@@ -78,19 +126,35 @@ pub(super) fn headers(
     for (name, value) in own {
         all.append(name, value);
     }
-
     drop_named_by_connection(&mut all);
-    for name in &rules.drop_to_origin {
-        all.remove(name);
-    }
-    if !all.contains_key(ACCEPT) {
-        all.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    }
-    all.append(VIA, HeaderValue::from_static(VIA_VALUE));
-    Ok(all)
+    uaprof::rename(&mut all);
+    drop_listed(&mut all, rules);
+    all
 }
 
-/// The body, as MIME if it is a binary multipart; the content type is changed with it.
+/// The result of [`merged`], from the session's fields as they are [`ready`].
+fn with_own(ready: &HeaderMap, own: Fields, rules: &HeaderRules) -> HeaderMap {
+    let mut all = ready.clone();
+    for (name, _) in &own {
+        all.remove(name);
+    }
+    for (name, value) in own {
+        if !rules.drop_to_origin.mean(name.as_str()) {
+            all.append(name, value);
+        }
+    }
+    all
+}
+
+pub(super) fn drop_listed(headers: &mut HeaderMap, rules: &HeaderRules) {
+    let listed = |name: &&HeaderName| rules.drop_to_origin.mean(name.as_str());
+    let listed: Vec<HeaderName> = headers.keys().filter(listed).cloned().collect();
+    for name in listed {
+        headers.remove(name);
+    }
+}
+
+/// The body. A binary multipart becomes MIME, and the content type changes with it.
 pub(super) fn body(
     invocation: &Invocation,
     headers: &mut HeaderMap,
@@ -106,62 +170,37 @@ pub(super) fn body(
     let Some(content_type) = binary else {
         return Ok(body.clone());
     };
-    let (content_type, body) =
-        multipart::to_mime(content_type, body, seed()).map_err(|error| Refused {
-            detail: Some(error.to_string()),
-            ..Problem::BadRequest.into()
-        })?;
+    let (content_type, body) = multipart::to_mime(content_type, body, seed()).map_err(|error| {
+        let problem = match error {
+            MultipartError::Amplified => Problem::RequestTooLarge,
+            _ => Problem::BadRequest,
+        };
+        Refused {
+            detail: Some(format!("the multipart body: {error}")),
+            ..problem.into()
+        }
+    })?;
     let content_type = HeaderValue::from_str(&content_type).map_err(|_| Problem::BadRequest)?;
     headers.insert(CONTENT_TYPE, content_type);
     Ok(body.into())
 }
 
-/// Why a request is not forwarded.
-#[derive(Clone, Debug)]
-pub(super) struct Refused {
-    pub(super) problem: Problem,
-    /// For the operator.
-    pub(super) detail: Option<String>,
-    /// The code page that was not agreed on.
-    pub(super) page: Option<u8>,
-    /// The methods that would have been allowed, as `Allow` names them.
-    pub(super) allow: Option<String>,
-}
-
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self {
-            problem,
-            detail: None,
-            page: None,
-            allow: None,
-        }
-    }
-}
-
-impl From<(Problem, Option<String>)> for Refused {
-    fn from((problem, detail): (Problem, Option<String>)) -> Self {
-        Self {
-            detail,
-            ..problem.into()
-        }
-    }
-}
-
-/// Decodes a block of WSP fields into HTTP ones, without those that are this hop's business, but with `Connection`:
-/// it names others of them.
+/// Decodes a block of WSP fields into HTTP fields. Hop-by-hop fields are left out, except
+/// `Connection`, which names further ones.
 ///
-/// A field whose value makes no sense is left out, and so, by the rules' default, is one whose number nobody
-/// assigned. A block that cannot be read to its end is an error, and so are a page that was not agreed on and
-/// more than [`MOST_FIELDS`].
+/// A field with an invalid value is left out, and so, by the rules' default, is one with an
+/// unassigned number. A block that cannot be decoded to its end is an error. So are a page that was
+/// not agreed on and more than [`MOST_FIELDS`] fields. `body` is the number of octets of the
+/// body.
 fn collect(
     block: &[u8],
+    body: usize,
     pages: &[CodePage],
     rules: &HeaderRules,
     into: &mut Fields,
 ) -> Result<(), Refused> {
     let skip = rules.unassigned == Unassigned::Skip;
-    for field in header::fields(block, pages) {
+    for field in header::fields(block, pages).with_body(body) {
         let Field { name, value } = match field {
             Ok(field) => field,
             Err(FieldError::Value(_)) => continue,
@@ -186,7 +225,7 @@ fn collect(
         ) else {
             continue;
         };
-        if THIS_HOP.contains(&name.as_str()) {
+        if is_of_this_hop(name.as_str()) {
             continue;
         }
         if into.len() >= MOST_FIELDS {
@@ -200,8 +239,41 @@ fn collect(
     Ok(())
 }
 
-/// Removes what one hop says to the next by the field `Connection`, and that field.
-fn drop_named_by_connection(headers: &mut HeaderMap) {
+/// Whether a field never leaves the gateway towards the origin, however its name is spelt.
+fn is_of_this_hop(name: &str) -> bool {
+    THIS_HOP.mean(name)
+}
+
+/// Removes the fields that never leave the gateway towards the origin.
+pub(super) fn drop_of_this_hop(headers: &mut HeaderMap) {
+    let listed = |name: &&HeaderName| is_of_this_hop(name.as_str());
+    let listed: Vec<HeaderName> = headers.keys().filter(listed).cloned().collect();
+    for name in listed {
+        headers.remove(name);
+    }
+}
+
+/// Applies Max-Forwards to a request (RFC 9110 7.6.2): the request may go on, with one less, or
+/// ends here. The field has a meaning for OPTIONS and TRACE only.
+pub(super) fn may_forward(method: &http::Method, headers: &mut HeaderMap) -> bool {
+    if *method != http::Method::OPTIONS && *method != http::Method::TRACE {
+        return true;
+    }
+    let text = headers
+        .get(MAX_FORWARDS)
+        .and_then(|value| value.to_str().ok());
+    let Some(left) = text.and_then(|text| text.trim().parse::<u64>().ok()) else {
+        return true;
+    };
+    let Some(left) = left.checked_sub(1) else {
+        return false;
+    };
+    headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+    true
+}
+
+/// Removes `Connection` and the fields that it names.
+pub(super) fn drop_named_by_connection(headers: &mut HeaderMap) {
     if !headers.contains_key(CONNECTION) {
         return;
     }
@@ -218,27 +290,83 @@ fn drop_named_by_connection(headers: &mut HeaderMap) {
     headers.remove(CONNECTION);
 }
 
-/// Fields a request may bring, and its session besides. Handsets send some dozen; origins take a hundred or
-/// so, and a map of fields has an end that it panics at.
-const MOST_FIELDS: usize = 256;
+/// Fields that the gateway and the route add, in most requests.
+const ROOM: usize = 6;
 
-/// Fields that never leave the gateway towards the origin, in lower case: the list of HTTP, WSP's own (WSP 8.4.4),
-/// and the framing, which is the HTTP client's business. `Connection` goes once what it names has gone.
-const THIS_HOP: &[&str] = &[
+/// The most fields that a request may have, and its session likewise. Handsets send some dozen,
+/// origins accept about a hundred, and `HeaderMap` panics beyond its own maximum.
+pub(super) const MOST_FIELDS: usize = 256;
+
+/// Fields that never leave the gateway towards the origin, in lower case: the hop-by-hop fields of
+/// HTTP, WSP's own (WSP 8.4.4), and the framing, which the HTTP client sets. `Connection` is
+/// removed after the fields it names. Proxy-Authorization is for the gateway, which is the
+/// handset's proxy.
+static THIS_HOP: LazyLock<FieldNames> = LazyLock::new(|| THIS_HOP_NAMES.into());
+
+const THIS_HOP_NAMES: &[&str] = &[
     "content-length",
     "encoding-version",
     "expect",
     "host",
+    "http2-settings",
     "keep-alive",
-    "profile",
-    "profile-diff",
+    "proxy-authorization",
     "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "x-wap-tod",
 ];
+
+/// The field by which a handset asks for the time (WSP 8.4.2.71).
+pub(super) const X_WAP_TOD: HeaderName = HeaderName::from_static("x-wap-tod");
 
 /// How the gateway names itself to both sides (RFC 9110 7.6.3).
 pub(super) const VIA_VALUE: &str = "WSP/1.0 wapbridge";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(fields: &[(&'static str, &'static str)]) -> Fields {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn fields_that_are_ready_are_merged_like_others() {
+        let mut rules = HeaderRules::default();
+        rules
+            .drop_to_origin
+            .push(HeaderName::from_static("x-drop*"));
+        let session = fields(&[
+            ("accept", "a/b"),
+            ("accept", "c/d"),
+            ("user-agent", "phone"),
+            ("profile", "http://p/"),
+            ("x-drop-it", "1"),
+        ]);
+        let ready = ready(&session, &rules).unwrap();
+        for own in [
+            fields(&[]),
+            fields(&[
+                ("content-type", "t/t"),
+                ("x-drop-too", "1"),
+                ("x_drop", "1"),
+            ]),
+            fields(&[
+                ("accept", "e/f"),
+                ("accept", "g/h"),
+                ("user-agent", "other"),
+            ]),
+        ] {
+            let expected = merged(&session, own.clone(), &rules);
+            assert_eq!(with_own(&ready, own, &rules), expected);
+        }
+        let connection = fields(&[("connection", "x-y")]);
+        assert!(super::ready(&connection, &rules).is_none());
+    }
+}

@@ -1,8 +1,9 @@
-//! What one core counts: plain integers, given names and labels outside.
+//! Counters of one core: plain integers. `admin/metrics/table.rs` gives them names and labels.
 
 use derive_more::AddAssign;
 
 use crate::gateway::answer::Problem;
+use crate::gateway::coding;
 use crate::gateway::content;
 use crate::gateway::fetch::Failure;
 use crate::gateway::protection;
@@ -28,7 +29,13 @@ pub struct Stats {
     pub in_flight: u64,
     /// Gauge: octets of bodies held for exchanges.
     pub exchange_octets: u64,
-    /// What was not let in, or out.
+    /// Gauge: methods held because they came before their session.
+    pub early: u64,
+    /// Gauge: sessions claimed from elsewhere.
+    pub open_claims: u64,
+    /// Gauge: addresses whose use is recorded.
+    pub watched_addresses: u64,
+    /// Datagrams and requests refused, and datagrams not sent.
     pub protection: protection::Stats,
     /// Methods taken in.
     pub exchanges_begun: u64,
@@ -36,14 +43,16 @@ pub struct Stats {
     pub acknowledged: u64,
     /// Exchanges whose reply was sent and never acknowledged.
     pub unacknowledged: u64,
-    /// Exchanges the handset aborted, or whose session ended.
+    /// Exchanges that the handset aborted, or whose session ended.
     pub aborted: u64,
     /// Upstream requests cancelled because their exchange ended.
     pub cancelled: u64,
     /// Upstream replies that found their exchange over.
     pub late_replies: u64,
-    /// What the SyncML messages said.
+    /// Counters of SyncML messages.
     pub syncml: syncml::Stats,
+    /// What content codings replies came in.
+    pub codings: coding::Stats,
     /// Translation's.
     pub content: content::Stats,
     /// Requests answered by the gateway itself.
@@ -78,14 +87,16 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 21] = [
+const PROBLEMS: [Problem; 25] = [
     Problem::BadRequest,
     Problem::Encoding,
     Problem::UriTooLong,
     Problem::NoRoute,
     Problem::UnknownMethod,
     Problem::MethodNotAllowed,
+    Problem::MaxForwards,
     Problem::Busy,
+    Problem::Share,
     Problem::TooMany,
     Problem::Draining,
     Problem::Isolated,
@@ -99,6 +110,8 @@ const PROBLEMS: [Problem; 21] = [
     Problem::Upstream(Failure::Reset),
     Problem::Upstream(Failure::Timeout),
     Problem::Upstream(Failure::TooLarge),
+    Problem::Upstream(Failure::NoMemory),
+    Problem::Upstream(Failure::NoConnection),
     Problem::Upstream(Failure::Malformed),
 ];
 
@@ -118,5 +131,26 @@ mod tests {
         labels.sort_unstable();
         labels.dedup();
         assert_eq!(labels.len(), PROBLEMS.len());
+    }
+
+    /// A problem that is missing in the list would not be counted.
+    #[test]
+    fn no_problem_is_missing() {
+        let answer = include_str!("answer.rs");
+        let variants = answer
+            .split_once("pub enum Problem {")
+            .and_then(|(_, rest)| rest.split_once("\n}"))
+            .map(|(variants, _)| variants);
+        let failures = include_str!("fetch.rs")
+            .split_once("pub enum Failure {")
+            .and_then(|(_, rest)| rest.split_once("\n}"))
+            .map(|(variants, _)| variants);
+        let count = |text: Option<&str>| {
+            let lines = text.unwrap().lines().map(str::trim);
+            let is_variant = |line: &&str| line.ends_with(',') && !line.starts_with("//");
+            lines.filter(is_variant).count()
+        };
+        // `Upstream` stands for each failure.
+        assert_eq!(count(variants) - 1 + count(failures), PROBLEMS.len());
     }
 }

@@ -1,4 +1,4 @@
-//! What a gateway notes of the SyncML messages that pass: for logs and metrics, and nobody's name or number.
+//! Figures of SyncML messages for logs and metrics, without user names and subscriber numbers.
 
 use crate::syncml::content::MediaType;
 use crate::syncml::summary::{Codes, Summary, summarize};
@@ -9,25 +9,28 @@ use crate::syncml::{Encoding, Protocol, header};
 pub struct SyncMl {
     /// The notation the handset sent.
     pub encoding: Encoding,
-    /// What it speaks; `None` if it is none of the known.
+    /// The SyncML version; `None` if it is unknown.
     pub protocol: Option<Protocol>,
     /// The SyncML session, the same in all its messages.
     pub session: Box<str>,
     /// The message's number in it. A resent message has the same.
     pub message: Box<str>,
-    /// What the request asks and answers.
+    /// The commands and statuses of the request.
     pub request: Summary,
-    /// What the reply asks and answers, once it is here.
+    /// The commands and statuses of the reply, once it has arrived.
     pub reply: Option<Summary>,
 }
 
 impl SyncMl {
-    /// Reads a request; `None` if it is no SyncML message.
+    /// Reads a request; `None` if the body is no SyncML message.
     #[must_use]
     pub fn of(content_type: &str, body: &[u8]) -> Option<Box<Self>> {
         MediaType::parse(content_type)?;
         let header = header::peek(body)?;
-        let short = |text: &str| text.chars().take(LONGEST_FIELD).collect();
+        let short = |text: &str| match text.char_indices().nth(LONGEST_FIELD) {
+            Some((end, _)) => text.get(..end).unwrap_or_default().into(),
+            None => text.into(),
+        };
         Some(Box::new(Self {
             encoding: header.encoding,
             protocol: Protocol::of(&header.ver_proto),
@@ -138,7 +141,8 @@ impl std::ops::AddAssign for Stats {
     }
 }
 
-/// Every code with how often it was there; `None` stands for what is no number or one too many.
+/// Every code with its count; `None` stands for a code that is no number, or that exceeded the
+/// list.
 fn numbers(codes: &Codes) -> impl Iterator<Item = (Option<u16>, u32)> {
     let known = codes
         .counts
@@ -155,7 +159,8 @@ const PROTOCOLS: [Option<Protocol>; 5] = [
     None,
 ];
 
-/// The alerts that begin or steer a session: two-way to refresh-from-server by either side, suspend, resume.
+/// The alerts that begin or steer a session: two-way to refresh-from-server by either side,
+/// suspend, resume.
 const ALERTS: [u16; 16] = [
     200, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 222, 223, 224, 225, 226,
 ];
@@ -167,7 +172,7 @@ const ALERT_LABELS: [&str; ALERTS.len() + 1] = [
 
 const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 
-/// Characters of a field that a log line shows; a stranger decides what is in it.
+/// Characters of a field that a log line shows; the handset chooses the field's length.
 const LONGEST_FIELD: usize = 24;
 
 #[cfg(test)]

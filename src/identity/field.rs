@@ -1,4 +1,4 @@
-//! What of an identity an origin may be told, and the pseudonym it may be told instead of a number.
+//! Identity fields that an origin may receive, and the pseudonym that stands for a number.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use ring::hmac;
 
 use super::Identity;
 
-/// One thing that is known of a subscriber.
+/// A field of a subscriber's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// The telephone number.
@@ -22,13 +22,13 @@ pub enum Field {
     Sgsn,
     /// The gateway node's address.
     Ggsn,
-    /// What charging records are told apart by.
+    /// Charging-ID of the bearer.
     ChargingId,
-    /// The network the handset is in.
+    /// The network that serves the handset.
     Network,
     /// Radio access technology, as a number.
     Rat,
-    /// Where the handset is, in hexadecimal.
+    /// The location of the handset, in hexadecimal.
     Location,
     /// The access point name.
     Apn,
@@ -58,7 +58,8 @@ impl Field {
 }
 
 impl Identity {
-    /// A field as text, if it is known. `key` makes the pseudonym of who has none of his own.
+    /// The field as text, if it is known. `key` makes the pseudonym of a subscriber without an
+    /// alias.
     #[must_use]
     pub fn text(&self, field: Field, key: Option<&AliasKey>) -> Option<Cow<'_, str>> {
         let private = |text: &'_ Option<super::Private>| {
@@ -89,13 +90,13 @@ impl Identity {
     }
 }
 
-/// Makes pseudonyms of numbers. The same number has the same for as long as the key is the same, and without the
-/// key nobody finds the number behind it. It is never printed.
+/// A key that makes pseudonyms of numbers. One number has the same pseudonym as long as the key
+/// stays the same. Without the key the number cannot be found. `Debug` hides the key.
 #[derive(Clone)]
 pub struct AliasKey(hmac::Key);
 
 impl AliasKey {
-    /// Takes the octets of a key; 32 that nobody can guess are enough.
+    /// Takes the octets of a key; 32 random ones are enough.
     #[must_use]
     pub fn new(octets: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, octets))
@@ -112,12 +113,12 @@ impl AliasKey {
 
 impl fmt::Debug for AliasKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Another key shows, so that a change of it is noticed; which one it is does not.
+        // A change of the key shows, the key does not.
         write!(f, "AliasKey({})", self.alias("which key is this"))
     }
 }
 
-/// Enough that no two subscribers share one.
+/// Octets of a pseudonym: enough that no two subscribers share one.
 const ALIAS_OCTETS: usize = 16;
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{Identity, Prefix, Private, Source};
 
-/// Why a line says nothing.
+/// The reason why a line is no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEntry {
     /// There is no number.
     #[error("is not `address,msisdn` or `address,msisdn,alias`")]
     Syntax,
-    /// The address is none.
+    /// The line begins with no address.
     #[error("does not begin with an address such as 10.1.2.3 or 2001:db8::/64")]
     Address,
     /// A number or pseudonym that no header field could hold.
@@ -18,12 +18,13 @@ pub enum NotAnEntry {
     Text,
 }
 
-/// Reads one line: an address or network, a number, and perhaps a pseudonym, between commas, semicolons or
-/// blanks. An empty number leaves only the pseudonym. Nothing for a line that is empty, a comment, or a heading.
+/// Parses one line: an address or network, a number, and an optional pseudonym, separated by
+/// commas, semicolons or blanks. An empty number leaves only the pseudonym. `None` for an empty
+/// line, a comment or a heading.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The error of a malformed entry.
 pub fn entry(line: &str, source: Source) -> Result<Option<(Prefix, Arc<Identity>)>, NotAnEntry> {
     let line = line.split('#').next().unwrap_or_default().trim();
     if line.is_empty() || line.starts_with("address") {

@@ -1,15 +1,16 @@
-//! Who is calling: what the network knows of the subscriber behind an address.
+//! Subscriber identities: the subscriber behind an address, as the access network knows them.
 //!
-//! A handset's address is all that WAP says of it; which subscriber has it at the moment is the network's
-//! knowledge. Each shard holds a [`Table`] of it, looked at once when an exchange begins. The entries are
-//! shared between the shards, and made by one owner outside the core.
+//! WAP itself gives only the handset's address. The network knows which subscriber has it at the
+//! moment. Each shard holds a [`Table`] of identities and looks an address up once, when an
+//! exchange begins. The shards share the entries; one owner outside the core makes them.
 
-pub mod accounting;
 pub mod directory;
 mod field;
 pub mod list;
+pub mod report;
 mod saved;
 pub mod server;
+pub mod session;
 mod table;
 
 use std::fmt;
@@ -18,12 +19,12 @@ use std::net::IpAddr;
 pub use field::{AliasKey, Field};
 pub use table::{Change, NotAPrefix, Prefix, Table};
 
-/// What is known of one subscriber, as long as an address is his.
+/// The identity of one subscriber, as long as the subscriber has an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The telephone number, in digits without a sign (E.164), or whatever else the operator calls it by.
+    /// The telephone number, in digits without a sign (E.164), or the operator's own identifier.
     pub msisdn: Option<Private>,
-    /// A name given instead of the number, if the operator gave one.
+    /// The operator's pseudonym for the number, if there is one.
     pub alias: Option<Private>,
     /// The number of the SIM (3GPP TS 23.003).
     pub imsi: Option<Private>,
@@ -33,14 +34,15 @@ pub struct Identity {
     pub sgsn: Option<IpAddr>,
     /// The gateway node to the packet network, by its address.
     pub ggsn: Option<IpAddr>,
-    /// What the charging records of the bearer are told apart by.
+    /// Charging-ID of the bearer.
     pub charging_id: Option<u32>,
-    /// The network the handset is in, its country's and its own number in digits: another than the home
-    /// network's means roaming.
+    /// The network that serves the handset: MCC and MNC in digits. Another one than the home
+    /// network means roaming.
     pub network: Option<Box<str>>,
     /// Radio access technology (3GPP TS 29.061): 1 UTRAN, 2 GERAN, 3 WLAN, 6 EUTRAN, 10 NR.
     pub rat: Option<u8>,
-    /// Where the handset is, as the network encodes it (3GPP TS 29.274, User Location Information).
+    /// The location of the handset, as the network encodes it (3GPP TS 29.274, User Location
+    /// Information).
     pub location: Option<Private>,
     /// The access point name.
     pub apn: Option<Box<str>>,
@@ -48,12 +50,12 @@ pub struct Identity {
     pub nas: Option<Box<str>>,
     /// The accounting session of the bearer.
     pub session: Option<Box<str>>,
-    /// From where it is known.
+    /// The source of the identity.
     pub source: Source,
 }
 
 impl Identity {
-    /// What tells this subscriber from others, whatever address he has: the number, the SIM, or the alias.
+    /// The key of this subscriber at any address: the number, the SIM, or the alias.
     #[must_use]
     pub fn name(&self) -> Option<&Private> {
         let number = self.msisdn.as_ref().or(self.imsi.as_ref());
@@ -61,13 +63,13 @@ impl Identity {
     }
 }
 
-/// From where an identity is known.
+/// The source of an identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The configuration.
     #[default]
     Configured,
-    /// A file the configuration names.
+    /// A file that the configuration names.
     File,
     /// RADIUS accounting.
     Radius,
@@ -85,18 +87,18 @@ impl Source {
     }
 }
 
-/// Text that tells who somebody is: shown in full only by [`Private::reveal`].
+/// Text that identifies a person. Only [`Private::reveal`] shows it in full.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Private(Box<str>);
 
 impl Private {
-    /// Takes text into custody.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for where it is meant to go: a trusted origin, a charging record, an operator who asked.
+    /// The text, for a trusted origin, a charging record, or an operator who asked for it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,26 +1,27 @@
-//! An accounting session in octets, for a store to keep while the process is away.
+//! The stored form of an accounting session.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::directory::{At, Happened, Key, Session};
+use super::session::{EventTime, Key, Moment, Session};
 use super::{Identity, Prefix, Private, Source};
 
-/// A session as it is kept. Fields that are missing are unknown, so that versions can differ.
+/// The stored session. A missing field is unknown, so that versions can differ.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Saved {
     reporter: String,
     nas: String,
     session: String,
+    reported_by: Option<String>,
     prefixes: Vec<String>,
     heard: u64,
     stamp: Option<u32>,
-    /// The same of its beginning: when it was heard, and the access server's clock.
+    /// Start of the session: when the report was received, and the access server's time.
     began: Option<(u64, Option<u32>)>,
-    /// By the calendar, in seconds since 1970.
+    /// The expiry by the calendar, in seconds since 1970.
     expires: u64,
     msisdn: Option<String>,
     alias: Option<String>,
@@ -35,7 +36,7 @@ struct Saved {
     apn: Option<String>,
 }
 
-/// What tells it from others in the store.
+/// The session's key in the store.
 pub(super) fn name(key: &Key) -> Vec<u8> {
     let Key {
         reporter,
@@ -45,7 +46,7 @@ pub(super) fn name(key: &Key) -> Vec<u8> {
     format!("{reporter}\0{nas}\0{session}").into_bytes()
 }
 
-pub(super) fn encode(session: &Session, at: At) -> Vec<u8> {
+pub(super) fn encode(session: &Session, at: Moment) -> Vec<u8> {
     let private = |text: &Option<Private>| text.as_ref().map(|text| text.reveal().to_owned());
     let plain = |text: &Option<Box<str>>| text.as_ref().map(ToString::to_string);
     let Session { key, identity, .. } = session;
@@ -53,6 +54,7 @@ pub(super) fn encode(session: &Session, at: At) -> Vec<u8> {
         reporter: key.reporter.to_string(),
         nas: key.nas.to_string(),
         session: key.session.to_string(),
+        reported_by: session.reported_by.map(|address| address.to_string()),
         prefixes: session.prefixes.iter().map(ToString::to_string).collect(),
         heard: session.latest.heard,
         stamp: session.latest.stamp,
@@ -73,9 +75,9 @@ pub(super) fn encode(session: &Session, at: At) -> Vec<u8> {
     serde_json::to_vec(&saved).unwrap_or_default()
 }
 
-/// The session, unless it has expired meanwhile or cannot be read. What was heard was heard before now, and it
-/// lives no longer than `lifetime` from now, whatever the calendar was when it was saved.
-pub(super) fn decode(octets: &[u8], at: At, lifetime: Duration) -> Option<Session> {
+/// The session; `None` if it has expired or cannot be decoded. Its report counts as received before
+/// now, and it expires at most `lifetime` from now, even if the calendar was changed meanwhile.
+pub(super) fn decode(octets: &[u8], at: Moment, lifetime: Duration) -> Option<Session> {
     let saved: Saved = serde_json::from_slice(octets).ok()?;
     let left = saved
         .expires
@@ -102,22 +104,23 @@ pub(super) fn decode(octets: &[u8], at: At, lifetime: Duration) -> Option<Sessio
         source: Source::Radius,
     };
     let expires = at.now + Duration::from_secs(left).min(lifetime);
-    let happened = |heard: u64, stamp| Happened {
+    let time = |heard: u64, stamp| EventTime {
         heard: heard.min(at.unix),
         stamp,
     };
-    let latest = happened(saved.heard, saved.stamp);
+    let latest = time(saved.heard, saved.stamp);
     Some(Session {
         key: Key {
             reporter: saved.reporter.into(),
             nas: saved.nas.into(),
             session: saved.session.into(),
         },
+        reported_by: address(saved.reported_by),
         prefixes: prefixes.ok()?,
         identity: Arc::new(identity),
         began: saved
             .began
-            .map_or(latest, |(heard, stamp)| happened(heard, stamp)),
+            .map_or(latest, |(heard, stamp)| time(heard, stamp)),
         latest,
         expires,
         saved: Some(expires),

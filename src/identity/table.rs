@@ -1,4 +1,5 @@
-//! A shard's copy of who has which address: longest prefix wins, one hash look-up per length in use.
+//! A shard's table of addresses and subscribers: the longest prefix wins, with one hash look-up per
+//! length in use.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -29,7 +30,7 @@ impl Prefix {
         }
     }
 
-    /// The `length` leading bits of an address. `None` if it has not so many.
+    /// The `length` leading bits of an address. `None` if the address is shorter.
     #[must_use]
     pub fn new(address: IpAddr, length: u8) -> Option<Self> {
         let (whole, offset) = match address {
@@ -45,7 +46,7 @@ impl Prefix {
         Self::cut(bits(address), self.length) == self
     }
 
-    /// The first of its addresses, and how many leading bits they have in common.
+    /// The first address, and the number of leading bits.
     #[must_use]
     pub fn parts(self) -> (IpAddr, u8) {
         let address = std::net::Ipv6Addr::from_bits(self.bits).to_canonical();
@@ -55,7 +56,7 @@ impl Prefix {
         }
     }
 
-    /// Leading bits in common, those of IPv6: an IPv4 address has 96 more than it shows.
+    /// Number of leading bits in IPv6 notation: an IPv4 address has 96 more.
     #[must_use]
     pub const fn length(self) -> u8 {
         self.length
@@ -104,18 +105,19 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// What became of the addresses of a prefix: somebody's now, or nobody's.
+/// A change of the addresses of a prefix: they have a new subscriber, or none.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Which addresses.
+    /// The addresses.
     pub prefix: Prefix,
-    /// Whose they are from now on.
+    /// The new subscriber.
     pub identity: Option<Arc<Identity>>,
 }
 
-/// Who has which address, as far as is known.
+/// Subscribers by address.
 ///
-/// It holds what it is told. Its owner outside bounds and expires it, and tells every shard the same.
+/// The table applies the changes it is given. Its owner outside the core bounds it, expires
+/// entries, and gives every shard the same changes.
 #[derive(Debug)]
 pub struct Table {
     entries: HashMap<Prefix, Arc<Identity>, Keyed>,
@@ -124,7 +126,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Nobody known yet.
+    /// An empty table.
     #[must_use]
     pub fn new(hasher: Keyed) -> Self {
         Self {
@@ -133,7 +135,7 @@ impl Table {
         }
     }
 
-    /// Learns what has changed, in the order given.
+    /// Applies changes in order.
     pub fn apply(&mut self, changes: &[Change]) {
         for change in changes {
             let length = change.prefix.length;
@@ -155,7 +157,7 @@ impl Table {
         }
     }
 
-    /// Who has this address.
+    /// The subscriber of an address.
     #[must_use]
     pub fn find(&self, address: IpAddr) -> Option<&Arc<Identity>> {
         let bits = bits(address);
@@ -164,7 +166,7 @@ impl Table {
             .find_map(|(length, _)| self.entries.get(&Prefix::cut(bits, *length)))
     }
 
-    /// A short name for a text, that nobody without our key can compute.
+    /// A short hash of a text under the table's secret key.
     #[must_use]
     pub fn digest(&self, text: &str) -> u64 {
         self.entries.hasher().hash_one(text)
@@ -176,7 +178,7 @@ impl Table {
         self.entries.len()
     }
 
-    /// Whether nobody is known.
+    /// Whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_says_what_it_is_made_of() {
+    fn a_prefix_has_its_address_and_length() {
         for (address, length) in [
             ("10.0.0.0", 8),
             ("10.1.2.3", 32),
@@ -289,7 +291,7 @@ mod tests {
     proptest! {
         /// The same as looking at every entry.
         #[test]
-        fn it_finds_what_a_plain_search_finds(
+        fn look_ups_equal_those_of_a_plain_search(
             changes in proptest::collection::vec((0u32..64, 26u8..=32, any::<bool>()), 0..60),
             asked in 0u32..64,
         ) {

@@ -2,16 +2,16 @@
 
 use crate::codec::DecodeError;
 
-/// What an attribute is about.
+/// The type of an attribute (RFC 2865, 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kind(pub u8);
 
 impl Kind {
-    /// The server's own address towards clients.
+    /// The address of the access server.
     pub const NAS_IP_ADDRESS: Self = Self(4);
     /// The subscriber's address.
     pub const FRAMED_IP_ADDRESS: Self = Self(8);
-    /// A vendor's own.
+    /// An attribute of a vendor.
     pub const VENDOR_SPECIFIC: Self = Self(26);
     /// The access point name.
     pub const CALLED_STATION_ID: Self = Self(30);
@@ -19,19 +19,19 @@ impl Kind {
     pub const CALLING_STATION_ID: Self = Self(31);
     /// The name of the access server.
     pub const NAS_IDENTIFIER: Self = Self(32);
-    /// What a proxy wants back.
+    /// Data of a proxy, returned unchanged.
     pub const PROXY_STATE: Self = Self(33);
     /// Start, Stop and so on.
     pub const ACCT_STATUS_TYPE: Self = Self(40);
-    /// Seconds for which the client has tried to send this.
+    /// Seconds for which the client has tried to send the request.
     pub const ACCT_DELAY_TIME: Self = Self(41);
-    /// Tells the sessions of one access server apart.
+    /// Identifies a session of one access server.
     pub const ACCT_SESSION_ID: Self = Self(44);
-    /// Seconds since 1970, by the access server's clock, when it happened (RFC 2869).
+    /// The time of the event, in seconds since 1970 by the access server's clock (RFC 2869).
     pub const EVENT_TIMESTAMP: Self = Self(55);
     /// A keyed digest of the packet (RFC 2869).
     pub const MESSAGE_AUTHENTICATOR: Self = Self(80);
-    /// The server's own address towards clients (RFC 3162).
+    /// The address of the access server (RFC 3162).
     pub const NAS_IPV6_ADDRESS: Self = Self(95);
     /// The subscriber's addresses (RFC 3162).
     pub const FRAMED_IPV6_PREFIX: Self = Self(97);
@@ -44,14 +44,14 @@ impl Kind {
 /// One attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<'a> {
-    /// What it is about.
+    /// The type.
     pub kind: Kind,
     /// At most 253 octets.
     pub value: &'a [u8],
 }
 
 impl Attribute<'_> {
-    /// Appends it. `None` if its value is too long.
+    /// Appends the attribute. `None` if its value is too long.
     pub(super) fn encode(&self, out: &mut Vec<u8>) -> Option<()> {
         let length = u8::try_from(self.value.len() + 2).ok()?;
         out.extend_from_slice(&[self.kind.0, length]);
@@ -60,7 +60,7 @@ impl Attribute<'_> {
     }
 }
 
-/// The attributes in some octets, up to the first whose length is wrong.
+/// The attributes in `octets`, up to the first with a wrong length.
 pub fn attributes(mut octets: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
     std::iter::from_fn(move || {
         let (attribute, rest) = split(octets)?;

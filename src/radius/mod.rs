@@ -1,7 +1,8 @@
-//! RADIUS packets as accounting needs them (RFC 2865, RFC 2866), without sockets.
+//! RADIUS packets for accounting (RFC 2865, RFC 2866), without sockets.
 //!
-//! Decoding borrows from the datagram and checks lengths once; what is signed is checked and made here too.
-//! [`three_gpp`] has the attributes by which mobile networks tell of their subscribers.
+//! Decoding borrows from the datagram and checks lengths once. The module also signs packets and
+//! verifies signatures. [`three_gpp`] has the attributes with which mobile networks identify
+//! subscribers.
 
 mod attribute;
 mod signature;
@@ -15,38 +16,39 @@ pub use signature::{Secret, Unsigned};
 use crate::codec::DecodeError;
 use signature::{AUTHENTICATOR, HEADER};
 
-/// What a packet is for.
+/// The code of a packet (RFC 2865, 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Code(pub u8);
 
 impl Code {
-    /// Tells of a subscriber's session.
+    /// Start, update or end of a subscriber's session.
     pub const ACCOUNTING_REQUEST: Self = Self(4);
-    /// It has been recorded.
+    /// The request has been recorded.
     pub const ACCOUNTING_RESPONSE: Self = Self(5);
-    /// Are you there (RFC 5997)?
+    /// A probe of the server (RFC 5997).
     pub const STATUS_SERVER: Self = Self(12);
 }
 
-/// A packet whose lengths are right. Whether it was signed by somebody trusted is [`Packet::verify`]'s to say.
+/// A packet with correct lengths. Its signature is checked by [`Packet::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// What it is for.
+    /// The code.
     pub code: Code,
-    /// Tells requests of one port apart; its answer has the same.
+    /// Identifies a request of one port. Its response has the same value.
     pub id: u8,
-    /// The signature, or in a question of other kinds a random number.
+    /// The signature; in a Status-Server or Access-Request a random number.
     pub authenticator: [u8; 16],
     /// Attributes, as [`attributes`] reads them.
     attributes: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a datagram. What follows the packet's own length is padding (RFC 2865, 3).
+    /// Decodes a datagram. Octets behind the packet's own length are padding (RFC 2865, 3).
     ///
     /// # Errors
     ///
-    /// A length that is none, or attributes that do not add up to it: to be dropped silently.
+    /// The length is impossible, or the attributes do not add up to it. The caller drops such a
+    /// packet silently.
     pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
         let short = || DecodeError {
             offset: 0,
@@ -86,7 +88,7 @@ impl<'a> Packet<'a> {
             .map(|attribute| attribute.value)
     }
 
-    /// A request with these attributes, signed: what an accounting client sends (RFC 2866, 3).
+    /// A signed request with these attributes, as an accounting client sends it (RFC 2866, 3).
     #[must_use]
     pub fn request(id: u8, attributes: &[Attribute<'_>], secret: &Secret) -> Option<Vec<u8>> {
         let mut packet = encode(Code::ACCOUNTING_REQUEST, id, [0; 16], attributes)?;
@@ -95,8 +97,8 @@ impl<'a> Packet<'a> {
         Some(packet)
     }
 
-    /// The Accounting-Response to it: the same identifier, its Proxy-States in their order, signed over the
-    /// request's authenticator (RFC 2866, 4.2).
+    /// The Accounting-Response to it: the same identifier, its Proxy-States in their order, signed
+    /// over the request's authenticator (RFC 2866, 4.2).
     #[must_use]
     pub fn response(&self, secret: &Secret) -> Option<Vec<u8>> {
         let states: Vec<_> = self
@@ -106,15 +108,16 @@ impl<'a> Packet<'a> {
         self.answer(states.into_iter(), secret)
     }
 
-    /// The same with the attributes another server gave, its own Proxy-State being the last: what a proxy
-    /// passes back.
+    /// A response with the attributes of another server's response, whose last Proxy-State is ours.
+    /// A proxy returns it to its client.
     #[must_use]
     pub fn relayed(&self, from: &Packet<'_>, own: &[u8], secret: &Secret) -> Option<Vec<u8>> {
         let mut given: Vec<_> = from
             .attributes()
             .filter(|attribute| attribute.kind != Kind::MESSAGE_AUTHENTICATOR)
             .collect();
-        // The last of our value: those before it are of others, and go back to them.
+        // The last attribute with our value is ours. Earlier ones belong to other proxies and are
+        // returned.
         let ours = given
             .iter()
             .rposition(|attribute| attribute.kind == Kind::PROXY_STATE && attribute.value == own)?;
@@ -122,7 +125,8 @@ impl<'a> Packet<'a> {
         self.answer(given.into_iter(), secret)
     }
 
-    /// The same request for another server: its attributes, then our Proxy-State, signed anew.
+    /// The same request for another server: its attributes, then our Proxy-State, with a new
+    /// signature.
     #[must_use]
     pub fn forwarded(&self, id: u8, own: &[u8], secret: &Secret) -> Option<Vec<u8>> {
         let mut given: Vec<_> = self
@@ -155,8 +159,8 @@ impl<'a> Packet<'a> {
 
     /// A copy that outlives the datagram.
     #[must_use]
-    pub fn kept(&self) -> Kept {
-        Kept {
+    pub fn to_owned_packet(&self) -> OwnedPacket {
+        OwnedPacket {
             code: self.code,
             id: self.id,
             authenticator: self.authenticator,
@@ -165,16 +169,16 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// A packet that is kept until it can be answered.
+/// A packet that is owned, to be answered later.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct OwnedPacket {
     code: Code,
     id: u8,
     authenticator: [u8; 16],
     attributes: Bytes,
 }
 
-impl Kept {
+impl OwnedPacket {
     /// The packet.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
@@ -187,7 +191,7 @@ impl Kept {
     }
 }
 
-/// An unsigned packet. `None` if it would be larger than packets may be.
+/// An unsigned packet. `None` if it would exceed the largest packet.
 fn encode(
     code: Code,
     id: u8,
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_packet_is_padding_and_what_is_cut_is_no_packet() {
+    fn octets_behind_the_packet_are_padding_and_a_truncated_packet_is_refused() {
         let whole = Packet::request(1, &[attribute(1, b"u")], &secret()).unwrap();
         let mut padded = whole.clone();
         padded.extend_from_slice(&[0; 9]);

@@ -1,4 +1,4 @@
-//! Who sent a packet: digests made with a secret that both ends know (RFC 2866, 3; RFC 2869, 5.14).
+//! Signatures of packets: digests with a shared secret (RFC 2866, 3; RFC 2869, 5.14).
 
 use std::fmt;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 
 use super::{Code, Kind, Packet};
 
-/// What a client and a server share. It is never printed.
+/// The shared secret of a client and a server. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<[u8]>);
 
@@ -19,8 +19,12 @@ impl Secret {
         Self(octets.into())
     }
 
-    /// The digest over a whole packet: its authenticator field is what the specification says it is for
-    /// this purpose.
+    /// Whether the secret, as text, has a property: for warnings about well-known secrets.
+    #[must_use]
+    pub fn reveals(&self, property: impl Fn(&str) -> bool) -> bool {
+        property(&String::from_utf8_lossy(&self.0))
+    }
+
     pub(super) fn sign(&self, packet: &[u8]) -> [u8; 16] {
         let mut digest = Md5::new();
         digest.update(packet);
@@ -28,7 +32,7 @@ impl Secret {
         digest.finalize().into()
     }
 
-    /// The same keyed, as Message-Authenticator has it.
+    /// The HMAC-MD5 of a packet, for Message-Authenticator.
     fn hmac(&self, packet: &[u8]) -> Option<Hmac<Md5>> {
         let mut mac = Hmac::<Md5>::new_from_slice(&self.0).ok()?;
         mac.update(packet);
@@ -42,27 +46,27 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a packet is not believed.
+/// The reason why a packet counts as forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsigned {
-    /// The secrets differ, or somebody changed it on the way.
+    /// The secrets differ, or the packet was changed on the way.
     #[error("the authenticator is wrong: the secrets differ")]
     Authenticator,
-    /// The same, seen by the attribute.
+    /// The same, by the Message-Authenticator.
     #[error("the Message-Authenticator is wrong: the secrets differ")]
     MessageAuthenticator,
 }
 
 impl Packet<'_> {
-    /// Whether an accounting request was signed with this secret, and so was its Message-Authenticator, if it
-    /// has one.
+    /// Whether an accounting request was signed with this secret, and so was its
+    /// Message-Authenticator, if it has one.
     ///
     /// # Errors
     ///
-    /// It was not: to be dropped silently (RFC 2866, 4.1).
+    /// A signature is wrong. The caller drops the packet silently (RFC 2866, 4.1).
     pub fn verify(&self, secret: &Secret) -> Result<(), Unsigned> {
         if self.code == Code::STATUS_SERVER {
-            // Its authenticator is random; the attribute is what is signed (RFC 5997, 3).
+            // The authenticator is random; the attribute holds the signature (RFC 5997, 3).
             let signed = self.is_keyed(self.authenticator, secret) == Some(true);
             return signed.then_some(()).ok_or(Unsigned::MessageAuthenticator);
         }
@@ -70,14 +74,14 @@ impl Packet<'_> {
         if !same(&secret.sign(&unsigned), &self.authenticator) {
             return Err(Unsigned::Authenticator);
         }
-        // It was made before the authenticator was, over zeros.
+        // The client computes it first, over an authenticator of zeros.
         if self.is_keyed([0; 16], secret) == Some(false) {
             return Err(Unsigned::MessageAuthenticator);
         }
         Ok(())
     }
 
-    /// Whether it is the answer to a request, signed with this secret.
+    /// Whether the packet is the response to a request, signed with this secret.
     #[must_use]
     pub fn answers(&self, request: &Packet<'_>, secret: &Secret) -> bool {
         let Some(unsigned) = self.with(request.authenticator) else {
@@ -89,7 +93,7 @@ impl Packet<'_> {
             && self.is_keyed(request.authenticator, secret) != Some(false)
     }
 
-    /// Whether its Message-Authenticators are right; `None` if it has none.
+    /// Whether the packet's Message-Authenticators are right; `None` if it has none.
     fn is_keyed(&self, authenticator: [u8; 16], secret: &Secret) -> Option<bool> {
         let given = self.first(Kind::MESSAGE_AUTHENTICATOR)?;
         let mut packet = self.with(authenticator)?;
@@ -104,7 +108,7 @@ impl Packet<'_> {
         Some(secret.hmac(&packet)?.verify_slice(given).is_ok())
     }
 
-    /// Its octets with another authenticator.
+    /// The octets of the packet with another authenticator.
     fn with(&self, authenticator: [u8; 16]) -> Option<Vec<u8>> {
         let length = u16::try_from(HEADER + self.attributes.len()).ok()?;
         let mut octets = Vec::with_capacity(usize::from(length));
@@ -116,7 +120,7 @@ impl Packet<'_> {
     }
 }
 
-/// Compares in the same time wherever the difference is.
+/// Compares in constant time.
 fn same(one: &[u8; 16], other: &[u8; 16]) -> bool {
     let differing = one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b));
     std::hint::black_box(differing) == 0
@@ -124,7 +128,7 @@ fn same(one: &[u8; 16], other: &[u8; 16]) -> bool {
 
 /// Octets before the attributes.
 pub(super) const HEADER: usize = 20;
-/// Where the authenticator is.
+/// The range of the authenticator.
 pub(super) const AUTHENTICATOR: Range<usize> = 4..20;
 
 #[cfg(test)]

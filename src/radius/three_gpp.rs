@@ -1,15 +1,15 @@
-//! The attributes of 3GPP, by which mobile networks tell of their subscribers (TS 29.061, 16.4.7).
+//! The attributes of 3GPP, by which mobile networks identify subscribers (TS 29.061, 16.4.7).
 
 use super::{Kind, Packet};
 
-/// What an attribute of 3GPP is about.
+/// The type of a 3GPP attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sub(pub u8);
 
 impl Sub {
     /// The number of the SIM, in digits.
     pub const IMSI: Self = Self(1);
-    /// Tells charging records apart, four octets.
+    /// Identifies charging records, four octets.
     pub const CHARGING_ID: Self = Self(2);
     /// The address of the SGSN, four octets.
     pub const SGSN_ADDRESS: Self = Self(6);
@@ -25,7 +25,7 @@ impl Sub {
     pub const IMEISV: Self = Self(20);
     /// Radio access technology, one octet.
     pub const RAT_TYPE: Self = Self(21);
-    /// Where the handset is.
+    /// The location of the handset.
     pub const USER_LOCATION: Self = Self(22);
 }
 

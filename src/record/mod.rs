@@ -1,17 +1,21 @@
-//! Records of what was done: the access log and the charging records.
+//! Records of exchanges: the access log and the charging records.
 //!
-//! A shard writes each line once, into a buffer of its own ([`Recorder`]), and hands whole buffers to a thread
-//! that does the writing ([`Outlet`]): no shard ever waits for a disk or a terminal.
+//! A shard formats each line once, into a buffer of its own ([`Recorder`]), and hands whole buffers
+//! to a thread that writes them ([`LogWriter`]). No shard waits for a disk or a terminal. The task
+//! that owns the pushes has a [`PushRecorder`].
 
 mod access;
 pub mod charging;
+mod digits;
 mod line;
-mod outlet;
+mod log_writer;
+mod push_recorder;
 mod recorder;
 #[cfg(test)]
 mod sample;
-mod stamp;
+mod timestamp;
 
 pub use access::{Format, loggable};
-pub use outlet::{Inlet, Outlet};
+pub use log_writer::{LogHandle, LogWriter};
+pub use push_recorder::PushRecorder;
 pub use recorder::{Recorder, Sinks};

@@ -1,70 +1,71 @@
-//! A shard's end of the records: lines are gathered here and handed over in bulk.
+//! A shard's recorder: gathers lines, and hands them over in bulk.
 
 use std::time::Duration;
 
 use super::access::{self, Format};
-use super::charging::{Batch, Desk, Form, Now};
-use super::outlet::Inlet;
-use super::stamp::Stamp;
+use super::charging::{Batch, CdrEncoder, CdrHandle, Clocks};
+use super::log_writer::LogHandle;
+use super::timestamp::Timestamp;
 use crate::gateway::Gateway;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
 use crate::time::Instant;
-use crate::wsp::pseudonym::Pseudonyms;
+use crate::wsp::log_id::LogIds;
 
-/// Where the shards' records go.
+/// The destinations of the shards' records.
 #[derive(Clone, Debug, Default)]
 pub struct Sinks {
     /// The access log, if there is one.
-    pub access: Option<(Format, Inlet)>,
+    pub access: Option<(Format, LogHandle)>,
     /// The charging records, if they are kept.
-    pub charging: Option<Desk>,
+    pub charging: Option<CdrHandle>,
 }
 
-/// What one shard has to write down. Dropping it hands over the rest.
+/// Records of one shard. Dropping it hands over the rest.
 #[derive(Debug)]
 pub struct Recorder {
     access: Option<Access>,
     charging: Option<Charging>,
-    /// When what is gathered has to be handed over, however little it is.
+    /// The time at which even a few gathered records are handed over.
     due: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Charging {
-    desk: Desk,
-    form: Form,
+    handle: CdrHandle,
+    encoder: CdrEncoder,
     batch: Batch,
-    /// Answered since the last batch: what is over by the time of the next needs no line in the journal.
+    /// Transactions answered since the last batch. One that ends before the next batch needs no
+    /// line in the journal.
     answered: Vec<RequestId>,
 }
 
 #[derive(Debug)]
 struct Access {
     format: Format,
-    names: Pseudonyms,
-    inlet: Inlet,
-    stamp: Stamp,
+    names: LogIds,
+    handle: LogHandle,
+    timestamp: Timestamp,
     lines: Vec<u8>,
     count: u64,
 }
 
 impl Recorder {
-    /// The recorder of one shard, which has nothing to write yet, and calls sessions by these names.
+    /// The recorder of one shard, without records so far. `names` gives the names of sessions.
     #[must_use]
-    pub fn new(sinks: &Sinks, names: Pseudonyms, shard: usize) -> Self {
+    pub fn new(sinks: &Sinks, names: LogIds, shard: usize) -> Self {
         Self {
-            access: sinks.access.clone().map(|(format, inlet)| Access {
+            access: sinks.access.clone().map(|(format, handle)| Access {
                 format,
                 names,
-                inlet,
-                stamp: Stamp::default(),
+                handle,
+                timestamp: Timestamp::default(),
                 lines: Vec::new(),
                 count: 0,
             }),
-            charging: sinks.charging.clone().map(|desk| Charging {
-                form: desk.form(shard as u64, names),
-                desk,
+            charging: sinks.charging.clone().map(|handle| Charging {
+                encoder: handle.encoder(shard as u64, names),
+                handle,
                 batch: Batch::default(),
                 answered: Vec::new(),
             }),
@@ -87,8 +88,8 @@ impl Recorder {
             self.due.get_or_insert(now + INTERVAL);
         }
         if let Some(charging) = &mut self.charging {
-            let now = Now { at: now, micros };
-            charging.batch.over(&mut charging.form, now, record);
+            let now = Clocks { at: now, micros };
+            charging.batch.finished(&mut charging.encoder, now, record);
             if charging.batch.len() >= BULK {
                 charging.flush();
             }
@@ -96,32 +97,34 @@ impl Recorder {
         }
     }
 
-    /// The shard stops: what is not over will have no end that anybody sees.
+    /// The shard stops: the end of open transactions will not be recorded otherwise.
     pub fn stop(&mut self, now: Instant, micros: u64, gateway: &Gateway) {
         if let Some(charging) = &mut self.charging {
-            let now = Now { at: now, micros };
+            let now = Clocks { at: now, micros };
             for record in gateway.records() {
-                charging.batch.interrupted(&mut charging.form, now, record);
+                charging
+                    .batch
+                    .interrupted(&mut charging.encoder, now, record);
             }
         }
         self.flush();
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub const fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Hands over what has waited long enough. Calling it early does nothing.
+    /// Hands over records that have waited long enough. An early call has no effect.
     pub fn handle_timeout(&mut self, now: Instant, micros: u64, gateway: &Gateway) {
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
             if let Some(charging) = &mut self.charging {
-                let now = Now { at: now, micros };
+                let now = Clocks { at: now, micros };
                 for id in charging.answered.drain(..) {
                     if let Some(record) = gateway.record(id) {
-                        charging.batch.answered(&mut charging.form, now, record);
+                        charging.batch.answered(&mut charging.encoder, now, record);
                     }
                 }
             }
@@ -148,7 +151,7 @@ impl Drop for Recorder {
 impl Charging {
     fn flush(&mut self) {
         if !self.batch.is_empty() {
-            self.desk.hand_over(std::mem::take(&mut self.batch));
+            self.handle.offer(std::mem::take(&mut self.batch));
         }
     }
 }
@@ -163,7 +166,7 @@ impl Access {
             micros,
             self.format,
             self.names,
-            &mut self.stamp,
+            &mut self.timestamp,
             &mut self.lines,
         );
         self.count += 1;
@@ -174,7 +177,7 @@ impl Access {
 
     fn flush(&mut self) {
         if self.count > 0 {
-            self.inlet.offer(&mut self.lines, self.count);
+            self.handle.offer(&mut self.lines, self.count);
             self.count = 0;
         }
     }
@@ -183,10 +186,10 @@ impl Access {
 /// Octets that are handed over at once.
 const BULK: usize = 64 << 10;
 
-/// Room for what the last line has above [`BULK`], mostly.
+/// Room for the part of the last line above [`BULK`], in most cases.
 const LONGEST_LINE: usize = 1 << 10;
 
-/// How long a line may wait for more to come.
+/// The longest time a line waits for further ones.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -194,7 +197,7 @@ mod tests {
     use std::io::{self, Read};
 
     use super::*;
-    use crate::record::outlet::Outlet;
+    use crate::record::log_writer::LogWriter;
     use crate::record::sample::exchange;
 
     fn at(millis: u64) -> Instant {
@@ -204,13 +207,13 @@ mod tests {
     #[test]
     fn lines_wait_for_more_to_come_and_not_for_long() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let outlet = Outlet::to(Box::new(writer)).unwrap();
+        let writer = LogWriter::to(Box::new(writer)).unwrap();
         let mut recorder = Recorder::new(
             &Sinks {
-                access: Some((Format::Text, outlet.inlet())),
+                access: Some((Format::Text, writer.handle())),
                 charging: None,
             },
-            Pseudonyms::new(&[0; 16]),
+            LogIds::new(&[0; 16]),
             0,
         );
         let config = crate::gateway::Config::new(crate::route::Routes::new(Vec::new()).into());
@@ -224,7 +227,7 @@ mod tests {
         assert_eq!(recorder.poll_timeout(), None);
         recorder.finished(at(2_200), 2, &exchange());
         drop(recorder);
-        drop(outlet);
+        drop(writer);
         let mut written = String::new();
         reader.read_to_string(&mut written).unwrap();
         let moments: Vec<&str> = written.lines().map(|line| &line[19..27]).collect();
@@ -234,13 +237,13 @@ mod tests {
     #[test]
     fn many_lines_do_not_wait() {
         let (reader, writer) = io::pipe().unwrap();
-        let outlet = Outlet::to(Box::new(writer)).unwrap();
+        let writer = LogWriter::to(Box::new(writer)).unwrap();
         let mut recorder = Recorder::new(
             &Sinks {
-                access: Some((Format::Json, outlet.inlet())),
+                access: Some((Format::Json, writer.handle())),
                 charging: None,
             },
-            Pseudonyms::new(&[0; 16]),
+            LogIds::new(&[0; 16]),
             0,
         );
         for _ in 0..1_000 {

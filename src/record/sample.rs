@@ -1,4 +1,4 @@
-//! An exchange to write about in tests.
+//! An exchange and a push to write about in tests.
 
 use std::sync::Arc;
 
@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::gateway::record::{Ending, ExchangeRecord};
 use crate::gateway::syncml::SyncMl;
+use crate::push::pap::{MessageState, Status};
+use crate::push::ppg::DeliveryRecord;
+use crate::push::{Bearer, Recipient};
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::pdu::Method;
@@ -21,6 +24,8 @@ pub(super) fn exchange() -> ExchangeRecord {
             "10.20.30.40:49152".parse().unwrap(),
             "192.0.2.1:9201".parse().unwrap(),
         ),
+        binding: crate::gateway::record::Binding::Wsp,
+        secured: false,
         session: Some(123_456_789),
         identity: None,
         method: Method::POST,
@@ -33,6 +38,7 @@ pub(super) fn exchange() -> ExchangeRecord {
         status: Some(200),
         problem: None,
         detail: None,
+        reply_limit: None,
         ending: Ending::Acknowledged,
         received: Instant::from_micros(1_000_000),
         fetched: Some(Instant::from_micros(1_000_050)),
@@ -52,5 +58,22 @@ pub(super) fn exchange() -> ExchangeRecord {
             duplicates: 2,
             verified: false,
         }),
+    }
+}
+
+/// A push that took 1.5 s and reached a phone by short messages, by its second attempt.
+pub(super) fn push() -> DeliveryRecord {
+    DeliveryRecord {
+        initiator: "sync".into(),
+        push_id: "a \"b\"@sync.example".into(),
+        recipient: Recipient::parse("WAPPUSH=+491701234567/TYPE=PLMN@gw").unwrap(),
+        received: 1_795_421_456_000,
+        finished: 1_795_421_457_500,
+        state: MessageState::Delivered,
+        code: Status::OK,
+        bearer: Some(Bearer::Sms),
+        attempts: 2,
+        octets: 12,
+        content_type: "text/vnd.wap.si".to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! Addresses compared as parsed URIs, never as text: what a handset asks for, what a route matches, and
-//! where a route sends it.
+//! Addresses compared as parsed URIs, never as text: the URI of a request, the prefix of a route,
+//! and the upstream of a route.
 
 use url::{Position, Url};
 
@@ -18,13 +18,18 @@ pub enum AddressError {
     /// No `scheme://host`, or one that does not parse.
     #[error("is not an absolute URI with a host")]
     NotAbsolute,
-    /// Neither `http` nor `https`.
+    /// The scheme is neither `http` nor `https`.
     #[error("is neither http:// nor https://")]
     Scheme,
     /// `user@` or `user:password@`; never passed on, often a disguise.
     #[error("has a user name before the host")]
     UserInfo,
-    /// `..` next to an encoded slash or a path parameter, which an origin might decode and then follow.
+    /// The path has a `%` without two hexadecimal digits after it. Origins differ in how they read
+    /// one.
+    #[error("has a % in its path that begins no escape")]
+    Escape,
+    /// `..` next to an encoded separator or a path parameter, which an origin might decode and then
+    /// follow.
     #[error("hides a `..` behind percent-encoding or a path parameter")]
     Traversal,
     /// A prefix or an upstream with a query or a fragment.
@@ -34,19 +39,21 @@ pub enum AddressError {
 
 /// An absolute `http` or `https` URI in normal form (RFC 3986 section 6.2).
 ///
-/// Scheme and host are in lower case, an internationalised host is in its ASCII form, a default port is
-/// gone, the path is never empty, has no dot segments, and percent-encodes nothing it need not.
+/// Scheme and host are in lower case. An internationalised host is in its ASCII form. A default
+/// port is removed. The path is never empty, has no dot segments, and percent-encodes only the
+/// octets that need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     url: Url,
 }
 
 impl Address {
-    /// Parses what a handset asked for, strictly: what two programs could read differently is refused.
+    /// Parses the URI of a request strictly: a URI that two programs could read differently is
+    /// refused.
     ///
     /// # Errors
     ///
-    /// Any [`AddressError`] but [`AddressError::NotAPrefix`].
+    /// Any [`AddressError`] except [`AddressError::NotAPrefix`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if text.len() > MAX_URI {
             return Err(AddressError::TooLong);
@@ -57,6 +64,10 @@ impl Address {
         let before_query = text.split(['?', '#']).next().unwrap_or_default();
         if before_query.contains('\\') {
             return Err(AddressError::Ambiguous);
+        }
+        if text.eq_ignore_ascii_case(DEVICE_HOME) {
+            let url = Url::parse(DEVICE_HOME).map_err(|_| AddressError::NotAbsolute)?;
+            return Ok(Self { url });
         }
         // The URL parser forgives `http:host` and `http:///host`; a gateway should not guess.
         let (scheme, rest) = before_query
@@ -71,6 +82,10 @@ impl Address {
         }
         if authority.contains('@') {
             return Err(AddressError::UserInfo);
+        }
+        let path = rest.get(authority.len()..).unwrap_or_default();
+        if !has_whole_escapes(path) {
+            return Err(AddressError::Escape);
         }
         let mut url = Url::parse(text).map_err(|_| AddressError::NotAbsolute)?;
         if url.path().contains('%') {
@@ -104,6 +119,12 @@ impl Address {
         self.url.scheme() == "https"
     }
 
+    /// Whether it is `DEVICE:home`, by which a handset asks for its home page. It names no host.
+    #[must_use]
+    pub fn is_device_home(&self) -> bool {
+        self.url.cannot_be_a_base()
+    }
+
     /// Host and port, as a URI has them.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -116,8 +137,8 @@ impl Address {
         self.url.scheme() == other.url.scheme() && self.url.path() == other.url.path()
     }
 
-    /// What follows `prefix` in this address's path, if scheme, host and port are the same and the prefix
-    /// ends where a path segment ends: nothing, or a path that starts with a slash.
+    /// The part of this address's path after `prefix`. `None` if scheme, host or port differ, or
+    /// the prefix ends within a path segment. The part is empty or starts with a slash.
     #[must_use]
     pub fn under<'a>(&'a self, prefix: &Self) -> Option<&'a str> {
         let (asked, wanted) = (&self.url, &prefix.url);
@@ -137,17 +158,18 @@ impl Address {
         rest.starts_with('/').then_some(rest)
     }
 
-    /// What follows any host: [`Self::under`] for a route that names no prefix.
+    /// The part after the host: [`Self::under`] for a route without prefixes.
     #[must_use]
     pub fn under_any(&self) -> &str {
         match self.url.path() {
             "/" => "",
+            _ if self.is_device_home() => "",
             path => path,
         }
     }
 
-    /// The address `rest` below this one, with the query of `asked` and without its fragment. `rest` is
-    /// what [`Self::under`] found; one slash joins the two paths.
+    /// The address `rest` below this one, with the query of `asked` and without its fragment.
+    /// `rest` is the result of [`Self::under`]; one slash joins the two paths.
     #[must_use]
     pub fn join(&self, rest: &str, asked: &Self) -> String {
         let whole = &self.url[..Position::AfterPath];
@@ -167,8 +189,8 @@ impl Address {
         joined
     }
 
-    /// The address that `reference` names when it is found in what was fetched from this one (RFC 3986
-    /// section 5). What is not to be trusted names none.
+    /// Resolves `reference` in a document fetched from this address (RFC 3986 section 5). `None`
+    /// for a reference that [`Self::parse`] would refuse.
     #[must_use]
     pub fn resolve(&self, reference: &str) -> Option<Self> {
         let resolved = self.url.join(reference).ok()?;
@@ -198,8 +220,8 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Decodes the percent-encoded characters that need no encoding and writes the other ones in upper case
-/// (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
+/// Decodes the percent-encoded characters that need no encoding and writes the other ones in upper
+/// case (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
 fn without_needless_encoding(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut pieces = path.split('%');
@@ -232,22 +254,108 @@ const fn is_unreserved(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Whether a `..` is left in a path whose plain dot segments are resolved: one that only shows once an
-/// origin decodes `%2F` or `%5C`, or cuts off a path parameter as servlet containers do.
+/// Whether each `%` begins an escape.
+fn has_whole_escapes(path: &str) -> bool {
+    let mut pieces = path.split('%');
+    pieces.next();
+    pieces.all(|piece| {
+        let digits = piece.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+/// Whether a path without plain dot segments contains a hidden `..`: one that appears when an
+/// origin decodes the path, perhaps twice, or accepts separators other than `/`.
 fn has_hidden_parent(path: &str) -> bool {
-    if !path.contains("..") {
+    if !path.contains("..") && !path.contains('%') {
         return false;
     }
-    let mut plain = path.replace("%2F", "/");
-    for (encoded, decoded) in [("%5C", "/"), ("%3B", ";")] {
-        if plain.contains(encoded) {
-            plain = plain.replace(encoded, decoded);
+    let mut plain = path.as_bytes().to_vec();
+    for _ in 0..MAX_DECODINGS {
+        if has_parent(&plain) {
+            return true;
+        }
+        if !decode(&mut plain) {
+            return false;
         }
     }
-    plain
-        .split('/')
-        .any(|segment| segment.split(';').next() == Some(".."))
+    // No honest path is encoded so often.
+    true
 }
+
+/// Decodes every escape once; whether there was any.
+fn decode(path: &mut Vec<u8>) -> bool {
+    let digit = |octet: &u8| char::from(*octet).to_digit(16);
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.as_slice();
+    while let Some((octet, after)) = rest.split_first() {
+        let escaped = match (octet, after) {
+            (b'%', [high, low, after @ ..]) => digit(high)
+                .zip(digit(low))
+                .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+                .map(|decoded| (decoded, after)),
+            _ => None,
+        };
+        let (octet, after) = escaped.unwrap_or((*octet, after));
+        out.push(octet);
+        rest = after;
+    }
+    let found = out.len() != path.len();
+    *path = out;
+    found
+}
+
+/// Whether some origin finds a `..` in a decoded path. Servers cut a segment at a parameter, at a
+/// presumed query, and at white space. A NUL or a control ends a segment for some, and is left out
+/// by others. Old decoders accept the overlong forms of `/`, `.` and `\\` in UTF-8, and servers with
+/// an eight-bit character set make these of characters that look like them.
+fn has_parent(path: &[u8]) -> bool {
+    let mut ascii = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((octet, after)) = rest.split_first() {
+        let (octet, after) = match rest {
+            [0xC0, low @ (0xAE | 0xAF), after @ ..]
+            | [0xE0, 0x80, low @ (0xAE | 0xAF), after @ ..]
+            | [0xF0, 0x80, 0x80, low @ (0xAE | 0xAF), after @ ..] => (low & 0x7F, after),
+            [0xC1, 0x9C, after @ ..] | [0xE0, 0x81, 0x9C, after @ ..] => (b'\\', after),
+            // Full width, and the slashes of fractions and divisions.
+            [0xEF, 0xBC, 0x8F, after @ ..]
+            | [0xE2, 0x81, 0x84, after @ ..]
+            | [0xE2, 0x88, 0x95, after @ ..]
+            | [0xE2, 0xA7, 0xB8, after @ ..] => (b'/', after),
+            [0xEF, 0xBC, 0xBC, after @ ..] | [0xEF, 0xB9, 0xA8, after @ ..] => (b'\\', after),
+            // Full width, small, and a leader of one dot.
+            [0xEF, 0xBC, 0x8E, after @ ..]
+            | [0xEF, 0xB9, 0x92, after @ ..]
+            | [0xE2, 0x80, 0xA4, after @ ..] => (b'.', after),
+            [0xE2, 0x80, 0xA5, after @ ..] => {
+                ascii.push(b'.');
+                (b'.', after)
+            }
+            _ => (*octet, after),
+        };
+        ascii.push(octet);
+        rest = after;
+    }
+    let is_parent = |segment: &[u8]| {
+        let mut cut = segment.split(|octet| matches!(octet, b';' | b'?' | b'#'));
+        cut.next().unwrap_or_default().trim_ascii() == b".."
+    };
+    let is_slash = |octet: &u8| matches!(octet, b'/' | b'\\');
+    let has_control = ascii.iter().any(u8::is_ascii_control);
+    ascii
+        .split(|octet| is_slash(octet) || octet.is_ascii_control())
+        .any(is_parent)
+        || has_control && {
+            ascii.retain(|octet| !octet.is_ascii_control());
+            ascii.split(is_slash).any(is_parent)
+        }
+}
+
+/// The URI of a handset's key for the home page.
+const DEVICE_HOME: &str = "device:home";
+/// How often a path is decoded to look for a hidden `..`.
+const MAX_DECODINGS: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -289,8 +397,8 @@ mod tests {
     #[test]
     fn encoding_that_means_something_stays() {
         assert_eq!(
-            parse("http://a.example/x%2fy%20z%zz%+f%4").unwrap(),
-            "http://a.example/x%2Fy%20z%zz%+f%4"
+            parse("http://a.example/x%2fy%20z?%zz%").unwrap(),
+            "http://a.example/x%2Fy%20z?%zz%"
         );
         assert_eq!(
             parse("http://a.example/%C3%A9/é ü").unwrap(),
@@ -313,7 +421,8 @@ mod tests {
             parse("http://BÜCHER.example/").unwrap(),
             "http://xn--bcher-kva.example/"
         );
-        // A full-width dot and full-width letters are the same name (UTS 46); a Cyrillic letter is not.
+        // A full-width dot and full-width letters are the same name (UTS 46); a Cyrillic letter is
+        // not.
         assert_eq!(
             parse("http://ｓync。example/").unwrap(),
             "http://sync.example/"
@@ -400,16 +509,73 @@ mod tests {
             "http://a.example/sync/..;x=1/admin",
             "http://a.example/sync/..%3bx/admin",
             "http://a.example/sync/x%2F..",
+            "http://a.example/sync/..%252fadmin",
+            "http://a.example/sync/..%25%32%66admin",
+            "http://a.example/sync/%252e%252e%252fadmin",
+            "http://a.example/sync/..%255cadmin",
+            "http://a.example/sync/..%00/admin",
+            "http://a.example/sync/..%0d%0aadmin",
+            "http://a.example/sync/..%09/admin",
+            "http://a.example/sync/..%7F/admin",
+            "http://a.example/sync/..%20/admin",
+            "http://a.example/sync/..%3f/admin",
+            "http://a.example/sync/..%23/admin",
+            "http://a.example/sync/..%c0%afadmin",
+            "http://a.example/sync/%c0%ae%c0%ae/admin",
+            "http://a.example/sync/..%c1%9cadmin",
+            "http://a.example/sync/%e0%80%ae./admin",
+            "http://a.example/sync/.%00./admin",
+            "http://a.example/sync/.%0d.%2fadmin",
+            "http://a.example/sync/..%ef%bc%8fadmin",
+            "http://a.example/sync/%EF%BC%8E%EF%BC%8E/admin",
+            "http://a.example/sync/\u{2025}/admin",
+            "http://a.example/sync/..\u{2215}admin",
+            "http://a.example/sync/..%25e2%2588%2595admin",
+            "http://a.example/%2525252525252525252fadmin",
         ] {
             assert_eq!(parse(text), Err(AddressError::Traversal), "{text}");
         }
         for text in [
             "http://a.example/sync/a..b",
             "http://a.example/sync/...",
+            "http://a.example/sync/100%25",
+            "http://a.example/sync/a%252Fb",
+            "http://a.example/sync/caf%C3%A9..",
             "http://a.example/?x=../..",
             "http://a.example/.%2Fcontacts",
         ] {
             assert!(parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_escape_that_is_none_is_refused() {
+        for text in [
+            "http://a.example/sync/..%%32fadmin",
+            "http://a.example/sync/..%2%66admin",
+            "http://a.example/sync/..%%35cadmin",
+            "http://a.example/sync/%",
+            "http://a.example/sync/%4",
+            "http://a.example/sync/%zz",
+            "http://a.example/sync/%u002e%u002e/admin",
+        ] {
+            assert_eq!(parse(text), Err(AddressError::Escape), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_home_page_of_a_device_has_an_address() {
+        let home = "DEVICE:home";
+        assert_eq!(parse(home).unwrap(), "device:home");
+        assert_eq!(under("device:HOME", home).as_deref(), Some(""));
+        assert_eq!(under("http://a.example/", home), None);
+        assert_eq!(under(home, "http://a.example/"), None);
+        let base = Address::parse_prefix("https://o.example/home").unwrap();
+        let asked = Address::parse(home).unwrap();
+        assert_eq!(base.join("", &asked), "https://o.example/home");
+        assert_eq!((asked.under_any(), asked.resolve("/x")), ("", None));
+        for text in ["device:other", "DEVICE:home/x", "device:home?x", "DEVICE:"] {
+            assert_eq!(parse(text), Err(AddressError::NotAbsolute), "{text}");
         }
     }
 
@@ -480,7 +646,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn arbitrary_text_never_panics_and_never_leaves_the_prefix(
-            text in "(http://sync\\.example\\.com)?[-/.%2eEfF5cC\\\\@:;?#a é]{0,40}"
+            text in "(http://sync\\.example\\.com)?[-/.%2356eEfF0cC\\\\@:;?#a é]{0,40}"
         ) {
             let base = Address::parse_prefix("https://o.example/app/").unwrap();
             let prefix = Address::parse_prefix("http://sync.example.com/").unwrap();

@@ -4,25 +4,32 @@ use std::fmt;
 
 use http::Method;
 
-use super::{Address, RequestView};
+use super::{Address, Binding, RequestView};
 use crate::syncml::Protocol;
 
-/// What a request must be for a route to take it: all of these, each by any of its alternatives. An empty
-/// list asks for nothing.
+/// The conditions of a route: a request must fulfil all of them, each by any of its alternatives.
+/// An empty list is no condition.
 #[derive(Clone, Debug, Default)]
 pub struct Condition {
     /// Prefixes of the URI. Default: any URI.
     pub prefixes: Vec<Address>,
     /// Our UDP ports. Default: any.
     pub local_ports: Vec<u16>,
+    /// Whether the request came in WTLS records. Default: either.
+    pub secured: Option<bool>,
+    /// The protocols that carry requests. Default: any.
+    pub bindings: Vec<Binding>,
+    /// The services that clients of OBEX connect to, such as `SYNCML-SYNC`. Default: any.
+    pub obex_targets: Vec<Pattern>,
     /// Methods. Default: any.
     pub methods: Vec<Method>,
-    /// Media types of the body, such as `text/x-vcard`, `text/*`. A request without a body has none.
-    /// Default: any.
+    /// Media types of the body, such as `text/x-vcard`, `text/*`. A request without a body has no
+    /// media type. Default: any.
     pub media_types: Vec<Pattern>,
     /// How the handset names itself, such as `Nokia*`. Default: any.
     pub user_agents: Vec<Pattern>,
-    /// What the SyncML message in the body speaks. A body that is no such message speaks nothing. Default: any.
+    /// SyncML versions of the message in the body. A body that is no SyncML message has no version.
+    /// Default: any.
     pub protocols: Vec<Protocol>,
 }
 
@@ -36,12 +43,12 @@ impl Condition {
         }
     }
 
-    /// The matched prefix, if the condition has any, and what follows it, if the route takes the request for
-    /// `asked`.
+    /// Returns the matched prefix, if the condition has any, and the path after it, if the route
+    /// takes the request for `asked`.
     ///
     /// # Errors
     ///
-    /// The first [`Mismatch`] if it does not.
+    /// The first [`Mismatch`] otherwise.
     pub fn admit<'a>(
         &self,
         asked: &'a Address,
@@ -58,6 +65,18 @@ impl Condition {
         };
         if !self.local_ports.is_empty() && !self.local_ports.contains(&request.local_port) {
             return Err(Mismatch::LocalPort);
+        }
+        if self
+            .secured
+            .is_some_and(|secured| secured != request.secured)
+        {
+            return Err(Mismatch::Secured);
+        }
+        if !self.bindings.is_empty() && !self.bindings.contains(&request.binding) {
+            return Err(Mismatch::Binding);
+        }
+        if !any(&self.obex_targets, request.obex_target) {
+            return Err(Mismatch::ObexTarget);
         }
         if !self.methods.is_empty() && !self.methods.contains(request.method) {
             return Err(Mismatch::Method);
@@ -79,12 +98,16 @@ impl Condition {
         Ok(found)
     }
 
-    /// Whether every request that `other` takes is taken by this condition too, so that a route with
-    /// `other` further down is never reached. It may say no when the truth is yes, never the other way.
+    /// Whether every request that `other` takes is taken by this condition too, so that a route
+    /// with `other` further down is never reached. It may say no when the truth is yes, never the
+    /// other way.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         covers(&self.prefixes, &other.prefixes, |a, b| b.under(a).is_some())
             && covers(&self.local_ports, &other.local_ports, PartialEq::eq)
+            && (self.secured.is_none() || self.secured == other.secured)
+            && covers(&self.bindings, &other.bindings, PartialEq::eq)
+            && covers(&self.obex_targets, &other.obex_targets, Pattern::covers)
             && covers(&self.methods, &other.methods, PartialEq::eq)
             && covers(&self.media_types, &other.media_types, Pattern::covers)
             && covers(&self.user_agents, &other.user_agents, Pattern::covers)
@@ -92,19 +115,28 @@ impl Condition {
     }
 }
 
-/// What keeps a route from taking a request.
+/// The reason why a route does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    /// None of the prefixes fits.
+    /// No prefix matches.
     #[error("another URI")]
     Uri,
     /// It came to another of our ports.
     #[error("another port")]
     LocalPort,
-    /// None of the methods.
+    /// It came in WTLS records and should not, or the other way round.
+    #[error("another security")]
+    Secured,
+    /// It came by another protocol.
+    #[error("another binding")]
+    Binding,
+    /// Its client connected to another service of OBEX, or speaks no OBEX.
+    #[error("another OBEX target")]
+    ObexTarget,
+    /// No method matches.
     #[error("another method")]
     Method,
-    /// The body has none of the media types, or there is no body.
+    /// No media type matches, or the request has no body.
     #[error("another media type")]
     MediaType,
     /// The handset names itself otherwise, or not at all.
@@ -205,6 +237,19 @@ impl fmt::Display for Condition {
             f.write_str(", port ")?;
             list(f, &self.local_ports)?;
         }
+        match self.secured {
+            Some(true) => f.write_str(", secured by WTLS")?,
+            Some(false) => f.write_str(", not secured by WTLS")?,
+            None => {}
+        }
+        if !self.bindings.is_empty() {
+            f.write_str(", binding ")?;
+            list(f, &self.bindings)?;
+        }
+        if !self.obex_targets.is_empty() {
+            f.write_str(", OBEX target ")?;
+            list(f, &self.obex_targets)?;
+        }
         if !self.methods.is_empty() {
             f.write_str(", method ")?;
             list(f, &self.methods)?;
@@ -271,6 +316,9 @@ mod tests {
             uri: "",
             method,
             local_port: 9201,
+            secured: false,
+            binding: Binding::Wsp,
+            obex_target: None,
             content_type,
             user_agent: Some("Nokia6600"),
             message: Message::Body(&[]),

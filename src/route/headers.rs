@@ -1,27 +1,32 @@
-//! What a route does to header fields: what a handset says of its own identity goes, what the operator wants
-//! comes.
+//! Header rules of a route: removes the identity fields of handsets, and adds the fields that the
+//! operator configured.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, InvalidHeaderName};
 
+use super::field_name::NameProfile;
+use super::{FieldNames, means_field};
 use crate::identity::{AliasKey, Field, Identity};
+use crate::printable::put_address;
 
-/// What becomes of the fields of a route's requests and replies.
+/// Rules for the header fields of a route's requests and replies.
 #[derive(Clone, Debug)]
 pub struct HeaderPolicy {
-    /// Fields that never reach an origin, since a network puts them there and an origin believes them: what a
-    /// handset says in them is a claim. Default: [`IDENTITY_HEADERS`].
-    pub identity: Vec<HeaderName>,
-    /// In which fields the origin is told the handset's address. What a handset says in them is removed in
-    /// any case. Default: in both.
+    /// Fields that never reach an origin: networks add them, origins believe them, and a handset
+    /// could forge them. A `*` stands for any run of characters. Default: [`IDENTITY_HEADERS`].
+    pub identity: FieldNames,
+    /// Fields that carry the handset's address to the origin. These fields are always removed from
+    /// handsets' requests. Default: both.
     pub forwarded: Forwarded,
-    /// Fields in which the origin is told who the subscriber is, for who it trusts with that; what a handset says
-    /// in them is removed. Default: none.
+    /// Fields that carry the subscriber's identity to a trusted origin. These fields are removed
+    /// from handsets' requests. Default: no field.
     pub insert: Vec<(HeaderName, Field)>,
-    /// What pseudonyms are made with. Default: nothing, and only those who are given one have one.
+    /// Key of pseudonyms. Default: no key, and only subscribers with an alias have a pseudonym.
     pub alias_key: Option<AliasKey>,
     /// Changes to requests, in their order. Default: none.
     pub request: Vec<HeaderRule>,
@@ -32,10 +37,7 @@ pub struct HeaderPolicy {
 impl Default for HeaderPolicy {
     fn default() -> Self {
         Self {
-            identity: IDENTITY_HEADERS
-                .iter()
-                .map(|name| HeaderName::from_static(name))
-                .collect(),
+            identity: IDENTITY_HEADERS.into(),
             forwarded: Forwarded::default(),
             insert: Vec::new(),
             alias_key: None,
@@ -45,10 +47,10 @@ impl Default for HeaderPolicy {
     }
 }
 
-/// In which fields an origin is told the handset's address.
+/// Fields that carry the handset's address to an origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forwarded {
-    /// In none.
+    /// No field.
     Nowhere,
     /// In `Forwarded` (RFC 7239).
     Standard,
@@ -60,7 +62,8 @@ pub enum Forwarded {
 }
 
 impl HeaderPolicy {
-    /// Changes the fields of a request that came from `handset`, which is `subscriber`'s, if that is known.
+    /// Changes the fields of a request that came from `handset`, which is `subscriber`'s, if that
+    /// is known.
     pub fn apply_to_request(
         &self,
         headers: &mut HeaderMap,
@@ -68,40 +71,34 @@ impl HeaderPolicy {
         subscriber: Option<&Identity>,
     ) {
         self.remove_claims(headers);
+        let node = Node::new(handset);
         if matches!(self.forwarded, Forwarded::Standard | Forwarded::Both) {
-            let node = match handset {
-                IpAddr::V4(v4) => format!("for={v4}"),
-                IpAddr::V6(v6) => format!("for=\"[{v6}]\""),
-            };
-            insert(headers, FORWARDED, node);
+            insert(headers, FORWARDED, node.forwarded());
         }
         if matches!(self.forwarded, Forwarded::Customary | Forwarded::Both) {
-            insert(headers, X_FORWARDED_FOR, handset.to_string());
+            insert(headers, X_FORWARDED_FOR, node.address());
         }
         for (name, field) in &self.insert {
             let text = subscriber.and_then(|known| known.text(*field, self.alias_key.as_ref()));
             if let Some(text) = text {
-                insert(headers, name.clone(), text.into_owned());
+                insert(headers, name.clone(), text.as_bytes());
             }
         }
         self.request.iter().for_each(|rule| rule.apply(headers));
     }
 
-    /// What only the network may say.
-    fn claims(&self) -> impl Iterator<Item = &HeaderName> {
-        let inserted = self.insert.iter().map(|(name, _)| name);
-        self.identity.iter().chain(CLAIMS.iter()).chain(inserted)
-    }
-
-    /// Removes what a handset says of its own identity, also with underscores for hyphens: an origin behind CGI
-    /// takes `X_MSISDN` for `X-MSISDN`.
+    /// Removes the fields that only the network, or a proxy of its own, may send.
     fn remove_claims(&self, headers: &mut HeaderMap) {
-        let plain = |name: &HeaderName| name.as_str().replace('_', "-");
-        let is_claim = |name: &&HeaderName| match name.as_str().contains('_') {
-            true => self.claims().any(|claim| plain(claim) == plain(name)),
-            false => self.claims().any(|claim| claim == *name),
+        let is_claim = |name: &&HeaderName| {
+            let name = name.as_str();
+            let profile = NameProfile::of(name);
+            let mut inserted = self.insert.iter().map(|(name, _)| name.as_str());
+            self.identity.mean_profiled(&profile)
+                || PROXY_HEADERS.mean_profiled(&profile)
+                || inserted.any(|claim| means_field(claim, name))
         };
-        // The fields there are, and not the names there could be: mostly there is none to remove.
+        // Iterates over the fields of the request and not over the list of names: most requests
+        // have no such field.
         let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
         for name in claims {
             headers.remove(name);
@@ -114,21 +111,57 @@ impl HeaderPolicy {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    if let Ok(value) = HeaderValue::try_from(value) {
+/// Sets a field that tells of one subscriber. HTTP/2 sends the value as it is and never keeps it in
+/// its table (RFC 7541 7.1.3): there the values of many subscribers would push out each other, and
+/// those that all requests have.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
+    if let Ok(mut value) = HeaderValue::from_bytes(value) {
+        value.set_sensitive(true);
         headers.insert(name, value);
+    }
+}
+
+/// The handset's address as `Forwarded` has it (RFC 7239 6), `for=` and what is between its quotes
+/// included.
+struct Node {
+    text: String,
+    /// Where the address stands in it.
+    address: Range<usize>,
+}
+
+impl Node {
+    fn new(handset: IpAddr) -> Self {
+        let mut text = String::with_capacity(64);
+        let (before, after) = match handset {
+            IpAddr::V4(_) => ("for=", ""),
+            IpAddr::V6(_) => ("for=\"[", "]\""),
+        };
+        text.push_str(before);
+        put_address(handset, &mut text);
+        let address = before.len()..text.len();
+        text.push_str(after);
+        Self { text, address }
+    }
+
+    fn forwarded(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    fn address(&self) -> &[u8] {
+        self.forwarded()
+            .get(self.address.clone())
+            .unwrap_or_default()
     }
 }
 
 /// One change to the fields of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderRule {
-    /// The field has this value, whatever it had before. Written `set NAME: VALUE`.
+    /// Gives the field this value and removes earlier ones. Written `set NAME: VALUE`.
     Set(HeaderName, HeaderValue),
     /// The field is not passed on. Written `remove NAME`.
     Remove(HeaderName),
-    /// The field is passed on under another name, in place of what may have had it. Written
-    /// `rename NAME: OTHER`.
+    /// Renames the field and removes fields that had the new name. Written `rename NAME: OTHER`.
     Rename(HeaderName, HeaderName),
 }
 
@@ -136,18 +169,16 @@ impl HeaderRule {
     fn apply(&self, headers: &mut HeaderMap) {
         match self {
             Self::Set(name, value) => {
+                take(headers, name);
                 headers.insert(name, value.clone());
             }
-            Self::Remove(name) => {
-                headers.remove(name);
-            }
+            Self::Remove(name) => drop(take(headers, name)),
             Self::Rename(name, other) => {
-                let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+                let values = take(headers, name);
                 if values.is_empty() {
                     return;
                 }
-                headers.remove(name);
-                headers.remove(other);
+                take(headers, other);
                 for value in values {
                     headers.append(other, value);
                 }
@@ -156,13 +187,25 @@ impl HeaderRule {
     }
 }
 
+/// Removes every field that a rule means by `name`, and returns the values.
+fn take(headers: &mut HeaderMap, name: &HeaderName) -> Vec<HeaderValue> {
+    let is_meant = |other: &&HeaderName| means_field(name.as_str(), other.as_str());
+    let meant: Vec<HeaderName> = headers.keys().filter(is_meant).cloned().collect();
+    let mut values = Vec::new();
+    for name in meant {
+        values.extend(headers.get_all(&name).iter().cloned());
+        headers.remove(name);
+    }
+    values
+}
+
 /// Why text is no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotARule {
-    /// It is none of the three.
+    /// The rule is none of the three forms.
     #[error("is not \"set NAME: VALUE\", \"remove NAME\" or \"rename NAME: OTHER\"")]
     Syntax,
-    /// What should be a field's name is none.
+    /// The name of the field is invalid.
     #[error("names a field as none can be named")]
     Name,
     /// The value has control characters.
@@ -236,52 +279,106 @@ impl fmt::Display for HeaderRule {
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What only a proxy may say of where a request came from.
-static CLAIMS: [HeaderName; 6] = [
-    FORWARDED,
-    X_FORWARDED_FOR,
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("true-client-ip"),
+/// Fields that only a proxy in front of an origin may send: the source of a request, its original
+/// target, and the authenticated user. Every route removes them from handsets' requests.
+static PROXY_HEADERS: LazyLock<FieldNames> = LazyLock::new(|| PROXY_HEADER_NAMES.into());
+
+const PROXY_HEADER_NAMES: &[&str] = &[
+    "auth-type",
+    "auth-user",
+    "cf-connecting-ip*",
+    "client-cert",
+    "client-cert-*",
+    "client-ip",
+    "fastly-client-*",
+    "forwarded",
+    "front-end-https",
+    "logon-user",
+    // An origin behind CGI takes it for the proxy that its own requests go through.
+    "proxy",
+    "proxy-client-ip",
+    "remote-addr",
+    "remote-host",
+    "remote-user",
+    "ssl-client-*",
+    "true-client-ip",
+    "wl-proxy-*",
+    "x-amzn-mtls-*",
+    "x-amzn-oidc-*",
+    "x-appengine-*",
+    "x-arr-*",
+    "x-auth-request-*",
+    "x-auth-user",
+    "x-authenticated-*",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-cert*",
+    "x-client-dn*",
+    "x-client-ip",
+    "x-client-verify",
+    "x-cluster-client-ip",
+    "x-envoy-*",
+    "x-forwarded",
+    "x-forwarded-*",
+    "x-forwarder-for",
+    "x-goog-authenticated-*",
+    "x-goog-iap-*",
+    "x-host",
+    "x-http-destination*",
+    "x-http-host-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-ms-client-principal*",
+    "x-ms-token-*",
+    "x-original-*",
+    "x-originating-*",
+    "x-override-*",
+    "x-proxyuser-ip",
+    "x-real-*",
+    "x-remote-*",
+    "x-rewrite-*",
+    "x-ssl",
+    "x-ssl-*",
+    "x-tls-*",
+    "x-url-scheme",
+    "x-webauth-*",
 ];
 
-/// Fields in which networks tell origins who their subscriber is, in lower case.
+/// Fields in which networks give origins the subscriber's identity, in lower case. A `*` stands for
+/// any run of characters.
 pub const IDENTITY_HEADERS: &[&str] = &[
-    "msisdn",
-    "x-forwarded-msisdn",
-    "x-h3g-msisdn",
-    "x-hts-clid",
-    "x-imsi",
+    "*calling-line-id*",
+    "*clid",
+    "*imei*",
+    "*imsi*",
+    "*mdn",
+    "*msisdn*",
+    "*subno",
+    "*subscriber-*",
+    "x-acr",
+    "x-drutt-*",
+    "x-jinny-*",
     "x-jphone-uid",
-    "x-mdn",
-    "x-msisdn",
-    "x-msp-clid",
-    "x-msp-msisdn",
     "x-network-info",
     "x-nokia-alias",
-    "x-nokia-imsi",
+    "x-nokia-gateway-id",
     "x-nokia-ipaddress",
-    "x-nokia-msisdn",
-    "x-nx-clid",
     "x-nx-remoteaddress",
     "x-orange-id",
     "x-orange-uli",
+    "x-plmn*",
     "x-rapmin",
-    "x-subscriber-id",
+    "x-softbank-*",
+    "x-uidh",
     "x-ultra-alias",
-    "x-up-calling-line-id",
-    "x-up-subno",
     "x-up-uplink",
     "x-vodafone-3gpdpcontext",
-    "x-wap-clientid",
-    "x-wap-clientip",
-    "x-wap-imsi",
-    "x-wap-msisdn",
-    "x-wap-network-client-ip",
-    "x-wap-network-client-msisdn",
+    "x-vf-*",
+    "x-wap-client*",
+    "x-wap-network-client-*",
     "x-wap-personalization",
-    "x-wte-msisdn",
+    "x-wap-proxy-cookie",
     "x-wsb-identity",
 ];
 
@@ -320,7 +417,23 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-real-ip", "10.0.0.1"),
+            ("proxy", "http://evil.example/"),
+            ("x-http-method-override", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("x-client-ip", "10.0.0.1"),
+            ("client-cert", ":MIIB:"),
+            ("x-ssl-client-s-dn", "CN=admin"),
+            ("x-forwarded-client-cert", "By=admin"),
+            ("x-forwarded-tls-client-cert", "MIIB"),
+            ("x-wap-network-client-msisdn", "4917012345"),
+            ("x-operator-imsi", "262011234567890"),
+            ("x-jinny-cid", "4917012345"),
+            ("x-plmn", "26201"),
+            ("x-http-destinationurl", "http://admin.internal/"),
             // One and the same field to an origin behind CGI.
+            ("x.msisdn", "4917012345"),
+            ("x~msisdn", "4917012345"),
             ("x_msisdn", "4917012345"),
             ("x-up_calling-line_id", "4917012345"),
             ("x_forwarded_for", "10.0.0.1"),
@@ -337,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subscriber_is_told_and_his_own_claims_are_not() {
+    fn the_origin_gets_the_known_identity_and_no_claimed_one() {
         let policy = HeaderPolicy {
             insert: vec![
                 (HeaderName::from_static("x-number"), Field::Msisdn),
@@ -390,6 +503,28 @@ mod tests {
         let mut fields = headers(&[("x-a", "1"), ("x-a", "2"), ("x-b", "old"), ("accept", "x")]);
         policy.apply_to_reply(&mut fields);
         let expected = headers(&[("x-b", "1"), ("x-b", "2"), ("x-a", "new")]);
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn rules_mean_every_spelling_that_an_origin_reads_as_the_same_field() {
+        let rules = ["set X-Carrier: us", "remove X-Debug", "rename X-Key: X-New"];
+        let policy = HeaderPolicy {
+            request: rules.iter().map(|rule| rule.parse().unwrap()).collect(),
+            forwarded: Forwarded::Nowhere,
+            ..HeaderPolicy::default()
+        };
+        let mut fields = headers(&[
+            ("x_carrier", "evil"),
+            ("x.carrier", "evil"),
+            ("x_debug", "1"),
+            ("x!debug", "1"),
+            ("x-key", "a"),
+            ("x_new", "evil"),
+            ("accept", "*/*"),
+        ]);
+        policy.apply_to_request(&mut fields, "192.0.2.7".parse().unwrap(), None);
+        let expected = headers(&[("accept", "*/*"), ("x-carrier", "us"), ("x-new", "a")]);
         assert_eq!(fields, expected);
     }
 

@@ -1,15 +1,17 @@
-//! Routes: from what a handset asks for to where it goes, or to a refusal.
+//! Routes: a request to its upstream, or to a refusal.
 //!
-//! There is no open proxy here: what no route matches is never fetched.
+//! The gateway is no open proxy: a URI that no route matches is never fetched.
 
 mod address;
+mod binding;
 mod condition;
+mod field_name;
 mod headers;
 mod network;
 mod networks;
-mod private;
 mod protocol;
-mod way_back;
+mod reverse_mapping;
+mod uri_secrets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +23,19 @@ use http::{Method, Uri};
 use crate::syncml::content;
 
 pub use address::{Address, AddressError, MAX_URI};
+pub use binding::Binding;
 pub use condition::{Condition, Mismatch, Pattern};
+pub use field_name::{FieldNames, means_field};
 pub use headers::{
     Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule, is_of_connection,
 };
 pub use network::{Network, NotANetwork, special_purpose};
 pub use networks::Networks;
-pub use private::{Private, private};
 pub use protocol::Message;
-pub use way_back::WayBack;
+pub use reverse_mapping::ReverseMapping;
+pub use uri_secrets::{UriSecrets, uri_secrets};
 
-/// What a route looks at, borrowed from the request.
+/// The parts of a request that routes examine, borrowed from the request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
     /// The URI as the handset sent it.
@@ -40,73 +44,81 @@ pub struct RequestView<'a> {
     pub method: &'a Method,
     /// Our UDP port that the request came to.
     pub local_port: u16,
+    /// Whether it came in WTLS records.
+    pub secured: bool,
+    /// The protocol that carried it.
+    pub binding: Binding,
+    /// The service that a client of OBEX connected to.
+    pub obex_target: Option<&'a str>,
     /// The body's media type, parameters and all.
     pub content_type: Option<&'a str>,
     /// How the handset names itself.
     pub user_agent: Option<&'a str>,
-    /// What it sends.
+    /// The body with its media type.
     pub message: Message<'a>,
 }
 
-/// One route: which requests it takes, where they go and what they may cost there.
+/// One route: its conditions, its destination and its limits.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
-    /// The name in logs, metrics and `wapbridge route`. Default: the place in the file, `1` being the first.
+    /// The name in logs, metrics and `wapbridge route`. Default: the place in the file, `1` being
+    /// the first.
     pub name: Arc<str>,
     /// Which requests the route takes.
     pub condition: Condition,
     /// Where they go.
     pub destination: Destination,
-    /// Lets `upstream` be `http://`: anyone between here and there can then read and change what is
-    /// synchronized. Default: false.
+    /// Allows an `upstream` with `http://`. Anyone on the path can then read and change the
+    /// synchronized data. Default: false.
     pub allow_plaintext: bool,
-    /// Methods that are passed on; the others are answered 405. Default: all.
+    /// Methods that are passed on; the others are answered 405. Default: all but TRACE.
     pub allowed_methods: Vec<Method>,
-    /// An HTTP proxy through which the upstreams are reached, by CONNECT. Default: none.
+    /// An HTTP proxy in front of the upstreams, used by CONNECT. Default: no proxy.
     pub http_proxy: Option<Address>,
-    /// Replaces the upstream's addresses in RespURI, `Location` and `Content-Location` by those that handsets
-    /// reach it by. It changes octets of SyncML replies, but never of an exchange that carries
-    /// `x-syncml-hmac`. Default: false.
+    /// Replaces the upstream's addresses in RespURI, `Location` and `Content-Location` by the
+    /// addresses that handsets use. The setting changes octets of SyncML replies, but never of an
+    /// exchange with `x-syncml-hmac`. Default: false.
     pub rewrite_resp_uri: bool,
-    /// What one request may cost.
+    /// Limits of one request.
     pub limits: Limits,
-    /// What becomes of header fields.
+    /// Rules for header fields.
     pub headers: Arc<HeaderPolicy>,
-    /// What becomes of SyncML messages on their way. Default: every octet passes.
+    /// Rules for the notation of SyncML messages. Default: every octet passes.
     pub content: content::Config,
 }
 
-/// Where a route sends what it takes.
+/// The destination of a route.
 #[derive(Clone, Debug)]
 pub enum Destination {
     /// To hosts of the operator's choice, wherever they are.
     Fixed {
         /// Takes the place of the matched prefix.
         upstream: Address,
-        /// Hosts that serve the same as `upstream`, tried in turn when it cannot be connected to. They
-        /// differ from it in host and port only. A request that may have been sent is never sent to
-        /// another one. Default: none.
+        /// Hosts that serve the same content as `upstream`, tried in turn when a connection to it
+        /// fails. They differ from it in host and port only. A request that may have been sent is
+        /// never sent to another host. Default: no host.
         fallbacks: Vec<Address>,
     },
     /// To where the handset asks, which the condition's prefixes bound.
     AsRequested {
-        /// Networks where the hosts may be besides the public Internet. Default: none.
+        /// Networks of the hosts besides the public Internet. Default: no network.
         allow_addresses: Arc<[Network]>,
     },
 }
 
-/// What one upstream request may cost.
+/// Limits of one upstream request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of reply body to accept. A larger reply is answered 502 without reading the rest, so this
-    /// bounds the memory of one exchange. Default: 1 MiB.
+    /// Octets of reply body to accept. A larger reply is answered 502 without reading the rest, so
+    /// this bounds the memory of one exchange. Default: 1 MiB.
     pub max_reply: usize,
     /// Time for finding the origin's address, connecting and the TLS handshake. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Time for the whole request, connecting included; then the handset gets 504. Hold-on
-    /// acknowledgements keep it patient meanwhile. Default: 120 s.
+    /// Time for the whole request, with the connection. After it the handset gets 504. Hold-on
+    /// acknowledgements keep the handset waiting until then. Default: 120 s.
     pub timeout: Duration,
-    /// Time until the reply begins, connecting included; then the handset gets 504. Default: as `timeout`.
+    /// Time until the reply begins, connecting included; then the handset gets 504. Default: as
+    /// `timeout`.
     pub first_byte_timeout: Duration,
 }
 
@@ -128,18 +140,18 @@ pub struct Target {
     pub uri: Uri,
     /// The name of the route that took the request.
     pub route: Arc<str>,
-    /// What the request may cost.
+    /// Limits of the request.
     pub limits: Limits,
-    /// What becomes of header fields.
+    /// Rules for header fields.
     pub headers: Arc<HeaderPolicy>,
-    /// What becomes of SyncML messages on their way.
+    /// Rules for the notation of SyncML messages.
     pub content: content::Config,
     /// The way back, if the upstream's addresses are to be replaced.
-    pub way_back: Option<Box<WayBack>>,
+    pub reverse_mapping: Option<Box<ReverseMapping>>,
 }
 
-/// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`], 405 for
-/// [`Refusal::Method`]).
+/// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`], 405
+/// for [`Refusal::Method`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Longer than [`MAX_URI`].
@@ -190,35 +202,45 @@ impl Routes {
     ///
     /// A [`Refusal`] if the URI is not one to trust or if no route takes the request.
     pub fn lookup(&self, request: &RequestView<'_>) -> Result<Target, Refusal> {
-        let asked = Address::parse(request.uri)?;
+        self.find(&Address::parse(request.uri)?, request)
+    }
+
+    /// As [`lookup`](Self::lookup), with the URI parsed already.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if no route takes the request.
+    pub fn find(&self, asked: &Address, request: &RequestView<'_>) -> Result<Target, Refusal> {
         for route in &self.routes {
-            if let Ok((prefix, rest)) = route.condition.admit(&asked, request) {
-                let allowed = &route.allowed_methods;
-                if !allowed.is_empty() && !allowed.contains(request.method) {
+            if let Ok((prefix, rest)) = route.condition.admit(asked, request) {
+                if !route.allows(request.method) {
                     return Err(Refusal::Method);
                 }
-                return route.target(&asked, prefix, rest);
+                return route.target(asked, prefix, rest);
             }
         }
         Err(Refusal::NoRoute)
     }
 
-    /// The methods that the route which takes a request allows, as an `Allow` field names them (RFC 9110
-    /// 10.2.1); nothing if no route takes it or all are allowed.
+    /// The methods that the route of a request allows, in the form of an `Allow` field (RFC 9110
+    /// 10.2.1). `None` if no route takes the request.
     #[must_use]
     pub fn allowed_methods(&self, request: &RequestView<'_>) -> Option<String> {
         let asked = Address::parse(request.uri).ok()?;
         let takes = |route: &&RouteSettings| route.condition.admit(&asked, request).is_ok();
         let allowed = &self.routes.iter().find(takes)?.allowed_methods;
+        if allowed.is_empty() {
+            return Some(USUAL_METHODS.to_owned());
+        }
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        (!names.is_empty()).then(|| names.join(", "))
+        Some(names.join(", "))
     }
 
-    /// Each route down to the one that takes a request, and what kept the others from it.
+    /// Every route down to the one that takes a request, and the mismatch of the others.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] if the URI is not one to trust, so that no route was tried.
+    /// A [`Refusal`] if the URI is not acceptable, so that no route was tried.
     pub fn explain(
         &self,
         request: &RequestView<'_>,
@@ -255,7 +277,7 @@ impl RouteSettings {
         Ok(Self::new(condition, Address::parse_prefix(upstream)?))
     }
 
-    /// A route for what fits `condition`, with every other setting at its default.
+    /// A route for requests that fulfil `condition`, with every other setting at its default.
     #[must_use]
     pub fn new(condition: Condition, upstream: Address) -> Self {
         Self {
@@ -273,6 +295,16 @@ impl RouteSettings {
             headers: Arc::default(),
             content: content::Config::default(),
         }
+    }
+
+    /// Whether the route passes a method on. A reply to TRACE repeats the request with every field
+    /// that the route has added, so a route has to name TRACE, and its old double TRACK, to allow
+    /// it.
+    #[must_use]
+    pub fn allows(&self, method: &Method) -> bool {
+        let is_trace = *method == Method::TRACE || method.as_str().eq_ignore_ascii_case("TRACK");
+        let allowed = &self.allowed_methods;
+        allowed.is_empty() && !is_trace || allowed.contains(method)
     }
 
     /// The hosts that requests may go to, in the order they are tried.
@@ -295,12 +327,12 @@ impl RouteSettings {
     ) -> Result<Target, Refusal> {
         let base = match &self.destination {
             Destination::Fixed { upstream, .. } => upstream,
-            // The prefix and not what the handset wrote: `host.` is the same host by another name.
+            // The prefix, not the text of the handset: `host.` names the same host.
             Destination::AsRequested { .. } => prefix.ok_or(Refusal::NoRoute)?,
         };
         let joined = base.join(rest, asked);
-        let way_back = self.rewrite_resp_uri.then(|| Address::parse(&joined).ok());
-        let way_back = way_back.flatten().map(|fetched| WayBack {
+        let reverse_mapping = self.rewrite_resp_uri.then(|| Address::parse(&joined).ok());
+        let reverse_mapping = reverse_mapping.flatten().map(|fetched| ReverseMapping {
             hosts: self.hosts().cloned().collect(),
             prefix: prefix.cloned().unwrap_or_else(|| asked.root()),
             fetched,
@@ -312,7 +344,7 @@ impl RouteSettings {
             limits: self.limits,
             headers: Arc::clone(&self.headers),
             content: self.content,
-            way_back: way_back.map(Box::new),
+            reverse_mapping: reverse_mapping.map(Box::new),
         })
     }
 }
@@ -344,6 +376,9 @@ impl fmt::Display for RouteSettings {
     }
 }
 
+/// The methods of a route that does not name any.
+const USUAL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,6 +396,9 @@ mod tests {
             uri,
             method: &Method::GET,
             local_port: 9201,
+            secured: false,
+            binding: Binding::Wsp,
+            obex_target: None,
             content_type: None,
             user_agent: None,
             message: Message::Body(&[]),
@@ -574,7 +612,7 @@ mod tests {
                     proptest::prop_assert_eq!(target.uri.host(), Some("o.example"));
                     proptest::prop_assert!(target.uri.path().starts_with("/app/"));
                 }
-                // A target that http refuses would show as TooLong: none may.
+                // No target may be one that `http` refuses; it would appear as TooLong.
                 Err(refusal) => proptest::prop_assert_ne!(refusal, Refusal::TooLong),
             }
         }

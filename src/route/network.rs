@@ -100,10 +100,11 @@ impl fmt::Debug for Network {
     }
 }
 
-/// What an address is that is not on the public Internet (the special-purpose registries of IANA), or
-/// nothing if it is.
+/// The special-purpose registry entry (IANA) of an address; `None` for an address of the public
+/// Internet.
 ///
-/// An IPv6 address that a translator or tunnel turns into an IPv4 address counts as that one.
+/// An IPv6 address that a translator or tunnel turns into an IPv4 address counts as the IPv4
+/// address.
 #[must_use]
 pub fn special_purpose(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
@@ -143,7 +144,7 @@ fn special_purpose_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0xfe80..=0xfebf, ..] => Some("a link-local address"),
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some("a private address"),
         [0xff00..=0xffff, ..] => Some("a multicast address"),
-        // The rest of what is global unicast is 2000::/3; in there, 2001::/23 and documentation are not.
+        // The rest of global unicast is 2000::/3, without 2001::/23 and the documentation prefixes.
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => {
             Some("a reserved address")
         }
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_contains_what_shares_its_leading_bits() {
+    fn a_network_contains_addresses_with_its_leading_bits() {
         assert!(network("10.0.0.0/8").contains(ip("10.255.0.1")));
         assert!(!network("10.0.0.0/8").contains(ip("11.0.0.0")));
         assert!(network("10.0.0.0/8").contains(ip("::ffff:10.1.2.3")));

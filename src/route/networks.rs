@@ -1,14 +1,15 @@
-//! Many networks at once: whether an address is in any of them is found by halving, not by going through them.
+//! Many networks at once: whether an address is in any of them is found by halving, not by going
+//! through them.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::network::{Network, NotANetwork};
 
-/// A set of networks. Those that overlap or touch are one.
+/// A set of networks. Overlapping and adjacent networks are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
-    /// First and last addresses, in their order, IPv4 ones IPv4-mapped; none overlap.
+    /// First and last addresses in order, without overlaps. IPv4 addresses are IPv4-mapped.
     ranges: Box<[(u128, u128)]>,
 }
 
@@ -25,17 +26,17 @@ impl Networks {
         before.is_some_and(|(_, last)| bits <= *last)
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// The networks on the lines of a list, `#` beginning a comment.
+    /// Parses a list of networks, one a line. `#` begins a comment.
     ///
     /// # Errors
     ///
-    /// The number of the first line that is none, and why.
+    /// The number of the first invalid line, with its error.
     pub fn lines(text: &str) -> Result<Vec<Network>, (usize, NotANetwork)> {
         let mut networks = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -99,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_what_each_of_them_says(
+        fn a_set_answers_like_its_networks(
             given in proptest::collection::vec((0u32..256, 22u32..=32), 0..40),
             asked in 0u32..260,
         ) {

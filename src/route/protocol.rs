@@ -1,20 +1,20 @@
-//! What a SyncML message speaks, for routes that tell messages apart by it.
+//! The SyncML version of a request's body, for routes whose condition names versions.
 
 use super::RequestView;
 use crate::syncml::content::MediaType;
 use crate::syncml::{Protocol, header};
 
-/// The body of a request, as far as routes care for it.
+/// The body of a request, as far as routes look at it.
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'a> {
-    /// Its octets, in which a route that asks looks for a SyncML header.
+    /// The octets. A condition that names SyncML versions reads the SyncHdr in them.
     Body(&'a [u8]),
-    /// What it speaks, where that is known without it.
+    /// The version, where the caller knows it without a body.
     Speaks(Option<Protocol>),
 }
 
 impl RequestView<'_> {
-    /// What the request's message speaks; nothing if it is no SyncML message.
+    /// The SyncML version of the body; `None` if the body is no SyncML message.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
         match self.message {

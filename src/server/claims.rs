@@ -1,57 +1,70 @@
-//! The thread that settles claims, and a shard's way to it. Nothing here is on the way of a datagram.
+//! The thread that settles claims to sessions, and the shards' way to it. It is not on the way of a
+//! datagram.
 //!
-//! Queues are bounded. What a shard may not lose, a session it has given away, waits with the shard; what can be
-//! refused is refused and counted. The way back is reserved when a claim comes, so that a session that was found
-//! can always be delivered.
+//! Its queue is bounded. A session that a shard has given away must not be lost: it waits with that
+//! shard. Claims and saves that find the queue full are lost and counted. The place of the answer
+//! is reserved in the shard's mailbox when its claim comes, so that a session that was found can
+//! always be delivered.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::clock;
-use super::shard::Order;
+use super::shard::command::ShardCommand;
 use crate::gateway::Command;
-use crate::gateway::directory::{Action, Directory, Stats};
+use crate::gateway::directory::{Action, SessionDirectory, Stats};
 use crate::gateway::handover::{Handover, Ticket};
 use crate::random::Random;
-use crate::store::Writer;
-use crate::wsp::claim::{ClaimId, ClaimKey};
+use crate::store::StoreHandle;
+use crate::worker::{self, Handle, Inbox, Received, Unsent, Worker};
+use crate::wsp::claim::{ClaimId, ClaimKey, ShardTopology};
 use crate::wsp::saved::SessionRecord;
 
-/// What a shard tells the directory.
+/// A message of a shard to the session directory.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum ClaimMessage {
+    /// A Resume came for a session that the shard does not have.
     Claim(ClaimId, ClaimKey),
+    /// The shard has released a session, or has none to release.
     Released(Ticket, Option<Box<Handover>>),
+    /// A session changed.
     Save(Box<SessionRecord>),
+    /// A session ended.
     Forget(u32),
 }
 
-/// A shard's way to the directory.
+/// A message to the thread.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) enum Message {
+    /// By the shard of this number.
+    Shard(u32, ClaimMessage),
+    /// The store's answer to a look-up.
+    Found(Ticket, Option<SessionRecord>),
+}
+
+/// Both ends of the thread's queue.
+pub(super) type Queue = (Handle<Message>, Inbox<Message>);
+
+/// The queue, for as many shards as there are.
+pub(super) fn queue() -> Queue {
+    worker::queue(QUEUE)
+}
+
+/// A shard's sender to the directory.
+#[derive(Debug)]
+pub(super) struct ClaimHandle {
     shard: u32,
-    queue: Sender,
-    /// What must not be lost and found the queue full, oldest first.
-    backlog: VecDeque<Told>,
+    queue: Handle<Message>,
+    /// Messages that must not be lost and found the queue full, oldest first.
+    backlog: VecDeque<ClaimMessage>,
     lost: u64,
 }
 
-/// The way to the directory: who tells something, and what.
-pub(super) type Sender = mpsc::Sender<(u32, Told)>;
-type Receiver = mpsc::Receiver<(u32, Told)>;
-
-/// The way to the directory, for as many shards as there are.
-pub(super) fn queue() -> (Sender, Receiver) {
-    mpsc::channel(QUEUE)
-}
-
-impl Outlet {
-    pub(super) const fn new(shard: u32, queue: Sender) -> Self {
+impl ClaimHandle {
+    pub(super) const fn new(shard: u32, queue: Handle<Message>) -> Self {
         Self {
             shard,
             queue,
@@ -60,102 +73,118 @@ impl Outlet {
         }
     }
 
-    /// Tells it, now or as soon as there is room. A claim that cannot be made ends at its deadline.
-    pub(super) fn tell(&mut self, told: Told) {
+    /// Sends a message, now or as soon as there is room. A claim that cannot be sent ends at its
+    /// deadline.
+    pub(super) fn send(&mut self, message: ClaimMessage) {
         self.flush();
-        if self.backlog.is_empty() {
-            match self.queue.try_send((self.shard, told)) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full((_, told))) => self.keep(told),
-                // The process is about to end.
-                Err(mpsc::error::TrySendError::Closed(_)) => {}
-            }
-        } else {
-            self.keep(told);
+        let message = match self.backlog.is_empty() {
+            true => self.try_send(message),
+            false => Some(message),
+        };
+        if let Some(message) = message {
+            self.retain(message);
         }
     }
 
-    /// Tells what had to wait.
+    /// Sends the messages that had to wait.
     pub(super) fn flush(&mut self) {
-        while !self.backlog.is_empty() {
-            let Ok(permit) = self.queue.try_reserve() else {
+        while let Some(message) = self.backlog.pop_front() {
+            if let Some(message) = self.try_send(message) {
+                self.backlog.push_front(message);
                 return;
-            };
-            if let Some(told) = self.backlog.pop_front() {
-                permit.send((self.shard, told));
             }
         }
     }
 
-    /// What was lost: claims, and what changed in sessions, that found no room.
+    /// Claims and saves that found the queue full, and ends of sessions that found the backlog
+    /// full.
     pub(super) const fn lost(&self) -> u64 {
         self.lost
     }
 
-    fn keep(&mut self, told: Told) {
-        let keep = match told {
-            // As many as there are orders to release.
-            Told::Released(..) => true,
-            Told::Forget(_) => self.backlog.len() < BACKLOG,
-            Told::Claim(..) | Told::Save(_) => false,
+    /// The message, if the queue is full.
+    fn try_send(&self, message: ClaimMessage) -> Option<ClaimMessage> {
+        match self.queue.try_send(Message::Shard(self.shard, message), 1) {
+            Err(Unsent::Full(Message::Shard(_, message))) => Some(message),
+            // Without a directory, or at the end of the process, no shard waits for the answer.
+            Ok(()) | Err(Unsent::Ended(_) | Unsent::Full(Message::Found(..))) => None,
+        }
+    }
+
+    fn retain(&mut self, message: ClaimMessage) {
+        let retained = match message {
+            // There are as many as there are orders to release.
+            ClaimMessage::Released(..) => true,
+            ClaimMessage::Forget(_) => self.backlog.len() < BACKLOG,
+            ClaimMessage::Claim(..) | ClaimMessage::Save(_) => false,
         };
-        if keep {
-            self.backlog.push_back(told);
+        if retained {
+            self.backlog.push_back(message);
         } else {
             self.lost += 1;
         }
     }
 }
 
-/// Starts the thread. It ends when every shard has.
-pub(super) fn start(
-    mailboxes: Vec<mpsc::Sender<Order>>,
-    told: Receiver,
-    max_elsewhere: usize,
-    store: Option<Writer>,
-) -> io::Result<(watch::Receiver<Stats>, JoinHandle<()>)> {
-    let hasher = Random::new(clock::seed()?).hasher();
-    let shards = u32::try_from(mailboxes.len()).unwrap_or(u32::MAX);
-    let (shown, stats) = watch::channel(Stats::default());
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let claims = Claims {
-        directory: Directory::new(shards, store.is_some(), max_elsewhere, hasher),
-        mailboxes,
-        store,
-        ways_back: HashMap::new(),
-        looking: JoinSet::new(),
-        shown,
-    };
-    let thread = std::thread::Builder::new()
-        .name("claims".to_owned())
-        .spawn(move || runtime.block_on(claims.run(told)))?;
-    Ok((stats, thread))
-}
-
-/// What the thread works on.
-struct Claims {
-    directory: Directory,
-    mailboxes: Vec<mpsc::Sender<Order>>,
-    store: Option<Writer>,
-    /// Places in the mailboxes for the answers that are owed.
-    ways_back: HashMap<(u32, ClaimId), mpsc::OwnedPermit<Order>>,
-    looking: JoinSet<(Ticket, Option<SessionRecord>)>,
-    shown: watch::Sender<Stats>,
+/// The thread and its directory's counters. Dropping it handles the messages sent before, then ends
+/// the thread.
+#[derive(Debug)]
+pub(super) struct Claims {
+    stats: watch::Receiver<Stats>,
+    _worker: Worker<Message>,
 }
 
 impl Claims {
-    async fn run(mut self, mut told: Receiver) {
-        loop {
-            tokio::select! {
-                told = told.recv() => match told {
-                    Some((shard, told)) => self.hear(shard, told),
-                    None => return,
-                },
-                Some(looked) = self.looking.join_next(), if !self.looking.is_empty() => {
-                    if let Ok((ticket, found)) = looked {
-                        self.directory.handle_looked(ticket, found);
-                    }
-                }
+    /// Starts the thread. `mailboxes` are the shards', in their order.
+    pub(super) fn start(
+        mailboxes: Vec<mpsc::Sender<ShardCommand>>,
+        queue: Queue,
+        topology: ShardTopology,
+        max_elsewhere: usize,
+        store: Option<StoreHandle>,
+    ) -> io::Result<Self> {
+        let hasher = Random::new(clock::seed()?).hasher();
+        let (shown, stats) = watch::channel(Stats::default());
+        let worker = ClaimWorker {
+            directory: SessionDirectory::new(topology, max_elsewhere, hasher),
+            mailboxes,
+            queue: queue.0.clone(),
+            store,
+            reply_permits: HashMap::new(),
+            shown,
+        };
+        let worker = Worker::start("claims", queue, move |inbox| worker.run(&inbox))?
+            .with_patience(super::STOP_TIMEOUT);
+        Ok(Self {
+            stats,
+            _worker: worker,
+        })
+    }
+
+    /// The directory's counters.
+    pub(super) fn stats(&self) -> watch::Receiver<Stats> {
+        self.stats.clone()
+    }
+}
+
+/// The thread's state.
+struct ClaimWorker {
+    directory: SessionDirectory,
+    mailboxes: Vec<mpsc::Sender<ShardCommand>>,
+    /// For the store's answers.
+    queue: Handle<Message>,
+    store: Option<StoreHandle>,
+    /// Places in the mailboxes for the answers that are owed.
+    reply_permits: HashMap<(u32, ClaimId), mpsc::OwnedPermit<ShardCommand>>,
+    shown: watch::Sender<Stats>,
+}
+
+impl ClaimWorker {
+    fn run(mut self, inbox: &Inbox<Message>) {
+        while let Received::Message(message, _) = inbox.recv() {
+            match message {
+                Message::Shard(shard, message) => self.handle(shard, message),
+                Message::Found(ticket, found) => self.directory.handle_lookup(ticket, found),
             }
             while let Some(action) = self.directory.poll_action() {
                 self.act(action);
@@ -164,9 +193,9 @@ impl Claims {
         }
     }
 
-    fn hear(&mut self, shard: u32, told: Told) {
-        match told {
-            Told::Claim(claim, key) => {
+    fn handle(&mut self, shard: u32, message: ClaimMessage) {
+        match message {
+            ClaimMessage::Claim(claim, key) => {
                 // Others have orders for it, too.
                 let mailbox = self
                     .mailbox(shard)
@@ -178,17 +207,17 @@ impl Claims {
                     );
                     return;
                 };
-                self.ways_back.insert((shard, claim), permit);
+                self.reply_permits.insert((shard, claim), permit);
                 self.directory.handle_claim(shard, claim, key);
             }
-            Told::Released(ticket, found) => self.directory.handle_released(ticket, found),
-            // The store counts what it refuses.
-            Told::Save(session) => {
+            ClaimMessage::Released(ticket, found) => self.directory.handle_released(ticket, found),
+            // The store counts the sessions that it refuses.
+            ClaimMessage::Save(session) => {
                 if let Some(store) = &self.store {
                     store.save(session);
                 }
             }
-            Told::Forget(id) => {
+            ClaimMessage::Forget(id) => {
                 self.directory.handle_forget(shard, id);
                 if let Some(store) = &self.store {
                     store.forget(id);
@@ -200,41 +229,42 @@ impl Claims {
     fn act(&mut self, action: Action) {
         match action {
             Action::Release(shard, ticket, id) => {
-                let order = Order::Core(Command::Release(ticket, id));
-                let given = self.mailbox(shard).map(|mailbox| mailbox.try_send(order));
-                if !matches!(given, Some(Ok(()))) {
+                let order = ShardCommand::Core(Command::Release(ticket, id));
+                let mailbox = self.mailbox(shard);
+                if mailbox.is_none_or(|mailbox| mailbox.try_send(order).is_err()) {
                     self.directory.handle_unreachable(ticket);
                 }
             }
-            Action::Look(ticket, key) => {
-                let looked = self.store.as_ref().map(|store| store.look(key));
-                self.looking.spawn(async move {
-                    let found = match looked {
-                        Some(looked) => looked.await.ok().flatten(),
-                        None => None,
-                    };
-                    (ticket, found)
-                });
+            Action::Lookup(ticket, key) => {
+                let queue = self.queue.clone();
+                // There are no more answers than claims, which are bounded.
+                let answer = move |found| queue.send(Message::Found(ticket, found));
+                match &self.store {
+                    Some(store) => store.look(key, answer),
+                    None => answer(None),
+                }
             }
             Action::Claimed(shard, claim, found) => {
-                if let Some(way) = self.ways_back.remove(&(shard, claim)) {
-                    way.send(Order::Claimed(claim, found));
+                if let Some(way) = self.reply_permits.remove(&(shard, claim)) {
+                    way.send(ShardCommand::Claimed(claim, found));
                 }
             }
             Action::EndedElsewhere(shard, id) => {
                 // Lost, it means that this id is not given away again.
-                let order = Order::Core(Command::EndedElsewhere(id));
-                let _ = self.mailbox(shard).map(|mailbox| mailbox.try_send(order));
+                let order = ShardCommand::Core(Command::EndedElsewhere(id));
+                if let Some(mailbox) = self.mailbox(shard) {
+                    let _ = mailbox.try_send(order);
+                }
             }
         }
     }
 
-    fn mailbox(&self, shard: u32) -> Option<&mpsc::Sender<Order>> {
+    fn mailbox(&self, shard: u32) -> Option<&mpsc::Sender<ShardCommand>> {
         self.mailboxes.get(usize::try_from(shard).ok()?)
     }
 }
 
-/// What may wait for the directory, of all shards: a second's worth of the busiest gateway.
+/// Messages of all shards that may wait for the directory: one second of the busiest gateway.
 const QUEUE: usize = 16_384;
 /// Ends of sessions that may wait with each shard for room in the queue.
 const BACKLOG: usize = 65_536;
@@ -258,27 +288,35 @@ mod tests {
             agreed,
             encoding: None,
             headers: bytes::Bytes::new(),
+            subscriber: None,
         };
         Box::new(session.into())
     }
 
     #[test]
     fn a_session_given_away_is_not_lost_to_a_full_queue() {
-        let (queue, mut told) = mpsc::channel(1);
-        let mut outlet = Outlet::new(3, queue);
-        outlet.tell(Told::Forget(1));
-        outlet.tell(Told::Released(Ticket(7), Some(handover(2))));
-        outlet.tell(Told::Forget(4));
-        outlet.tell(Told::Save(Box::new(handover(5).session)));
-        assert_eq!(outlet.lost(), 1, "the Save");
-        assert!(matches!(told.try_recv(), Ok((3, Told::Forget(1)))));
-        outlet.flush();
+        let (queue, inbox) = worker::queue(1);
+        let received = || match inbox.try_recv() {
+            Received::Message(Message::Shard(3, message), _) => Some(message),
+            _ => None,
+        };
+        let mut claims = ClaimHandle::new(3, queue);
+        claims.send(ClaimMessage::Forget(1));
+        claims.send(ClaimMessage::Released(Ticket(7), Some(handover(2))));
+        claims.send(ClaimMessage::Forget(4));
+        claims.send(ClaimMessage::Save(Box::new(handover(5).session)));
+        assert_eq!(claims.lost(), 1, "the Save");
+        assert!(matches!(received(), Some(ClaimMessage::Forget(1))));
+        claims.flush();
         assert!(matches!(
-            told.try_recv(),
-            Ok((3, Told::Released(Ticket(7), Some(_))))
+            received(),
+            Some(ClaimMessage::Released(Ticket(7), Some(_)))
         ));
-        outlet.flush();
-        assert!(matches!(told.try_recv(), Ok((3, Told::Forget(4)))));
-        assert!(told.try_recv().is_err());
+        claims.flush();
+        assert!(matches!(received(), Some(ClaimMessage::Forget(4))));
+        assert!(received().is_none());
+        drop(inbox);
+        claims.send(ClaimMessage::Forget(6));
+        assert_eq!(claims.lost(), 1, "nobody settles claims any more");
     }
 }

@@ -8,7 +8,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: std::time::Instant,
-    /// What the calendar said then.
+    /// Calendar time at that moment.
     unix: u64,
 }
 
@@ -29,7 +29,8 @@ impl Clock {
         Instant::ZERO + self.start.elapsed()
     }
 
-    /// Seconds since 1970 as the calendar went on since the start, whatever it was set to since.
+    /// Seconds since 1970, counted evenly from the start of the process, even when the calendar is
+    /// set.
     #[must_use]
     pub fn unix(&self) -> u64 {
         self.unix + self.start.elapsed().as_secs()
@@ -60,20 +61,30 @@ pub fn unix() -> u64 {
         .as_secs()
 }
 
-/// A key nobody can guess.
+/// A random key.
 ///
 /// # Errors
-/// When the system has no randomness to give.
+/// The system has no randomness.
 pub fn key() -> std::io::Result<[u8; 16]> {
     let mut octets = [0; 16];
     getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
     Ok(octets)
 }
 
-/// A seed nobody can guess.
+/// A seed for secrets.
 ///
 /// # Errors
 /// When the system has no randomness to give.
+pub fn secret_seed() -> std::io::Result<[u8; 32]> {
+    let mut octets = [0; 32];
+    getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
+    Ok(octets)
+}
+
+/// A random seed.
+///
+/// # Errors
+/// The system has no randomness.
 pub fn seed() -> std::io::Result<u64> {
     let mut octets = [0; 8];
     getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
@@ -86,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_calendar_that_is_set_changes_no_order() {
-        // It said 1,000 when the clock started, and says something else by now.
+        // The calendar had 1,000 at the start of the clock, and has another value now.
         let clock = Clock {
             unix: 1_000,
             ..Clock::start()

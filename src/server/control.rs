@@ -1,7 +1,8 @@
-//! The handle by which a running gateway is told what to be: signals and the admin port hold clones of it.
+//! Control of a running gateway: signals and the admin port hold clones of [`Control`].
 //!
-//! Whoever runs the gateway holds the other end and obeys one order after the other, so two reloads cannot mix
-//! and a state is entered by every shard before the next one is.
+//! The task that runs the gateway holds the [`ControlReceiver`] and executes one command after the
+//! other. So two reloads never mix, and every shard has entered a state before the next command
+//! begins.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +12,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::config::Report;
 use crate::gateway::Mode;
 
-/// What a gateway is doing.
+/// The state of a gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
     /// Not yet listening.
     #[default]
     Starting,
-    /// Serving everybody.
+    /// Serving every handset.
     Running,
-    /// Serving those who are in; see [`Mode::Isolated`].
+    /// Serving handsets that have a session; see [`Mode::Isolated`].
     Isolated,
-    /// Finishing what it has; see [`Mode::Draining`]. A gateway that stops is draining until it has stopped.
+    /// Finishing exchanges under way; see [`Mode::Draining`]. A gateway that stops is draining
+    /// until it has stopped.
     Draining,
 }
 
@@ -65,7 +67,7 @@ impl From<Mode> for State {
 impl FromStr for Mode {
     type Err = UnknownMode;
 
-    /// `running`, `isolated` or `draining`: what an operator may ask for.
+    /// Reads `running`, `isolated` or `draining`, the modes that an operator may request.
     fn from_str(name: &str) -> Result<Self, UnknownMode> {
         match name {
             "running" => Ok(Self::Running),
@@ -76,83 +78,83 @@ impl FromStr for Mode {
     }
 }
 
-/// A word that names no state a gateway can be told to enter.
+/// A word that names no mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a gateway can be told to be `running`, `isolated` or `draining`")]
+#[error("the state can be `running`, `isolated` or `draining`")]
 pub struct UnknownMode;
 
-/// What one may tell a running gateway. Clones speak to the same gateway.
+/// Sends commands to a running gateway. Clones control the same gateway.
 #[derive(Clone, Debug)]
 pub struct Control {
     state: watch::Receiver<State>,
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<ControlCommand>,
 }
 
-/// The end that obeys.
+/// Receives the commands of every [`Control`].
 #[derive(Debug)]
-pub struct Obedience {
+pub struct ControlReceiver {
     state: watch::Sender<State>,
-    orders: mpsc::Receiver<Order>,
+    commands: mpsc::Receiver<ControlCommand>,
 }
 
-/// What the gateway was told, and whom to answer.
+/// A command, and where its outcome goes.
 #[derive(Debug)]
-pub enum Order {
-    /// Serve these from now on.
+pub enum ControlCommand {
+    /// Enter a mode.
     Enter(Mode, Answer<()>),
-    /// Read the configuration and the files it names again.
+    /// Read the configuration and its files again.
     Reload(Answer<Reloaded>),
 }
 
-/// Where an order is answered. Whoever gave it may have stopped listening.
+/// Where the outcome of a command goes. The sender of the command may have gone.
 #[derive(Debug)]
-pub struct Answer<T>(oneshot::Sender<Result<T, Disobeyed>>);
+pub struct Answer<T>(oneshot::Sender<Result<T, ControlError>>);
 
 impl<T> Answer<T> {
-    /// Says what came of it.
-    pub fn give(self, outcome: Result<T, Disobeyed>) {
+    /// Sends the outcome.
+    pub fn give(self, outcome: Result<T, ControlError>) {
         let _ = self.0.send(outcome);
     }
 }
 
-/// What came of a reload that went well.
+/// The outcome of a successful reload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reloaded {
     /// Sections that changed and take effect with the next start only.
     pub needs_restart: Vec<&'static str>,
 }
 
-/// Why an order was not obeyed.
+/// Why a command was not executed.
 #[derive(Debug, thiserror::Error)]
-pub enum Disobeyed {
-    /// The configuration has mistakes. The old one stays in force, whole.
+pub enum ControlError {
+    /// The configuration has mistakes. The old one stays in force.
     #[error("the configuration has mistakes; the old one stays in force\n{0}")]
     Configuration(Report),
-    /// The gateway is stopping, and nothing changes its mind.
+    /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
 }
 
-/// A handle, and the end that obeys it.
+/// A control handle and its receiver.
 #[must_use]
-pub fn control() -> (Control, Obedience) {
+pub fn control() -> (Control, ControlReceiver) {
     let (state, seen) = watch::channel(State::Starting);
-    let (give, orders) = mpsc::channel(WAITING);
+    let (sender, commands) = mpsc::channel(WAITING);
     let control = Control {
         state: seen,
-        orders: give,
+        commands: sender,
     };
-    (control, Obedience { state, orders })
+    (control, ControlReceiver { state, commands })
 }
 
 impl Control {
-    /// What the gateway is doing now.
+    /// The present state.
     #[must_use]
     pub fn state(&self) -> State {
         *self.state.borrow()
     }
 
-    /// Told of every change; the present state counts as seen.
+    /// A receiver of every change of state; the present state counts as seen.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<State> {
         let mut state = self.state.clone();
@@ -160,57 +162,61 @@ impl Control {
         state
     }
 
-    /// Serves these from now on; returns once every shard has been told.
+    /// Enters a mode; returns once every shard has the command.
     ///
     /// # Errors
     ///
-    /// [`Disobeyed::Stopping`].
-    pub async fn enter(&self, mode: Mode) -> Result<(), Disobeyed> {
-        self.ask(|answer| Order::Enter(mode, answer)).await
+    /// [`ControlError::Stopping`].
+    pub async fn enter(&self, mode: Mode) -> Result<(), ControlError> {
+        self.ask(|answer| ControlCommand::Enter(mode, answer)).await
     }
 
-    /// Reads the configuration and the files it names again; returns once every shard has been told.
+    /// Reads the configuration and its files again; returns once every shard has the command.
     ///
     /// # Errors
     ///
-    /// What is wrong with the configuration, which then changes nothing; or [`Disobeyed::Stopping`].
-    pub async fn reload(&self) -> Result<Reloaded, Disobeyed> {
-        self.ask(Order::Reload).await
+    /// [`ControlError::Configuration`], and the old configuration stays in force; or
+    /// [`ControlError::Stopping`].
+    pub async fn reload(&self) -> Result<Reloaded, ControlError> {
+        self.ask(ControlCommand::Reload).await
     }
 
-    async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, Disobeyed> {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(Answer<T>) -> ControlCommand,
+    ) -> Result<T, ControlError> {
         let (answer, answered) = oneshot::channel();
-        // Nobody there to obey: it has stopped.
-        self.orders
-            .send(order(Answer(answer)))
+        // A closed channel means that the gateway has stopped.
+        self.commands
+            .send(command(Answer(answer)))
             .await
-            .map_err(|_| Disobeyed::Stopping)?;
-        answered.await.unwrap_or(Err(Disobeyed::Stopping))
+            .map_err(|_| ControlError::Stopping)?;
+        answered.await.unwrap_or(Err(ControlError::Stopping))
     }
 }
 
-impl Obedience {
-    /// The next order; waits for ever when nobody is left to give one.
-    pub async fn next(&mut self) -> Order {
-        match self.orders.recv().await {
-            Some(order) => order,
+impl ControlReceiver {
+    /// The next command. Waits for ever once every [`Control`] is gone.
+    pub async fn next(&mut self) -> ControlCommand {
+        match self.commands.recv().await {
+            Some(command) => command,
             None => std::future::pending().await,
         }
     }
 
-    /// What is shown.
+    /// The state last published.
     #[must_use]
     pub fn state(&self) -> State {
         *self.state.borrow()
     }
 
-    /// Shows what the gateway is doing now.
+    /// Publishes the present state.
     pub fn show(&self, state: State) {
         self.state.send_replace(state);
     }
 }
 
-/// Orders that may wait; whoever gives more waits to give them.
+/// Commands that may wait; further senders wait.
 const WAITING: usize = 8;
 
 #[cfg(test)]
@@ -218,15 +224,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_order_is_answered_and_the_state_is_seen_by_all() {
-        let (control, mut obedience) = control();
+    async fn a_command_is_answered_and_every_handle_sees_the_state() {
+        let (control, mut receiver) = control();
         assert_eq!(control.state(), State::Starting);
         let mut seen = control.subscribe();
         let asker = control.clone();
         let asked = tokio::spawn(async move { asker.enter(Mode::Isolated).await });
-        match obedience.next().await {
-            Order::Enter(mode, answer) => {
-                obedience.show(mode.into());
+        match receiver.next().await {
+            ControlCommand::Enter(mode, answer) => {
+                receiver.show(mode.into());
                 answer.give(Ok(()));
             }
             other => panic!("{other:?}"),
@@ -237,15 +243,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_stopped_obeys_nothing() {
-        let (control, obedience) = control();
+    async fn a_stopped_gateway_refuses_commands() {
+        let (control, receiver) = control();
         let asker = control.clone();
         let asked = tokio::spawn(async move { asker.reload().await });
         tokio::task::yield_now().await;
-        drop(obedience);
-        assert!(matches!(asked.await.unwrap(), Err(Disobeyed::Stopping)));
+        drop(receiver);
+        assert!(matches!(asked.await.unwrap(), Err(ControlError::Stopping)));
         let late = control.enter(Mode::Running).await;
-        assert!(matches!(late, Err(Disobeyed::Stopping)));
+        assert!(matches!(late, Err(ControlError::Stopping)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Sockets that a service manager bound and holds while we come and go (systemd's socket activation).
+//! Sockets that a service manager bound and holds across processes (systemd's socket activation).
 //!
-//! What handsets send while nobody reads waits in them, so the next process misses nothing. Their number per
-//! address is the number of shards: the kernel deals handsets out to the sockets of an address, and that must not
-//! change from one process to the next.
+//! Datagrams that come while no process reads wait in the sockets. Their number per address is the
+//! number of shards: the kernel distributes handsets over the sockets of an address, and the
+//! distribution must not change from one process to the next.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,37 +13,37 @@ use socket2::SockRef;
 
 use crate::wdp::Service;
 
-/// Sockets that somebody else bound for us; mostly none.
+/// Inherited sockets; mostly none.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<UdpSocket>);
 
-/// Why inherited sockets cannot be used. Each says what to do about it.
+/// Why inherited sockets cannot be used. Each message names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum InheritError {
-    /// It is no UDP socket.
+    /// A descriptor is no UDP socket.
     #[error(
-        "descriptor {number} of those in LISTEN_FDS is no UDP socket ({source}); a socket unit for us has ListenDatagram= \
-         and nothing else"
+        "descriptor {number} of those in LISTEN_FDS is no UDP socket; a socket unit for us has \
+         ListenDatagram= and nothing else"
     )]
     Kind {
-        /// Its place among them, from 0.
+        /// Its position among the descriptors, from 0.
         number: usize,
         /// The system's word.
         source: io::Error,
     },
-    /// Other addresses than those configured.
+    /// The addresses are not those configured.
     #[error(
         "the service manager gave us {}, but [listen] names {}; write the same into both",
         list(.given),
         list(.configured)
     )]
     Addresses {
-        /// Where the inherited sockets are.
+        /// The addresses of the inherited sockets.
         given: Vec<SocketAddr>,
-        /// What the configuration names.
+        /// The configured addresses.
         configured: Vec<SocketAddr>,
     },
-    /// Not the same number of sockets for each address.
+    /// The addresses have different numbers of sockets.
     #[error(
         "the service manager gave us {count} socket(s) on {address} and {other_count} on {other}; each shard needs one \
          of each, so name every ListenDatagram= equally often"
@@ -58,19 +58,19 @@ pub enum InheritError {
         /// Its sockets.
         other_count: usize,
     },
-    /// Several sockets on an address the kernel does not share out.
+    /// Several sockets on one address, without SO_REUSEPORT.
     #[error(
         "the sockets on {0} do not share it (SO_REUSEPORT); set ReusePort=yes in the socket unit"
     )]
     NotShared(SocketAddr),
-    /// The same socket under two descriptors: two shards would take each other's datagrams.
+    /// The same socket under two descriptors: two shards would read each other's datagrams.
     #[error("one socket on {0} was given to us twice; name every ListenDatagram= of its own")]
     Twice(SocketAddr),
-    /// IPv4 handsets would come through it too.
+    /// An IPv6 socket that accepts IPv4 too.
     #[error("the socket on {0} takes IPv4 as well; set BindIPv6Only=ipv6-only in the socket unit")]
     BothFamilies(SocketAddr),
     /// The system's word.
-    #[error("an inherited socket cannot be used: {0}")]
+    #[error("an inherited socket cannot be used")]
     System(#[from] io::Error),
 }
 
@@ -83,11 +83,11 @@ fn list(addresses: &[SocketAddr]) -> String {
 }
 
 impl Inherited {
-    /// Takes the sockets that LISTEN_FDS and LISTEN_PID speak of. They are spoken of no more afterwards, so this is
-    /// done once, before there are threads.
+    /// Takes the sockets named by LISTEN_FDS and LISTEN_PID, and removes both variables. Called
+    /// once, before there are threads.
     ///
     /// # Errors
-    /// When one of them is no UDP socket.
+    /// When a descriptor is no UDP socket.
     pub fn from_environment() -> Result<Self, InheritError> {
         let mut descriptors = ListenFd::from_env();
         let mut sockets = Vec::new();
@@ -99,14 +99,14 @@ impl Inherited {
         Ok(Self(sockets))
     }
 
-    /// Whether there are none, and we have to bind for ourselves.
+    /// Whether there are none, so that the server has to bind its own.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Deals them out: for each shard one socket per configured address, in that order.
-    pub(super) fn deal(
+    /// Distributes them: each shard gets one socket per configured address, in that order.
+    pub(super) fn distribute(
         self,
         wanted: &[(Service, SocketAddr)],
     ) -> Result<Vec<Vec<(Service, UdpSocket)>>, InheritError> {
@@ -140,7 +140,7 @@ impl Inherited {
         Ok(shards)
     }
 
-    /// The sockets of each address, in the order they were given, once nothing is wrong with any of them.
+    /// The checked sockets of each address, in the order of their descriptors.
     fn by_address(self) -> Result<BTreeMap<SocketAddr, Vec<UdpSocket>>, InheritError> {
         let mut groups: BTreeMap<SocketAddr, Vec<UdpSocket>> = BTreeMap::new();
         let mut cookies = Vec::new();
@@ -189,7 +189,7 @@ mod tests {
         let (a, b) = (group("127.0.0.1:0", 2), group("[::1]:0", 2));
         let wanted = [on(&b[0]), on(&a[0])];
         let shards = Inherited(a.into_iter().chain(b).collect())
-            .deal(&wanted)
+            .distribute(&wanted)
             .unwrap();
         assert_eq!(shards.len(), 2);
         for shard in shards {
@@ -199,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_in_words() {
-        let told = |sockets, wanted: &[_]| match Inherited(sockets).deal(wanted) {
+    fn an_error_names_the_mismatch_and_the_remedy() {
+        let told = |sockets, wanted: &[_]| match Inherited(sockets).distribute(wanted) {
             Ok(_) => panic!("it fits"),
             Err(error) => error.to_string(),
         };
@@ -244,7 +244,7 @@ mod tests {
         second.bind(&first.local_addr().unwrap()).unwrap();
         let first: UdpSocket = first.into();
         let wanted = [on(&first)];
-        let error = Inherited(vec![first, second.into()]).deal(&wanted);
+        let error = Inherited(vec![first, second.into()]).distribute(&wanted);
         assert!(matches!(error, Err(InheritError::NotShared(_))));
     }
 }

@@ -1,23 +1,34 @@
-//! The server: shards on their threads, and the one thread that looks after them.
+//! The server: shards on their threads, and the control thread.
 //!
 //! One shard is one OS thread, one single-threaded runtime, one socket per address, one
-//! [`Gateway`], one upstream client, one mailbox. Nothing on the way of a datagram is shared with another
-//! shard.
+//! [`Gateway`], one upstream client, one mailbox. Shards share nothing on
+//! the path of a datagram.
 
-mod ask;
 mod claims;
 pub mod clock;
 mod control;
-mod counts;
-mod departure;
+mod descriptors;
+mod http;
 mod inherited;
-mod measure;
-mod outbox;
+mod measurement;
+mod obex;
+mod push;
+#[cfg(feature = "wtls")]
+mod secure;
+#[cfg(not(feature = "wtls"))]
+#[path = "secure_absent.rs"]
+mod secure;
 mod shard;
 mod shards;
+mod shutdown;
+mod sms;
 mod socket;
+mod socket_stats;
 mod subscribers;
+mod subscription;
 mod tap;
+pub(crate) mod tcp;
+mod transmitter;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -32,67 +43,84 @@ use tracing::error;
 use crate::gateway;
 use crate::gateway::{Gateway, directory};
 use crate::record::{Recorder, Sinks};
-pub use crate::server::ask::{Findings, Question};
-use crate::server::claims::Outlet;
+use crate::server::claims::{ClaimHandle, Claims};
 use crate::server::clock::Clock;
 pub use crate::server::control::{
-    Answer, Control, Disobeyed, Obedience, Order, Reloaded, State, UnknownMode, control,
+    Answer, Control, ControlCommand, ControlError, ControlReceiver, Reloaded, State, UnknownMode,
+    control,
 };
-pub use crate::server::counts::ShellStats;
-pub use crate::server::departure::{Departure, Remaining};
+pub use crate::server::http::{HttpRefusal, start_http};
 pub use crate::server::inherited::{InheritError, Inherited};
-pub use crate::server::measure::{Histogram, Measures, PerRoute, Unit};
-pub use crate::server::shard::Published;
-use crate::server::shard::Shard;
-use crate::server::shards::Way;
-pub use crate::server::shards::{Shards, measured, targets, total};
+use crate::server::measurement::ExchangeMeter;
+pub use crate::server::measurement::{
+    Measurement, MeasurementBatch, MeasurementHandle, ResponseStats, RouteStats,
+};
+pub use crate::server::obex::{ObexRefusal, start_obex};
+pub use crate::server::push::{PushCounts, PushHandle, PushParts, Pushes, push_over_http};
+use crate::server::secure::SecureLayer;
+pub use crate::server::secure::{Secure, SecureSettings, SecureStats};
+pub use crate::server::shard::ShardSnapshot;
+use crate::server::shard::{Mailboxes, Shard, ShardParts, Siblings};
+use crate::server::shards::ShardHandle;
+pub use crate::server::shards::{Shards, routes, targets, total};
+pub use crate::server::shutdown::{RemainingSessions, Shutdown};
+pub use crate::server::sms::{ShortMessages, SmsBearer};
 use crate::server::socket::{Socket, bind_group, discard};
+pub use crate::server::socket_stats::SocketStats;
 pub use crate::server::subscribers::{Known, Subscribers};
-pub use crate::server::tap::{Caught, Subject, Watch};
-use crate::store::Writer;
+pub use crate::server::subscription::{Subject, TapEvent, TraceSubscription};
+pub use crate::server::tcp::{TcpCounts, TcpLimits, TcpPort};
+use crate::store::StoreHandle;
 use crate::time::Instant;
 use crate::upstream::{Tls, Upstream};
 use crate::wdp::Service;
-use crate::wsp::claim::Place;
-use crate::wsp::pseudonym::Pseudonyms;
+use crate::wsp::claim::ShardTopology;
+use crate::wsp::log_id::LogIds;
 
-/// What a server is started with.
+/// Settings of a server, read once at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Addresses for WSP over WTP.
     pub connection_mode: Vec<SocketAddr>,
     /// Addresses for bare WSP.
     pub connectionless: Vec<SocketAddr>,
-    /// Shards, one thread each; fixed for the life of the process. Inherited sockets decide it by their number.
+    /// The secure ports.
+    pub secure: Secure,
+    /// Connections that handsets may have over HTTP and OBEX; 0 without such ports.
+    pub http_connections: usize,
+    /// Shards, one thread each; fixed for the life of the process. The number of inherited sockets
+    /// takes precedence.
     pub shards: usize,
-    /// The core's part. Limits are for all shards together, of which each gets its share.
+    /// Settings of the core. Limits are for all shards together; each shard gets its share.
     pub gateway: Arc<gateway::Config>,
-    /// Whom to trust upstream.
+    /// TLS towards origins.
     pub tls: Tls,
-    /// Where records go.
+    /// Where access log lines and charging records go.
     pub records: Sinks,
-    /// What sessions are called in records, lists and traces.
-    pub names: Pseudonyms,
-    /// What remembers sessions. Without it they end with the process.
-    pub store: Option<Writer>,
+    /// The receiver of measurements, if there is one.
+    pub measurements: Option<MeasurementHandle>,
+    /// Names of sessions in records, lists and traces.
+    pub names: LogIds,
+    /// The store of sessions. Without it sessions end with the process.
+    pub store: Option<StoreHandle>,
 }
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be had.
-    #[error("cannot listen on {address}: {source}{}", hint(.source))]
+    /// An address cannot be bound.
+    #[error("cannot listen on {address}{}", hint(.source))]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// The system's word.
+        /// The system's error, which the chain of causes shows.
         source: io::Error,
     },
-    /// The sockets that were given to us are not those we need.
+    /// The inherited sockets do not match the configuration.
     #[error(transparent)]
     Inherited(#[from] InheritError),
     /// The system refused a thread, a runtime or randomness.
-    #[error("cannot start a shard: {0}")]
+    #[error("cannot start a shard")]
     System(#[from] io::Error),
 }
 
@@ -109,51 +137,63 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A running server. Dropped, it stops.
+/// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<(Service, SocketAddr)>,
     shards: Shards,
     threads: Vec<JoinHandle<()>>,
+    /// `None` for one shard without a store.
     claims: Option<Claims>,
     stop: DropGuard,
     inherited: bool,
 }
 
-/// The thread that settles claims, and what it counts. One shard without a store has none.
-type Claims = (watch::Receiver<directory::Stats>, JoinHandle<()>);
-
 impl Server {
-    /// Binds every address, starts the shards and has them read their sockets.
+    /// Binds every address, starts the shards and makes them read their sockets.
     ///
     /// # Errors
     /// When an address cannot be bound, or the system refuses a thread.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let server = Self::start_on(Inherited::default(), config)?;
-        for way in server.shards.0.iter() {
-            // Nobody else has told it anything yet, so there is room.
-            let _ = way.mailbox.try_send(shard::Order::Hear);
+        for shard in server.shards.0.iter() {
+            // The mailbox is empty, so there is room.
+            let _ = shard.mailbox.try_send(shard::ShardCommand::StartReading);
         }
         Ok(server)
     }
 
-    /// Starts the shards on these sockets; without any, on new ones. None is read before [`Shards::hear`].
+    /// Starts the shards on inherited sockets, or on new ones if there are none. No socket is read
+    /// before [`Shards::start_reading`].
     ///
     /// # Errors
-    /// When the sockets are not on the configured addresses or cannot be shared out, when an address cannot be
-    /// bound, or the system refuses a thread.
+    /// The inherited sockets are not on the configured addresses or cannot be divided, an address
+    /// cannot be bound, or the system refuses a thread.
     pub fn start_on(inherited: Inherited, config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
         let of = |service| move |address: &SocketAddr| (service, *address);
         let with_sessions = config.connection_mode.iter();
         let without = config.connectionless.iter();
+        let secure = &config.secure;
         let wanted: Vec<(Service, SocketAddr)> = with_sessions
             .map(of(Service::ConnectionMode))
+            .chain(
+                secure
+                    .connection_mode
+                    .iter()
+                    .map(of(Service::SecureConnectionMode)),
+            )
             .chain(without.map(of(Service::Connectionless)))
+            .chain(
+                secure
+                    .connectionless
+                    .iter()
+                    .map(of(Service::SecureConnectionless)),
+            )
             .collect();
         let is_inherited = !inherited.is_empty();
         let sockets = match is_inherited {
-            true => inherited.deal(&wanted)?,
+            true => inherited.distribute(&wanted)?,
             false => bind_all(&wanted, config.shards.max(1))?,
         };
         let mut addresses = Vec::new();
@@ -162,55 +202,102 @@ impl Server {
         }
         let stop = CancellationToken::new();
         let shards = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let count = sockets.len();
         let share = Arc::new(config.gateway.share(sockets.len()));
+        let bound: usize = sockets.iter().map(Vec::len).sum();
+        let used = bound + descriptors::for_http(config.http_connections);
+        let max_connections = (descriptors::for_origins(used) / sockets.len().max(1)).max(1);
         let stored = config.store.is_some();
-        let (queue, told) = claims::queue();
-        let mut ways = Vec::new();
+        let queue = claims::queue();
+        let mut handles = Vec::new();
         let mut threads = Vec::new();
+        let mailboxes = Mailboxes::default();
+        let secure_ports: Vec<u16> = addresses
+            .iter()
+            .filter(|(service, _)| service.is_secured())
+            .map(|(_, address)| address.port())
+            .collect();
+        let topology = ShardTopology {
+            shard: 0,
+            shards,
+            stored,
+            id_key: config.names.id_key(),
+        };
         for (number, sockets) in sockets.into_iter().enumerate() {
-            let place = Place {
+            let topology = ShardTopology {
                 shard: u32::try_from(number).unwrap_or(u32::MAX),
-                shards,
-                stored,
+                ..topology
             };
-            let outlet = Outlet::new(place.shard, queue.clone());
+            let claims = ClaimHandle::new(topology.shard, queue.0.clone());
             let gateway = Gateway::new(Arc::clone(&share), clock::seed()?, clock.now());
-            let gateway = gateway.at(place);
-            let upstream = Upstream::new(&config.tls, &config.gateway.routes);
-            // Sockets that were there before us lost nothing to a group that grew.
+            let epoch = clock
+                .unix()
+                .saturating_sub(clock.now().as_micros() / 1_000_000);
+            let gateway = gateway
+                .at(topology)
+                .with_epoch(epoch)
+                .with_secure_ports(secure_ports.clone());
+            let secure = SecureLayer::new(&config.secure, count, epoch)?;
+            let siblings = Siblings::new(number, &mailboxes);
+            let upstream = Upstream::with_limit(
+                &config.tls,
+                &config.gateway.routes,
+                share.limits.max_connections.min(max_connections),
+            );
+            // Datagrams may have gone to the first socket of a group before the others were bound.
             let discarded = match is_inherited {
                 true => 0,
                 false => discard(&sockets)?,
             };
+            let meter = ExchangeMeter::new(&config.gateway.routes, config.measurements.clone());
             let recorder = Recorder::new(&config.records, config.names, number);
             let stop = stop.clone();
-            let begin = move |sockets, mailbox, published| Shard {
+            let begin = move |sockets, mailbox, published| ShardParts {
                 gateway,
                 clock,
                 sockets,
+                secure,
+                siblings,
                 upstream: Arc::new(upstream),
                 recorder,
+                meter,
                 mailbox,
                 discarded,
-                outlet,
+                claims,
                 stop,
                 published,
+                max_connections,
             };
-            let (way, thread) = spawn(number, sockets, begin)?;
-            ways.push(way);
+            let (handle, thread) = spawn(number, sockets, begin)?;
+            handles.push(handle);
             threads.push(thread);
         }
-        drop(queue);
+        // Set once.
+        let _ = mailboxes.set(
+            handles
+                .iter()
+                .map(|handle| handle.mailbox.downgrade())
+                .collect(),
+        );
         let claims = if shards > 1 || stored {
-            let mailboxes = ways.iter().map(|way| way.mailbox.clone()).collect();
+            let mailboxes = handles
+                .iter()
+                .map(|handle| handle.mailbox.clone())
+                .collect();
             let max_elsewhere = config.gateway.wsp.max_sessions;
-            Some(claims::start(mailboxes, told, max_elsewhere, config.store)?)
+            Some(Claims::start(
+                mailboxes,
+                queue,
+                topology,
+                max_elsewhere,
+                config.store,
+            )?)
         } else {
             None
         };
         Ok(Self {
             addresses,
-            shards: Shards::new(ways, config.names),
+            shards: Shards::new(handles, config.names).with_secure_ports(secure_ports),
             threads,
             claims,
             stop: stop.drop_guard(),
@@ -218,47 +305,48 @@ impl Server {
         })
     }
 
-    /// Where it listens; port 0 has become a number.
+    /// The addresses bound; port 0 is replaced by the port that the system chose.
     #[must_use]
     pub fn addresses(&self) -> &[(Service, SocketAddr)] {
         &self.addresses
     }
 
-    /// Whether somebody else holds the sockets too, and gives them to the next process.
+    /// Whether a service manager holds the sockets and passes them to the next process.
     #[must_use]
     pub const fn sockets_outlive_us(&self) -> bool {
         self.inherited
     }
 
-    /// The way to its shards.
+    /// Its shards.
     #[must_use]
     pub const fn shards(&self) -> &Shards {
         &self.shards
     }
 
-    /// What the directory of sessions counts, if there is one.
+    /// The counters of the session directory, if there is one.
     #[must_use]
     pub fn directory(&self) -> Option<watch::Receiver<directory::Stats>> {
-        self.claims.as_ref().map(|(stats, _)| stats.clone())
+        self.claims.as_ref().map(Claims::stats)
     }
 
-    /// Stops every shard at once and waits for its thread; one that hangs is left behind after some seconds. What
-    /// the others had to say of sessions is with the store then.
+    /// Stops every shard at once and waits for the threads, at most `STOP_TIMEOUT`. The store has
+    /// every session record of the threads that ended.
     pub fn stop(self) {
         drop(self.stop);
-        let claims = self.claims.map(|(_, thread)| thread);
         let clock = Clock::start();
-        let until = clock.now() + LONGEST_GOODBYE;
-        for thread in self.threads.into_iter().chain(claims) {
+        let until = clock.now() + STOP_TIMEOUT;
+        for thread in self.threads {
             let name = thread.thread().name().unwrap_or_default().to_owned();
             if !join(thread, clock, until) {
-                error!("{name} hangs, and is left behind");
+                error!("the thread {name} does not end");
             }
         }
+        // The directory handles the last messages of the shards.
+        drop(self.claims);
     }
 }
 
-/// Waits for the end of a thread until this moment. False if it goes on.
+/// Waits for the end of a thread until a moment. False if it still runs.
 fn join(thread: JoinHandle<()>, clock: Clock, until: Instant) -> bool {
     while !thread.is_finished() {
         if clock.now() >= until {
@@ -266,12 +354,12 @@ fn join(thread: JoinHandle<()>, clock: Clock, until: Instant) -> bool {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    // A shard that panicked has said so on stderr already.
+    // A panic has been reported on standard error already.
     let _ = thread.join();
     true
 }
 
-/// For each shard one socket per address.
+/// Binds one socket per address for each shard.
 fn bind_all(
     wanted: &[(Service, SocketAddr)],
     shards: usize,
@@ -287,17 +375,21 @@ fn bind_all(
     Ok(sockets)
 }
 
-/// A thread, a runtime and the shard that `begin` makes of its sockets, its mailbox and the place where it shows
-/// itself.
+/// Starts the thread and the runtime of a shard. `begin` makes its parts of sockets, mailbox and
+/// the sender of its snapshots.
 fn spawn(
     number: usize,
     sockets: Vec<(Service, UdpSocket)>,
-    begin: impl FnOnce(Vec<Socket>, mpsc::Receiver<shard::Order>, watch::Sender<Published>) -> Shard
+    begin: impl FnOnce(
+        Vec<Socket>,
+        mpsc::Receiver<shard::ShardCommand>,
+        watch::Sender<ShardSnapshot>,
+    ) -> ShardParts
     + Send
     + 'static,
-) -> io::Result<(Way, JoinHandle<()>)> {
-    let (mailbox, orders) = mpsc::channel(MAILBOX);
-    let (shown, published) = watch::channel(Published::default());
+) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+    let (mailbox, commands) = mpsc::channel(MAILBOX);
+    let (shown, published) = watch::channel(ShardSnapshot::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -310,25 +402,25 @@ fn spawn(
                     .map(|(service, socket)| Socket::new(socket, service))
                     .collect::<io::Result<Vec<_>>>();
                 match sockets {
-                    Ok(sockets) => begin(sockets, orders, shown).run().await,
+                    Ok(sockets) => Shard::new(begin(sockets, commands, shown)).run().await,
                     Err(error) => error!(%error, "a shard cannot use its sockets"),
                 }
             });
         })?;
-    Ok((Way { mailbox, published }, thread))
+    Ok((ShardHandle { mailbox, published }, thread))
 }
 
-/// Orders that may wait for a shard, answers to its claims among them.
+/// Commands that may wait for a shard, the answers to its claims included.
 const MAILBOX: usize = 1_024;
-/// A turn of a shard takes microseconds.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+/// How long [`Server::stop`] waits. A turn of a shard takes microseconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_hangs_is_not_waited_for() {
+    fn a_thread_that_hangs_does_not_delay_the_stop() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let hanging = std::thread::spawn(move || {
             let _ = stopped.recv();
@@ -338,6 +430,6 @@ mod tests {
         assert!(!join(hanging, clock, until));
         drop(stop);
         let panicking = std::thread::spawn(|| panic!("on purpose"));
-        assert!(join(panicking, clock, clock.now() + LONGEST_GOODBYE));
+        assert!(join(panicking, clock, clock.now() + STOP_TIMEOUT));
     }
 }

@@ -1,60 +1,134 @@
-//! The way to the shards of a running server: orders go in, counters come out.
+//! Handles to the shards of a running server: commands go in, snapshots of counters come out.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::gateway::push::{Push, PushOutcome};
 use crate::gateway::{self, Command, Mode, Stats};
 use crate::identity::Change;
-use crate::server::counts::ShellStats;
-use crate::server::measure::Measures;
-use crate::server::shard::{Calm, Order, Published, farewell_takes};
+use crate::push::capabilities::Capabilities;
+use crate::server::measurement::RouteStats;
+use crate::server::secure::SecureSettings;
+use crate::server::shard::{DrainCondition, ShardCommand, ShardSnapshot, disconnect_all_takes};
+use crate::server::socket_stats::SocketStats;
+use crate::server::subscription::{TapCommand, TraceSubscription};
 use crate::upstream::{Health, Tls};
-use crate::wsp::pseudonym::Pseudonyms;
+use crate::wdp::{Address, Peer};
+use crate::wsp::listing::{Page, Query};
+use crate::wsp::log_id::LogIds;
 
-/// The way to the shards of a running server. Clones lead to the same ones; what is told to shards that have
+/// The shards of a running server. Clones lead to the same shards. A command to a shard that has
 /// stopped is lost.
 #[derive(Clone, Debug)]
-pub struct Shards(pub(super) Arc<[Way]>, Pseudonyms);
+pub struct Shards(pub(super) Arc<[ShardHandle]>, LogIds, Arc<[u16]>);
 
-/// The way to one shard.
+/// One shard: its mailbox and its snapshots.
 #[derive(Debug)]
-pub(super) struct Way {
-    pub(super) mailbox: mpsc::Sender<Order>,
-    pub(super) published: watch::Receiver<Published>,
+pub(super) struct ShardHandle {
+    pub(super) mailbox: mpsc::Sender<ShardCommand>,
+    pub(super) published: watch::Receiver<ShardSnapshot>,
 }
 
 impl Shards {
-    pub(super) fn new(ways: Vec<Way>, names: Pseudonyms) -> Self {
-        Self(ways.into(), names)
+    pub(super) fn new(handles: Vec<ShardHandle>, names: LogIds) -> Self {
+        Self(handles.into(), names, Arc::default())
     }
 
-    /// A shard that takes no orders, until what is returned beside it is dropped.
+    /// The same, which speak WTLS on these ports.
+    pub(super) fn with_secure_ports(mut self, ports: Vec<u16>) -> Self {
+        self.2 = ports.into();
+        self
+    }
+
+    /// Whether a peer is on a secure port.
+    #[must_use]
+    pub fn is_secured(&self, peer: Peer) -> bool {
+        self.2.contains(&peer.local.port())
+    }
+
+    /// A shard that takes no commands until the returned guard is dropped.
     #[cfg(test)]
     pub(crate) fn hanging() -> (Self, impl Sized) {
-        let (mailbox, orders) = mpsc::channel(1);
-        let (tell, _) = oneshot::channel();
-        let _ = mailbox.try_send(Order::Farewell(tell));
-        let (shown, published) = watch::channel(Published::default());
-        let way = Way { mailbox, published };
+        let (mailbox, commands) = mpsc::channel(1);
+        let (sender, _) = oneshot::channel();
+        let _ = mailbox.try_send(ShardCommand::DisconnectAll(sender));
+        let (shown, published) = watch::channel(ShardSnapshot::default());
+        let handle = ShardHandle { mailbox, published };
         (
-            Self::new(vec![way], Pseudonyms::new(&[0; 16])),
-            (orders, shown),
+            Self::new(vec![handle], LogIds::new(&[0; 16])),
+            (commands, shown),
         )
     }
 
-    /// What their sessions are called where people read of them.
+    /// The names of their sessions in logs, records and lists.
     #[must_use]
-    pub const fn names(&self) -> Pseudonyms {
+    pub const fn names(&self) -> LogIds {
         self.1
     }
 
-    /// Waits until every shard runs and takes orders. False if one never will.
-    pub async fn run(&self) -> bool {
+    /// The number of shards.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A stretch of the session table of one shard. `None` if there is no such shard, if it has
+    /// stopped, or if it does not answer within `ANSWER_TIMEOUT`.
+    pub async fn list_sessions(&self, shard: usize, query: Query) -> Option<Page> {
+        let handle = self.0.get(shard)?;
+        let (answer, answered) = oneshot::channel();
+        let asking = async {
+            let command = ShardCommand::ListSessions(query, answer);
+            handle.mailbox.send(command).await.ok()?;
+            answered.await.ok()
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?
+    }
+
+    /// The capabilities of the client at an address by the Connect of its session, which any shard
+    /// may have.
+    pub async fn capabilities(&self, address: IpAddr) -> Option<Capabilities> {
+        for handle in self.0.iter() {
+            let (answer, answered) = oneshot::channel();
+            let command = ShardCommand::Capabilities(address, answer);
+            let asking = async {
+                handle.mailbox.send(command).await.ok()?;
+                answered.await.ok()?
+            };
+            if let Ok(Some(found)) = tokio::time::timeout(ANSWER_TIMEOUT, asking).await {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Has one shard push. `None` if there is no such shard, or if it has stopped.
+    pub async fn push(&self, shard: usize, push: Push) -> Option<PushOutcome> {
+        let handle = self.0.get(shard)?;
+        let (answer, answered) = oneshot::channel();
+        let command = ShardCommand::Push(Box::new(push), answer);
+        handle.mailbox.send(command).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// The mailbox of the shard that serves a source's requests over HTTP.
+    pub(super) fn of_source(&self, source: u128) -> Option<mpsc::Sender<ShardCommand>> {
+        // The /64 of IPv6 is in the upper half, an address of IPv4 in the lower.
+        let prefix = (source >> 64) ^ source;
+        let shard = prefix.checked_rem(self.0.len() as u128)?;
+        let handle = self.0.get(usize::try_from(shard).ok()?)?;
+        Some(handle.mailbox.clone())
+    }
+
+    /// Waits until every shard runs and takes commands. False if one stopped before it ran.
+    pub async fn running(&self) -> bool {
         for mut published in self.watch() {
-            // It shows its counters as soon as it runs.
+            // A shard publishes its counters as soon as it runs.
             if published.changed().await.is_err() {
                 return false;
             }
@@ -62,126 +136,167 @@ impl Shards {
         true
     }
 
-    /// Has every shard read its sockets from now on, once it knows all it should before the first handset comes.
-    pub async fn hear(&self) {
-        self.order(|| Order::Hear).await;
+    /// Makes every shard read its sockets from now on. Called once the shards know the subscribers.
+    pub async fn start_reading(&self) {
+        self.broadcast(|| ShardCommand::StartReading).await;
     }
 
-    /// What each shard showed last.
+    /// The last snapshot of each shard.
     #[must_use]
-    pub fn published(&self) -> Vec<Published> {
-        let shown = |way: &Way| way.published.borrow().clone();
+    pub fn published(&self) -> Vec<ShardSnapshot> {
+        let shown = |handle: &ShardHandle| handle.published.borrow().clone();
         self.0.iter().map(shown).collect()
     }
 
-    /// Each shard's counters as they are shown, once a second.
+    /// Receivers of each shard's snapshots, one a second.
     #[must_use]
-    pub fn watch(&self) -> Vec<watch::Receiver<Published>> {
-        self.0.iter().map(|way| way.published.clone()).collect()
+    pub fn watch(&self) -> Vec<watch::Receiver<ShardSnapshot>> {
+        self.0
+            .iter()
+            .map(|handle| handle.published.clone())
+            .collect()
     }
 
-    /// Gives every shard's core an order.
+    /// Sends a command to the core of every shard.
     pub async fn command(&self, command: &Command) {
-        self.order(|| Order::Core(command.clone())).await;
+        self.broadcast(|| ShardCommand::Core(command.clone())).await;
     }
 
-    /// Serves these from now on.
+    /// Enters a mode.
     pub async fn enter(&self, mode: Mode) {
         self.command(&Command::Enter(mode)).await;
     }
 
-    /// Gives every shard its share of new settings, and certificates. Requests under way finish as they began, and connections
-    /// to origins are made anew. Sockets stay what they are.
+    /// Gives every shard its share of new settings, and new certificates. Requests under way keep
+    /// the old ones. New requests use new connections to origins. Sockets stay.
     pub async fn reload(&self, gateway: &gateway::Config, tls: Tls) {
         let gateway = Arc::new(gateway.share(self.count()));
-        self.order(|| Order::Reload(Arc::clone(&gateway), tls.clone()))
+        self.broadcast(|| ShardCommand::Reload(Arc::clone(&gateway), tls.clone()))
             .await;
     }
 
-    /// Tells every shard who has which address, and returns once all of them know.
+    /// Gives every shard its share of new settings of WTLS. New handshakes use them.
+    pub async fn reload_secure(&self, settings: &SecureSettings) {
+        #[cfg(feature = "wtls")]
+        let settings = &Arc::new(settings.share(self.count()));
+        self.broadcast(|| ShardCommand::ReloadSecure(settings.clone()))
+            .await;
+    }
+
+    /// Tells every shard which subscriber has which address; returns once every core has the
+    /// changes.
     pub async fn identify(&self, changes: Arc<[Change]>) {
         let mut answers = Vec::with_capacity(self.0.len());
-        for way in self.0.iter() {
+        for handle in self.0.iter() {
             let (done, known) = oneshot::channel();
-            let order = Order::Identify(Arc::clone(&changes), done);
-            if way.mailbox.send(order).await.is_ok() {
+            let command = ShardCommand::Identify(Arc::clone(&changes), done);
+            if handle.mailbox.send(command).await.is_ok() {
                 answers.push(known);
             }
         }
         for known in answers {
-            // A shard that has stopped has nobody to ask it.
+            // A shard that has stopped serves no handset.
             let _ = known.await;
         }
     }
 
-    /// Refuses what is new and waits, at most so long, until nothing is under way. True when it came to that.
+    /// Enters [`Mode::Draining`] and waits for `idle`.
     pub async fn drain(&self, timeout: Duration) -> bool {
         self.enter(Mode::Draining).await;
         self.idle(timeout).await
     }
 
-    /// Waits, at most so long, until every shard has had nothing under way once. True when it came to that.
+    /// Waits until every shard has been idle once. False after the timeout.
     pub(super) async fn idle(&self, timeout: Duration) -> bool {
-        let idle = self.calm(Calm::Idle);
+        let idle = self.wait_for(DrainCondition::Idle);
         tokio::time::timeout(timeout, idle).await.is_ok()
     }
 
-    /// Waits, at most so long, until what origins have been asked for by now is answered. True when it came to that.
-    pub(super) async fn settled(&self, timeout: Duration) -> bool {
-        let settled = self.calm(Calm::Settled);
-        tokio::time::timeout(timeout, settled).await.is_ok()
+    /// Waits until the upstream requests under way now have ended. False after the timeout.
+    pub(super) async fn requests_answered(&self, timeout: Duration) -> bool {
+        let answered = self.wait_for(DrainCondition::RequestsAnswered);
+        tokio::time::timeout(timeout, answered).await.is_ok()
     }
 
-    /// Ends every session, at a pace the network can take, and says how many there were. `None` if that would have
-    /// taken longer than `patience`: those that remain hear nothing.
-    pub(super) async fn farewell(&self, patience: Duration) -> Option<usize> {
-        let farewell = self.each(Order::Farewell);
-        let ended = tokio::time::timeout(patience, farewell).await.ok()?;
+    /// Ends every session, at a limited pace, and returns their number. `None` after the timeout:
+    /// the remaining sessions get no Disconnect.
+    pub(super) async fn disconnect_all(&self, timeout: Duration) -> Option<usize> {
+        let disconnect_all = self.ask_all(ShardCommand::DisconnectAll);
+        let ended = tokio::time::timeout(timeout, disconnect_all).await.ok()?;
         Some(ended.into_iter().sum())
     }
 
-    /// How long it takes to end the sessions there are: each shard ends its own.
-    pub(super) fn farewell_takes(&self) -> Duration {
-        let of = |way: &Way| farewell_takes(way.published.borrow().stats.sessions);
+    /// How long it takes to end the present sessions. The shards work in parallel.
+    pub(super) fn disconnect_all_takes(&self) -> Duration {
+        let of =
+            |handle: &ShardHandle| disconnect_all_takes(handle.published.borrow().stats.sessions);
         self.0.iter().map(of).max().unwrap_or_default()
     }
 
-    async fn calm(&self, calm: Calm) {
-        self.each(|answer| Order::When(calm, answer)).await;
+    async fn wait_for(&self, condition: DrainCondition) {
+        self.ask_all(|answer| ShardCommand::NotifyWhen(condition, answer))
+            .await;
     }
 
-    /// Asks all shards at the same time and waits for their answers. Those that have stopped give none.
-    async fn each<T>(&self, order: impl Fn(oneshot::Sender<T>) -> Order) -> Vec<T> {
+    /// Sends a command to all shards at the same time and waits for their answers. Stopped shards
+    /// give none.
+    async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> ShardCommand) -> Vec<T> {
         let mut answers = Vec::new();
-        for way in self.0.iter() {
-            let (tell, told) = oneshot::channel();
-            if way.mailbox.send(order(tell)).await.is_ok() {
-                answers.push(told);
+        for handle in self.0.iter() {
+            let (sender, receiver) = oneshot::channel();
+            if handle.mailbox.send(command(sender)).await.is_ok() {
+                answers.push(receiver);
             }
         }
-        let mut told = Vec::new();
+        let mut given = Vec::new();
         for answer in answers {
-            told.extend(answer.await.ok());
+            given.extend(answer.await.ok());
         }
-        told
+        given
     }
 
-    /// Waits until a shard stops that nobody has stopped: it panicked, or cannot use its sockets. What it had
-    /// to say is on standard error. Its handsets have nobody to talk to from then on.
-    pub async fn lost_one(&self) {
+    /// Waits until a shard ends by itself: it panicked, or cannot use its sockets. Standard error
+    /// has the reason. Its handsets are not served any more.
+    pub async fn shard_failed(&self) {
         any_closed(self.watch()).await;
     }
 
-    pub(super) async fn order(&self, order: impl Fn() -> Order) {
-        for way in self.0.iter() {
-            // A closed mailbox is a shard that has stopped, which needs no orders.
-            let _ = way.mailbox.send(order()).await;
+    pub(super) async fn broadcast(&self, command: impl Fn() -> ShardCommand) {
+        for handle in self.0.iter() {
+            // A closed mailbox means that the shard has stopped.
+            let _ = handle.mailbox.send(command()).await;
         }
     }
 }
 
-/// Waits until nobody is left to show anything on one of the channels.
-async fn any_closed(channels: Vec<watch::Receiver<Published>>) {
+impl Shards {
+    /// Begins to catch.
+    pub async fn arm(&self, subscription: &TraceSubscription) {
+        self.tap(TapCommand::Arm(subscription.clone())).await;
+    }
+
+    /// Ends the trace with this number.
+    pub async fn disarm(&self, id: u64) {
+        self.tap(TapCommand::Disarm(id)).await;
+    }
+
+    /// Gives the subscriber's session to every tap, so that its Resume is recognised at any shard.
+    pub async fn follow_session(&self, id: u64, session: u32) {
+        self.tap(TapCommand::Session(id, session)).await;
+    }
+
+    /// Gives another address of the subscriber to every tap.
+    pub async fn follow_address(&self, id: u64, address: Address) {
+        self.tap(TapCommand::Moved(id, address)).await;
+    }
+
+    async fn tap(&self, order: TapCommand) {
+        self.broadcast(|| ShardCommand::Tap(order.clone())).await;
+    }
+}
+
+/// Waits until one of the channels has no sender.
+async fn any_closed(channels: Vec<watch::Receiver<ShardSnapshot>>) {
     let mut open: JoinSet<()> = channels
         .into_iter()
         .map(|mut channel| async move { while channel.changed().await.is_ok() {} })
@@ -189,31 +304,32 @@ async fn any_closed(channels: Vec<watch::Receiver<Published>>) {
     open.join_next().await;
 }
 
-/// Sums what the shards show.
+/// The sums of the shards' counters.
 #[must_use]
-pub fn total(published: &[Published]) -> (Stats, ShellStats) {
+pub fn total(published: &[ShardSnapshot]) -> (Stats, SocketStats) {
     let mut stats = Stats::default();
-    let mut shell = ShellStats::default();
+    let mut shell = SocketStats::default();
     for shard in published {
         stats += shard.stats;
-        shell += shard.shell;
+        shell += shard.sockets;
     }
     (stats, shell)
 }
 
-/// Sums what the shards measure.
+/// The counters of the routes, and the measurements lost, of all shards.
 #[must_use]
-pub fn measured(published: &[Published]) -> Measures {
-    let mut measures = Measures::default();
-    for shard in published {
-        measures += &shard.measures;
+pub fn routes(published: &[ShardSnapshot]) -> (BTreeMap<Arc<str>, RouteStats>, u64) {
+    let mut routes: BTreeMap<Arc<str>, RouteStats> = BTreeMap::new();
+    for (name, stats) in published.iter().flat_map(|shard| &shard.routes) {
+        *routes.entry(Arc::clone(name)).or_default() += *stats;
     }
-    measures
+    let lost = published.iter().map(|shard| shard.measurements_lost).sum();
+    (routes, lost)
 }
 
-/// What the shards together know of each host that routes name.
+/// The health of each host that routes name, over all shards.
 #[must_use]
-pub fn targets(published: &[Published]) -> Vec<Health> {
+pub fn targets(published: &[ShardSnapshot]) -> Vec<Health> {
     let mut all: Vec<Health> = Vec::new();
     for target in published.iter().flat_map(|shard| &shard.targets) {
         match all.iter_mut().find(|known| known.host == target.host) {
@@ -224,40 +340,46 @@ pub fn targets(published: &[Published]) -> Vec<Health> {
     all
 }
 
+/// How long a shard may take to answer. A shard under full load takes a few milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A shard that takes orders and obeys none, and shows that it has so many sessions.
-    fn stuck(sessions: u64) -> (Shards, mpsc::Receiver<Order>) {
-        let (mailbox, orders) = mpsc::channel(1);
-        let mut shown = Published::default();
+    /// A shard that executes no command and publishes this many sessions.
+    fn stuck(sessions: u64) -> (Shards, mpsc::Receiver<ShardCommand>) {
+        let (mailbox, commands) = mpsc::channel(1);
+        let mut shown = ShardSnapshot::default();
         shown.stats.sessions = sessions;
         let (_, published) = watch::channel(shown);
         (
-            Shards::new(vec![Way { mailbox, published }], Pseudonyms::new(&[0; 16])),
-            orders,
+            Shards::new(
+                vec![ShardHandle { mailbox, published }],
+                LogIds::new(&[0; 16]),
+            ),
+            commands,
         )
     }
 
     #[tokio::test]
-    async fn the_last_farewell_ends_though_a_shard_cannot_send() {
-        let (shards, mut orders) = stuck(3_000_000);
-        assert_eq!(shards.farewell(Duration::from_millis(1)).await, None);
-        // What remains of it is called off.
+    async fn disconnecting_all_ends_though_a_shard_cannot_send() {
+        let (shards, mut commands) = stuck(3_000_000);
+        assert_eq!(shards.disconnect_all(Duration::from_millis(1)).await, None);
+        // The rest is cancelled.
         assert!(matches!(
-            orders.recv().await,
-            Some(Order::Farewell(answer)) if answer.is_closed()
+            commands.recv().await,
+            Some(ShardCommand::DisconnectAll(answer)) if answer.is_closed()
         ));
-        assert_eq!(shards.farewell_takes(), Duration::from_secs(150));
+        assert_eq!(shards.disconnect_all_takes(), Duration::from_secs(150));
     }
 
     #[tokio::test]
-    async fn one_lost_shard_of_many_is_noticed() {
-        let (alive, first) = watch::channel(Published::default());
-        let (lost, second) = watch::channel(Published::default());
+    async fn one_failed_shard_of_many_is_noticed() {
+        let (alive, first) = watch::channel(ShardSnapshot::default());
+        let (lost, second) = watch::channel(ShardSnapshot::default());
         let noticed = tokio::spawn(any_closed(vec![first, second]));
-        alive.send_replace(Published::default());
+        alive.send_replace(ShardSnapshot::default());
         tokio::task::yield_now().await;
         assert!(!noticed.is_finished());
         drop(lost);

@@ -1,4 +1,5 @@
-//! UDP sockets: binding the group of one address, receiving in batches, answering from where it was heard.
+//! UDP sockets: binds the sockets of one address, receives in batches, sends from the address that
+//! received.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -24,13 +25,13 @@ pub(super) struct Socket {
 /// Binds one socket per shard to the same address.
 ///
 /// # Errors
-/// When the address cannot be bound, or another process holds it: SO_REUSEPORT would silently give each half
-/// of the handsets.
+/// When the address cannot be bound, or another process holds it: SO_REUSEPORT would silently give
+/// each half of the handsets.
 pub(super) fn bind_group(
     address: SocketAddr,
     shards: usize,
 ) -> io::Result<Vec<std::net::UdpSocket>> {
-    // Without SO_REUSEPORT the kernel refuses an address that anybody else holds.
+    // Without SO_REUSEPORT the kernel refuses an address that another socket holds.
     let probe = new_socket(address, false)?;
     // Port 0 is decided here, once for all shards.
     let address = probe.local_addr()?;
@@ -38,8 +39,9 @@ pub(super) fn bind_group(
     (0..shards).map(|_| new_socket(address, true)).collect()
 }
 
-/// Throws away what has come so far, and says how much: while the group grew, the kernel dealt handsets out to
-/// fewer sockets than there are now, and this is not where they will be heard. They send it again.
+/// Discards received datagrams, and returns their number. While the sockets of an address were
+/// opened one by one, the kernel distributed handsets over fewer sockets, so these datagrams are at
+/// the wrong shard. Handsets send them again.
 pub(super) fn discard(sockets: &[(Service, std::net::UdpSocket)]) -> io::Result<u64> {
     let mut discarded = 0;
     for (_, socket) in sockets {
@@ -79,8 +81,8 @@ impl Socket {
     pub(super) fn new(socket: std::net::UdpSocket, service: Service) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let state = UdpSocketState::new((&socket).into())?;
-        // quinn-udp forbids fragmentation, as QUIC must. A reply to a handset without segmentation goes in
-        // one datagram whatever its size, so the IP layer has to be allowed to cut it.
+        // quinn-udp forbids fragmentation, as QUIC requires. A reply to a handset without
+        // segmentation is one datagram of any size, so IP must be allowed to fragment it.
         if local.is_ipv4() {
             sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT)?;
         } else {
@@ -100,7 +102,7 @@ impl Socket {
         self.local
     }
 
-    /// What is spoken here.
+    /// The service of this socket.
     pub(super) const fn service(&self) -> Service {
         self.service
     }
@@ -115,7 +117,7 @@ impl Socket {
         self.io.writable().await
     }
 
-    /// Receives what is there, at most one batch; `WouldBlock` when nothing is.
+    /// Receives at most one batch; `WouldBlock` when no datagram waits.
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
         batch.received = 0;
         let Batch { buffers, metas, .. } = batch;
@@ -129,13 +131,15 @@ impl Socket {
         Ok(())
     }
 
-    /// How many datagrams of equal size to one peer the kernel takes at a time (GSO); 1 if it cuts nothing.
+    /// Number of datagrams of equal size to one peer that the kernel accepts at a time (GSO); 1
+    /// without segmentation offload.
     pub(super) fn most_at_once(&self) -> usize {
         self.state.max_gso_segments()
     }
 
-    /// Sends to a peer from the address it sent to; `WouldBlock` when the kernel is full. If `each` is given, the
-    /// kernel cuts the octets into datagrams of so many, of which the last may be shorter.
+    /// Sends to a peer from the address it sent to; `WouldBlock` when the kernel is full. If `each`
+    /// is given, the kernel cuts the octets into datagrams of so many, of which the last may be
+    /// shorter.
     pub(super) fn send(&self, peer: Peer, contents: &[u8], each: Option<usize>) -> io::Result<()> {
         let transmit = Transmit {
             destination: peer.remote.into(),
@@ -173,8 +177,8 @@ impl Socket {
                 );
                 let peer = Peer::new(meta.addr, to);
                 let octets = buffer.get(..meta.len).unwrap_or_default();
-                // The kernel may have joined datagrams of one sender (GRO); `stride` says where to cut. An
-                // empty datagram says nothing in any of our protocols.
+                // The kernel may have joined datagrams of one sender (GRO); `stride` is their size.
+                // Our protocols have no empty datagrams.
                 octets
                     .chunks(meta.stride.max(1))
                     .map(move |payload| Datagram {
@@ -208,7 +212,7 @@ fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
-/// What a joined batch of datagrams may fill (GRO).
+/// Largest size of a joined batch of datagrams in octets (GRO).
 const LARGEST_BUFFER: usize = 64 * 1024;
 
 /// Asked of the kernel for each socket; it may grant less.
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_kernel_cuts_what_is_sent_together_into_datagrams() {
+    async fn the_kernel_cuts_a_batch_into_datagrams() {
         let bound = bind_group("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let bound = bound.into_iter().next().unwrap();
         let address = bound.local_addr().unwrap();

@@ -1,12 +1,14 @@
-//! Who has which address, kept on the control thread: configured subscribers and what accounting reports are told
-//! to every shard.
+//! Subscribers on the control thread: gives configured entries and accounting reports to every
+//! shard.
 //!
-//! Datagrams are taken in batches. A report is answered once every shard has obeyed it, so that a handset whose
-//! access server has its answer is known wherever its next datagram goes.
+//! Datagrams are taken in batches. A report is acknowledged once every shard has applied it. So the
+//! handset's next datagram finds its subscriber in every shard, once the access server has the
+//! acknowledgement.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +19,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error};
 
 use crate::config::IdentitySettings;
-use crate::identity::directory::{self, At, Directory};
-use crate::identity::server::{self, PORTS, Send, Server, Way};
+use crate::identity::directory::{self, AddressDirectory};
+use crate::identity::server::{self, PORTS, Port, Send, Server};
+use crate::identity::session::Moment;
+use crate::identity::{Change as AddressChange, Identity, Prefix, Private};
 use crate::server::clock::{self, Clock};
 use crate::server::shards::Shards;
-use crate::store::{Change, Table, Writer};
+use crate::store::{Change, StoreHandle, Table};
 
 /// The task that knows the subscribers. Dropped, it stops.
 #[derive(Debug)]
@@ -29,41 +33,124 @@ pub struct Subscribers {
     addresses: Vec<SocketAddr>,
     settings: mpsc::Sender<(IdentitySettings, oneshot::Sender<()>)>,
     published: watch::Receiver<Known>,
+    numbers: Arc<Numbers>,
     task: JoinHandle<()>,
 }
 
-/// What is known, and how it came to be.
+/// Which address a subscriber has: the directory the other way round, for who pushes to a number.
+#[derive(Debug, Default)]
+pub struct Numbers(RwLock<ByName>);
+
+#[derive(Debug, Default)]
+struct ByName {
+    /// By number and by alias.
+    prefixes: HashMap<Box<str>, Prefix>,
+    /// What is known of a prefix.
+    identities: HashMap<Prefix, Arc<Identity>>,
+}
+
+impl Numbers {
+    fn learn(&self, changes: &[AddressChange]) {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            let before = match &change.identity {
+                Some(identity) => names.identities.insert(change.prefix, Arc::clone(identity)),
+                None => names.identities.remove(&change.prefix),
+            };
+            for name in before.iter().flat_map(|before| names_of(before)) {
+                if names.prefixes.get(name) == Some(&change.prefix) {
+                    names.prefixes.remove(name);
+                }
+            }
+            // Of a larger network it is not known which address the subscriber has.
+            let (address, length) = change.prefix.parts();
+            let is_one = length >= if address.is_ipv4() { 32 } else { 64 };
+            for name in change
+                .identity
+                .iter()
+                .flat_map(|identity| names_of(identity))
+            {
+                if is_one {
+                    names.prefixes.insert(name.into(), change.prefix);
+                }
+            }
+        }
+    }
+
+    /// The address of the subscriber with this number or alias; of IPv6 one of the network.
+    #[must_use]
+    pub fn address_of(&self, name: &str) -> Option<IpAddr> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.prefixes.get(name).map(|prefix| prefix.parts().0)
+    }
+
+    /// The subscriber with this number or alias.
+    #[must_use]
+    pub fn identity_of(&self, name: &str) -> Option<Arc<Identity>> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.identities.get(names.prefixes.get(name)?).cloned()
+    }
+
+    /// The subscriber who has this address, or this network of IPv6.
+    #[must_use]
+    pub fn identity_at(&self, address: IpAddr) -> Option<Arc<Identity>> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let exact = Some(Prefix::address(address));
+        let network = address.is_ipv6().then(|| Prefix::new(address, 64));
+        let mut prefixes = [exact, network.flatten()].into_iter().flatten();
+        prefixes.find_map(|prefix| names.identities.get(&prefix).cloned())
+    }
+
+    /// The number of the subscriber with this alias.
+    #[must_use]
+    pub fn number_of(&self, alias: &str) -> Option<String> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let identity = names.identities.get(names.prefixes.get(alias)?)?;
+        identity
+            .msisdn
+            .as_ref()
+            .map(|number| number.reveal().to_owned())
+    }
+}
+
+fn names_of(identity: &Identity) -> impl Iterator<Item = &str> {
+    let names = [&identity.msisdn, &identity.alias];
+    names.into_iter().flatten().map(Private::reveal)
+}
+
+/// Figures about subscribers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
     /// Prefixes configured.
     pub configured: u64,
     /// Accounting sessions held.
     pub sessions: u64,
-    /// What became of sessions.
+    /// Counters of sessions.
     pub directory: directory::Stats,
-    /// What became of datagrams.
+    /// Counters of datagrams.
     pub server: server::Stats,
 }
 
 impl Subscribers {
-    /// Tells the shards who is configured, then listens to accounting if that is wanted.
+    /// Gives the configured subscribers to the shards, then binds the accounting port if one is
+    /// configured.
     ///
     /// # Errors
     ///
-    /// An address that cannot be bound, or no randomness.
+    /// The address cannot be bound, or the system has no randomness.
     pub async fn start(
         settings: &IdentitySettings,
         shards: Shards,
-        store: Option<Writer>,
+        store: Option<StoreHandle>,
     ) -> io::Result<Self> {
-        let (datagrams, heard) = mpsc::channel(BATCH);
+        let (datagrams, received) = mpsc::channel(BATCH);
         let mut listening = Ports::new(datagrams.clone());
         let mut addresses = Vec::new();
         let listen = settings.radius.iter().flat_map(|radius| &radius.listen);
         for (port, address) in listen.enumerate() {
             addresses.push(
                 listening
-                    .open(*address, Way::Client(port))
+                    .open(*address, Port::Client(port))
                     .map_err(|error| {
                         let text =
                             format!("[identity.radius]: cannot listen on {address}: {error}");
@@ -73,23 +160,26 @@ impl Subscribers {
         }
         let (order, orders) = mpsc::channel(1);
         let (shown, published) = watch::channel(Known::default());
-        let mut keeper = Keeper {
+        let numbers = Arc::new(Numbers::default());
+        let mut worker = SubscriberTask {
             clock: Clock::start(),
-            directory: Directory::new(settings.limits, clock::seed()?),
+            directory: AddressDirectory::new(settings.limits, clock::seed()?),
             server: Server::new(server::Config::default(), clock::seed()?),
             shards,
+            numbers: Arc::clone(&numbers),
             listening,
             homes: Ports::new(datagrams),
             store,
             shown,
         };
-        keeper.restore();
-        keeper.configure(settings).await;
+        worker.restore();
+        worker.configure(settings).await;
         Ok(Self {
             addresses,
             settings: order,
             published,
-            task: tokio::spawn(keeper.run(heard, orders)),
+            numbers,
+            task: tokio::spawn(worker.run(received, orders)),
         })
     }
 
@@ -114,7 +204,13 @@ impl Subscribers {
         let _ = (&mut self.task).await;
     }
 
-    /// What is known, as of the last second.
+    /// Which address a subscriber has.
+    #[must_use]
+    pub fn numbers(&self) -> Arc<Numbers> {
+        Arc::clone(&self.numbers)
+    }
+
+    /// The figures of the last second.
     #[must_use]
     pub fn published(&self) -> watch::Receiver<Known> {
         self.published.clone()
@@ -128,28 +224,29 @@ impl Drop for Subscribers {
 }
 
 /// A datagram that came.
-struct Heard {
-    way: Way,
+struct Received {
+    way: Port,
     from: SocketAddr,
     octets: Bytes,
 }
 
-struct Keeper {
+struct SubscriberTask {
     clock: Clock,
-    directory: Directory,
+    directory: AddressDirectory,
     server: Server,
     shards: Shards,
+    numbers: Arc<Numbers>,
     listening: Ports,
     /// Towards the servers that reports are passed on to.
     homes: Ports,
     /// Where sessions outlive the process.
-    store: Option<Writer>,
+    store: Option<StoreHandle>,
     shown: watch::Sender<Known>,
 }
 
-impl Keeper {
-    /// Takes in the sessions that were there before the process started, and has the store forget those that are of
-    /// no use: its queue is empty yet.
+impl SubscriberTask {
+    /// Restores the sessions of earlier processes from the store, and has the store drop those that
+    /// are of no use: its queue is still empty.
     fn restore(&mut self) {
         if let Some(store) = &self.store {
             let useless = self.directory.restore(self.dated(), store.entries(TABLE));
@@ -160,23 +257,24 @@ impl Keeper {
         }
     }
 
-    /// For reports, whose order is not to change with a calendar that is set.
-    fn at(&self) -> At {
-        At {
+    /// The clock for reports. Their order must not change when the calendar is set.
+    fn at(&self) -> Moment {
+        Moment {
             now: self.clock.now(),
             unix: self.clock.unix(),
         }
     }
 
     /// For the store, which is read by a process that has another start.
-    fn dated(&self) -> At {
-        At {
+    fn dated(&self) -> Moment {
+        Moment {
             now: self.clock.now(),
             unix: clock::unix(),
         }
     }
 
-    /// Has the store keep what has changed. What it does not take, which it counts, it is told again.
+    /// Gives changes to the store. A change that the store refuses, and counts, is given again
+    /// later.
     fn save(&mut self) {
         let Some(store) = &self.store else {
             return;
@@ -198,27 +296,27 @@ impl Keeper {
 
     async fn run(
         mut self,
-        mut heard: mpsc::Receiver<Heard>,
+        mut received: mpsc::Receiver<Received>,
         mut orders: mpsc::Receiver<(IdentitySettings, oneshot::Sender<()>)>,
     ) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                _ = heard.recv_many(&mut batch, BATCH) => self.obey(&mut batch).await,
+                _ = received.recv_many(&mut batch, BATCH) => self.apply(&mut batch).await,
                 order = orders.recv() => {
                     let Some((settings, done)) = order else {
                         return;
                     };
                     self.configure(&settings).await;
-                    // Whoever gave the order may have gone.
+                    // The receiver may have gone.
                     let _ = done.send(());
                 }
                 _ = second.tick() => {
                     let now = self.clock.now();
                     self.server.handle_timeout(now);
                     self.directory.handle_timeout(now);
-                    self.tell().await;
+                    self.notify_shards().await;
                     self.shown.send_replace(self.known());
                 }
             }
@@ -226,23 +324,23 @@ impl Keeper {
     }
 
     /// Obeys reports, and answers them once every shard has.
-    async fn obey(&mut self, batch: &mut Vec<Heard>) {
+    async fn apply(&mut self, batch: &mut Vec<Received>) {
         let at = self.at();
         let directory = &mut self.directory;
-        for Heard { way, from, octets } in batch.drain(..) {
+        for Received { way, from, octets } in batch.drain(..) {
             match way {
-                Way::Client(port) => {
+                Port::Client(port) => {
                     self.server
                         .handle_request(at, port, from, &octets, directory);
                 }
-                Way::Home(port) => self.server.handle_answer(at.now, from, port, &octets),
+                Port::Home(port) => self.server.handle_answer(at.now, from, port, &octets),
             }
         }
-        self.tell().await;
+        self.notify_shards().await;
         while let Some(send) = self.server.poll_send() {
             let ports = match send.way {
-                Way::Client(_) => &self.listening,
-                Way::Home(_) => &self.homes,
+                Port::Client(_) => &self.listening,
+                Port::Home(_) => &self.homes,
             };
             if let Err(error) = ports.send(&send).await {
                 debug!(%error, to = %send.to, "a RADIUS packet could not be sent");
@@ -259,12 +357,13 @@ impl Keeper {
             error!(%error, "no port towards the accounting servers that reports are passed on to");
         }
         self.server.set_config(server);
-        self.tell().await;
+        self.notify_shards().await;
     }
 
-    /// Tells every shard what has changed, and waits until they know.
-    async fn tell(&mut self) {
+    /// Gives the changes to every shard, and waits until all have applied them.
+    async fn notify_shards(&mut self) {
         let changes = self.directory.take_changes();
+        self.numbers.learn(&changes);
         for some in changes.chunks(MOST_CHANGES) {
             self.shards.identify(some.into()).await;
         }
@@ -285,28 +384,28 @@ impl Keeper {
 struct Ports {
     sockets: Vec<Arc<UdpSocket>>,
     readers: JoinSet<()>,
-    heard: mpsc::Sender<Heard>,
+    received: mpsc::Sender<Received>,
 }
 
 impl Ports {
-    fn new(heard: mpsc::Sender<Heard>) -> Self {
+    fn new(received: mpsc::Sender<Received>) -> Self {
         Self {
             sockets: Vec::new(),
             readers: JoinSet::new(),
-            heard,
+            received,
         }
     }
 
-    fn open(&mut self, address: SocketAddr, way: Way) -> io::Result<SocketAddr> {
+    fn open(&mut self, address: SocketAddr, way: Port) -> io::Result<SocketAddr> {
         let socket = Arc::new(bind(address)?);
         let bound = socket.local_addr()?;
         self.sockets.push(Arc::clone(&socket));
-        self.readers.spawn(read(socket, way, self.heard.clone()));
+        self.readers.spawn(read(socket, way, self.received.clone()));
         Ok(bound)
     }
 
-    /// Has ports towards the other servers, if there are any. Those there are stay if they serve: answers are on
-    /// their way to them.
+    /// Opens ports towards the other servers, if there are any. Open ports stay if they fit,
+    /// because responses are on their way to them.
     fn reach(&mut self, server: &server::Config) -> io::Result<()> {
         let wanted = server.homes.first().map(|home| home.address.is_ipv4());
         let open = match self.sockets.first() {
@@ -325,14 +424,14 @@ impl Ports {
                 SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
             };
             for port in 0..PORTS {
-                self.open(any, Way::Home(port))?;
+                self.open(any, Port::Home(port))?;
             }
         }
         Ok(())
     }
 
     async fn send(&self, send: &Send) -> io::Result<()> {
-        let (Way::Client(port) | Way::Home(port)) = send.way;
+        let (Port::Client(port) | Port::Home(port)) = send.way;
         if let Some(socket) = self.sockets.get(port) {
             socket.send_to(&send.octets, send.to).await?;
         }
@@ -340,9 +439,9 @@ impl Ports {
     }
 }
 
-/// Passes on what comes until nobody takes it any more. What comes faster than it is obeyed waits in the socket,
-/// and is lost when that is full: clients repeat it.
-async fn read(socket: Arc<UdpSocket>, way: Way, heard: mpsc::Sender<Heard>) {
+/// Passes on datagrams until the receiver is gone. Datagrams that come faster than they are applied
+/// wait in the socket. A full socket loses them, and clients repeat.
+async fn read(socket: Arc<UdpSocket>, way: Port, received: mpsc::Sender<Received>) {
     let mut buffer = vec![0; LARGEST];
     loop {
         let (length, from) = match socket.recv_from(&mut buffer).await {
@@ -355,7 +454,7 @@ async fn read(socket: Arc<UdpSocket>, way: Way, heard: mpsc::Sender<Heard>) {
             }
         };
         let octets = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-        if heard.send(Heard { way, from, octets }).await.is_err() {
+        if received.send(Received { way, from, octets }).await.is_err() {
             return;
         }
     }
@@ -378,9 +477,9 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 const TABLE: Table = Table("identity");
 /// Datagrams obeyed together, and that wait for it.
 const BATCH: usize = 256;
-/// Changes told to the shards at once: a long list does not keep them from their handsets.
+/// Changes given to the shards at once, so that a long list does not delay handsets.
 const MOST_CHANGES: usize = 1_024;
-/// Changes the store is told at once.
+/// Changes given to the store at once.
 const SAVED_AT_ONCE: usize = 256;
 /// Octets of a datagram that are read: one more than a packet may have is too many.
 const LARGEST: usize = 4_096;
@@ -397,15 +496,15 @@ mod tests {
         let homes = |addresses: &[&str]| server::Config {
             homes: addresses
                 .iter()
-                .map(|address| server::Home {
+                .map(|address| server::HomeServer {
                     address: address.parse().unwrap(),
                     secret: Secret::new(*b"home"),
                 })
                 .collect(),
             ..server::Config::default()
         };
-        let (heard, _kept) = mpsc::channel(1);
-        let mut ports = Ports::new(heard);
+        let (received, _kept) = mpsc::channel(1);
+        let mut ports = Ports::new(received);
         let mut reach = |addresses: &[&str]| {
             ports.reach(&homes(addresses)).unwrap();
             assert_eq!(ports.readers.len(), ports.sockets.len());

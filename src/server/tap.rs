@@ -1,111 +1,36 @@
-//! The tap for traces: while one is armed, what its subscriber says and hears is copied into a bounded channel.
+//! The tap for traces: copies the datagrams of one subscriber into a bounded channel while a trace
+//! is armed.
 //!
-//! Nothing waits for whoever reads it: what does not fit is counted and lost. While none is armed, a datagram costs
-//! one comparison.
+//! No shard waits for the reader: events that find the channel full are counted and lost. Without a
+//! trace, a datagram costs one comparison.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use tokio::sync::mpsc;
 
 use crate::codec::uintvar;
 use crate::gateway::Gateway;
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::gateway::record::ExchangeRecord;
 use crate::identity::Identity;
-use crate::route::Network;
 use crate::server::clock::Clock;
-use crate::server::shard::Order;
-use crate::server::shards::Shards;
-use crate::trace::Seen;
+use crate::server::subscription::{Subject, TapCommand, TapEvent, TraceSubscription};
+use crate::trace::Observation;
 use crate::wdp::{Address, Datagram, Peer, Service};
 use crate::wsp::pdu::Type;
 use crate::wtp::concat::separate;
 use crate::wtp::pdu::Pdu;
 
-/// Whom a trace is about.
-#[derive(Clone, Debug)]
-pub enum Subject {
-    /// Whoever has an address of this network.
-    Network(Network),
-    /// Whoever has an address that is known to be this subscriber's: by number or by alias.
-    Number(String),
-}
-
-/// What a tap is told.
-#[derive(Clone, Debug)]
-pub(super) enum TapOrder {
-    Arm(Watch),
-    Disarm(u64),
-    /// The subscriber has this session.
-    Session(u64, u32),
-    /// The subscriber has this address, too.
-    Moved(u64, Address),
-}
-
-/// A trace, as the taps know it.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    /// Its number.
-    pub id: u64,
-    /// Whom it is about.
-    pub subject: Subject,
-    /// Where what is caught goes.
-    pub caught: mpsc::Sender<Caught>,
-    /// How much did not fit.
-    pub lost: Arc<AtomicU64>,
-}
-
-/// What a tap catches.
-#[derive(Debug)]
-pub enum Caught {
-    /// Something that was seen, and when, since 1970.
-    Seen(Duration, Seen),
-    /// The subscriber has this session.
-    Session(u32),
-    /// The subscriber's session was resumed from there.
-    Moved(Address),
-}
-
-impl Shards {
-    /// Begins to catch.
-    pub async fn arm(&self, watch: &Watch) {
-        self.tap(TapOrder::Arm(watch.clone())).await;
-    }
-
-    /// Catches nothing any more for the trace of this number.
-    pub async fn disarm(&self, id: u64) {
-        self.tap(TapOrder::Disarm(id)).await;
-    }
-
-    /// Tells every tap that the subscriber has this session, so that its Resume is known wherever it arrives.
-    pub async fn follow_session(&self, id: u64, session: u32) {
-        self.tap(TapOrder::Session(id, session)).await;
-    }
-
-    /// Tells every tap that the subscriber has this address as well.
-    pub async fn follow_address(&self, id: u64, address: Address) {
-        self.tap(TapOrder::Moved(id, address)).await;
-    }
-
-    async fn tap(&self, order: TapOrder) {
-        self.order(|| Order::Tap(order.clone())).await;
-    }
-}
-
 /// The tap of one shard.
 #[derive(Debug)]
 pub(super) struct Tap {
     clock: Clock,
-    watches: Vec<Watching>,
+    traces: Vec<ActiveTrace>,
 }
 
 #[derive(Debug)]
-struct Watching {
-    watch: Watch,
+struct ActiveTrace {
+    subscription: TraceSubscription,
     sessions: Vec<u32>,
     moved: Vec<Address>,
     /// Requests under way that this trace has seen leave.
@@ -116,27 +41,27 @@ impl Tap {
     pub(super) const fn new(clock: Clock) -> Self {
         Self {
             clock,
-            watches: Vec::new(),
+            traces: Vec::new(),
         }
     }
 
-    pub(super) fn obey(&mut self, order: TapOrder) {
-        let watching = |watches: &mut Vec<Watching>, id, then: &dyn Fn(&mut Watching)| {
-            let found = watches.iter_mut().find(|found| found.watch.id == id);
+    pub(super) fn apply(&mut self, order: TapCommand) {
+        let trace = |traces: &mut Vec<ActiveTrace>, id, then: &dyn Fn(&mut ActiveTrace)| {
+            let found = traces.iter_mut().find(|found| found.subscription.id == id);
             found.into_iter().for_each(then);
         };
         match order {
-            TapOrder::Arm(watch) => self.watches.push(Watching {
-                watch,
+            TapCommand::Arm(subscription) => self.traces.push(ActiveTrace {
+                subscription,
                 sessions: Vec::new(),
                 moved: Vec::new(),
                 requests: BTreeMap::new(),
             }),
-            TapOrder::Disarm(id) => self.watches.retain(|found| found.watch.id != id),
-            TapOrder::Session(id, session) => watching(&mut self.watches, id, &|found| {
+            TapCommand::Disarm(id) => self.traces.retain(|found| found.subscription.id != id),
+            TapCommand::Session(id, session) => trace(&mut self.traces, id, &|found| {
                 remember(&mut found.sessions, session);
             }),
-            TapOrder::Moved(id, address) => watching(&mut self.watches, id, &|found| {
+            TapCommand::Moved(id, address) => trace(&mut self.traces, id, &|found| {
                 remember(&mut found.moved, address);
             }),
         }
@@ -144,8 +69,8 @@ impl Tap {
 
     /// A datagram arrived.
     #[inline]
-    pub(super) fn heard(&mut self, gateway: &Gateway, datagram: Datagram<'_>) {
-        if !self.watches.is_empty() {
+    pub(super) fn on_received(&mut self, gateway: &Gateway, datagram: Datagram<'_>) {
+        if !self.traces.is_empty() {
             let Datagram {
                 peer,
                 service,
@@ -157,8 +82,14 @@ impl Tap {
 
     /// A datagram left.
     #[inline]
-    pub(super) fn said(&mut self, gateway: &Gateway, peer: Peer, service: Service, payload: &[u8]) {
-        if !self.watches.is_empty() {
+    pub(super) fn on_sent(
+        &mut self,
+        gateway: &Gateway,
+        peer: Peer,
+        service: Service,
+        payload: &[u8],
+    ) {
+        if !self.traces.is_empty() {
             self.datagram(gateway, peer, service, true, payload);
         }
     }
@@ -173,71 +104,72 @@ impl Tap {
     ) {
         let at = Duration::from_micros(self.clock.wall());
         let named = match service {
-            Service::ConnectionMode => session_of(payload),
-            Service::Connectionless => None,
+            Service::ConnectionMode | Service::SecureConnectionMode => session_of(payload),
+            Service::Connectionless | Service::SecureConnectionless => None,
         };
-        for watching in &mut self.watches {
-            let known = watching.knows(gateway, peer);
-            // Its session, resumed from an address that nobody told us of.
+        for trace in &mut self.traces {
+            let known = trace.knows(gateway, peer);
+            // The subscriber's session, resumed from an unknown address.
             let resumed = !known
                 && !sent
-                && matches!(named, Some((Type::RESUME, session)) if watching.sessions.contains(&session));
-            if resumed && remember(&mut watching.moved, peer.remote) {
+                && matches!(named, Some((Type::RESUME, session)) if trace.sessions.contains(&session));
+            if resumed && remember(&mut trace.moved, peer.remote) {
                 let note = format!(
                     "the session was resumed from {}, which is followed from here on",
                     peer.remote
                 );
-                watching.catch(Caught::Seen(at, Seen::Note(note)));
-                watching.catch(Caught::Moved(peer.remote));
+                trace.deliver(TapEvent::Observed(at, Observation::Note(note)));
+                trace.deliver(TapEvent::Moved(peer.remote));
             }
             if !known && !resumed {
                 continue;
             }
-            // Our word counts, and the handset's own on its session; it could claim any with a Resume.
+            // Our word counts, and the handset's own on its session; it could claim any with a
+            // Resume.
             if let Some((Type::CONNECT_REPLY, session)) = named
                 && sent
-                && remember(&mut watching.sessions, session)
+                && remember(&mut trace.sessions, session)
             {
-                watching.catch(Caught::Session(session));
+                trace.deliver(TapEvent::Session(session));
             }
             let octets = payload.to_vec();
-            let seen = Seen::Datagram {
+            let seen = Observation::Datagram {
                 peer,
                 service,
                 sent,
                 octets,
             };
-            watching.catch(Caught::Seen(at, seen));
+            trace.deliver(TapEvent::Observed(at, seen));
         }
     }
 
     /// A request goes upstream.
-    pub(super) fn asked(&mut self, gateway: &Gateway, id: RequestId, request: &Request) {
-        if self.watches.is_empty() {
+    pub(super) fn on_request(&mut self, gateway: &Gateway, id: RequestId, request: &Request) {
+        if self.traces.is_empty() {
             return;
         }
         let at = Duration::from_micros(self.clock.wall());
-        let Some(peer) = gateway.asker(id) else {
+        let Some(peer) = gateway.requester(id) else {
             return;
         };
-        for watching in &mut self.watches {
-            if watching.knows(gateway, peer) {
-                watching.requests.insert(id, peer);
-                let seen = Seen::Asked {
+        for trace in &mut self.traces {
+            if trace.knows(gateway, peer) {
+                trace.requests.insert(id, peer);
+                let seen = Observation::Request {
                     peer,
                     request: id.to_string(),
                     method: request.method.to_string(),
                     uri: request.uri.to_string(),
                     octets: request.body.len(),
                 };
-                watching.catch(Caught::Seen(at, seen));
+                trace.deliver(TapEvent::Observed(at, seen));
             }
         }
     }
 
     /// Its answer is here, or will never be.
-    pub(super) fn answered(&mut self, id: RequestId, answer: &Result<Reply, FetchError>) {
-        self.ended(id, |peer| Seen::Answered {
+    pub(super) fn on_response(&mut self, id: RequestId, answer: &Result<Reply, FetchError>) {
+        self.ended(id, |peer| Observation::Response {
             peer,
             request: id.to_string(),
             answer: match answer {
@@ -247,45 +179,45 @@ impl Tap {
         });
     }
 
-    /// Nobody waits for it any more.
-    pub(super) fn cancelled(&mut self, id: RequestId) {
-        self.ended(id, |peer| Seen::Cancelled {
+    /// The exchange no longer waits for the reply.
+    pub(super) fn on_cancelled(&mut self, id: RequestId) {
+        self.ended(id, |peer| Observation::Cancelled {
             peer,
             request: id.to_string(),
         });
     }
 
-    fn ended(&mut self, id: RequestId, seen: impl Fn(Peer) -> Seen) {
-        for watching in &mut self.watches {
-            if let Some(peer) = watching.requests.remove(&id) {
+    fn ended(&mut self, id: RequestId, seen: impl Fn(Peer) -> Observation) {
+        for trace in &mut self.traces {
+            if let Some(peer) = trace.requests.remove(&id) {
                 let at = Duration::from_micros(self.clock.wall());
-                watching.catch(Caught::Seen(at, seen(peer)));
+                trace.deliver(TapEvent::Observed(at, seen(peer)));
             }
         }
     }
 
     /// An exchange is over.
-    pub(super) fn finished(&mut self, gateway: &Gateway, record: &ExchangeRecord) {
-        for watching in &mut self.watches {
-            if !watching.knows(gateway, record.peer) {
+    pub(super) fn on_exchange_end(&mut self, gateway: &Gateway, record: &ExchangeRecord) {
+        for trace in &mut self.traces {
+            if !trace.knows(gateway, record.peer) {
                 continue;
             }
             if let Some(session) = record.session
-                && remember(&mut watching.sessions, session)
+                && remember(&mut trace.sessions, session)
             {
-                watching.catch(Caught::Session(session));
+                trace.deliver(TapEvent::Session(session));
             }
             let at = Duration::from_micros(self.clock.wall());
-            let seen = Seen::Finished(Box::new(record.clone()));
-            watching.catch(Caught::Seen(at, seen));
+            let seen = Observation::ExchangeEnded(Box::new(record.clone()));
+            trace.deliver(TapEvent::Observed(at, seen));
         }
     }
 }
 
-impl Watching {
+impl ActiveTrace {
     fn knows(&self, gateway: &Gateway, peer: Peer) -> bool {
         let address = peer.remote.ip();
-        let is_subject = match &self.watch.subject {
+        let is_subject = match &self.subscription.subject {
             Subject::Network(network) => network.contains(address),
             Subject::Number(number) => {
                 let identity = gateway.identity(address);
@@ -295,14 +227,14 @@ impl Watching {
         is_subject || self.moved.contains(&peer.remote)
     }
 
-    fn catch(&self, caught: Caught) {
-        if self.watch.caught.try_send(caught).is_err() {
-            self.watch.lost.fetch_add(1, Ordering::Relaxed);
+    fn deliver(&self, events: TapEvent) {
+        if self.subscription.events.try_send(events).is_err() {
+            self.subscription.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Whether the subscriber has this number or alias; a sign before a number says nothing.
+/// Whether the subscriber has this number or alias. A sign before a number is ignored.
 fn is_called(identity: &Identity, name: &str) -> bool {
     let names = [&identity.msisdn, &identity.alias].into_iter().flatten();
     let bare = |name: &str| name.trim_start_matches('+').to_owned();
@@ -354,16 +286,8 @@ impl Subject {
     }
 }
 
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => network.fmt(f),
-            Self::Number(number) => f.write_str(number),
-        }
-    }
-}
-
-/// Of a number that may be read in the log; none of one that is not longer than twice that.
+/// Digits of a number that may appear in the log. A number of at most twice that length shows no
+/// digit.
 const SHOWN: usize = 3;
 /// Sessions, and addresses, of one subscriber that are followed.
 const MAX_KNOWN: usize = 64;

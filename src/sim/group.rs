@@ -1,34 +1,36 @@
-//! Several shards, the directory that settles their claims, and a store: what stands between them.
+//! Several shards, the directory that settles their claims, a store, and the mailboxes between
+//! them.
 //!
-//! The directory is the real one. Here are the mailboxes, each of which takes its time, keeps its order, and may
-//! be too full for what can be refused; and a stand-in for the store.
+//! The directory is the real one. The mailboxes delay messages, keep their order, and may be too
+//! full for messages that can be refused. The store is a stand-in.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use crate::gateway::directory::{Action, Directory};
+use crate::gateway::directory::{Action, SessionDirectory};
 use crate::gateway::handover::{Handover, Ticket};
 use crate::gateway::{Command, Gateway};
 use crate::random::{Keyed, Random};
 use crate::time::Instant;
 use crate::wdp::Peer;
-use crate::wsp::claim::{ClaimId, ClaimKey, Place};
+use crate::wsp::claim::{ClaimId, ClaimKey, ShardTopology};
+use crate::wsp::id_key::{IdKey, KEY_LEN};
 use crate::wsp::saved::SessionRecord;
 
-/// The shards besides the first, and what stands between all of them.
-pub(super) struct Group {
+/// The shards besides the first, and the mailboxes between all of them.
+pub(super) struct ShardGroup {
     pub(super) shards: u32,
     pub(super) others: Vec<Gateway>,
-    pub(super) directory: Directory,
+    pub(super) directory: SessionDirectory,
     pub(super) store: Option<Store>,
-    /// How often a mailbox is too full for what may be refused.
+    /// Probability that a mailbox is too full for a message that can be refused.
     pub(super) busy: f64,
     hasher: Keyed,
-    /// Said in this turn, not sent yet.
-    said: Vec<(u32, Told)>,
+    /// Messages of this turn that are not sent yet.
+    said: Vec<(u32, ShardMessage)>,
     looked: Vec<(Ticket, Option<SessionRecord>)>,
-    /// When the last message of each mailbox arrives: the next one does not overtake it.
+    /// The arrival of the last message of each mailbox. The next message does not overtake it.
     last: BTreeMap<Mailbox, Instant>,
 }
 
@@ -39,23 +41,23 @@ enum Mailbox {
     Store,
 }
 
-/// Something between shards.
+/// A message between shards, directory and store.
 pub(super) enum Message {
-    Up(u32, Told),
-    Down(u32, Order),
+    Up(u32, ShardMessage),
+    Down(u32, ShardCommand),
     Looked(Ticket, Option<SessionRecord>),
 }
 
-/// What a shard says.
-pub(super) enum Told {
+/// A message of a shard.
+pub(super) enum ShardMessage {
     Claim(ClaimId, ClaimKey),
     Released(Ticket, Option<Box<Handover>>),
     Save(Box<SessionRecord>),
     Forget(u32),
 }
 
-/// What a shard is told.
-pub(super) enum Order {
+/// A message to a shard.
+pub(super) enum ShardCommand {
     Command(Command),
     Claimed(ClaimId, Option<Box<Handover>>),
 }
@@ -64,17 +66,17 @@ pub(super) enum Order {
 #[derive(Default)]
 pub(super) struct Store {
     sessions: BTreeMap<u32, (SessionRecord, u32)>,
-    /// Starts so far; what was saved since the last one is live.
+    /// Number of starts; sessions saved since the last one are live.
     starts: u32,
 }
 
-impl Group {
+impl ShardGroup {
     pub(super) fn new(seed: u64) -> Self {
         let hasher = Random::new(seed ^ 0x5A4D).hasher();
         Self {
             shards: 1,
             others: Vec::new(),
-            directory: Directory::new(1, false, 0, hasher),
+            directory: SessionDirectory::new(ShardTopology::single(), 0, hasher),
             store: None,
             busy: 0.0,
             hasher,
@@ -84,23 +86,24 @@ impl Group {
         }
     }
 
-    /// All begin anew; the store remembers.
+    /// Restarts all shards; the store keeps its sessions.
     pub(super) fn start(&mut self) {
         self.others.clear();
         self.said.clear();
         self.looked.clear();
         self.last.clear();
-        self.directory = Directory::new(self.shards, self.store.is_some(), 1_000, self.hasher);
+        self.directory = SessionDirectory::new(self.topology(0), 1_000, self.hasher);
         if let Some(store) = &mut self.store {
             store.starts += 1;
         }
     }
 
-    pub(super) const fn place(&self, shard: u32) -> Place {
-        Place {
+    pub(super) fn topology(&self, shard: u32) -> ShardTopology {
+        ShardTopology {
             shard,
             shards: self.shards,
             stored: self.store.is_some(),
+            id_key: IdKey::new(&ID_KEY),
         }
     }
 
@@ -110,22 +113,22 @@ impl Group {
         u32::try_from(hash).unwrap_or(0)
     }
 
-    /// A shard says something.
-    pub(super) fn tell(&mut self, shard: u32, told: Told) {
-        self.said.push((shard, told));
+    /// A message of a shard leaves.
+    pub(super) fn send(&mut self, shard: u32, message: ShardMessage) {
+        self.said.push((shard, message));
     }
 
-    /// Something a shard said arrives.
-    pub(super) fn hear(&mut self, shard: u32, told: Told) {
-        match told {
-            Told::Claim(claim, key) => self.directory.handle_claim(shard, claim, key),
-            Told::Released(ticket, found) => self.directory.handle_released(ticket, found),
-            Told::Save(session) => {
+    /// A message of a shard arrives.
+    pub(super) fn deliver(&mut self, shard: u32, message: ShardMessage) {
+        match message {
+            ShardMessage::Claim(claim, key) => self.directory.handle_claim(shard, claim, key),
+            ShardMessage::Released(ticket, found) => self.directory.handle_released(ticket, found),
+            ShardMessage::Save(session) => {
                 if let Some(store) = &mut self.store {
                     store.sessions.insert(session.id, (*session, store.starts));
                 }
             }
-            Told::Forget(id) => {
+            ShardMessage::Forget(id) => {
                 self.directory.handle_forget(shard, id);
                 if let Some(store) = &mut self.store {
                     store.sessions.remove(&id);
@@ -134,17 +137,17 @@ impl Group {
         }
     }
 
-    /// What was said is under way now: every message with the moment it arrives.
+    /// Sends the messages of this turn: every message with its arrival.
     pub(super) fn drain(&mut self, now: Instant, random: &mut Random) -> Vec<(Instant, Message)> {
         let mut sent = Vec::new();
         let said = std::mem::take(&mut self.said);
         for (shard, told) in said {
             match told {
-                Told::Claim(claim, _) if random.chance(self.busy) => {
-                    let order = Order::Claimed(claim, None);
+                ShardMessage::Claim(claim, _) if random.chance(self.busy) => {
+                    let order = ShardCommand::Claimed(claim, None);
                     sent.push((now, Message::Down(shard, order)));
                 }
-                Told::Save(_) if random.chance(self.busy) => {}
+                ShardMessage::Save(_) if random.chance(self.busy) => {}
                 told => {
                     let at = self.arrival(now, Mailbox::Directory, random);
                     sent.push((at, Message::Up(shard, told)));
@@ -157,18 +160,20 @@ impl Group {
                     self.directory.handle_unreachable(ticket);
                     continue;
                 }
-                Action::Look(ticket, key) => {
+                Action::Lookup(ticket, key) => {
                     let store = self.store.as_ref();
                     self.looked
                         .push((ticket, store.and_then(|store| store.look(key))));
                     continue;
                 }
                 Action::Release(shard, ticket, id) => {
-                    (shard, Order::Command(Command::Release(ticket, id)))
+                    (shard, ShardCommand::Command(Command::Release(ticket, id)))
                 }
-                Action::Claimed(shard, claim, found) => (shard, Order::Claimed(claim, found)),
+                Action::Claimed(shard, claim, found) => {
+                    (shard, ShardCommand::Claimed(claim, found))
+                }
                 Action::EndedElsewhere(shard, id) => {
-                    (shard, Order::Command(Command::EndedElsewhere(id)))
+                    (shard, ShardCommand::Command(Command::EndedElsewhere(id)))
                 }
             };
             let at = self.arrival(now, Mailbox::Shard(shard), random);
@@ -181,7 +186,7 @@ impl Group {
         sent
     }
 
-    /// A session lives in at most one shard.
+    /// Checks that every session is in one shard at most.
     pub(super) fn check(&self, first: &Gateway) {
         if self.others.is_empty() {
             return;
@@ -194,7 +199,8 @@ impl Group {
         }
     }
 
-    /// Mostly soon, at times after seconds, and never before what was sent earlier.
+    /// The arrival of a message: soon in most cases, at times after seconds, and never before an
+    /// earlier message.
     fn arrival(&mut self, now: Instant, mailbox: Mailbox, random: &mut Random) -> Instant {
         let slow = random.chance(self.busy / 4.0);
         let most = if slow { 4_000_000 } else { 2_000 };
@@ -206,7 +212,7 @@ impl Group {
 }
 
 impl Store {
-    /// A session that nobody has had since the last start.
+    /// A session that no shard has had since the last start.
     fn look(&self, key: ClaimKey) -> Option<SessionRecord> {
         let found = match key {
             ClaimKey::Id(id) => self.sessions.get(&id).filter(|(it, _)| it.may_resume()),
@@ -217,3 +223,6 @@ impl Store {
             .map(|(session, _)| session.clone())
     }
 }
+
+/// The secret of the shards, the same for every run.
+const ID_KEY: [u8; KEY_LEN] = [0x5D; KEY_LEN];

@@ -1,4 +1,4 @@
-//! A bad network, as a small state machine: it is told of a datagram and says when its copies arrive.
+//! A bad network as a small state machine: for each datagram it returns the arrivals of its copies.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ pub struct Network {
     jitter: Duration,
     /// Octets per second, when the link is narrow.
     rate: Option<u64>,
-    /// Octets that may wait for a narrow link; what comes on top is dropped.
+    /// Octets that may wait for a narrow link; further datagrams are dropped.
     queue: u64,
-    /// When the narrow link is free again.
+    /// The time at which the narrow link is free again.
     free_at: Instant,
-    /// Datagrams dropped, for the curious.
+    /// Datagrams dropped.
     dropped: u64,
 }
 
-/// When the copies of one datagram arrive: none, one or two.
+/// The arrivals of the copies of one datagram: none, one or two.
 pub type Arrivals = [Option<Instant>; 2];
 
 impl Network {
@@ -57,8 +57,8 @@ impl Network {
         self
     }
 
-    /// Holds this share of all datagrams back, by up to four times the delay and jitter, so that later ones
-    /// overtake them.
+    /// Holds this share of all datagrams back, by up to four times the delay and jitter, so that
+    /// later ones overtake them.
     #[must_use]
     pub const fn reordering(mut self, share: f64) -> Self {
         self.reordering = share;
@@ -87,7 +87,7 @@ impl Network {
         self
     }
 
-    /// When the copies of a datagram of `len` octets, sent now, arrive.
+    /// The arrivals of the copies of a datagram of `len` octets that is sent now.
     pub fn carry(&mut self, now: Instant, len: usize, random: &mut Random) -> Arrivals {
         let mut sent = now;
         if let Some(rate) = self.rate {

@@ -1,4 +1,4 @@
-//! The origin's stand-in: it counts how often it saw each request, and answers after a while.
+//! The simulated origin: counts the occurrences of each request, and answers after a while.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
 use crate::random::Random;
 use crate::time::Instant;
 
-/// An origin that answers every request with [`answer_to`] its body, or as a scenario says.
+/// An origin that answers every request with [`answer_to`] its body, or as a scenario specifies.
 pub struct Origin {
-    /// Shortest and longest time to think.
+    /// Shortest and longest time until the answer.
     pub think: (Duration, Duration),
     /// Octets of an answer, at most.
     pub max_answer: u64,
@@ -22,9 +22,9 @@ pub struct Origin {
     pub requests: Vec<Request>,
     seen: HashMap<String, u32>,
     pending: HashMap<(u32, RequestId), ()>,
-    /// Requests whose answer the gateway was given.
+    /// Requests whose reply was given to the gateway.
     pub answered: u64,
-    /// What a reply says besides its type.
+    /// Fields of a reply besides its type.
     pub headers: HeaderMap,
     /// Requests given up by the gateway.
     pub cancelled: u64,
@@ -50,7 +50,7 @@ impl Default for Origin {
 }
 
 impl Origin {
-    /// How often a URI (query included) was asked for.
+    /// The number of requests for a URI (query included).
     #[must_use]
     pub fn times_seen(&self, path_and_query: &str) -> u32 {
         self.seen.get(path_and_query).copied().unwrap_or(0)
@@ -71,7 +71,7 @@ impl Origin {
     /// A request of a shard comes in; its answer is ready at the moment returned.
     ///
     /// # Panics
-    /// When the gateway uses a request's name twice: an invariant of the core.
+    /// The gateway uses a request's name twice, which the core excludes.
     pub fn take(
         &mut self,
         now: Instant,
@@ -109,12 +109,12 @@ impl Origin {
         (ready, Ok(reply))
     }
 
-    /// The gateway was stopped: nobody waits for any answer, and names are used anew.
+    /// The gateway was stopped: no request waits for a reply, and ids are used again.
     pub(super) fn forget_all(&mut self) {
         self.pending.clear();
     }
 
-    /// The answer's moment has come: whether the gateway still waits for it.
+    /// The answer is ready. Returns whether the gateway still waits for it.
     pub fn finish(&mut self, id: (u32, RequestId)) -> bool {
         let wanted = self.pending.remove(&id).is_some();
         self.answered += u64::from(wanted);
@@ -124,7 +124,7 @@ impl Origin {
     /// The gateway gave a request up.
     ///
     /// # Panics
-    /// When it was not pending: an invariant of the core.
+    /// The request was not pending, which the core excludes.
     pub fn cancel(&mut self, id: (u32, RequestId)) {
         assert!(
             self.pending.remove(&id).is_some(),
@@ -136,8 +136,8 @@ impl Origin {
     }
 }
 
-/// What the origin answers: octets that only this body leads to, so that a handset can tell a right answer
-/// from any other.
+/// The origin's reply: octets that depend on the body, so that a handset recognises the right
+/// reply.
 #[must_use]
 pub fn answer_to(body: &[u8], max: u64) -> Bytes {
     let seed = body.iter().fold(0xCBF2_9CE4_8422_2325u64, |hash, octet| {

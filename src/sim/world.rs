@@ -1,4 +1,4 @@
-//! Virtual time, and everybody in it.
+//! Virtual time, and all parties in it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,22 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::fetch::{FetchError, Reply, RequestId};
-use crate::gateway::push::{PushId, PushOutcome};
+use crate::gateway::push::{Push, PushId, PushOutcome};
 use crate::gateway::record::ExchangeRecord;
 use crate::gateway::{self, Command, Config, Event, Gateway, directory};
 use crate::handset::{self, Handset, Request, Ticket};
 use crate::random::Random;
-use crate::sim::group::{Group, Message, Order, Store, Told};
+use crate::sim::group::{Message, ShardCommand, ShardGroup, ShardMessage, Store};
 use crate::sim::network::Network;
 use crate::sim::origin::Origin;
+#[cfg(feature = "wtls")]
+use crate::sim::secure::SecurePath;
 use crate::time::Instant;
 use crate::wdp::{Datagram, Peer, Service};
 
-/// Names a handset of a world.
+/// The name of a handset of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Phone(pub usize);
 
-/// What became of one request, as its handset saw it.
+/// The outcome of one request at its handset.
 pub type Outcome = Result<handset::Reply, handset::Failure>;
 
 /// A gateway, its handsets, its origin and the network between.
@@ -34,25 +36,29 @@ pub struct World {
     /// From the gateway to the handsets.
     downlink: Network,
     config: Arc<Config>,
-    /// The gateway under test: its first shard, which is the only one unless [`World::shards`] says otherwise.
+    /// The gateway under test: its first shard, and the only one unless [`World::shards`] adds
+    /// others.
     pub gateway: Gateway,
     /// Its other shards, with everything between them.
-    group: Group,
+    group: ShardGroup,
+    /// WTLS on the way between handsets and connection mode, if the world has it.
+    #[cfg(feature = "wtls")]
+    secure: Option<SecurePath>,
     phones: Vec<PhoneState>,
     /// The origin's stand-in.
     pub origin: Origin,
     queue: BinaryHeap<Reverse<Arrival>>,
     serial: u64,
-    /// What the gateway said of every exchange that is over.
+    /// The record of every exchange that is over.
     pub records: Vec<ExchangeRecord>,
-    /// What became of every push.
+    /// The outcome of every push.
     pub pushed: Vec<(PushId, PushOutcome)>,
-    /// Datagrams to addresses where no handset is: to those that [`World::send`] spoke for.
+    /// Datagrams to addresses without a handset, which [`World::send`] has used.
     pub strangers: Vec<(Peer, Vec<u8>)>,
-    /// Datagrams of handsets that are lost on purpose, by what they say.
+    /// Selects datagrams of handsets that are lost on purpose.
     pub uplink_loses: fn(&[u8]) -> bool,
     datagrams: u64,
-    /// While it is there, every datagram a handset sends is put down in it, with the address it left from.
+    /// If set, gets every datagram of a handset with its source address.
     pub tap: Option<Vec<(SocketAddr, Vec<u8>)>>,
     buffer: Vec<u8>,
 }
@@ -65,19 +71,22 @@ struct PhoneState {
     outcomes: Vec<(Ticket, Outcome)>,
 }
 
-/// Something under way, ordered by when it arrives and then by when it left.
+/// A datagram, reply or message under way, ordered by its arrival, then by its departure.
 struct Arrival {
     at: Instant,
     serial: u64,
-    what: What,
+    delivery: Delivery,
 }
 
-enum What {
+enum Delivery {
     ToGateway(Peer, Vec<u8>),
     ToPhone(Peer, Vec<u8>),
     Answer((u32, RequestId), Result<Reply, FetchError>),
     Between(Message),
 }
+
+/// Seconds since 1970 when a world begins: 9 September 2001, 01:46:40 GMT.
+const EPOCH: u64 = 1_000_000_000;
 
 impl World {
     /// A world of one gateway on a perfect network.
@@ -89,9 +98,12 @@ impl World {
             now: Instant::ZERO,
             uplink: Network::perfect(),
             downlink: Network::perfect(),
-            gateway: Gateway::new(Arc::clone(&config), random.u64(), Instant::ZERO),
+            gateway: Gateway::new(Arc::clone(&config), random.u64(), Instant::ZERO)
+                .with_epoch(EPOCH),
             config,
-            group: Group::new(seed),
+            group: ShardGroup::new(seed),
+            #[cfg(feature = "wtls")]
+            secure: None,
             phones: Vec::new(),
             origin: Origin::default(),
             queue: BinaryHeap::new(),
@@ -115,12 +127,31 @@ impl World {
         self
     }
 
-    /// Several shards; the address of a handset decides which of them hears it.
+    /// Several shards; the address of a handset decides which one receives its datagrams.
     #[must_use]
     pub fn shards(mut self, shards: u32) -> Self {
         self.group.shards = shards.max(1);
         self.start_gateway();
         self
+    }
+
+    /// Handsets reach connection mode by the secure port: every datagram travels in a record of
+    /// WTLS, and handshakes are as exposed to the network as everything else.
+    #[cfg(feature = "wtls")]
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        let mut secure = SecurePath::new(EPOCH);
+        secure.start(self.group.shards, &mut self.random);
+        self.secure = Some(secure);
+        self
+    }
+
+    /// What WTLS counts in all shards.
+    #[cfg(feature = "wtls")]
+    #[must_use]
+    pub fn secure_stats(&self) -> crate::wtls::Stats {
+        let secure = self.secure.as_ref();
+        secure.map(SecurePath::stats).unwrap_or_default()
     }
 
     /// A store remembers sessions: they outlive a restart.
@@ -131,14 +162,14 @@ impl World {
         self
     }
 
-    /// How often the way between shards is too full for what may be refused.
+    /// Probability that a mailbox between shards is too full for a message that can be refused.
     #[must_use]
     pub const fn busy(mut self, probability: f64) -> Self {
         self.group.busy = probability;
         self
     }
 
-    /// What all shards count.
+    /// The counters of all shards, added up.
     #[must_use]
     pub fn stats(&self) -> gateway::Stats {
         let mut stats = self.gateway.stats();
@@ -148,7 +179,7 @@ impl World {
         stats
     }
 
-    /// What the directory counts.
+    /// The counters of the directory.
     #[must_use]
     pub fn directory(&self) -> directory::Stats {
         self.group.directory.stats()
@@ -178,13 +209,15 @@ impl World {
             connected: Vec::new(),
             outcomes: Vec::new(),
         });
-        Phone(self.phones.len() - 1)
+        let phone = Phone(self.phones.len() - 1);
+        self.start_secure_phone(phone);
+        phone
     }
 
     /// The handset behind a name.
     ///
     /// # Panics
-    /// When it is not of this world.
+    /// The handset is not of this world.
     pub fn phone(&mut self, phone: Phone) -> &mut Handset {
         &mut self.state(phone).handset
     }
@@ -225,36 +258,51 @@ impl World {
         let state = self.state(phone);
         state.address = address;
         state.handset.resume(now, Peer::new(GATEWAY, address));
+        #[cfg(feature = "wtls")]
+        if let Some(secure) = &mut self.secure {
+            secure.phone_moves(now, phone.0);
+        }
         self.drain();
     }
 
-    /// The handset goes away and says so; it comes back with [`World::move_to_new_address`].
+    /// The handset suspends its session; [`World::move_to_new_address`] brings it back.
     pub fn suspend(&mut self, phone: Phone) {
         let now = self.now;
         self.phone(phone).suspend(now);
         self.drain();
     }
 
-    /// The handset's battery is taken out and put back: it keeps its address and nothing else.
+    /// The handset restarts: it keeps only its address.
     pub fn restart_handset(&mut self, phone: Phone) {
         let (seed, now) = (self.random.u64(), self.now);
         let state = self.state(phone);
         let peer = Peer::new(GATEWAY, state.address);
         state.handset = Handset::new(state.config.clone(), peer, seed, now);
+        self.start_secure_phone(phone);
     }
 
-    /// A datagram from an address where no handset is, to one of the gateway's services. Answers are kept in
-    /// [`World::strangers`].
+    #[cfg(feature = "wtls")]
+    fn start_secure_phone(&mut self, phone: Phone) {
+        if let Some(secure) = &mut self.secure {
+            secure.start_phone(phone.0, &mut self.random);
+        }
+    }
+
+    #[cfg(not(feature = "wtls"))]
+    const fn start_secure_phone(&self, _: Phone) {}
+
+    /// Sends a datagram from an address without a handset to one of the gateway's services. Answers
+    /// go to [`World::strangers`].
     pub fn send(&mut self, from: SocketAddr, service: Service, payload: &[u8]) {
         let local = match service {
-            Service::ConnectionMode => GATEWAY,
-            Service::Connectionless => UNIT_GATEWAY,
+            Service::ConnectionMode | Service::SecureConnectionMode => GATEWAY,
+            Service::Connectionless | Service::SecureConnectionless => UNIT_GATEWAY,
         };
         self.carry_up(Peer::new(from, local), payload);
         self.drain();
     }
 
-    /// The shell wants something of the gateway.
+    /// A command of the shell to the gateway.
     pub fn command(&mut self, command: Command) {
         let now = self.now;
         for shard in 0..self.group.shards {
@@ -263,10 +311,32 @@ impl World {
         self.drain();
     }
 
-    /// The gateway is stopped and started again: what it knew is gone, what is in the air is not.
+    /// Number of shards.
+    #[must_use]
+    pub fn shard_count(&self) -> usize {
+        1 + self.group.others.len()
+    }
+
+    /// Has one shard push. Its answer comes in [`World::pushed`].
+    pub fn push(&mut self, shard: usize, push: Push) {
+        let (now, shard) = (self.now, u32::try_from(shard).unwrap_or(0));
+        let command = Command::Push(Box::new(push));
+        self.shard(shard).handle_command(now, command);
+        self.drain();
+    }
+
+    /// The address that a handset has now.
+    pub fn address(&mut self, phone: Phone) -> SocketAddr {
+        self.state(phone).address
+    }
+
+    /// The gateway restarts without its state; datagrams under way still arrive.
     pub fn restart_gateway(&mut self) {
         self.queue.retain(|Reverse(arrival)| {
-            !matches!(arrival.what, What::Answer(..) | What::Between(_))
+            !matches!(
+                arrival.delivery,
+                Delivery::Answer(..) | Delivery::Between(_)
+            )
         });
         self.origin.forget_all();
         self.start_gateway();
@@ -274,10 +344,14 @@ impl World {
 
     fn start_gateway(&mut self) {
         self.group.start();
+        #[cfg(feature = "wtls")]
+        if let Some(secure) = &mut self.secure {
+            secure.start(self.group.shards, &mut self.random);
+        }
         for shard in 0..self.group.shards {
             let seed = self.random.u64();
             let gateway = Gateway::new(Arc::clone(&self.config), seed, self.now);
-            let gateway = gateway.at(self.group.place(shard));
+            let gateway = gateway.at(self.group.topology(shard)).with_epoch(EPOCH);
             if shard == 0 {
                 self.gateway = gateway;
             } else {
@@ -301,17 +375,17 @@ impl World {
         std::iter::once(&self.gateway).chain(&self.group.others)
     }
 
-    /// What happened to a handset's sessions.
+    /// The events of a handset's sessions.
     pub fn session_events(&mut self, phone: Phone) -> &[handset::Event] {
         &self.state(phone).connected
     }
 
-    /// What became of a handset's requests, in the order it learned it.
+    /// The outcomes of a handset's requests, in the order of their events.
     pub fn outcomes(&mut self, phone: Phone) -> &[(Ticket, Outcome)] {
         &self.state(phone).outcomes
     }
 
-    /// Lets the world run until nothing is under way and nobody waits for anything but idle sessions.
+    /// Runs until no datagram, exchange or transaction is under way. Sessions may be idle.
     pub fn run_until_idle(&mut self) {
         while !self.is_idle() && self.step() {}
     }
@@ -325,7 +399,21 @@ impl World {
         self.now = until;
     }
 
-    /// Lets the world run until a condition holds or nothing is left to happen.
+    /// Runs until a moment, or until a condition holds before.
+    pub fn run_to(&mut self, moment: Instant, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        loop {
+            if done(self) {
+                return true;
+            }
+            if self.next_moment().is_none_or(|next| next > moment) {
+                self.now = self.now.max(moment);
+                return false;
+            }
+            self.step();
+        }
+    }
+
+    /// Runs until a condition holds or no event is left.
     pub fn run_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         loop {
             if done(self) {
@@ -338,6 +426,10 @@ impl World {
     }
 
     fn is_idle(&self) -> bool {
+        #[cfg(feature = "wtls")]
+        if self.secure.as_ref().is_some_and(|secure| !secure.is_idle()) {
+            return false;
+        }
         self.queue.is_empty()
             && self.gateways().all(Gateway::is_idle)
             && self.phones.iter().all(|phone| phone.handset.is_idle())
@@ -351,10 +443,23 @@ impl World {
             .filter_map(|phone| phone.handset.poll_timeout())
             .min();
         let gateways = self.gateways().filter_map(Gateway::poll_timeout).min();
-        [queued, gateways, phones].into_iter().flatten().min()
+        [queued, gateways, phones, self.secure_moment()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// The earliest thing happens.
+    #[cfg(feature = "wtls")]
+    fn secure_moment(&self) -> Option<Instant> {
+        self.secure.as_ref()?.poll_timeout()
+    }
+
+    #[cfg(not(feature = "wtls"))]
+    const fn secure_moment(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Handles the earliest event.
     fn step(&mut self) -> bool {
         let Some(next) = self.next_moment() else {
             return false;
@@ -370,7 +475,7 @@ impl World {
             .peek()
             .is_some_and(|Reverse(arrival)| arrival.at == next);
         if due && let Some(Reverse(arrival)) = self.queue.pop() {
-            self.deliver(arrival.what);
+            self.deliver(arrival.delivery);
         } else if let Some(shard) =
             (0..self.group.shards).find(|shard| self.shard(*shard).poll_timeout() == Some(next))
         {
@@ -382,14 +487,32 @@ impl World {
         {
             phone.handset.handle_timeout(next);
         }
+        #[cfg(feature = "wtls")]
+        if let Some(secure) = &mut self.secure {
+            secure.handle_timeout(next);
+        }
         self.drain();
         true
     }
 
-    fn deliver(&mut self, what: What) {
-        match what {
-            What::ToGateway(peer, payload) => {
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::ToGateway(peer, payload) => {
                 let (now, shard) = (self.now, self.group.shard_of(peer));
+                #[cfg(feature = "wtls")]
+                if let Some(secure) = &mut self.secure
+                    && peer.local == GATEWAY.into()
+                {
+                    for (peer, payload) in secure.shard_hears(now, shard, peer, &payload) {
+                        let datagram = Datagram {
+                            peer,
+                            service: Service::ConnectionMode,
+                            payload: &payload,
+                        };
+                        self.shard(shard).handle_datagram(now, datagram);
+                    }
+                    return;
+                }
                 let datagram = Datagram {
                     peer,
                     service: match peer.local.port() {
@@ -400,48 +523,59 @@ impl World {
                 };
                 self.shard(shard).handle_datagram(now, datagram);
             }
-            What::ToPhone(peer, payload) => {
+            Delivery::ToPhone(peer, payload) => {
                 let (now, local) = (self.now, peer.local);
                 // A datagram to an address its handset has left arrives nowhere.
-                match self.phones.iter_mut().find(|p| local == p.address.into()) {
-                    Some(phone) => phone.handset.handle_datagram(now, peer, &payload),
-                    None => self.strangers.push((peer, payload)),
+                let at = self.phones.iter().position(|p| local == p.address.into());
+                let Some(phone) = at.and_then(|at| self.phones.get_mut(at)) else {
+                    self.strangers.push((peer, payload));
+                    return;
+                };
+                #[cfg(feature = "wtls")]
+                if let (Some(secure), Some(at)) = (&mut self.secure, at)
+                    && peer.remote == GATEWAY.into()
+                {
+                    for payload in secure.phone_hears(now, at, &payload) {
+                        phone.handset.handle_datagram(now, peer, &payload);
+                    }
+                    return;
                 }
+                phone.handset.handle_datagram(now, peer, &payload);
             }
-            What::Answer(id, reply) => {
+            Delivery::Answer(id, reply) => {
                 if self.origin.finish(id) {
                     let ((shard, id), now) = (id, self.now);
                     self.shard(shard).handle_reply(now, id, reply);
                 }
             }
-            What::Between(message) => self.hear(message),
+            Delivery::Between(message) => self.handle_message(message),
         }
     }
 
-    /// Something arrives that shards, directory and store say to each other.
-    fn hear(&mut self, message: Message) {
+    /// A message between shards, directory and store arrives.
+    fn handle_message(&mut self, message: Message) {
         let now = self.now;
         match message {
-            Message::Up(shard, told) => self.group.hear(shard, told),
-            Message::Looked(ticket, found) => self.group.directory.handle_looked(ticket, found),
-            Message::Down(shard, Order::Command(command)) => {
+            Message::Up(shard, told) => self.group.deliver(shard, told),
+            Message::Looked(ticket, found) => self.group.directory.handle_lookup(ticket, found),
+            Message::Down(shard, ShardCommand::Command(command)) => {
                 self.shard(shard).handle_command(now, command);
             }
-            Message::Down(shard, Order::Claimed(claim, found)) => {
+            Message::Down(shard, ShardCommand::Claimed(claim, found)) => {
                 let found = found.map(|found| *found);
                 self.shard(shard).handle_claim(now, claim, found);
             }
         }
     }
 
-    /// Everybody says what they have to say.
+    /// Sends the datagrams of all parties.
     fn drain(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         for shard in 0..self.group.shards {
             self.drain_shard(shard, &mut buffer);
         }
         for (at, message) in self.group.drain(self.now, &mut self.random) {
-            self.schedule(at, What::Between(message));
+            self.schedule(at, Delivery::Between(message));
         }
         for index in 0..self.phones.len() {
             loop {
@@ -450,7 +584,21 @@ impl World {
                 else {
                     break;
                 };
+                #[cfg(feature = "wtls")]
+                if let Some(secure) = &mut self.secure {
+                    secure.phone_says(self.now, index, buffer.clone());
+                    continue;
+                }
                 self.carry_up(swapped(transmit.peer), &buffer);
+            }
+            #[cfg(feature = "wtls")]
+            while let Some(datagram) = self
+                .secure
+                .as_mut()
+                .and_then(|secure| secure.poll_phone(index))
+            {
+                let address = self.state(Phone(index)).address;
+                self.carry_up(Peer::new(address, GATEWAY), &datagram);
             }
             let phone = self.state(Phone(index));
             while let Some(event) = phone.handset.poll_event() {
@@ -482,37 +630,60 @@ impl World {
             let Some(transmit) = self.shard(shard).poll_transmit(buffer) else {
                 break;
             };
-            let arrivals = self
-                .downlink
-                .carry(self.now, transmit.len, &mut self.random);
-            let peer = swapped(transmit.peer);
-            self.datagrams += 1;
-            for at in arrivals.into_iter().flatten() {
-                self.schedule(at, What::ToPhone(peer, buffer.clone()));
+            #[cfg(feature = "wtls")]
+            if let Some(secure) = &mut self.secure
+                && transmit.peer.local == GATEWAY.into()
+                && !secure.shard_says(self.now, shard, transmit.peer, buffer)
+            {
+                continue;
             }
+            self.carry_down(transmit.peer, buffer);
+        }
+        #[cfg(feature = "wtls")]
+        loop {
+            buffer.clear();
+            let secure = self.secure.as_mut();
+            let Some(peer) = secure.and_then(|secure| secure.poll_shard(shard, buffer)) else {
+                break;
+            };
+            self.carry_down(peer, buffer);
         }
         while let Some(event) = self.shard(shard).poll_event() {
             match event {
                 Event::Fetch(id, request) => {
                     let id = (shard, id);
                     let (at, reply) = self.origin.take(self.now, id, &request, &mut self.random);
-                    self.schedule(at, What::Answer(id, reply));
+                    self.schedule(at, Delivery::Answer(id, reply));
                 }
                 Event::Cancel(id) => self.origin.cancel((shard, id)),
                 Event::PushDone(id, outcome) => self.pushed.push((id, outcome)),
                 Event::Finished(record) => self.records.push(*record),
-                Event::Answered(_) => {}
-                Event::Claim(id, key) => self.group.tell(shard, Told::Claim(id, key)),
+                // The simulator has no handsets that speak HTTP.
+                Event::HttpReply(..) | Event::Answered(_) => {}
+                Event::Claim(id, key) => self.group.send(shard, ShardMessage::Claim(id, key)),
                 Event::Released(ticket, found) => {
-                    self.group.tell(shard, Told::Released(ticket, found));
+                    self.group
+                        .send(shard, ShardMessage::Released(ticket, found));
                 }
-                Event::Save(session) => self.group.tell(shard, Told::Save(session)),
-                Event::Forget(id) => self.group.tell(shard, Told::Forget(id)),
+                Event::Save(session) => self.group.send(shard, ShardMessage::Save(session)),
+                Event::Forget(id) => self.group.send(shard, ShardMessage::Forget(id)),
             }
         }
     }
 
-    /// A datagram goes from somebody to the gateway.
+    /// Sends a datagram to a handset.
+    fn carry_down(&mut self, peer: Peer, payload: &[u8]) {
+        let arrivals = self
+            .downlink
+            .carry(self.now, payload.len(), &mut self.random);
+        let peer = swapped(peer);
+        self.datagrams += 1;
+        for at in arrivals.into_iter().flatten() {
+            self.schedule(at, Delivery::ToPhone(peer, payload.to_vec()));
+        }
+    }
+
+    /// Sends a datagram to the gateway.
     fn carry_up(&mut self, peer: Peer, payload: &[u8]) {
         self.datagrams += 1;
         if let Some(tap) = &mut self.tap {
@@ -523,14 +694,18 @@ impl World {
         }
         let arrivals = self.uplink.carry(self.now, payload.len(), &mut self.random);
         for at in arrivals.into_iter().flatten() {
-            self.schedule(at, What::ToGateway(peer, payload.to_vec()));
+            self.schedule(at, Delivery::ToGateway(peer, payload.to_vec()));
         }
     }
 
-    fn schedule(&mut self, at: Instant, what: What) {
+    fn schedule(&mut self, at: Instant, delivery: Delivery) {
         self.serial += 1;
         let serial = self.serial;
-        self.queue.push(Reverse(Arrival { at, serial, what }));
+        self.queue.push(Reverse(Arrival {
+            at,
+            serial,
+            delivery,
+        }));
     }
 
     fn state(&mut self, phone: Phone) -> &mut PhoneState {
@@ -572,10 +747,10 @@ impl Ord for Arrival {
     }
 }
 
-/// Where the gateway is.
+/// The gateway's address for connection mode.
 const GATEWAY: SocketAddr = SocketAddr::new(GATEWAY_IP, 9_201);
 const GATEWAY_IP: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// Where the gateway does connectionless mode.
+/// The gateway's address for connectionless mode.
 const UNIT_GATEWAY: SocketAddr = SocketAddr::new(GATEWAY_IP, UNIT_PORT);
 const UNIT_PORT: u16 = 9_200;

@@ -1,11 +1,11 @@
-//! Why a store cannot be opened, and what to do about it.
+//! Errors when a store is opened, with a remedy for each.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{DatabaseError, StorageError};
 
-/// Why a store cannot be opened.
+/// The reason why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open the store {}: {why}", .path.display())]
 pub struct OpenError {
@@ -34,7 +34,7 @@ enum Why {
 impl OpenError {
     pub(super) fn io(path: &Path, error: io::Error) -> Self {
         let why = match error.kind() {
-            // What redb says of a file that is not one of its own.
+            // The errors of redb for a file that is not a redb file.
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Why::Damaged(error.to_string())
             }

@@ -1,7 +1,7 @@
 //! Sessions in the store: by id, and by the peer they are bound to.
 //!
-//! A record is *live* while the process that saved it runs: then a shard has the session and the record is only for
-//! the next start. After that it is *dormant* and may be taken out, once.
+//! A record is *live* while the process that saved it runs: then a shard has the session and the
+//! record is only for the next start. After that it is *dormant* and may be taken out, once.
 
 use std::time::Duration;
 
@@ -13,33 +13,33 @@ use crate::wdp::Peer;
 
 /// The sessions of a store.
 pub(super) struct Sessions {
-    /// The start of the process, counted: what was saved in an earlier one is dormant.
+    /// Number of starts of the process. A session that was saved in an earlier one is dormant.
     start: u64,
     max_age: Duration,
     max: u64,
     held: u64,
-    /// Where the sweep for those that are too old goes on.
+    /// Where the sweep for expired sessions continues.
     cursor: Vec<u8>,
 }
 
-/// What became of a session that was to be saved.
+/// The result of saving a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Saved {
     Yes,
-    /// There are too many.
+    /// The limit of sessions is reached.
     Full,
 }
 
-/// A record with what the store knows of it.
+/// A record with the store's own fields.
 struct Entry {
-    /// When it was saved: seconds since 1970.
+    /// The time of saving, in seconds since 1970.
     saved: u64,
     start: u64,
     session: SessionRecord,
 }
 
 impl Sessions {
-    /// Begins a start of the process.
+    /// Counts a start of the process: all sessions in the store are dormant now.
     pub(super) fn begin(
         tables: &mut Tables,
         max_age: Duration,
@@ -56,6 +56,13 @@ impl Sessions {
             held: tables.len(SESSIONS)?,
             cursor: Vec::new(),
         })
+    }
+
+    /// Sets the limits. The following sweeps remove sessions that are too old now; sessions beyond
+    /// a lower number stay until they end or expire.
+    pub(super) const fn limit(&mut self, max_age: Duration, max: u64) {
+        self.max_age = max_age;
+        self.max = max;
     }
 
     /// Sessions remembered.
@@ -125,15 +132,15 @@ impl Sessions {
         Ok(found.map(|entry| entry.session))
     }
 
-    /// Looks at some more sessions and forgets those that are too old, and what is no session.
+    /// Checks some more sessions. Removes expired ones and entries that are no sessions.
     pub(super) fn sweep(&mut self, now: u64, tables: &mut Tables) -> Result<(), redb::Error> {
-        let some = tables.stretch(SESSIONS, &self.cursor, AT_ONCE)?;
+        let some = tables.page(SESSIONS, &self.cursor, AT_ONCE)?;
         self.cursor = some.last().map(|(key, _)| key.clone()).unwrap_or_default();
         for (key, value) in some {
             if Entry::decode(&value).is_some_and(|entry| !self.is_too_old(now, entry.saved)) {
                 continue;
             }
-            // What waits to be committed may be newer.
+            // A change that waits for its commit may be newer.
             let Some(newest) = tables.get(SESSIONS, &key)? else {
                 continue;
             };
@@ -165,7 +172,7 @@ impl Sessions {
         Ok(value.map(u32::from_be_bytes))
     }
 
-    /// The peer is no longer this session's.
+    /// Ends the binding of a peer to this session.
     fn unbind(tables: &mut Tables, peer: Peer, id: u32) -> Result<(), redb::Error> {
         if Self::bound(tables, peer)? == Some(id) {
             tables.change(Change::delete(PEERS, octets(peer)));
@@ -204,9 +211,9 @@ fn octets(peer: Peer) -> Vec<u8> {
 const META: Table = Table("meta");
 const SESSIONS: Table = Table("sessions");
 const PEERS: Table = Table("peers");
-/// In META: how often the store was opened.
+/// In META: the number of starts.
 const STARTS: &[u8] = b"starts";
-/// Sessions a stretch of the sweep looks at: some milliseconds.
+/// Sessions that one sweep checks, within some milliseconds.
 const AT_ONCE: usize = 512;
 
 #[cfg(test)]
@@ -226,6 +233,7 @@ mod tests {
             agreed,
             encoding: None,
             headers: Bytes::from_static(b"headers"),
+            subscriber: None,
         }
     }
 
@@ -243,7 +251,7 @@ mod tests {
         )
     }
 
-    /// A start of the process, with what was there before.
+    /// A start of the process with the earlier tables.
     fn start(tables: &mut Tables) -> Sessions {
         tables.commit().unwrap();
         Sessions::begin(tables, Duration::from_secs(100), 10).unwrap()
@@ -317,7 +325,24 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_what_is_remembered_and_age_makes_room() {
+    fn limits_change_while_the_store_is_open() {
+        let mut tables = tables();
+        let mut sessions = start(&mut tables);
+        sessions.save(1_000, session(7, 1), &mut tables).unwrap();
+        let mut sessions = start(&mut tables);
+        let id = ClaimKey::Id(7);
+        assert_eq!(found(&sessions, 1_101, id, &tables), None);
+        sessions.limit(Duration::from_secs(200), 1);
+        assert_eq!(found(&sessions, 1_101, id, &tables), Some(7));
+        let saved = sessions.save(1_101, session(8, 2), &mut tables).unwrap();
+        assert_eq!(saved, Saved::Full);
+        sessions.limit(Duration::from_secs(200), 2);
+        let saved = sessions.save(1_101, session(8, 2), &mut tables).unwrap();
+        assert_eq!(saved, Saved::Yes);
+    }
+
+    #[test]
+    fn the_number_of_sessions_is_bounded_and_old_ones_make_room() {
         let mut tables = tables();
         let mut sessions = start(&mut tables);
         for id in 1..=11 {

@@ -1,30 +1,33 @@
-//! Named tables of octets: what is committed, and on top of it what waits to be.
+//! Named tables of octets: committed values, overlaid by the changes that wait for a commit.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    TableHandle,
+};
 
-/// Names a table. Everybody who stores something has one of their own.
+/// The name of a table. Each module that stores state has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table(pub &'static str);
 
 /// Keys with their values, in the order of the keys.
 pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A key gets a value, or loses it.
+/// The change of one key: a new value, or its removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Where.
+    /// The table.
     pub table: Table,
-    /// Which.
+    /// The key.
     pub key: Vec<u8>,
-    /// The value from now on; `None` removes the key.
+    /// The new value; `None` removes the key.
     pub value: Option<Vec<u8>>,
 }
 
 impl Change {
-    /// The key has this value from now on.
+    /// A new value for a key.
     #[must_use]
     pub fn put(table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -34,7 +37,7 @@ impl Change {
         }
     }
 
-    /// The key is no more.
+    /// The removal of a key.
     #[must_use]
     pub fn delete(table: Table, key: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -45,10 +48,10 @@ impl Change {
     }
 }
 
-/// The file with what is not yet in it. Only the store's thread has one.
+/// The file with its uncommitted changes. Only the store's thread has one.
 pub(super) struct Tables {
     database: Database,
-    /// Of each key that changed the last change.
+    /// The last change of each changed key.
     pending: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
 }
 
@@ -84,7 +87,7 @@ impl Tables {
     }
 
     /// Up to `limit` committed entries behind a key, in the order of their keys.
-    pub(super) fn stretch(
+    pub(super) fn page(
         &self,
         table: Table,
         after: &[u8],
@@ -116,9 +119,38 @@ impl Tables {
         }
     }
 
-    /// Writes what waits, all of it or nothing. It survives the end of the process and of the power: the file is
-    /// synchronised before this returns, which a batch pays for once. The state of the allocator goes with it
-    /// (quick repair), so that a start after a kill need not read the whole file to find the free pages.
+    /// The database, for its replacement.
+    pub(super) const fn database(&mut self) -> &mut Database {
+        &mut self.database
+    }
+
+    /// Whether every page of the file is as it was written.
+    pub(super) fn is_whole(&mut self) -> bool {
+        matches!(self.database.check_integrity(), Ok(true))
+    }
+
+    /// Copies everything committed into a new file, which takes the place of the old one.
+    pub(super) fn copy_to(&mut self, database: Database) -> Result<(), redb::Error> {
+        let read = self.database.begin_read()?;
+        let write = database.begin_write()?;
+        for table in read.list_tables()? {
+            let table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table.name());
+            let mut copy = write.open_table(table)?;
+            for entry in read.open_table(table)?.iter()? {
+                let (key, value) = entry?;
+                copy.insert(key.value(), value.value())?;
+            }
+        }
+        write.commit()?;
+        drop(read);
+        self.database = database;
+        Ok(())
+    }
+
+    /// Commits all waiting changes, or none. The commit survives the end of the process and a power
+    /// failure: the file is synchronised before this returns, once per batch. The commit also saves
+    /// the state of the allocator (quick repair), so that a start after a kill need not read the
+    /// whole file to find free pages.
     pub(super) fn commit(&mut self) -> Result<(), redb::Error> {
         let mut write = self.database.begin_write()?;
         write.set_quick_repair(true);

@@ -1,7 +1,7 @@
-//! The names of codes: what a Status says and what an Alert asks for (SyncML representation, chapter 10; SyncML
-//! synchronization, Alert codes; device management, chapter 8).
+//! Names of Status and Alert codes (SyncML representation, chapter 10; SyncML synchronization,
+//! Alert codes; device management, chapter 8).
 
-/// What a status code means, in a few words.
+/// The meaning of a status code, in a few words.
 #[must_use]
 pub const fn status(code: u16) -> Option<&'static str> {
     Some(match code {
@@ -79,7 +79,7 @@ pub const fn status(code: u16) -> Option<&'static str> {
     })
 }
 
-/// What an alert code asks for, in a few words.
+/// The request of an alert code, in a few words.
 #[must_use]
 pub const fn alert(code: u16) -> Option<&'static str> {
     Some(match code {

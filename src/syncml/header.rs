@@ -1,7 +1,7 @@
-//! A look at SyncHdr: who talks to whom, in which session, in which version.
+//! Parses SyncHdr: source, target, session and version of a message.
 //!
-//! It reads the beginning of a message as far as the end of SyncHdr, and its last few octets. What it returns
-//! borrows from the message. Credentials are never looked at; who sent the message is hidden from `Debug`.
+//! The parser reads a message as far as the end of SyncHdr, and its last few octets. The result
+//! borrows from the message. The parser skips credentials, and `Debug` hides the source.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 use crate::syncml::Encoding;
 use crate::syncml::walk::{Element, Step, Text, Walk};
 
-/// The header of a message. Everything in it may be missing: a gateway does not judge.
+/// The header of a message. Any field may be missing, and is empty then.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SyncHdr<'a> {
     /// The notation of the message.
@@ -18,17 +18,18 @@ pub struct SyncHdr<'a> {
     pub ver_dtd: Cow<'a, str>,
     /// Protocol and its version: `SyncML/1.2`, `DM/1.2`.
     pub ver_proto: Cow<'a, str>,
-    /// The same in all messages of a session.
+    /// The id of the session, the same in all its messages.
     pub session_id: Cow<'a, str>,
-    /// Counts the messages of one side in a session, from 1. A repeated message has the same.
+    /// The number of the message among those of one side in a session, from 1. A repeated message
+    /// has the same number.
     pub msg_id: Cow<'a, str>,
-    /// Where the message goes.
+    /// LocURI of the receiver.
     pub target: Cow<'a, str>,
-    /// Who sent it: often an IMEI.
+    /// LocURI of the sender, often an IMEI.
     pub source: Cow<'a, str>,
-    /// Where the next message of the session has to go, if the sender wants it elsewhere.
+    /// The URI for the next message of the session, if the sender names another one.
     pub resp_uri: Cow<'a, str>,
-    /// The kind of credentials, not themselves.
+    /// The kind of the credentials.
     pub credentials: Credentials,
     /// The largest message the sender can receive, in octets of this notation.
     pub max_msg_size: Option<u32>,
@@ -41,7 +42,7 @@ pub struct SyncHdr<'a> {
 /// The kind of credentials in a SyncHdr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Credentials {
-    /// None.
+    /// No authentication.
     #[default]
     None,
     /// `syncml:auth-basic`.
@@ -50,18 +51,18 @@ pub enum Credentials {
     Md5,
     /// `syncml:auth-MAC`: the transport carries a digest of the whole message.
     Mac,
-    /// Some other kind, or none named.
+    /// Another type, or no type named.
     Other,
 }
 
-/// What a session is for.
+/// The purpose of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
     /// Data synchronization.
     Data,
     /// Device management.
     Management,
-    /// Neither by its VerProto.
+    /// VerProto names neither purpose.
     Unknown,
 }
 
@@ -77,7 +78,7 @@ impl SyncHdr<'_> {
     }
 }
 
-/// Reads the SyncHdr at the beginning of `message`; `None` if there is no whole one.
+/// Parses the SyncHdr at the beginning of `message`. `None` if the message has no complete one.
 #[must_use]
 pub fn peek(message: &[u8]) -> Option<SyncHdr<'_>> {
     // Nearly every header ends within the first window; one with a huge URI gets a second chance.
@@ -105,7 +106,7 @@ fn header(message: &[u8], window: usize) -> Option<SyncHdr<'_>> {
         max_obj_size: None,
         is_final: false,
     };
-    // SyncML, SyncHdr, a field, and what is inside it.
+    // Four levels suffice: SyncML, SyncHdr, a field, its content.
     let mut path = [Element::Other; 8];
     let mut depth = 0usize;
     loop {
@@ -184,7 +185,8 @@ impl<'a> SyncHdr<'a> {
 /// Whether SyncBody ends with Final, by the last octets of the message.
 fn is_final(message: &[u8], encoding: Encoding) -> bool {
     match encoding {
-        // Final, END of SyncBody, END of SyncML; Final may say that it has content, of which there is none.
+        // Final, END of SyncBody, END of SyncML. The tag of Final may have the content flag with
+        // empty content.
         Encoding::Wbxml => {
             message.ends_with(&[0x12, 0x01, 0x01]) || message.ends_with(&[0x52, 0x01, 0x01, 0x01])
         }
@@ -202,7 +204,7 @@ fn is_final(message: &[u8], encoding: Encoding) -> bool {
     }
 }
 
-/// What stands before the end tag of this name, with or without a prefix, that `text` ends with.
+/// The text before an end tag of this name, with or without a prefix, at the end of `text`.
 fn end_tag<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
     let tag = text
         .trim_ascii_end()

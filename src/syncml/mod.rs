@@ -1,23 +1,25 @@
-//! What a gateway knows about SyncML: enough to route, count and translate messages, and no more.
+//! The part of SyncML that a gateway needs to route, count and translate messages.
 //!
-//! - [`header`] reads SyncHdr without building a tree and without going further than it must.
-//! - [`resp_uri`] changes where a server wants the next message.
-//! - [`summary`] counts what a message asks and answers, for logs and metrics.
-//! - [`alert`] reads the notification by which a server asks for a session.
-//! - [`content`] decides what becomes of a message on its way, and translates it.
-//! - [`pieces`] takes a message apart without moving anything, for who explains or masks it; [`codes`] names its
-//!   codes.
+//! - [`header`] parses SyncHdr without building a tree, and stops after it.
+//! - [`resp_uri`] changes RespURI, the address of the next message.
+//! - [`summary`] counts the commands and statuses of a message, for logs and metrics.
+//! - [`notification`] decodes and builds the notification by which a server asks for a session.
+//! - [`content`] decides whether a message is passed, translated or refused, and translates it;
+//!   [`large_object`] holds the state that translation needs from earlier messages of the session.
+//! - [`spans`] lists the parts of a message with their octets, for explaining and masking;
+//!   [`codes`] names the status and alert codes.
 //!
-//! The gateway is no SyncML party: nothing here answers a message, and nothing reads credentials.
+//! The gateway is no SyncML party: this module answers no message and reads no credentials.
 
-pub mod alert;
 pub mod codes;
 pub mod content;
 pub mod header;
-pub mod pieces;
+pub mod large_object;
+pub mod notification;
 mod protocol;
 pub mod resp_uri;
 mod scan;
+pub mod spans;
 pub mod summary;
 mod tokens;
 mod walk;
@@ -34,7 +36,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What a message is in, by how it begins; `None` if by neither.
+    /// The notation of a message by its first octets; `None` if they fit neither.
     #[must_use]
     pub fn of(message: &[u8]) -> Option<Self> {
         match message {
@@ -53,7 +55,7 @@ impl Encoding {
         }
     }
 
-    /// The other one.
+    /// The other notation.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {

@@ -1,4 +1,4 @@
-//! What a message speaks, by its VerProto.
+//! The protocol of a message, by its VerProto.
 
 use std::fmt;
 

@@ -1,12 +1,14 @@
-//! RespURI: where a server wants the next message of a session (SyncML representation, 5.1.14).
+//! RespURI: the address for the next message of a session (SyncML representation, 5.1.14).
 //!
-//! Only its octets are changed. What stands before and after them, in either notation, is copied as it is.
+//! Only the octets of RespURI change. The octets before and after them are copied, in either
+//! notation.
 
 use crate::syncml::Encoding;
 use crate::syncml::walk::{Element, Step, Walk};
 use crate::wbxml::token::{END, STR_I};
 
-/// The message with another RespURI, if it has one in its SyncHdr and `map` knows another for it.
+/// The message with another RespURI. `None` if its SyncHdr has no RespURI, or `map` has no
+/// replacement.
 #[must_use]
 pub fn rewrite(message: &[u8], map: impl FnOnce(&str) -> Option<String>) -> Option<Vec<u8>> {
     let mut walk = Walk::new(message, WINDOW)?;
@@ -45,11 +47,11 @@ pub fn rewrite(message: &[u8], map: impl FnOnce(&str) -> Option<String>) -> Opti
     }
 }
 
-/// The content of an element that says `uri`.
+/// The content of an element with the text `uri`.
 fn notation(message: &[u8], uri: &str, walk: &Walk<'_>) -> Option<Vec<u8>> {
     match Encoding::of(message)? {
         Encoding::Xml => Some(quick_xml::escape::escape(uri).into_owned().into_bytes()),
-        // A URI is ASCII, but there are charsets in which ASCII looks otherwise.
+        // A URI is ASCII, but some charsets write ASCII in other octets.
         Encoding::Wbxml if uri.is_ascii() && walk.writes_ascii() => {
             let mut content = vec![STR_I];
             content.extend_from_slice(uri.as_bytes());
@@ -60,14 +62,14 @@ fn notation(message: &[u8], uri: &str, walk: &Walk<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// The message with `content` between these places, if an element ends at the second one.
+/// The message with `content` between two offsets. `None` unless an element ends at the second one.
 fn splice(message: &[u8], from: usize, to: usize, content: &[u8]) -> Option<Vec<u8>> {
     let (before, after) = (message.get(..from)?, message.get(to..)?);
     let ends = after.first() == Some(&END) || after.starts_with(b"</");
     ends.then(|| [before, content, after].concat())
 }
 
-/// How much of an XML message is looked at; a SyncHdr is much shorter.
+/// Octets of an XML message that are searched. A SyncHdr is much shorter.
 const WINDOW: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -94,8 +96,8 @@ mod tests {
         assert_eq!(String::from_utf8(rewritten).unwrap(), expected);
     }
 
-    /// WBXML 1.1, UTF-8, "SYNCML//DTD SyncML 1.1" by number; a RespURI as text, as opaque data, and from the
-    /// string table.
+    /// WBXML 1.1, UTF-8, "SYNCML//DTD SyncML 1.1" by number; a RespURI as text, as opaque data, and
+    /// from the string table.
     #[test]
     fn only_the_uri_changes_in_wbxml_however_it_is_written() {
         let head = |table: &[u8]| {

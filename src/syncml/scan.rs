@@ -1,24 +1,24 @@
-//! A scanner of XML for the peek: tags and text, nothing checked that a peek does not need.
+//! A fast scanner of XML for the parser of SyncHdr: tags and text, with few checks.
 //!
-//! It is not a parser, and nothing is translated with it: what it takes for a message may not be well-formed. It is
-//! here because a parser spends most of its time on checks, and the peek is made for every message. The tests hold
-//! it against `quick-xml`.
+//! The scanner is no parser, and no translation uses it: a message that it accepts may not be
+//! well-formed. It exists because every message is scanned, and an XML parser spends most of its
+//! time on checks. The tests compare it with `quick-xml`.
 
 use std::borrow::Cow;
 
 /// Scans a text.
 pub(super) struct Scan<'a> {
     rest: &'a [u8],
-    /// Octets of the whole.
+    /// Octets of the whole text.
     len: usize,
-    /// The element that just began was an empty one.
+    /// The element that has just begun is an empty one.
     empty: bool,
 }
 
-/// What the scanner finds.
+/// A token of the scanner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// A start tag, with its name. An empty element is this and an end.
+    /// A start tag, with its name. An empty element gives a start and an end.
     Start(&'a [u8]),
     End,
     /// Character data, references resolved.
@@ -39,7 +39,7 @@ impl<'a> Scan<'a> {
         self.len - self.rest.len()
     }
 
-    /// The next token; `None` at the end, or where the text is cut or makes no sense.
+    /// The next token. `None` at the end, or where the text is truncated or malformed.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
         loop {
@@ -97,7 +97,7 @@ impl<'a> Scan<'a> {
         quick_xml::escape::unescape(text).ok().map(Token::Text)
     }
 
-    /// What stands before `end`; goes on after it.
+    /// The text before `end`. The scanner continues after `end`.
     fn until(&mut self, end: &[u8]) -> Option<&'a [u8]> {
         let (&last, first) = end.split_last()?;
         let mut from = 0;
@@ -113,7 +113,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What follows a declaration, with an internal subset perhaps, whose quotes may hold anything.
+/// The text after a declaration, which may have an internal subset with quoted strings.
 fn after_declaration(declaration: &[u8]) -> Option<&[u8]> {
     let mut quote = None;
     let mut depth = 0u32;
@@ -132,7 +132,7 @@ fn after_declaration(declaration: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Where an octet stands first, eight at a time.
+/// The offset of the first occurrence of an octet, eight octets at a time.
 #[inline]
 fn position(text: &[u8], octet: u8) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn it_finds_what_a_parser_finds() {
+    fn the_scanner_equals_a_parser() {
         for xml in [
             "<?xml version='1.0'?><!DOCTYPE a PUBLIC \"-//>\" 'x' [<!ELEMENT a (b)><!ENTITY c \"]>\">]><a><!-- <b> --><b c='>' d=\"/>\"/></a>",
             "<a:b\n c = 'd'\t>t&amp;&#13;&lt;x<![CDATA[<]]]]><![CDATA[>&amp;]]></a:b >",

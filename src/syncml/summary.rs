@@ -1,6 +1,9 @@
-//! What a message asks and answers, in numbers: for logs and metrics.
+//! Counts the commands and statuses of a message, for logs and metrics.
 
-use crate::syncml::walk::{Element, Step, Walk};
+use crate::syncml::Encoding;
+use crate::syncml::scan::{self, Scan};
+use crate::syncml::tokens::{self, Tokens};
+use crate::syncml::walk::{Element, by_name, by_token};
 
 /// Counts over one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,20 +16,19 @@ pub struct Summary {
     pub statuses: Codes,
 }
 
-/// How often each code occurs, in the order of their first occurrence. A message with more different ones than
-/// anybody has assigned is a joke, and counted under `others`.
+/// Number of each code, in the order of first occurrence. Codes beyond the limit of different ones
+/// are counted under `others`: only a hostile message has so many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codes {
-    /// Code and how often.
+    /// Each code with its number of occurrences.
     pub counts: Vec<(u16, u32)>,
-    /// Codes beyond the bound, or no numbers at all.
+    /// Codes beyond the limit, and codes that are no numbers.
     pub others: u32,
 }
 
 impl Codes {
-    fn count(&mut self, text: &str) {
+    fn count(&mut self, code: Option<u16>) {
         let full = self.counts.len() >= MAX_CODES;
-        let code = text.trim().parse::<u16>().ok();
         let known = self
             .counts
             .iter_mut()
@@ -44,39 +46,133 @@ const MAX_CODES: usize = 64;
 /// Counts over the whole message, as far as it is well-formed.
 #[must_use]
 pub fn summarize(message: &[u8]) -> Summary {
-    let mut summary = Summary::default();
-    let Some(mut walk) = Walk::new(message, message.len()) else {
-        return summary;
-    };
-    // The two innermost elements decide.
-    let mut open = [Element::Other; MAX_DEPTH];
-    let mut depth = 0usize;
-    while let Some(step) = walk.next() {
-        match step {
-            Step::Start(element) => {
-                if element == Element::Command {
-                    summary.commands = summary.commands.saturating_add(1);
-                }
-                let Some(place) = open.get_mut(depth) else {
-                    return summary;
-                };
-                *place = element;
-                depth += 1;
+    let mut counter = Counter::new();
+    // Each notation has a loop of its own: every message is counted, and of a WBXML token only its
+    // number matters.
+    match Encoding::of(message) {
+        Some(Encoding::Wbxml) => {
+            if let Some(tokens) = Tokens::new(message) {
+                counter.wbxml(tokens);
             }
-            Step::End => depth = depth.saturating_sub(1),
-            Step::Text(text) => {
-                let codes = match open.get(..depth).unwrap_or_default() {
-                    [.., Element::Alert, Element::Data] => &mut summary.alerts,
-                    [.., Element::Status, Element::Data] => &mut summary.statuses,
-                    _ => continue,
-                };
-                if let Some(text) = text.read() {
-                    codes.count(&text);
+        }
+        Some(Encoding::Xml) => counter.xml(Scan::new(message)),
+        None => {}
+    }
+    counter.summary
+}
+
+/// The counts so far, and where in the message the walk is.
+struct Counter {
+    summary: Summary,
+    /// The two innermost elements decide.
+    open: [Element; MAX_DEPTH],
+    depth: usize,
+}
+
+impl Counter {
+    fn new() -> Self {
+        Self {
+            summary: Summary::default(),
+            open: [Element::Other; MAX_DEPTH],
+            depth: 0,
+        }
+    }
+
+    fn wbxml(&mut self, mut tokens: Tokens<'_>) {
+        let charset = tokens.charset();
+        // In a charset of one octet for each digit, digits need no decoding.
+        let is_plain = charset.nul_len() == 1;
+        while let Some(token) = tokens.next() {
+            match token {
+                tokens::Token::Start(page, number) => {
+                    if !self.start(by_token(page, number)) {
+                        return;
+                    }
+                }
+                tokens::Token::End => self.end(),
+                tokens::Token::Text(octets) => {
+                    if let Some(codes) = self.codes() {
+                        let plain = is_plain.then(|| digits(octets)).flatten();
+                        match plain {
+                            Some(code) => codes.count(Some(code)),
+                            None => {
+                                if let Some(text) = charset.decode(octets) {
+                                    codes.count(text.trim().parse().ok());
+                                }
+                            }
+                        }
+                    }
+                }
+                tokens::Token::Entity(character) => {
+                    if let Some(codes) = self.codes() {
+                        codes.count(
+                            character
+                                .to_digit(10)
+                                .and_then(|digit| digit.try_into().ok()),
+                        );
+                    }
                 }
             }
         }
     }
-    summary
+
+    fn xml(&mut self, mut scan: Scan<'_>) {
+        while let Some(token) = scan.next() {
+            match token {
+                scan::Token::Start(name) => {
+                    if !self.start(by_name(name)) {
+                        return;
+                    }
+                }
+                scan::Token::End => self.end(),
+                scan::Token::Text(text) => {
+                    if let Some(codes) = self.codes() {
+                        codes.count(text.trim().parse().ok());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether the message is not too deep.
+    #[inline(always)]
+    fn start(&mut self, element: Element) -> bool {
+        if element == Element::Command {
+            self.summary.commands = self.summary.commands.saturating_add(1);
+        }
+        let Some(place) = self.open.get_mut(self.depth) else {
+            return false;
+        };
+        *place = element;
+        self.depth += 1;
+        true
+    }
+
+    #[inline(always)]
+    fn end(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// The counts for the text at this place.
+    #[inline(always)]
+    fn codes(&mut self) -> Option<&mut Codes> {
+        match self.open.get(..self.depth)? {
+            [.., Element::Alert, Element::Data] => Some(&mut self.summary.alerts),
+            [.., Element::Status, Element::Data] => Some(&mut self.summary.statuses),
+            _ => None,
+        }
+    }
+}
+
+/// A number of one to four decimal digits.
+fn digits(octets: &[u8]) -> Option<u16> {
+    if octets.is_empty() || octets.len() > 4 {
+        return None;
+    }
+    octets.iter().try_fold(0, |number, octet| {
+        let digit = octet.wrapping_sub(b'0');
+        (digit < 10).then(|| number * 10 + u16::from(digit))
+    })
 }
 
 const MAX_DEPTH: usize = 64;
@@ -97,6 +193,32 @@ mod tests {
             assert_eq!(summary.commands, 2);
             assert_eq!(summary.statuses.counts, [(212, 1), (200, 2)]);
             assert_eq!(summary.alerts.counts, [(201, 1)]);
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_length_and_kind_are_read_or_counted_apart() {
+        for (text, code) in [
+            ("7", Some(7)),
+            ("0200", Some(200)),
+            ("65535", Some(65_535)),
+            (" 201 ", Some(201)),
+            ("+5", Some(5)),
+            ("65536", None),
+            ("2x1", None),
+            ("-1", None),
+        ] {
+            let xml = format!(
+                "<SyncML><SyncBody><Status><Data>{text}</Data></Status></SyncBody></SyncML>"
+            );
+            let mut wbxml = Vec::new();
+            crate::wbxml::xml::from_xml(xml.as_bytes(), &Default::default(), &mut wbxml).unwrap();
+            for message in [xml.as_bytes(), &wbxml] {
+                let Codes { counts, others } = summarize(message).statuses;
+                let expected: Vec<_> = code.map(|code| (code, 1)).into_iter().collect();
+                assert_eq!(counts, expected, "{text}");
+                assert_eq!(others, u32::from(code.is_none()), "{text}");
+            }
         }
     }
 

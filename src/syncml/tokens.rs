@@ -1,8 +1,8 @@
-//! A scanner of WBXML for the peek: elements and text, nothing checked that a peek does not need.
+//! A fast scanner of WBXML for the parser of SyncHdr: elements and text, with few checks.
 //!
-//! It is to [`Decoder`](crate::wbxml::Decoder) what [`scan`](super::scan) is to an XML parser: names are not looked
-//! up and text is not made sense of, since the peek is made for every message and wants little of it. The tests
-//! hold it against the decoder.
+//! The scanner is to [`Decoder`](crate::wbxml::Decoder) what [`scan`](super::scan) is to an XML
+//! parser. It looks up no names and decodes no text, because every message is scanned. The tests
+//! compare it with the decoder.
 
 use crate::codec::uintvar;
 use crate::wbxml::token::{
@@ -14,23 +14,24 @@ use crate::wbxml::{Charset, Header, Limits, find_nul};
 /// Scans a document.
 pub(super) struct Tokens<'a> {
     rest: &'a [u8],
-    /// Octets of the whole.
+    /// Octets of the whole document.
     len: usize,
     header: Header<'a>,
     nul_len: usize,
     page: u8,
-    /// Elements that are open.
+    /// The number of open elements.
     depth: usize,
-    /// The element that just began has no content.
+    /// The element that has just begun has no content.
     empty: bool,
     /// Octets that references to the string table may still add up to.
     strings_left: usize,
 }
 
-/// What the scanner finds.
+/// A token of the scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// An element begins: its code page and number. One without content is this and an end.
+    /// An element begins: its code page and number. An element without content gives a start and an
+    /// end.
     Start(u8, u8),
     End,
     /// Octets of text in the document's charset, or of opaque data.
@@ -40,7 +41,7 @@ pub(super) enum Token<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// Begins a scan; `None` if there is no header.
+    /// Starts a scan; `None` if the document has no header.
     pub(super) fn new(document: &'a [u8]) -> Option<Self> {
         let (rest, header) = Header::parse(document).ok()?;
         let limits = Limits::default();
@@ -68,7 +69,8 @@ impl<'a> Tokens<'a> {
         self.header.charset
     }
 
-    /// The next token; `None` at the end of the document element, or where the document is cut or makes no sense.
+    /// The next token. `None` at the end of the document element, or where the document is
+    /// truncated or malformed.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
         if std::mem::take(&mut self.empty) {
@@ -77,7 +79,7 @@ impl<'a> Tokens<'a> {
         loop {
             let token = self.octet()?;
             let found = match token {
-                // What messages are made of comes first.
+                // The most frequent tokens come first.
                 0x05..=0x3F | 0x45..=0x7F => return self.element(token),
                 STR_I if self.depth > 0 => return Some(Token::Text(self.string()?)),
                 END if self.depth == 0 => return None,
@@ -126,7 +128,7 @@ impl<'a> Tokens<'a> {
         Some(Token::Start(self.page, number))
     }
 
-    /// After the document element's end nothing is of interest.
+    /// Octets behind the document element are ignored.
     fn end(&mut self) -> Token<'a> {
         if self.depth == 0 {
             self.rest = &[];
@@ -134,7 +136,7 @@ impl<'a> Tokens<'a> {
         Token::End
     }
 
-    /// What content and attribute values have in common.
+    /// Tokens that content and attribute values share.
     #[inline]
     fn character_data(&mut self, token: u8) -> Option<Data<'a>> {
         Some(match token {
@@ -214,10 +216,10 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// What a token that may be character data is.
+/// A token that may be character data.
 enum Data<'a> {
     Found(Token<'a>),
-    /// An extension, of which SyncML has none.
+    /// An extension. SyncML has no extensions.
     Nothing,
     /// No character data.
     Other,
@@ -231,7 +233,7 @@ mod tests {
     use crate::random::Random;
     use crate::wbxml::{Decoder, Event, Options};
 
-    /// What the decoder sees; and whether it came to the end.
+    /// The decoder's tokens, and whether it reached the end.
     fn decoded(document: &[u8]) -> (Vec<Token<'_>>, bool) {
         let mut seen = Vec::new();
         let Ok(mut decoder) = Decoder::new(document, &Options::default()) else {
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn it_sees_what_the_decoder_sees() {
+    fn the_scanner_equals_the_decoder() {
         for message in corpus() {
             let (seen, whole) = decoded(&message);
             assert!(whole);
@@ -329,7 +331,8 @@ mod tests {
 
     #[test]
     fn attributes_literals_entities_and_pages_are_stepped_over() {
-        // Charset UTF-8, a string table "ab"; PI; a literal with attributes and content; an entity; page 1.
+        // Charset UTF-8, a string table "ab"; PI; a literal with attributes and content; an entity;
+        // page 1.
         let document = [
             0x03, 0x01, 0x6A, 0x03, b'a', b'b', 0, 0x43, 0x05, 0x03, b'x', 0, 0x01, 0xC4, 0x00,
             0x05, 0x83, 0x00, 0x01, 0x02, 0x41, 0x00, 0x01, 0x13, 0x83, 0x01, 0x01,

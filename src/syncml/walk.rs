@@ -1,4 +1,4 @@
-//! One way to walk through a message, whichever notation it is in. Nothing is copied.
+//! Walks through the elements of a message in either notation, without copies.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::syncml::scan::{Scan, Token};
 use crate::syncml::tokens::{self, Tokens};
 use crate::wbxml::Charset;
 
-/// The elements this gateway cares about.
+/// The elements that the gateway needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     SyncMl,
@@ -33,6 +33,7 @@ pub(super) enum Element {
     /// A command with an effect: Add, Replace, Sync and so on.
     Command,
     Final,
+    MoreData,
     Other,
 }
 
@@ -44,7 +45,7 @@ pub(super) enum Step<'a> {
     Text(Text<'a>),
 }
 
-/// Text that nobody may want: it is made sense of when asked for.
+/// Undecoded text. The caller decodes it on demand.
 #[derive(Clone, Debug)]
 pub(super) enum Text<'a> {
     Octets(&'a [u8], Charset),
@@ -52,7 +53,7 @@ pub(super) enum Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The text; `None` if the octets are none in the message's charset.
+    /// The decoded text; `None` if the octets are invalid in the message's charset.
     pub(super) fn read(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Octets(octets, charset) => charset.decode(octets),
@@ -68,7 +69,8 @@ pub(super) enum Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins a walk; of an XML message only the first `window` octets. `None` if it is no message at all.
+    /// Starts a walk. Of an XML message the walk covers the first `window` octets. `None` if the
+    /// octets are no message.
     pub(super) fn new(message: &'a [u8], window: usize) -> Option<Self> {
         match Encoding::of(message)? {
             Encoding::Wbxml => Tokens::new(message).map(Self::Wbxml),
@@ -97,7 +99,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next step; `None` at the end, or where the message is malformed.
+    /// The next step. `None` at the end, or where the message is malformed.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Step<'a>> {
         match self {
@@ -118,8 +120,30 @@ impl<'a> Walk<'a> {
     }
 }
 
-#[inline]
-fn by_token(page: u8, token: u8) -> Element {
+/// The element of a token. Those of the SyncML page are looked up in a table, as nearly all are.
+#[inline(always)]
+pub(super) fn by_token(page: u8, token: u8) -> Element {
+    match page {
+        0 => PAGE_0
+            .get(usize::from(token))
+            .copied()
+            .unwrap_or(Element::Other),
+        _ => assigned(page, token),
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const PAGE_0: [Element; 64] = {
+    let mut elements = [Element::Other; 64];
+    let mut token = 0;
+    while token < 64 {
+        elements[token as usize] = assigned(0, token);
+        token += 1;
+    }
+    elements
+};
+
+const fn assigned(page: u8, token: u8) -> Element {
     match (page, token) {
         (0, 0x2D) => Element::SyncMl,
         (0, 0x2C) => Element::SyncHdr,
@@ -142,6 +166,7 @@ fn by_token(page: u8, token: u8) -> Element {
         (0, 0x29) => Element::Status,
         (0, 0x0F) => Element::Data,
         (0, 0x12) => Element::Final,
+        (0, 0x34) => Element::MoreData,
         (
             0,
             0x05 | 0x08 | 0x0D | 0x10 | 0x11 | 0x13 | 0x18 | 0x1F | 0x20 | 0x22 | 0x23 | 0x24
@@ -152,7 +177,7 @@ fn by_token(page: u8, token: u8) -> Element {
 }
 
 #[inline]
-fn by_name(name: &[u8]) -> Element {
+pub(super) fn by_name(name: &[u8]) -> Element {
     let colon = name.iter().position(|&octet| octet == b':');
     match colon
         .and_then(|colon| name.get(colon + 1..))
@@ -179,6 +204,7 @@ fn by_name(name: &[u8]) -> Element {
         b"Status" => Element::Status,
         b"Data" => Element::Data,
         b"Final" => Element::Final,
+        b"MoreData" => Element::MoreData,
         b"Add" | b"Atomic" | b"Copy" | b"Delete" | b"Exec" | b"Get" | b"Map" | b"Put"
         | b"Replace" | b"Results" | b"Search" | b"Sequence" | b"Sync" | b"Move" => Element::Command,
         _ => Element::Other,

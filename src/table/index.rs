@@ -1,51 +1,52 @@
-//! From a key to its place, without a copy of the key.
+//! An index from keys to slots, without copies of the keys.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-/// Finds places by the hash of what is in them: five octets a place, and a little air.
+/// Finds slots by the hash of their contents, with some five octets a slot.
 ///
-/// It is cut into parts of some hundred places. Growing cuts one part in two and shrinking joins two (linear
-/// hashing), so that the dearest insertion moves one part and not the table. The hashes come from a keyed hasher:
-/// who chooses the keys cannot choose the part.
+/// The index has parts of some hundred slots. Growth splits one part in two, and shrinking joins
+/// two (linear hashing), so that the most expensive insertion moves one part and not the table. The
+/// hashes come from a keyed hasher, so a peer that chooses keys cannot choose the part.
 #[derive(Clone, Debug, Default)]
-pub struct Index {
+pub(super) struct Index {
     parts: Vec<HashTable<u32>>,
     len: usize,
 }
 
 impl Index {
-    /// An empty one, which has no memory yet.
+    /// An empty index, without memory.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             parts: Vec::new(),
             len: 0,
         }
     }
 
-    /// How many places it knows.
+    /// The number of slots in the index.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it knows none.
+    /// Whether the index is empty.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The place of the key with this hash that `is_it` recognises.
+    /// The slot of the key with this hash that `is_it` recognises.
     #[must_use]
     #[inline]
-    pub fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let part = self.parts.get(part_of(hash, self.parts.len()))?;
         part.find(hash, |slot| is_it(*slot)).copied()
     }
 
-    /// Adds a place whose key has this hash and is not known yet. `rehash` tells the hash of what is in a place.
-    pub fn insert(&mut self, hash: u64, slot: u32, rehash: impl Fn(u32) -> u64) {
+    /// Adds a slot whose key has this hash and is not in the index. `rehash` gives the hash of the
+    /// key in a slot.
+    pub(super) fn insert(&mut self, hash: u64, slot: u32, rehash: impl Fn(u32) -> u64) {
         if self.len >= self.parts.len() * FULL {
             self.cut(&rehash);
         }
@@ -56,8 +57,8 @@ impl Index {
         }
     }
 
-    /// Takes out the place of the key with this hash that `is_it` recognises.
-    pub fn remove(
+    /// Removes the slot of the key with this hash that `is_it` recognises.
+    pub(super) fn remove(
         &mut self,
         hash: u64,
         is_it: impl Fn(u32) -> bool,
@@ -80,7 +81,7 @@ impl Index {
         Some(slot)
     }
 
-    /// One part more: one of the old is cut in two.
+    /// Adds a part: divides one in two.
     fn cut(&mut self, rehash: &impl Fn(u32) -> u64) {
         let count = self.parts.len();
         let mut new = HashTable::new();
@@ -95,7 +96,7 @@ impl Index {
         self.parts.push(new);
     }
 
-    /// One part less: the last goes back to the one it was cut from.
+    /// Removes the last part: joins it with the part that it was divided from.
     fn join(&mut self, rehash: &impl Fn(u32) -> u64) {
         let Some(last) = self.parts.pop() else {
             return;
@@ -125,15 +126,15 @@ fn part_of(hash: u64, count: usize) -> usize {
     }
 }
 
-/// The part that the part `number` is cut from.
+/// The part that the part `number` was divided from.
 const fn parent_of(number: usize) -> usize {
     number - (number + 1).next_power_of_two() / 2
 }
 
-/// Places in a part, on the average, before one is cut.
+/// The average number of slots in a part at which one is divided.
 const FULL: usize = 512;
 
-/// Places whose memory is not worth giving back.
+/// Number of slots below which memory is not given back.
 const FEW: usize = 64;
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
     use crate::random::Random;
 
     #[test]
-    fn it_does_what_a_map_does_while_it_grows_and_shrinks() {
+    fn an_index_equals_a_map_while_it_grows_and_shrinks() {
         let mut random = Random::new(11);
         let hasher = random.hasher();
         let hash = |slot: u32| hasher.hash_one(slot);

@@ -1,15 +1,20 @@
-//! Tables of many small things: they grow a little at a time, so that no single datagram waits for all of them to
-//! be moved, and they give memory back.
+//! Tables of many small values. They grow in small steps, so that no single datagram waits while
+//! all values move, and they give memory back.
 //!
-//! A [`Slab`] keeps things in places, an [`Index`] finds the place of a key, a [`Queue`] orders places by use
-//! without moving anything but links. A [`Memory`] knows for a while.
+//! A [`Map`] finds values by a key in them: its [`Slab`] holds the values in slots, its [`Lookup`]
+//! finds slots by key. A [`Queue`] orders slots by use without moving values. An [`ExpiringMap`]
+//! keeps values for a time. [`Shares`] has the amount that each source holds of a pool.
 
+mod expiring;
 mod index;
-mod memory;
+mod map;
 mod queue;
+mod shares;
 mod slab;
 
-pub use index::Index;
-pub use memory::Memory;
+pub use expiring::ExpiringMap;
+use index::Index;
+pub use map::{HasKey, Lookup, Map};
 pub use queue::{Linked, Links, Queue};
+pub use shares::Shares;
 pub use slab::Slab;

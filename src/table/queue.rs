@@ -1,8 +1,8 @@
-//! An order among the things of a [`Slab`], kept in links inside them.
+//! A queue of values in a [`Slab`], by links inside the values.
 
 use super::Slab;
 
-/// The neighbours of a thing in its [`Queue`].
+/// The neighbours of a value in its [`Queue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Links {
     before: u32,
@@ -10,7 +10,7 @@ pub struct Links {
 }
 
 impl Default for Links {
-    /// Those of what stands in no queue.
+    /// The links of a value outside of every queue.
     fn default() -> Self {
         Self {
             before: NONE,
@@ -19,13 +19,13 @@ impl Default for Links {
     }
 }
 
-/// What can stand in a queue.
+/// A value that can be in a queue.
 pub trait Linked {
     /// Its neighbours.
     fn links(&mut self) -> &mut Links;
 }
 
-/// Places of one slab in an order: what is put in goes last, and anything can be taken out at once.
+/// An order of slots of one slab: insertion at the end, removal anywhere in constant time.
 #[derive(Clone, Debug)]
 pub struct Queue {
     first: u32,
@@ -39,7 +39,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Nothing stands in it.
+    /// An empty queue.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -48,13 +48,13 @@ impl Queue {
         }
     }
 
-    /// The first place.
+    /// The slot of the first value.
     #[must_use]
     pub fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
     }
 
-    /// Puts a place last that stands in no queue.
+    /// Appends a slot that is in no queue.
     pub fn push<T: Linked>(&mut self, slab: &mut Slab<T>, slot: u32) {
         let Some(thing) = slab.get_mut(slot) else {
             return;
@@ -70,7 +70,7 @@ impl Queue {
         self.last = slot;
     }
 
-    /// Takes a place out that stands in this queue.
+    /// Removes a slot that is in this queue.
     pub fn take<T: Linked>(&mut self, slab: &mut Slab<T>, slot: u32) {
         let Some(thing) = slab.get_mut(slot) else {
             return;
@@ -87,7 +87,7 @@ impl Queue {
     }
 }
 
-/// No place: what is first has none before it, and what is last none after.
+/// No slot: the first has no predecessor, the last no successor.
 const NONE: u32 = u32::MAX;
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_what_a_list_does() {
+    fn a_queue_equals_a_list() {
         let mut random = Random::new(5);
         let mut slab = Slab::new();
         let mut queue = Queue::new();

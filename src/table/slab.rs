@@ -1,10 +1,11 @@
-//! Things in numbered places, in pages that come and go.
+//! Values in numbered slots, in pages of memory.
 
 use std::collections::BTreeSet;
 
-/// A slab whose memory grows by a page at a time and is given back when a page has become empty.
+/// A slab whose memory grows by a page at a time, and shrinks when a page is empty.
 ///
-/// New things go to the lowest page with room, so that what is left after a burst gathers in few of them.
+/// New values go to the lowest page with room, so that the values left after a burst gather in few
+/// pages.
 #[derive(Clone, Debug)]
 pub struct Slab<T> {
     pages: Vec<Page<T>>,
@@ -15,9 +16,9 @@ pub struct Slab<T> {
 
 #[derive(Clone, Debug)]
 struct Page<T> {
-    /// No memory of its own while nothing is in it.
+    /// An empty page has no memory.
     places: Vec<Place<T>>,
-    /// The first free place, or [`NONE`].
+    /// The first free slot, or [`NONE`].
     free: u32,
     len: u32,
 }
@@ -36,7 +37,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// An empty one, which has no memory yet.
+    /// An empty slab, without memory.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -46,12 +47,12 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Puts something in and says where.
+    /// Inserts a value and returns its slot.
     pub fn insert(&mut self, value: T) -> u32 {
         self.insert_with(|_| value)
     }
 
-    /// The same with something that knows its place.
+    /// Inserts a value that knows its slot.
     pub fn insert_with(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         let number = match self.roomy.first() {
             Some(number) => *number,
@@ -74,7 +75,7 @@ impl<T> Slab<T> {
         base + slot
     }
 
-    /// What is in a place.
+    /// The value in a slot.
     #[must_use]
     #[inline]
     pub fn get(&self, slot: u32) -> Option<&T> {
@@ -85,7 +86,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The same, to be changed.
+    /// The value in a slot, to be changed.
     #[must_use]
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
@@ -96,7 +97,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes out what is in a place.
+    /// Removes the value in a slot.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
         let number = slot / PAGE;
         let page = self.pages.get_mut(number as usize)?;
@@ -106,7 +107,7 @@ impl<T> Slab<T> {
         if was_full {
             self.roomy.insert(number);
         }
-        // One page with room is kept, so that a table that is nearly empty does not come and go.
+        // One page with room is kept: a nearly empty table must not allocate and free it in turn.
         if page.len == 0 && self.roomy.len() > 1 {
             *page = Page::NEW;
             self.drop_last();
@@ -114,19 +115,19 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// How many there are.
+    /// The number of values.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the slab is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All places taken are below this one.
+    /// A slot above all slots in use.
     #[must_use]
     pub fn end(&self) -> u32 {
         u32::try_from(self.pages.len())
@@ -134,7 +135,7 @@ impl<T> Slab<T> {
             .saturating_mul(PAGE)
     }
 
-    /// All places taken with what is in them, in their order.
+    /// All used slots with their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let numbered = (0..).step_by(PAGE as usize).zip(&self.pages);
         numbered.flat_map(|(base, page): (u32, _)| {
@@ -147,7 +148,7 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Forgets pages at the end that have no memory.
+    /// Removes pages without memory at the end.
     fn drop_last(&mut self) {
         while self
             .pages
@@ -206,10 +207,10 @@ impl<T> Page<T> {
     }
 }
 
-/// Places in a page: few enough that taking one costs no time to speak of.
+/// Slots in a page. The allocation of so few takes little time.
 const PAGE: u32 = 512;
 
-/// No place.
+/// No slot.
 const NONE: u32 = u32::MAX;
 
 #[cfg(test)]
@@ -218,7 +219,7 @@ mod tests {
     use crate::random::Random;
 
     #[test]
-    fn it_does_what_a_map_does() {
+    fn a_slab_equals_a_map() {
         let mut random = Random::new(7);
         let mut slab = Slab::new();
         let mut twin = std::collections::BTreeMap::new();
@@ -251,7 +252,7 @@ mod tests {
         }
         assert_eq!(slab.pages.len(), 1);
         assert_eq!(slab.get(9), Some(&9));
-        // What is left in the middle holds its page only.
+        // A value left in the middle keeps only its page.
         let slots: Vec<u32> = (0..100_000u32).map(|n| slab.insert(n)).collect();
         for slot in slots.iter().filter(|slot| **slot != 50_000) {
             slab.remove(*slot);

@@ -1,10 +1,13 @@
-//! Masks a block of fields in its place.
+//! Masks a block of header fields in place (WSP 8.4.1).
+//!
+//! A malformed field can shift how the octets after it are read, so that a value stands where a
+//! name is expected. A name in text is therefore shown only if it is a name that handsets use.
 
-use super::mask::{BLANK, blank, uri};
+use super::blank::{BLANK, blank, uri};
 use crate::codec::uintvar;
-use crate::wsp::header::fields;
+use crate::wsp::header::{fields, is_assigned};
 
-/// Blanks what is secret in a block of fields, and from the first octet on that cannot be read.
+/// Masks secret values, unknown names, and all octets from the first unreadable one on.
 pub(super) fn mask(block: &mut [u8]) {
     let mut rest = block;
     let mut page = DEFAULT_PAGE;
@@ -14,7 +17,10 @@ pub(super) fn mask(block: &mut [u8]) {
         match extent.kind {
             Kind::Shift(to) => page = to,
             Kind::Field { value } => {
-                let name = name(field, page);
+                let name = name(field, page).filter(|name| is_known(name));
+                if name.is_none() && value > 1 {
+                    strings(field.get_mut(..value).unwrap_or_default());
+                }
                 one(name.as_deref(), field.get_mut(value..).unwrap_or_default());
             }
         }
@@ -28,10 +34,16 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|word| name.contains(word))
 }
 
+/// Whether a name is one that handsets use: assigned by WSP, or common in HTTP, or an extension.
+fn is_known(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    is_assigned(name.as_bytes()) || name.starts_with("x-") || COMMON.contains(&&*name)
+}
+
 fn one(name: Option<&str>, value: &mut [u8]) {
     match name {
         Some(name) if !is_secret(name) => {
-            // Of text whatever looks like a URI, quoted or not.
+            // In text all URIs are masked, quoted or not.
             if matches!(value.first(), Some(b' '..=0x7F)) {
                 uri(value);
             } else if let Some(inside) = inside(value) {
@@ -69,7 +81,7 @@ fn secret(name: &str, value: &mut [u8]) {
     }
 }
 
-/// Blanks text, but for what ends it.
+/// Masks text up to its terminator.
 fn strings(octets: &mut [u8]) {
     for octet in octets.iter_mut().filter(|octet| **octet != 0) {
         *octet = BLANK;
@@ -86,7 +98,7 @@ fn scheme(value: &[u8]) -> usize {
     known.filter(begins).map(<[u8]>::len).next().unwrap_or(0)
 }
 
-/// What a value with a length holds.
+/// The content of a value with a length.
 fn inside(value: &mut [u8]) -> Option<&mut [u8]> {
     match value.first()? {
         0..=30 => value.get_mut(1..),
@@ -168,6 +180,33 @@ const DEFAULT_PAGE: u8 = 1;
 /// The scheme Basic (WSP 8.4.2.5).
 const BASIC: u8 = 0x80;
 
+/// Names that WSP assigned no number, or only in a later version.
+const COMMON: &[&str] = &[
+    "accept-ranges",
+    "accept-encoding",
+    "api-key",
+    "authentication-info",
+    "cookie",
+    "cookie2",
+    "device-memory",
+    "dnt",
+    "drm-version",
+    "expect",
+    "if-match",
+    "keep-alive",
+    "msisdn",
+    "negotiate",
+    "profile",
+    "proxy-authentication-info",
+    "proxy-connection",
+    "set-cookie",
+    "set-cookie2",
+    "ua-cpu",
+    "upgrade-insecure-requests",
+    "upgrade",
+    "wap-connection",
+];
+
 /// Words in the names of fields that may hold a secret.
 const SECRET: &[&str] = &[
     "auth",
@@ -208,7 +247,12 @@ mod tests {
                 b"\x7F\x10\x83***\0\x7F\x01\x80\x94",
             ),
             (b"\x10\x83abc\0", b"\x10\x83***\0"),
-            // What cannot be read is blank from there on.
+            // An unknown name may be a value, so the name and the octets behind it are masked.
+            (
+                b"Zm9vOmJhcg\0a\0Accept\0a/b\0",
+                b"**********\0*\0Accept\0a/b\0",
+            ),
+            // Octets behind a malformed one are masked.
             (b"\x80\x94\x87\x1Eabc", b"\x80\x94*****"),
             (b"Cookie\0abc", b"**********"),
         ] {

@@ -1,32 +1,31 @@
-//! Blanks what nobody who looks at a subscriber's traffic needs to know, octet by octet, so that nothing moves
-//! and every dissector still reads the rest.
+//! Masks the confidential part of a subscriber's traffic, octet by octet, so that lengths stay and
+//! every dissector still reads the rest.
 //!
-//! What is shown is what is known to be harmless; everything else is overwritten with `*`:
+//! Values that are known to be harmless are shown. All others are overwritten with `*`:
 //!
-//! - Of a URI: its query, and the user before the host.
-//! - Of what begins, resumes or ends a session: its id, which is all one needs to resume it.
-//! - Of fields: the values of those whose names speak of authentication, cookies, tokens, sessions and the like; of
-//!   numbered fields on pages that are not WSP's own; of whatever cannot be read.
-//! - Of a body that is SyncML: the text of every element but those on the list of harmless ones (`policy.rs`). So
-//!   credentials, nonces and the contents of items are blank; commands, codes, anchors and device information are
-//!   not.
-//! - Of any other body in XML or WBXML: all text. Of a body that is neither, all of it.
+//! - In a URI: its query, and the user before the host.
+//! - In PDUs that begin, resume or end a session: its id, with which the session could be resumed.
+//! - In fields: values of names about authentication, cookies, tokens, sessions and the like; of
+//!   numbered fields on pages other than WSP's own; and of unreadable fields.
+//! - In a SyncML body: the text of every element that is not on the list of harmless ones
+//!   (`policy.rs`). So credentials, nonces and the contents of items are masked; commands, codes,
+//!   anchors and device information are shown.
+//! - In other bodies in XML or WBXML: all text. In any other body: all octets.
 
 use std::ops::Range;
 
+use super::blank::{BLANK, blank, secret_in_uri, uri};
 use super::fields;
-use super::policy::{Policy, Verdict};
+use super::policy::{Policy, Visibility};
 use crate::codec::uintvar;
-use crate::route::{Private, private};
-use crate::syncml::pieces::{Pieces, What};
+use crate::explain::is_media_type;
+use crate::syncml::spans::{SpanKind, Spans};
 use crate::wsp::header::decode_content_type;
 use crate::wsp::multipart::is_binary;
 use crate::wsp::pdu::Type;
 
-/// What stands in place of a secret octet.
-pub(super) const BLANK: u8 = b'*';
-
-/// Blanks a WSP message: what WTP carries, or, if `connectionless`, a datagram of port 9200.
+/// Masks a WSP message: the content of a WTP message or, if `connectionless`, a datagram of port
+/// 9200.
 pub fn sdu(sdu: &mut [u8], connectionless: bool) {
     let pdu = match connectionless {
         true => sdu.get_mut(1..).unwrap_or_default(),
@@ -35,7 +34,7 @@ pub fn sdu(sdu: &mut [u8], connectionless: bool) {
     let Some((kind, rest)) = pdu.split_first_mut() else {
         return;
     };
-    // What is malformed is blank from there on.
+    // Octets behind a malformed one are masked.
     let mut rest = rest;
     let _ = match Type(*kind) {
         Type(0x40..=0x5F) => get(&mut rest),
@@ -45,7 +44,7 @@ pub fn sdu(sdu: &mut [u8], connectionless: bool) {
     blank(rest);
 }
 
-/// What is left to be looked at; taken from the front.
+/// The octets that are not examined yet. Functions take octets from the front.
 type Rest<'a> = &'a mut [u8];
 
 fn get(rest: &mut Rest<'_>) -> Option<()> {
@@ -93,7 +92,7 @@ fn named(rest: &mut Rest<'_>, kind: Type) -> Option<()> {
         }
         Type::DISCONNECT | Type::SUSPEND => session(rest),
         Type::REDIRECT => take(rest, rest.len()).map(drop),
-        // Data Fragment: fields without a content type, and a piece of some body.
+        // Data Fragment: fields without a content type, and a span of some body.
         Type::DATA_FRAGMENT => {
             let len = length(rest)?;
             fields::mask(take(rest, len)?);
@@ -111,16 +110,65 @@ fn entity(rest: &mut Rest<'_>, headers_len: usize) -> Option<()> {
     Some(())
 }
 
-/// Content type and fields; the media type.
+/// Masks a content type and the fields behind it; returns the media type.
+///
+/// Without a readable media type the beginning of the fields is unknown, and all octets are blank.
 fn headers(block: &mut [u8]) -> Option<String> {
-    let Ok((media, after)) = decode_content_type(block) else {
+    let read = decode_content_type(block)
+        .ok()
+        .filter(|(media, _)| is_media_type(media))
+        .map(|(media, after)| (media.into_owned(), block.len() - after.len()));
+    let Some((media, at)) = read else {
         blank(block);
         return Some(String::new());
     };
-    let (media, at) = (media.into_owned(), block.len() - after.len());
-    fields::mask(block.get_mut(at..)?);
+    let (content_type, rest) = block.split_at_mut_checked(at)?;
+    parameters(content_type);
+    fields::mask(rest);
     Some(media)
 }
+
+/// Blanks the text in the parameters of a content type, but for well-known values.
+fn parameters(content_type: &mut [u8]) {
+    let start = match content_type.first() {
+        // A media type in text: its parameters follow a semicolon.
+        Some(b' '..=0x7F) => content_type.iter().position(|octet| *octet == b';'),
+        // A length, the media type as a number or in text, then parameters.
+        Some(0..=31) => content_type
+            .iter()
+            .skip(1)
+            .position(|octet| *octet >= 0x80 || *octet == 0)
+            .map(|at| at + 2),
+        _ => None,
+    };
+    let rest = start.and_then(|start| content_type.get_mut(start..));
+    for text in rest
+        .unwrap_or_default()
+        .split_mut(|octet| !(b' '..=b'~').contains(octet))
+    {
+        let is_known = |known: &&[u8]| text.eq_ignore_ascii_case(known);
+        let is_common = COMMON_PARAMETERS.iter().any(is_known);
+        if text.len() > 1 && !is_common {
+            blank(text);
+        }
+    }
+}
+
+/// Names and values of parameters without information about a subscriber.
+const COMMON_PARAMETERS: &[&[u8]] = &[
+    b"charset",
+    b"utf-8",
+    b"iso-8859-1",
+    b"us-ascii",
+    b"; charset=utf-8",
+    b";charset=utf-8",
+    b"; charset=iso-8859-1",
+    b"; charset=us-ascii",
+    b"type",
+    b"start",
+    b"boundary",
+    b"application/smil",
+];
 
 fn content(data: &mut [u8], media: &str, depth: usize) {
     if is_binary(media) && depth > 0 {
@@ -143,7 +191,8 @@ fn multipart(rest: &mut Rest<'_>, depth: usize) -> Option<()> {
     Some(())
 }
 
-/// Blanks what is not harmless in a document. `None`, and nothing done, if it is none we can read.
+/// Blanks all but the harmless text of a document. `None`, without a change, for a document that
+/// cannot be read.
 fn message(octets: &mut [u8], inside: usize) -> Option<()> {
     let mut covered = Vec::new();
     let mut documents = Vec::new();
@@ -152,18 +201,18 @@ fn message(octets: &mut [u8], inside: usize) -> Option<()> {
     let broken;
     let strings;
     {
-        let mut pieces = Pieces::new(octets)?;
-        is_wbxml = pieces.is_wbxml();
-        strings = pieces.strings();
+        let mut spans = Spans::new(octets)?;
+        is_wbxml = spans.is_wbxml();
+        strings = spans.strings();
         let mut policy = Policy::default();
-        for piece in pieces.by_ref() {
-            let at = piece.at;
-            match piece.what {
-                What::Start(name) => policy.start(&name),
-                What::End => policy.end(),
-                What::Text(text) => match policy.verdict(&text) {
-                    Verdict::Show => shown.push(at),
-                    Verdict::Uri => match secret_in_uri(octets.get(at.clone())?) {
+        for span in spans.by_ref() {
+            let at = span.at;
+            match span.kind {
+                SpanKind::Start(name) => policy.start(&name),
+                SpanKind::End => policy.end(),
+                SpanKind::Text(text) => match policy.visibility(&text) {
+                    Visibility::Show => shown.push(at),
+                    Visibility::Uri => match secret_in_uri(octets.get(at.clone())?) {
                         parts if parts.is_empty() => shown.push(at),
                         parts => {
                             let start = at.start;
@@ -173,17 +222,17 @@ fn message(octets: &mut [u8], inside: usize) -> Option<()> {
                             );
                         }
                     },
-                    Verdict::Hide => covered.push((at, false)),
+                    Visibility::Hide => covered.push((at, false)),
                 },
-                What::Reference(_) => {
+                SpanKind::Reference(_) => {
                     policy.reference();
                     covered.push((at, is_wbxml));
                 }
-                What::Opaque(_) => documents.push(at),
-                What::Aside => covered.push((at, false)),
+                SpanKind::Opaque(_) => documents.push(at),
+                SpanKind::Markup => covered.push((at, false)),
             }
         }
-        broken = pieces.broken();
+        broken = spans.broken();
     }
     if let Some((table, id)) = strings {
         shown.extend(id);
@@ -211,7 +260,7 @@ fn message(octets: &mut [u8], inside: usize) -> Option<()> {
     Some(())
 }
 
-/// Blanks what nobody showed of the string table.
+/// Blanks the octets of the string table that no span shows.
 fn unshown(octets: &mut [u8], table: &Range<usize>, shown: &[Range<usize>]) {
     let mut kept = vec![false; table.len()];
     for range in shown {
@@ -229,7 +278,7 @@ fn unshown(octets: &mut [u8], table: &Range<usize>, shown: &[Range<usize>]) {
     }
 }
 
-/// A number in seven bits an octet, so that it is still one: that of an asterisk.
+/// Blanks a number of seven bits an octet, so that each octet is still such a number.
 fn blank_number(octets: &mut [u8]) {
     if let Some((last, first)) = octets.split_last_mut() {
         first.fill(0x80);
@@ -237,32 +286,7 @@ fn blank_number(octets: &mut [u8]) {
     }
 }
 
-/// Blanks the query of a URI and the user before its host.
-pub(super) fn uri(uri: &mut [u8]) {
-    for part in secret_in_uri(uri) {
-        blank(uri.get_mut(part).unwrap_or_default());
-    }
-}
-
-/// A URI with its query and its user blank.
-#[must_use]
-pub fn uri_text(text: &str) -> String {
-    let mut octets = text.as_bytes().to_vec();
-    uri(&mut octets);
-    String::from_utf8_lossy(&octets).into_owned()
-}
-
-fn secret_in_uri(uri: &[u8]) -> Vec<Range<usize>> {
-    let Private { user, query } = private(uri);
-    let parts = [query, user].into_iter();
-    parts.filter(|part| !part.is_empty()).collect()
-}
-
-pub(super) fn blank(octets: &mut [u8]) {
-    octets.fill(BLANK);
-}
-
-/// A uintvar, kept.
+/// A uintvar, which stays readable.
 fn length(rest: &mut Rest<'_>) -> Option<usize> {
     let (after, value) = uintvar(rest).ok()?;
     let taken = rest.len() - after.len();
@@ -270,7 +294,7 @@ fn length(rest: &mut Rest<'_>) -> Option<usize> {
     usize::try_from(value).ok()
 }
 
-/// A session's id, blanked so that it is still a number.
+/// Blanks a session's id, so that it is still a number.
 fn session(rest: &mut Rest<'_>) -> Option<()> {
     let (after, _) = uintvar(rest).ok()?;
     let taken = rest.len() - after.len();
@@ -289,7 +313,7 @@ pub(super) fn session_of(sdu: &[u8], connectionless: bool) -> Option<u32> {
     Some(session)
 }
 
-/// So many octets from the front.
+/// Takes `len` octets from the front.
 fn take<'a>(rest: &mut Rest<'a>, len: usize) -> Option<&'a mut [u8]> {
     if len > rest.len() {
         return None;
@@ -299,9 +323,9 @@ fn take<'a>(rest: &mut Rest<'a>, len: usize) -> Option<&'a mut [u8]> {
     Some(taken)
 }
 
-/// Multiparts inside each other that are taken apart.
+/// The most levels of nested multiparts.
 const MAX_DEPTH: usize = 4;
-/// Documents inside each other.
+/// The most levels of embedded documents.
 const MAX_INSIDE: usize = 3;
 
 #[cfg(test)]
@@ -377,7 +401,8 @@ mod tests {
 
     #[test]
     fn secrets_hide_nowhere_in_wbxml() {
-        // In the string table, as entities, as opaque data, in a literal element, in a document in a document.
+        // In the string table, as entities, as opaque data, in a literal element, in a document in
+        // a document.
         let inner = wbxml("<SyncML><SyncHdr><Cred><Data>SECRET</Data></Cred></SyncHdr></SyncML>");
         let opaque = [&[0xC3, u8::try_from(inner.len()).unwrap()][..], &inner].concat();
         for content in [
@@ -397,6 +422,34 @@ mod tests {
             assert!(
                 !holds(&octets, b"SECRET") && !holds(&octets, b"\x53\x02\x45"),
                 "{octets:02x?}"
+            );
+        }
+    }
+
+    /// Each begins with something that is no content type, or a damaged one, so that what follows
+    /// may be read from the wrong octet.
+    #[test]
+    fn a_malformed_content_type_never_turns_a_secret_into_a_name() {
+        for headers in [
+            &b"\x87SECRET\0\x80\x94"[..],
+            b"\x87Basic SECRET\0\x80\x94",
+            b"\x87\x10\x80SECRET\0SECRETpw\0\0",
+            b"Authorization\0SECRET\0\x80\x94",
+            b"SECRET\0Authorization\0Basic SECRET\0",
+            b"\x05text/plain\0Cookie\0SECRET\0",
+            b"\x02\x80\x80SECRET\0Accept\0x\0",
+            b"\x1F\x81\x00SECRET\0SECRET\0",
+            b"text/plain; token=SECRET\0\x80\x94",
+            b"\x0A\x83token\0\x00SECRET\0SECRET\0",
+            b"\x10\x83x-token\0SECRET\0\x80\x94",
+            b"\xFESECRET\0x\0",
+            b"\xFFSECRET\0x\0",
+        ] {
+            let octets = masked(&post(headers, b""));
+            assert!(
+                !holds(&octets, b"SECRET"),
+                "{headers:02x?}\n{}",
+                explain::wsp(&octets, false)
             );
         }
     }
@@ -435,11 +488,11 @@ mod tests {
                 let body = std::fs::read(&path).unwrap();
                 let mut secrets = Vec::new();
                 let mut open: Vec<String> = Vec::new();
-                for piece in Pieces::new(&body).unwrap() {
-                    match piece.what {
-                        What::Start(name) => open.push(name.into_owned()),
-                        What::End => drop(open.pop()),
-                        What::Text(text) => {
+                for span in Spans::new(&body).unwrap() {
+                    match span.kind {
+                        SpanKind::Start(name) => open.push(name.into_owned()),
+                        SpanKind::End => drop(open.pop()),
+                        SpanKind::Text(text) => {
                             let innermost = open.last().unwrap();
                             let above = &open[open.len().saturating_sub(2)];
                             if innermost == "NextNonce"
@@ -494,7 +547,8 @@ mod tests {
         fn no_secret_survives_in_a_broken_message(at in 0usize..400, octet: u8, xml: bool) {
             let body = if xml { XML.as_bytes().to_vec() } else { wbxml(XML) };
             let mut message = post(b"\x80Authorization\0Basic SECRET\0", &body);
-            // Not in a secret itself, which then is none any more; nor its name or the type, which then says it is harmless.
+            // Not in a secret itself, which then is none any more; nor its name or the type, which
+            // then says it is harmless.
             let place = at % message.len();
             let (start, end) = (place.saturating_sub(40), (place + 40).min(message.len()));
             if !holds(&message[start..end], b"SECRET") && place > 60 {

@@ -1,15 +1,19 @@
-//! What one subscriber's handset says and hears, for people to look at: put together from its datagrams, with
-//! credentials and contents blank.
+//! A trace of one subscriber, assembled from its datagrams, with credentials and contents blank.
 //!
-//! [`Story`] takes in what was seen and keeps it; [`Told`] says it in words; [`pcapng`] writes it down for other
-//! tools; [`mask`] decides what may be shown.
+//! [`Recording`] keeps observations and reassembles segmented messages. [`TraceEvent`] describes
+//! one observation in words. [`pcapng`] writes a recording as a capture file. [`mask`] decides
+//! which octets may be shown.
 
+mod blank;
+mod event;
 mod fields;
 pub mod mask;
+mod observation;
 pub mod pcapng;
 mod policy;
-mod story;
-mod told;
+mod recording;
 
-pub use story::{Entry, Seen, Story};
-pub use told::Told;
+pub use blank::uri_text;
+pub use event::TraceEvent;
+pub use observation::{Entry, Observation};
+pub use recording::Recording;

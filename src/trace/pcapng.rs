@@ -1,16 +1,18 @@
-//! A story as a capture file, for Wireshark and its like.
+//! A recording as a capture file, for Wireshark and similar programs.
 //!
-//! The packets are made up: IP and UDP headers with the true addresses, ports and checksums around each datagram.
-//! Each has its one line as a comment, and says in which direction it went.
+//! The packets are synthetic: IP and UDP headers with the true addresses, ports and checksums
+//! around each datagram; the port of a datagram that came through a secure port is that of its
+//! plaintext. Each packet has its summary as a comment, and its direction.
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::story::{Entry, Seen, Story};
-use crate::wdp::Peer;
+use super::observation::{Entry, Observation};
+use super::recording::Recording;
+use crate::wdp::{Peer, Service};
 
-/// Appends what stands before the packets to `out`.
-pub fn begin(story: &Story, out: &mut Vec<u8>) {
-    let note = match story.is_raw() {
+/// Appends the blocks before the packets to `out`.
+pub fn begin(recording: &Recording, out: &mut Vec<u8>) {
+    let note = match recording.is_raw() {
         true => {
             "Everything is as it was, credentials included: keep this file as you would keep passwords."
         }
@@ -36,20 +38,24 @@ pub fn begin(story: &Story, out: &mut Vec<u8>) {
 }
 
 /// Appends the entry of this number to `out`, if there is one and it is a datagram.
-pub fn packet(story: &Story, number: usize, out: &mut Vec<u8>) {
+pub fn packet(recording: &Recording, number: usize, out: &mut Vec<u8>) {
     let Some(Entry {
         at,
-        seen: Seen::Datagram {
-            peer, sent, octets, ..
-        },
+        seen:
+            Observation::Datagram {
+                peer,
+                service,
+                sent,
+                octets,
+            },
         ..
-    }) = story.entries().get(number)
+    }) = recording.entries().get(number)
     else {
         return;
     };
-    let comment = story.told(number).map(|told| told.summary);
+    let comment = recording.event(number).map(|told| told.summary);
     let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-    let packet = made_up(peer, *sent, octets);
+    let packet = made_up(&shown(*peer, *service), *sent, octets);
     let len = u32::try_from(packet.len())
         .unwrap_or(u32::MAX)
         .to_le_bytes();
@@ -67,6 +73,18 @@ pub fn packet(story: &Story, number: usize, out: &mut Vec<u8>) {
         option(body, EPB_FLAGS, &direction.to_le_bytes());
         option(body, END, &[]);
     });
+}
+
+/// The addresses of a packet. Readers take a datagram at a secure port for WTLS records. The
+/// capture has what was inside the record, so the packet gets the port of the same service without
+/// WTLS.
+fn shown(peer: Peer, service: Service) -> Peer {
+    let port = match service {
+        Service::SecureConnectionMode => 9201,
+        Service::SecureConnectionless => 9200,
+        Service::ConnectionMode | Service::Connectionless => return peer,
+    };
+    Peer::new(peer.remote.into(), SocketAddr::new(peer.local.ip(), port))
 }
 
 fn block(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
@@ -130,7 +148,7 @@ fn made_up(peer: &Peer, sent: bool, payload: &[u8]) -> Vec<u8> {
             )
         }
     };
-    // Zero would say that there is none.
+    // Zero would mean that there is no checksum.
     let sum = match checksum(&[&pseudo[..], &udp].concat()) {
         0 => 0xFFFF,
         sum => sum,
@@ -195,25 +213,30 @@ mod tests {
 
     use super::*;
     use crate::explain;
-    use crate::wdp::Service;
-    use crate::wsp::pseudonym::Pseudonyms;
+    use crate::wsp::log_id::LogIds;
 
-    fn story(remote: &str, local: &str, payload: &[u8]) -> Story {
-        let mut story = Story::new(1 << 20, true, Pseudonyms::new(&[0; 16]));
+    fn recording(remote: &str, local: &str, payload: &[u8]) -> Recording {
+        recording_of(Service::ConnectionMode, remote, local, payload)
+    }
+
+    fn recording_of(service: Service, remote: &str, local: &str, payload: &[u8]) -> Recording {
+        let mut recording = Recording::new(1 << 20, true, LogIds::new(&[0; 16]));
         let peer = Peer::new(remote.parse().unwrap(), local.parse().unwrap());
         for sent in [false, true] {
             let octets = payload.to_vec();
-            let service = Service::ConnectionMode;
-            let seen = Seen::Datagram {
+            let seen = Observation::Datagram {
                 peer,
                 service,
                 sent,
                 octets,
             };
-            story.add(Duration::new(1_700_000_000, 123_456_000), seen);
+            recording.add(Duration::new(1_700_000_000, 123_456_000), seen);
         }
-        story.add(Duration::ZERO, Seen::Note("nothing of the air".to_owned()));
-        story
+        recording.add(
+            Duration::ZERO,
+            Observation::Note("nothing of the air".to_owned()),
+        );
+        recording
     }
 
     #[test]
@@ -223,9 +246,9 @@ mod tests {
             ("[2001:db8::7]:49152", "[2001:db8::1]:9201"),
         ] {
             let mut file = Vec::new();
-            let story = story(remote, local, b"\x0A\x12\x34\x02\x40\x02/a\x80\x94");
-            begin(&story, &mut file);
-            (0..3).for_each(|number| packet(&story, number, &mut file));
+            let recording = recording(remote, local, b"\x0A\x12\x34\x02\x40\x02/a\x80\x94");
+            begin(&recording, &mut file);
+            (0..3).for_each(|number| packet(&recording, number, &mut file));
             let captured: Vec<_> = explain::captured(&file).unwrap().collect();
             assert_eq!(captured.len(), 2);
             assert_eq!(captured[0].time, Duration::new(1_700_000_000, 123_456_000));
@@ -233,6 +256,25 @@ mod tests {
             assert_eq!(captured[1].source.to_string(), local);
             assert_eq!(captured[1].explanation.fault(), None);
         }
+    }
+
+    /// Wireshark takes port 9203 for WTLS, and the plaintext at it for a malformed record.
+    #[test]
+    fn plaintext_of_a_secure_port_is_shown_at_the_port_of_its_service() {
+        let mut file = Vec::new();
+        let service = Service::SecureConnectionMode;
+        let recording = recording_of(
+            service,
+            "192.0.2.7:49152",
+            "192.0.2.1:9203",
+            b"\x0A\x12\x34\x02\x40\x02/a\x80\x94",
+        );
+        assert!(recording.event(0).unwrap().secured);
+        begin(&recording, &mut file);
+        packet(&recording, 1, &mut file);
+        let captured: Vec<_> = explain::captured(&file).unwrap().collect();
+        assert_eq!(captured[0].source.to_string(), "192.0.2.1:9201");
+        assert_eq!(captured[0].explanation.kind, explain::Kind::Wtp);
     }
 
     proptest! {

@@ -1,13 +1,13 @@
-//! Which text of a SyncML message is harmless: a list, so that what is not on it is hidden.
+//! The harmless text of SyncML messages: a list, so that all other text is masked.
 
-/// What may be shown of a piece of text.
+/// The part of a text that may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Visibility {
     /// All of it.
     Show,
     /// A URI: all but its query and user.
     Uri,
-    /// Nothing.
+    /// No part.
     Hide,
 }
 
@@ -20,7 +20,8 @@ pub(super) struct Policy {
 #[derive(Debug)]
 struct Open {
     name: String,
-    /// A character was written as a reference, or a part of a URI was shown: what follows may be half of something.
+    /// A character was written as a reference, or a part of a URI was shown: the next text may be
+    /// the rest of a value.
     halved: bool,
 }
 
@@ -43,28 +44,28 @@ impl Policy {
         }
     }
 
-    /// What may be shown of text that stands here.
-    pub(super) fn verdict(&mut self, text: &str) -> Verdict {
+    /// The visible part of text at this place.
+    pub(super) fn visibility(&mut self, text: &str) -> Visibility {
         if text.trim().is_empty() {
-            return Verdict::Show;
+            return Visibility::Show;
         }
         let is_devinf = self.open.iter().any(|element| element.name == "DevInf");
         let is_syncml = matches!(self.open.first(), Some(root) if root.name == "SyncML" || root.name == "DevInf");
         let Some((innermost, outer)) = self.open.split_last_mut() else {
-            return Verdict::Hide;
+            return Visibility::Hide;
         };
         let parent = outer.last().map_or("", |element| &*element.name);
         let name = &*innermost.name;
         match name {
-            _ if !is_syncml => Verdict::Hide,
-            "Data" if matches!(parent, "Status" | "Alert") && is_code(text) => Verdict::Show,
+            _ if !is_syncml => Visibility::Hide,
+            "Data" if matches!(parent, "Status" | "Alert") && is_code(text) => Visibility::Show,
             _ if URIS.contains(&name) && !innermost.halved => {
                 innermost.halved = true;
-                Verdict::Uri
+                Visibility::Uri
             }
-            _ if HARMLESS.contains(&name) => Verdict::Show,
-            _ if is_devinf && DEVICE.contains(&name) => Verdict::Show,
-            _ => Verdict::Hide,
+            _ if HARMLESS.contains(&name) => Visibility::Show,
+            _ if is_devinf && DEVICE.contains(&name) => Visibility::Show,
+            _ => Visibility::Hide,
         }
     }
 }
@@ -78,7 +79,7 @@ fn is_code(text: &str) -> bool {
 /// Elements that hold a URI.
 const URIS: &[&str] = &["LocURI", "RespURI", "TargetRef", "SourceRef"];
 
-/// Elements whose text says what is done, how, and in which order.
+/// Elements with commands, modes and order.
 const HARMLESS: &[&str] = &[
     "Cmd",
     "CmdID",
@@ -104,7 +105,7 @@ const HARMLESS: &[&str] = &[
     "Version",
 ];
 
-/// Elements that say what a device can.
+/// Elements with abilities of a device.
 const DEVICE: &[&str] = &[
     "CTType",
     "DataType",
@@ -136,44 +137,48 @@ const DEVICE: &[&str] = &[
 mod tests {
     use super::*;
 
-    fn verdict(path: &[&str], text: &str) -> Verdict {
+    fn visibility(path: &[&str], text: &str) -> Visibility {
         let mut policy = Policy::default();
         path.iter().for_each(|name| policy.start(name));
-        policy.verdict(text)
+        policy.visibility(text)
     }
 
     #[test]
     fn what_is_not_known_to_be_harmless_is_hidden() {
         for (path, text, expected) in [
-            (&["SyncML", "SyncHdr", "MsgID"][..], "1", Verdict::Show),
-            (&["SyncML", "SyncHdr", "Cred", "Data"], "1", Verdict::Hide),
+            (&["SyncML", "SyncHdr", "MsgID"][..], "1", Visibility::Show),
+            (
+                &["SyncML", "SyncHdr", "Cred", "Data"],
+                "1",
+                Visibility::Hide,
+            ),
             (
                 &["SyncML", "SyncBody", "Status", "Data"],
                 "212",
-                Verdict::Show,
+                Visibility::Show,
             ),
             (
                 &["SyncML", "SyncBody", "Status", "Data"],
                 "21221",
-                Verdict::Hide,
+                Visibility::Hide,
             ),
             (
                 &["SyncML", "SyncBody", "Status", "Data"],
                 "abc",
-                Verdict::Hide,
+                Visibility::Hide,
             ),
-            (&["SyncML", "Target", "LocURI"], "x", Verdict::Uri),
+            (&["SyncML", "Target", "LocURI"], "x", Visibility::Uri),
             (
                 &["SyncML", "Item", "Data", "DevInf", "Man"],
                 "x",
-                Verdict::Show,
+                Visibility::Show,
             ),
-            (&["SyncML", "Man"], "x", Verdict::Hide),
-            (&["SyncML", ""], "x", Verdict::Hide),
-            (&["wml", "Type"], "x", Verdict::Hide),
-            (&[], "x", Verdict::Hide),
+            (&["SyncML", "Man"], "x", Visibility::Hide),
+            (&["SyncML", ""], "x", Visibility::Hide),
+            (&["wml", "Type"], "x", Visibility::Hide),
+            (&[], "x", Visibility::Hide),
         ] {
-            assert_eq!(verdict(path, text), expected, "{path:?} {text}");
+            assert_eq!(visibility(path, text), expected, "{path:?} {text}");
         }
     }
 
@@ -183,13 +188,13 @@ mod tests {
         ["SyncML", "LocURI"]
             .iter()
             .for_each(|name| policy.start(name));
-        assert_eq!(policy.verdict("http://us"), Verdict::Uri);
-        assert_eq!(policy.verdict("er@host"), Verdict::Hide);
+        assert_eq!(policy.visibility("http://us"), Visibility::Uri);
+        assert_eq!(policy.visibility("er@host"), Visibility::Hide);
         let mut policy = Policy::default();
         ["SyncML", "LocURI"]
             .iter()
             .for_each(|name| policy.start(name));
         policy.reference();
-        assert_eq!(policy.verdict("er@host"), Verdict::Hide);
+        assert_eq!(policy.visibility("er@host"), Visibility::Hide);
     }
 }

@@ -1,4 +1,4 @@
-//! When the certificates we were given end, so that somebody is told before handsets are.
+//! Expiry of the configured certificates, so that operators are warned before requests fail.
 
 use std::path::{Path, PathBuf};
 
@@ -10,36 +10,56 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub struct Expiry {
     /// The file.
     pub file: PathBuf,
-    /// Whose it is.
+    /// The subject.
     pub subject: String,
-    /// What it is for.
+    /// The use.
     pub role: Role,
     /// The last second it is valid, in seconds since 1970.
     pub not_after: i64,
 }
 
-/// What a certificate is for.
+/// The use of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// An authority that origins' certificates may come from.
+    /// An authority that certificates of origins, clients or push initiators may come from.
     Authority,
     /// Ours, shown to origins, or one that leads from it to an authority.
     Client,
+    /// Ours, shown to push initiators that connect, or one that leads from it to an authority.
+    Listener,
+    /// Ours, shown to handsets at the secure ports, or one that leads from it to an authority.
+    Wtls,
+    /// An authority that handsets' certificates may come from.
+    WtlsAuthority,
 }
 
 impl Role {
+    /// All uses.
+    pub const ALL: [Self; 5] = [
+        Self::Authority,
+        Self::Client,
+        Self::Listener,
+        Self::Wtls,
+        Self::WtlsAuthority,
+    ];
+
     /// The stable name in documents and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Authority => "authority",
             Self::Client => "client",
+            Self::Listener => "listener",
+            Self::Wtls => "wtls",
+            Self::WtlsAuthority => "wtls_authority",
         }
     }
 }
 
-/// When the certificates of a file end. What cannot be read has been refused where it was loaded.
-pub(super) fn of(file: &Path, role: Role, certificates: &[CertificateDer<'_>]) -> Vec<Expiry> {
+/// Expiry of the certificates of a file. Unreadable certificates were refused when the file was
+/// loaded.
+#[must_use]
+pub fn expiries_of(file: &Path, role: Role, certificates: &[CertificateDer<'_>]) -> Vec<Expiry> {
     certificates
         .iter()
         .filter_map(|der| {
@@ -66,7 +86,7 @@ mod tests {
         params.not_after = date_time_ymd(2031, 2, 3);
         params.distinguished_name.push(DnType::CommonName, "ours");
         let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        let found = of(Path::new("c.pem"), Role::Client, &[made.der().clone()]);
+        let found = expiries_of(Path::new("c.pem"), Role::Client, &[made.der().clone()]);
         assert_eq!(found.len(), 1);
         assert!(found[0].subject.contains("ours"), "{:?}", found[0]);
         assert_eq!(found[0].not_after, 1_927_843_200);

@@ -1,44 +1,57 @@
-//! Which hosts can stand in for which, and which of them are thought to be down.
+//! Hosts of one route that stand in for one another, and their recent failures.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio::time::Instant;
 
-/// The hosts that serve the same, by the one that routes name.
-#[derive(Debug, Default)]
+/// The hosts of one route that serve the same.
+#[derive(Debug)]
 pub(super) struct Failover {
-    groups: HashMap<Authority, Vec<Authority>>,
-    /// Until when a host is left alone after it could not be connected to. Only hosts of a group get here,
-    /// so the configuration bounds it.
-    down: Mutex<HashMap<Authority, Instant>>,
+    /// In the order of the configuration, without duplicates.
+    hosts: Vec<Authority>,
+    /// Until when a host is tried last after it could not be connected to.
+    down: Arc<Mutex<HashMap<Authority, Instant>>>,
 }
 
 impl Failover {
-    /// Lets `others` stand in for `first`.
-    pub(super) fn add(&mut self, first: Authority, others: impl IntoIterator<Item = Authority>) {
-        let group = self
-            .groups
-            .entry(first.clone())
-            .or_insert_with(|| vec![first]);
-        for other in others {
-            if !group.contains(&other) {
-                group.push(other);
+    /// Hosts that stand in for the first one of them.
+    pub(super) fn new(hosts: impl IntoIterator<Item = Authority>) -> Self {
+        let mut distinct = Vec::new();
+        for host in hosts {
+            if !distinct.contains(&host) {
+                distinct.push(host);
             }
+        }
+        Self {
+            hosts: distinct,
+            down: Arc::default(),
         }
     }
 
-    /// The hosts to try for `uri`, in order: those thought to be up, then the others, since one that was
-    /// down may be up again. Nothing if no other host can stand in.
-    pub(super) fn candidates(&self, uri: &Uri, now: Instant) -> Option<Vec<Authority>> {
-        let group = self.groups.get(uri.authority()?)?;
+    /// The same hosts, with the recent failures that another configuration recorded for the route.
+    pub(super) fn with_state_of(self, other: &Self) -> Self {
+        let mut down = other.down.lock().unwrap_or_else(PoisonError::into_inner);
+        down.retain(|host, _| self.hosts.contains(host));
+        drop(down);
+        Self {
+            down: Arc::clone(&other.down),
+            ..self
+        }
+    }
+
+    /// The hosts in the order of attempts: first those without a recent failure, then the others,
+    /// since a host may have recovered.
+    pub(super) fn candidates(&self, now: Instant) -> Vec<Authority> {
         let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         let is_down = |host: &&Authority| down.get(*host).is_some_and(|until| now < *until);
-        let up = group.iter().filter(|host| !is_down(host));
-        Some(up.chain(group.iter().filter(is_down)).cloned().collect())
+        let up = self.hosts.iter().filter(|host| !is_down(host));
+        up.chain(self.hosts.iter().filter(is_down))
+            .cloned()
+            .collect()
     }
 
     /// Remembers that a host could not be connected to.
@@ -67,8 +80,8 @@ pub(super) fn at_host(uri: &Uri, host: Authority) -> Uri {
     Uri::from_parts(parts).expect("scheme, authority and path make a URI")
 }
 
-/// A host that could not be connected to is tried last for so long. It bounds how many handsets wait for a
-/// connect timeout, and how long a host that is back stays idle.
+/// A host that could not be connected to is tried last for so long. It bounds how many handsets
+/// wait for a connect timeout, and how long a host that is back stays idle.
 const DOWN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -81,10 +94,8 @@ mod tests {
 
     #[test]
     fn a_host_that_failed_is_tried_last_for_a_while() {
-        let mut failover = Failover::default();
-        failover.add(host("a"), [host("b"), host("c:1"), host("b")]);
-        let uri = Uri::from_static("https://a/x?y");
-        let order = |failover: &Failover, now| failover.candidates(&uri, now).unwrap();
+        let failover = Failover::new([host("a"), host("b"), host("c:1"), host("b")]);
+        let order = |failover: &Failover, now| failover.candidates(now);
         let now = Instant::now();
         assert_eq!(order(&failover, now), ["a", "b", "c:1"]);
         failover.failed(&host("a"), now);
@@ -94,8 +105,17 @@ mod tests {
         failover.worked(&host("a"));
         assert_eq!(order(&failover, now), ["a", "c:1", "b"]);
         assert_eq!(order(&failover, now + DOWN), ["a", "b", "c:1"]);
-        let alone = Uri::from_static("https://b/");
-        assert_eq!(failover.candidates(&alone, now), None);
+    }
+
+    #[test]
+    fn a_reload_does_not_forget_that_a_host_is_down() {
+        let before = Failover::new([host("a"), host("b")]);
+        let now = Instant::now();
+        before.failed(&host("a"), now);
+        let after = Failover::new([host("a"), host("c")]).with_state_of(&before);
+        assert_eq!(after.candidates(now), ["c", "a"]);
+        before.worked(&host("a"));
+        assert_eq!(after.candidates(now), ["a", "c"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Keeps routes that pass requests through as they are from reaching into our own network.
+//! Keeps routes with `as-requested` from reaching the operator's own network.
 //!
-//! Whoever controls a host's name may let it resolve to any address. Such a host's addresses are therefore
-//! judged after name resolution, and the connection goes to an address that was judged.
+//! The owner of a host's name may let it resolve to any address. So the addresses of such a host
+//! are checked after name resolution, and the connection goes to a checked address.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use crate::route::{Network, special_purpose};
 
-/// Which addresses a host may have: public ones, and those listed.
-#[derive(Clone, Debug)]
+/// The allowed addresses of a host: public ones, and those listed.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Guard(pub(super) Arc<[Network]>);
 
 /// An address that a route must not lead to.

@@ -1,24 +1,22 @@
-//! How the hosts that routes name have been doing, as one shard saw it: nobody is asked, what requests met is
-//! remembered.
+//! Health of the hosts that routes name, as the requests of one shard met it. No probe is sent.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::uri::Authority;
 use tokio::time::Instant;
 
-use super::failed::Failed;
-use crate::gateway::fetch::{Failure, Reply};
+use crate::gateway::fetch::Failure;
 
-/// What is known of one host.
+/// Health of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Host and port, as routes name them.
     pub host: String,
-    /// What its last request says of it.
+    /// Condition by its last request.
     pub condition: Condition,
-    /// Requests that it answered, with whatever status and however much.
+    /// Requests with a reply, of any status and size.
     pub answered: u64,
     /// Requests that it did not.
     pub failed: u64,
@@ -29,7 +27,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// A host nobody has asked.
+    /// A host without requests so far.
     #[must_use]
     pub fn unknown(host: &str) -> Self {
         Self {
@@ -42,7 +40,7 @@ impl Health {
         }
     }
 
-    /// What two shards know of the same host: the later news is what it is.
+    /// Merges the health that two shards saw: the later event decides the condition.
     pub fn merge(&mut self, other: &Self) {
         self.answered += other.answered;
         self.failed += other.failed;
@@ -59,7 +57,7 @@ impl Health {
     }
 }
 
-/// What the last request says of a host.
+/// The condition of a host by its last request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
     /// Not asked yet.
@@ -72,7 +70,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// What it is when the last answer and the last failure were so long ago.
+    /// The condition by the times since the last reply and the last failure.
     fn of(answer: Option<Duration>, failure: Option<Duration>) -> Self {
         match (answer, failure) {
             (None, None) => Self::Unknown,
@@ -94,44 +92,44 @@ impl Condition {
     }
 }
 
-/// The hosts that routes name; the configuration bounds them.
+/// The hosts that routes name; the configuration bounds them. The records are shared with the
+/// requests of an earlier configuration, which end after a reload.
 #[derive(Debug, Default)]
-pub(super) struct Hosts(HashMap<Authority, Mutex<Seen>>);
+pub(super) struct HostHealth(HashMap<Authority, Arc<Mutex<HostRecord>>>);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct HostRecord {
     answered: u64,
     failed: u64,
     last_answer: Option<Instant>,
     last_failure: Option<(Failure, Instant)>,
 }
 
-impl Hosts {
-    pub(super) fn add(&mut self, host: Authority) {
-        self.0.entry(host).or_default();
+impl HostHealth {
+    /// Adds a host, with its record in `before` if it has one there.
+    pub(super) fn add(&mut self, host: Authority, before: &Self) {
+        let known = before.0.get(&host).map(Arc::clone);
+        self.0
+            .entry(host)
+            .or_insert_with(|| known.unwrap_or_default());
     }
 
-    /// Remembers what became of a request to `host`.
-    pub(super) fn record(
-        &self,
-        now: Instant,
-        host: Option<&Authority>,
-        result: &Result<Reply, Failed>,
-    ) {
-        let Some(seen) = host.and_then(|host| self.0.get(host)) else {
+    /// Records the end of a request to `host`: a reply with any status, or a failure. Hosts that no
+    /// route names are not recorded.
+    pub(super) fn record(&self, now: Instant, host: Option<&Authority>, failure: Option<Failure>) {
+        let Some(record) = host.and_then(|host| self.0.get(host)) else {
             return;
         };
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let failure = result.as_ref().err().map(|failed| failed.error.failure);
+        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
-            // An answer that is larger than we take is an answer.
-            None | Some(Failure::TooLarge) => {
-                seen.answered += 1;
-                seen.last_answer = Some(now);
+            // A reply that is larger than the gateway takes, or has memory for, is a reply.
+            None | Some(Failure::TooLarge | Failure::NoMemory) => {
+                record.answered += 1;
+                record.last_answer = Some(now);
             }
             Some(failure) => {
-                seen.failed += 1;
-                seen.last_failure = Some((failure, now));
+                record.failed += 1;
+                record.last_failure = Some((failure, now));
             }
         }
     }
@@ -141,15 +139,15 @@ impl Hosts {
         let mut all: Vec<Health> = self
             .0
             .iter()
-            .map(|(host, seen)| {
-                let seen = *seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let last_answer = seen.last_answer.map(|at| now - at);
-                let last_failure = seen.last_failure.map(|(failure, at)| (failure, now - at));
+            .map(|(host, record)| {
+                let record = *record.lock().unwrap_or_else(PoisonError::into_inner);
+                let last_answer = record.last_answer.map(|at| now - at);
+                let last_failure = record.last_failure.map(|(failure, at)| (failure, now - at));
                 Health {
                     host: host.to_string(),
                     condition: Condition::of(last_answer, last_failure.map(|(_, ago)| ago)),
-                    answered: seen.answered,
-                    failed: seen.failed,
+                    answered: record.answered,
+                    failed: record.failed,
                     last_answer,
                     last_failure,
                 }
@@ -169,6 +167,7 @@ mod tests {
         let host = Authority::from_static("origin.example:8443");
         for (failure, condition) in [
             (Failure::TooLarge, Condition::Answering),
+            (Failure::NoMemory, Condition::Answering),
             (Failure::Resolve, Condition::Failing),
             (Failure::Connect, Condition::Failing),
             (Failure::Tls, Condition::Failing),
@@ -176,38 +175,57 @@ mod tests {
             (Failure::Timeout, Condition::Failing),
             (Failure::Malformed, Condition::Failing),
         ] {
-            let mut hosts = Hosts::default();
-            hosts.add(host.clone());
+            let mut hosts = HostHealth::default();
+            hosts.add(host.clone(), &HostHealth::default());
             let now = Instant::now();
-            let failed = Failed::sent(Some(&host), failure, "why");
-            hosts.record(now, Some(&host), &Err(failed));
+            hosts.record(now, Some(&host), Some(failure));
             assert_eq!(hosts.health(now)[0].condition, condition, "{failure:?}");
         }
     }
 
     #[test]
+    fn a_host_that_stays_keeps_its_record() {
+        let (stays, goes) = (
+            Authority::from_static("stays"),
+            Authority::from_static("goes"),
+        );
+        let mut before = HostHealth::default();
+        before.add(stays.clone(), &HostHealth::default());
+        before.add(goes.clone(), &HostHealth::default());
+        let now = Instant::now();
+        before.record(now, Some(&stays), Some(Failure::Tls));
+        let mut after = HostHealth::default();
+        after.add(stays.clone(), &before);
+        after.add(Authority::from_static("new"), &before);
+        // A request that began before the reload ends after it.
+        before.record(now, Some(&stays), None);
+        before.record(now, Some(&goes), None);
+        let health: Vec<(String, u64, u64)> = after
+            .health(now)
+            .into_iter()
+            .map(|health| (health.host, health.answered, health.failed))
+            .collect();
+        assert_eq!(
+            health,
+            [("new".to_owned(), 0, 0), ("stays".to_owned(), 1, 1)]
+        );
+    }
+
+    #[test]
     fn the_last_request_tells_how_a_host_is() {
         let host = Authority::from_static("origin.example:8443");
-        let mut hosts = Hosts::default();
-        hosts.add(host.clone());
+        let mut hosts = HostHealth::default();
+        hosts.add(host.clone(), &HostHealth::default());
         let start = Instant::now();
         let later = start + Duration::from_secs(3);
-        let condition = |hosts: &Hosts| hosts.health(later)[0].condition;
+        let condition = |hosts: &HostHealth| hosts.health(later)[0].condition;
         assert_eq!(condition(&hosts), Condition::Unknown);
-        let failed = Failed::sent(Some(&host), Failure::Reset, "gone");
-        hosts.record(start, Some(&host), &Err(failed));
+        hosts.record(start, Some(&host), Some(Failure::Reset));
         assert_eq!(condition(&hosts), Condition::Failing);
-        let reply = Reply {
-            status: http::StatusCode::OK,
-            headers: http::HeaderMap::new(),
-            body: bytes::Bytes::new(),
-            trailers: None,
-        };
-        hosts.record(later, Some(&host), &Ok(reply));
+        hosts.record(later, Some(&host), None);
         // A host that no route names is not remembered.
-        let failed = Failed::sent(None, Failure::Reset, "gone");
         let other = Authority::from_static("else.example");
-        hosts.record(later, Some(&other), &Err(failed));
+        hosts.record(later, Some(&other), Some(Failure::Reset));
         let health = hosts.health(later);
         assert_eq!(health.len(), 1);
         assert_eq!(health[0].condition, Condition::Answering);
@@ -220,10 +238,9 @@ mod tests {
         let mut both = health[0].clone();
         both.merge(&Health::unknown("origin.example:8443"));
         assert_eq!(both, health[0]);
-        let failed = Failed::sent(Some(&host), Failure::Tls, "who are you");
-        let mut hosts = Hosts::default();
-        hosts.add(host.clone());
-        hosts.record(later, Some(&host), &Err(failed));
+        let mut hosts = HostHealth::default();
+        hosts.add(host.clone(), &HostHealth::default());
+        hosts.record(later, Some(&host), Some(Failure::Tls));
         both.merge(&hosts.health(later)[0]);
         assert_eq!(both.condition, Condition::Failing);
         assert_eq!(both.failed, 2);

@@ -1,183 +1,341 @@
 //! The HTTPS side: one request, one bounded reply or one reason why not.
 
-mod connect;
+mod body;
+mod connections;
+mod connector;
+mod error;
 mod expiry;
-mod explain;
-mod failed;
 mod failover;
 mod guard;
+mod head;
 mod health;
+mod occupants;
 mod pin;
+mod pool;
+mod reserve;
+mod retry;
 mod stream;
 mod tls;
+mod tls_error;
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::Uri;
+use http::Method;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::uri::Authority;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::client::legacy::ResponseFuture;
+use hyper_util::client::legacy::connect::capture_connection;
 use tokio::time::{Instant, Sleep};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::gateway::fetch::{Failure, FetchError, Reply, Request};
 use crate::route::{Destination, RouteSettings, Routes};
-use connect::{Connector, Paths};
-use failed::Failed;
+use body::Progress;
+use connections::{Connections, origin_of};
+use connector::PERMIT_WAIT;
+use error::{AttemptError, Processed};
 use failover::{Failover, at_host};
-use guard::Guard;
-use health::Hosts;
-use tls::Configs;
+use health::HostHealth;
+use pool::{Pool, PoolSettings};
+use reserve::{NoRoom, ReplyBuffer};
+use stream::ConnectionEnd;
 
-pub use expiry::{Expiry, Role};
+pub use connections::RESERVED_DESCRIPTORS;
+pub use error::Unprocessed;
+pub use expiry::{Expiry, Role, expiries_of};
 pub use health::{Condition, Health};
-pub use pin::{KeyPin, NotAPin};
+pub use pin::{InvalidPin, KeyPin};
+pub use reserve::Reserve;
+pub use retry::Retries;
 pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};
 
 /// The connections of one shard to its origins, kept alive between requests.
 ///
-/// A POST is never repeated here. hyper resends one only if it got it back unsent from a connection that the
-/// origin had closed meanwhile; that is no second POST. A request whose method is idempotent is repeated once
-/// if its connection ended before anything of a reply had come.
+/// A request that its origin provably did not process is sent again, whatever its method, on
+/// another connection and within its deadline ([`Unprocessed`] lists the proofs). A request that
+/// the origin may have processed is sent again only if its method is idempotent, and once. A
+/// request waits for a connection within its deadline while as many are open as there may be.
+///
+/// Routes share connections only if they reach their hosts in the same way: with the same TLS
+/// settings, through the same proxy, under the same restriction of addresses and with the same
+/// connect timeout.
 pub struct Upstream {
-    tls: Arc<Configs>,
-    /// One pool per connect timeout, since a pool connects on its own. Routes have few different ones.
-    pools: Mutex<Vec<(Duration, Pool)>>,
-    failover: Failover,
-    hosts: Hosts,
-    paths: Arc<Paths>,
+    /// What each route needs, by its name.
+    routes: HashMap<Arc<str>, Route>,
+    pools: Vec<Pool>,
+    hosts: HostHealth,
+    counters: Arc<Counters>,
+    connections: Arc<Connections>,
 }
 
-type Pool = Client<Connector, Full<Bytes>>;
+/// What one route's requests need.
+struct Route {
+    /// The place of its pool.
+    pool: usize,
+    /// The hosts that stand in for one another, if it has several.
+    failover: Option<Failover>,
+}
+
+/// What one shard counts of its requests to origins.
+#[derive(Debug, Default)]
+struct Counters {
+    retries: [AtomicU64; RETRY_REASONS.len()],
+}
+
+/// Counters of the requests to origins; they only grow.
+#[derive(Clone, Copy, Debug, Default, derive_more::AddAssign)]
+pub struct UpstreamStats {
+    /// Requests sent again, by reason.
+    pub retries: RetryCounts,
+    /// Gauge: connections to origins, open or being opened.
+    pub connections: u64,
+    /// Gauge: how many there may be.
+    pub max_connections: u64,
+    /// Connections that had to wait because of that limit.
+    pub connections_waited: u64,
+    /// Lines of reply heads that are no header fields.
+    pub skipped_lines: u64,
+}
+
+/// Requests sent again, by reason.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RetryCounts([u64; RETRY_REASONS.len()]);
+
+impl RetryCounts {
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        RETRY_REASONS.into_iter().zip(self.0)
+    }
+}
+
+impl std::ops::AddAssign for RetryCounts {
+    fn add_assign(&mut self, other: Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+}
+
+impl Counters {
+    fn count_retry(&self, reason: &str) {
+        let place = RETRY_REASONS.iter().position(|other| *other == reason);
+        if let Some(count) = place.and_then(|place| self.retries.get(place)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Upstream {
-    /// An upstream side without any connection yet. Each shard has its own, and so has each reload.
-    ///
-    /// The routes say which hosts can stand in for which, and which must be on the public Internet.
+    /// An upstream side without any connection yet, nor a limit of connections. Each shard has its
+    /// own.
     #[must_use]
     pub fn new(tls: &Tls, routes: &Routes) -> Self {
-        let mut failover = Failover::default();
-        let mut known = Hosts::default();
-        let mut guards = HashMap::new();
-        let mut proxies = HashMap::new();
+        Self::with_limit(tls, routes, usize::MAX)
+    }
+
+    /// The same with at most `max_connections` connections.
+    #[must_use]
+    pub fn with_limit(tls: &Tls, routes: &Routes, max_connections: usize) -> Self {
+        let connections = Arc::new(Connections::new(max_connections));
+        Self::build(tls, routes, connections, None)
+    }
+
+    /// The same with other certificates, routes and limit, and new connections, since the
+    /// certificates may have changed. The counters go on, and hosts that stay keep their health.
+    #[must_use]
+    pub fn reloaded(&self, tls: &Tls, routes: &Routes, max_connections: usize) -> Self {
+        self.connections.set_limit(max_connections);
+        let connections = Arc::clone(&self.connections);
+        Self::build(tls, routes, connections, Some(self))
+    }
+
+    fn build(
+        tls: &Tls,
+        routes: &Routes,
+        connections: Arc<Connections>,
+        before: Option<&Self>,
+    ) -> Self {
+        let unknown = HostHealth::default();
+        let known_hosts = before.map_or(&unknown, |before| &before.hosts);
+        let mut hosts = HostHealth::default();
+        let mut known: Vec<PoolSettings> = Vec::new();
+        let mut by_name = HashMap::new();
         for route in routes.iter() {
-            let mut hosts = route
+            let authorities: Vec<Authority> = route
                 .hosts()
-                .filter_map(|address| address.authority().parse::<Authority>().ok())
-                .collect::<Vec<_>>()
-                .into_iter();
-            for host in hosts.clone() {
-                known.add(host);
+                .filter_map(|address| address.authority().parse().ok())
+                .collect();
+            for host in &authorities {
+                hosts.add(host.clone(), known_hosts);
             }
-            if let Some(proxy) = proxy(route) {
-                proxies.extend(hosts.clone().map(|host| (host, proxy.clone())));
-            }
-            match &route.destination {
-                Destination::Fixed { fallbacks, .. } if fallbacks.is_empty() => {}
-                Destination::Fixed { .. } => {
-                    if let Some(first) = hosts.next() {
-                        failover.add(first, hosts);
-                    }
+            let settings = PoolSettings::of(route, tls);
+            let pool = known.iter().position(|other| *other == settings);
+            let pool = pool.unwrap_or_else(|| {
+                known.push(settings);
+                known.len() - 1
+            });
+            let failover = has_fallbacks(route).then(|| Failover::new(authorities));
+            let failover = failover.map(|failover| {
+                let same = before.and_then(|before| before.routes.get(&route.name));
+                match same.and_then(|same| same.failover.as_ref()) {
+                    Some(same) => failover.with_state_of(same),
+                    None => failover,
                 }
-                Destination::AsRequested { allow_addresses } => {
-                    let guard = Guard(Arc::clone(allow_addresses));
-                    guards.extend(hosts.map(|host| (host, guard.clone())));
-                }
-            }
+            });
+            by_name.insert(Arc::clone(&route.name), Route { pool, failover });
         }
         Self {
-            tls: Arc::new(tls.configs()),
-            paths: Arc::new(Paths { guards, proxies }),
-            failover,
-            hosts: known,
-            pools: Mutex::default(),
+            routes: by_name,
+            pools: known
+                .iter()
+                .map(|settings| Pool::new(settings, tls, &connections))
+                .collect(),
+            hosts,
+            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
+            connections,
         }
     }
 
     /// Sends a request and reads the whole reply. Needs a tokio runtime, of either flavour.
     ///
-    /// A request that could not be sent because its host cannot be connected to is sent to a fallback of
-    /// its route, if there is one. Dropping the future cancels the request: the HTTP/1 connection is closed,
-    /// the HTTP/2 stream reset.
+    /// Dropping the future cancels the request: the HTTP/1 connection is closed, the HTTP/2 stream
+    /// reset.
     ///
     /// # Errors
     ///
     /// A [`FetchError`] with its class and, for the operator's log, the cause in words.
     pub async fn fetch(&self, request: Request) -> Result<Reply, FetchError> {
-        let timer = tokio::time::sleep(request.timeout);
-        tokio::pin!(timer);
-        let mut patience = Patience {
-            end: timer.deadline(),
-            timer,
-        };
-        // What is rare is boxed, so that the future of a POST stays small: it is allocated and moved each time.
-        let fetched = match request.method.is_idempotent() {
-            false => self.fetch_once(request, &mut patience).await,
-            true => Box::pin(self.fetch_again(request, &mut patience)).await,
-        };
-        fetched.map_err(|failed| failed.error)
+        self.fetch_with_retries(request, &reserve::without_limit)
+            .await
+            .0
     }
 
-    /// Once more when the connection ended before anything of a reply had come.
-    async fn fetch_again(
+    /// As [`fetch`](Self::fetch), with memory for the reply from `reserve`, and how often the
+    /// request was sent again.
+    pub async fn fetch_with_retries(
         &self,
-        request: Request,
-        patience: &mut Patience<'_>,
-    ) -> Result<Reply, Failed> {
-        match self.fetch_once(request.clone(), patience).await {
-            Err(Failed {
-                error,
-                before_reply: true,
-                ..
-            }) if error.failure == Failure::Reset => self.fetch_once(request, patience).await,
-            fetched => fetched,
+        mut request: Request,
+        reserve: Reserve<'_>,
+    ) -> (Result<Reply, FetchError>, Retries) {
+        // RFC 9110 8.6, for methods that define a meaning for a body. hyper would do it for bodies
+        // that are not empty, in a copy of the fields that has no room for one more.
+        let may_have_body = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+        if may_have_body || !request.body.is_empty() {
+            let length = HeaderValue::from(request.body.len());
+            request.headers.insert(CONTENT_LENGTH, length);
         }
-    }
-
-    async fn fetch_once(
-        &self,
-        request: Request,
-        patience: &mut Patience<'_>,
-    ) -> Result<Reply, Failed> {
-        match self.failover.candidates(&request.uri, Instant::now()) {
-            None => self.attempt(request, patience).await,
-            Some(hosts) => Box::pin(self.fetch_from_any(request, hosts, patience)).await,
-        }
-    }
-
-    async fn fetch_from_any(
-        &self,
-        request: Request,
-        hosts: Vec<Authority>,
-        patience: &mut Patience<'_>,
-    ) -> Result<Reply, Failed> {
-        let mut last = None;
-        for host in hosts {
-            let request = Request {
-                uri: at_host(&request.uri, host.clone()),
-                ..request.clone()
+        let mut retries = Retries::default();
+        let Some(route) = self.routes.get(&request.route) else {
+            // Only a request that began before a reload can name it.
+            let error = FetchError {
+                failure: Failure::Connect,
+                detail: format!("route {} is no longer configured", request.route),
             };
-            match self.attempt(request, patience).await {
-                Err(failed) if failed.unsent => {
-                    let error = &failed.error;
-                    warn!(%host, %error, "origin cannot be connected to; trying the next");
-                    self.failover.failed(&host, Instant::now());
-                    last = Some(failed);
+            return (Err(error), retries);
+        };
+        let begun = Instant::now();
+        let sleep = tokio::time::sleep_until(begun + request.timeout);
+        tokio::pin!(sleep);
+        let mut timer = ReplyTimer::new(sleep, begun + request.first_byte_timeout);
+        let mut refusal = None;
+        loop {
+            let failed = match self
+                .fetch_once(route, &request, &retries, &mut timer, reserve)
+                .await
+            {
+                Ok(received) => match retries.after_reply(&request.method, &received) {
+                    Some(reason) if timer.has_left(Duration::ZERO) => {
+                        let host = request.uri.authority();
+                        debug!(?host, reason, status = %received.reply.status, "sent again");
+                        self.counters.count_retry(reason);
+                        refusal = Some(received.reply);
+                        continue;
+                    }
+                    _ => return (Ok(received.reply), retries),
+                },
+                // Then the origin's last word is that it has not processed the request.
+                Err(failed) if failed.processed != Processed::Maybe && refusal.is_some() => {
+                    return (refusal.ok_or(failed.error), retries);
                 }
-                Err(failed) => return Err(failed),
-                Ok(reply) => {
-                    self.failover.worked(&host);
-                    return Ok(reply);
+                Err(failed) => failed,
+            };
+            // It waits for a connection as long as one could still be of use.
+            let waits = failed.error.failure == Failure::NoConnection && !failed.beyond_share;
+            if waits && timer.has_left(PERMIT_WAIT) {
+                continue;
+            }
+            let host = request.uri.authority();
+            let next = retries.after(&request.method, &failed);
+            let next = next.filter(|(pause, _)| timer.has_left(*pause));
+            let Some((pause, reason)) = next else {
+                if let Processed::No(_) = failed.processed {
+                    let failure = Some(failed.error.failure);
+                    self.hosts.record(Instant::now(), host, failure);
                 }
+                let mut error = failed.error;
+                if retries.count() > 0 {
+                    error.detail = format!("{}; {retries}", error.detail);
+                }
+                return (Err(error), retries);
+            };
+            debug!(?host, reason, error = %failed.error, "sent again");
+            self.counters.count_retry(reason);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
-        Err(last.expect("a group of hosts has at least one"))
+    }
+
+    /// Sends a request to the first host that can be connected to.
+    async fn fetch_once(
+        &self,
+        route: &Route,
+        request: &Request,
+        retries: &Retries,
+        timer: &mut ReplyTimer<'_>,
+        reserve: Reserve<'_>,
+    ) -> Result<Received, AttemptError> {
+        let Some(failover) = &route.failover else {
+            return self
+                .attempt(route, request, None, retries, timer, reserve)
+                .await;
+        };
+        // What is rare is boxed, so that the future of a POST stays small: it is allocated and
+        // moved each time.
+        Box::pin(async move {
+            let mut last = None;
+            for host in failover.candidates(Instant::now()) {
+                let to = Some(&host);
+                match self
+                    .attempt(route, request, to, retries, timer, reserve)
+                    .await
+                {
+                    // It says nothing of this host.
+                    Err(failed) if failed.error.failure == Failure::NoConnection => {
+                        return Err(failed);
+                    }
+                    Err(failed) if failed.processed == Processed::NotConnected => {
+                        let error = &failed.error;
+                        warn!(%host, %error, "origin cannot be connected to; trying the next");
+                        failover.failed(&host, Instant::now());
+                        last = Some(failed);
+                    }
+                    Err(failed) => return Err(failed),
+                    Ok(reply) => {
+                        failover.worked(&host);
+                        return Ok(reply);
+                    }
+                }
+            }
+            Err(last.expect("a group of hosts has at least one"))
+        })
+        .await
     }
 
     /// How the hosts that routes name have been doing, by name.
@@ -186,221 +344,258 @@ impl Upstream {
         self.hosts.health(Instant::now())
     }
 
-    /// Sends a request to the host that its URI names.
-    fn attempt(
-        &self,
-        request: Request,
-        patience: &mut Patience<'_>,
-    ) -> impl Future<Output = Result<Reply, Failed>> {
-        let terms = Terms {
-            host: request.uri.authority().cloned(),
-            timeout: request.timeout,
-            first_byte_timeout: request.first_byte_timeout,
-            max_reply: request.max_reply,
-        };
-        let response = self.send(request);
-        async move {
-            let result = receive(response, &terms, patience).await;
-            let host = terms.host.as_ref();
-            self.hosts.record(Instant::now(), host, &result);
-            result
+    /// What this shard has counted since it began.
+    #[must_use]
+    pub fn stats(&self) -> UpstreamStats {
+        let mut stats = UpstreamStats::default();
+        for (count, counter) in stats.retries.0.iter_mut().zip(&self.counters.retries) {
+            *count = counter.load(Ordering::Relaxed);
         }
+        let (open, waited) = self.connections.counts();
+        stats.connections = open as u64;
+        stats.max_connections = self.connections.limit() as u64;
+        stats.connections_waited = waited;
+        stats.skipped_lines = self.connections.skipped_lines();
+        stats
     }
 
-    /// Hands a request to the pool for its connect timeout. Only the hand-over happens under the lock.
-    fn send(&self, request: Request) -> ResponseFuture {
-        let connect_timeout = request.connect_timeout;
-        let request = into_http(request);
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, pool)) = pools
-            .iter()
-            .find(|(timeout, _)| *timeout == connect_timeout)
+    /// Sends a request once, to the host that its URI names or to another one.
+    async fn attempt(
+        &self,
+        route: &Route,
+        request: &Request,
+        to: Option<&Authority>,
+        retries: &Retries,
+        timer: &mut ReplyTimer<'_>,
+        reserve: Reserve<'_>,
+    ) -> Result<Received, AttemptError> {
+        let mut http = http::Request::new(());
+        *http.method_mut() = request.method.clone();
+        *http.uri_mut() = match to {
+            Some(host) => at_host(&request.uri, host.clone()),
+            None => request.uri.clone(),
+        };
+        *http.headers_mut() = request.headers.clone();
+        let host = to.or_else(|| request.uri.authority());
+        let origin = origin_of(http.uri());
+        let room = self.connections.room_of(&origin);
+        let Some(_occupied) = self
+            .connections
+            .occupants
+            .begin(origin, request.source, room)
+        else {
+            return Err(AttemptError::beyond_share(host));
+        };
+        let (body, progress) = body::RequestBody::new(request.body.clone());
+        let pool = self
+            .pools
+            .get(route.pool)
+            .expect("routes name pools by place");
+        let mut http = http.map(|()| body);
+        let chosen = capture_connection(&mut http);
+        let _under_way = self.connections.begin(chosen.clone());
+        let response = pool.send(http, retries.needs_http1());
+        let result = receive(response, request, host, &progress, timer, reserve).await;
+        let failed = result.as_ref().err();
+        // One that refuses stream after stream may be about to close, or be stuck.
+        if failed.is_some_and(|failed| retries.want_another_connection(failed))
+            && let Some(connection) = chosen.connection_metadata().as_ref()
         {
-            return pool.request(request);
+            connection.poison();
         }
-        let pool = new_pool(Connector::new(
-            Arc::clone(&self.tls),
-            Arc::clone(&self.paths),
-            connect_timeout,
-        ));
-        let response = pool.request(request);
-        pools.push((connect_timeout, pool));
-        response
+        // After a proof another attempt may follow, and then its result counts.
+        if !failed.is_some_and(|failed| matches!(failed.processed, Processed::No(_))) {
+            let failure = failed.map(|failed| failed.error.failure);
+            if failure == Some(Failure::NoConnection) {
+                return result;
+            }
+            self.hosts.record(Instant::now(), host, failure);
+        }
+        result
     }
 }
 
-/// What a reply has to keep to.
-struct Terms {
-    host: Option<Authority>,
-    timeout: Duration,
-    first_byte_timeout: Duration,
-    max_reply: usize,
+/// Whether a route names hosts that stand in for its first one.
+fn has_fallbacks(route: &RouteSettings) -> bool {
+    match &route.destination {
+        Destination::Fixed { fallbacks, .. } => !fallbacks.is_empty(),
+        Destination::AsRequested { .. } => false,
+    }
 }
 
 /// One timer for the two things that are waited for: that the reply begins, and that it is whole.
-struct Patience<'a> {
-    timer: Pin<&'a mut Sleep>,
-    /// When it ends for good.
+struct ReplyTimer<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    /// When the reply has to begin, if that is before the end.
+    first_byte: Option<Instant>,
+    /// When it has to be whole.
     end: Instant,
 }
 
-impl Patience<'_> {
-    fn reply_begins_within(&mut self, time: Duration) {
-        let at = Instant::now() + time;
-        self.timer.as_mut().reset(at.min(self.end));
+impl<'a> ReplyTimer<'a> {
+    /// `sleep` ends with the whole time. Both times count from the beginning, whatever is sent
+    /// again meanwhile.
+    fn new(sleep: Pin<&'a mut Sleep>, first_byte: Instant) -> Self {
+        let end = sleep.deadline();
+        Self {
+            sleep,
+            // Not if it is the same as the whole time: the core's own deadline is close behind
+            // that.
+            first_byte: Some(first_byte).filter(|first_byte| *first_byte < end),
+            end,
+        }
     }
 
-    fn reply_began(&mut self) {
-        self.timer.as_mut().reset(self.end);
+    fn wait_for_first_byte(&mut self) {
+        if let Some(first_byte) = self.first_byte {
+            self.sleep.as_mut().reset(first_byte);
+        }
     }
 
-    /// Whether what has ended is all of it.
+    fn wait_for_the_whole(&mut self) {
+        if self.first_byte.is_some() {
+            self.sleep.as_mut().reset(self.end);
+        }
+    }
+
+    /// Whether the time that has ended is the whole time.
     fn is_over(&self) -> bool {
-        self.timer.deadline() >= self.end
+        self.sleep.deadline() >= self.end
     }
+
+    /// Whether a reply may still begin in time after a pause.
+    fn has_left(&self, pause: Duration) -> bool {
+        Instant::now() + pause < self.first_byte.unwrap_or(self.end)
+    }
+}
+
+/// A reply that came whole.
+struct Received {
+    reply: Reply,
+    /// Over HTTP/1.1, on a connection that had served another request before.
+    reused: bool,
 }
 
 /// Waits for a reply and reads it whole.
 async fn receive(
     response: ResponseFuture,
-    terms: &Terms,
-    patience: &mut Patience<'_>,
-) -> Result<Reply, Failed> {
-    let Terms {
-        host,
-        timeout,
-        first_byte_timeout,
-        max_reply,
-    } = terms;
-    let host = host.as_ref();
-    let failed = |failure, cause: String| Failed::sent(host, failure, &cause);
-    // Not if it is the same as the whole time: the core's own deadline is close behind that.
-    let early = first_byte_timeout < timeout;
-    if early {
-        patience.reply_begins_within(*first_byte_timeout);
-    }
+    request: &Request,
+    host: Option<&Authority>,
+    progress: &Progress,
+    timer: &mut ReplyTimer<'_>,
+    reserve: Reserve<'_>,
+) -> Result<Received, AttemptError> {
+    let timeout = request.timeout;
+    let failed = |failure, cause: String| AttemptError::new(host, failure, &cause);
+    timer.wait_for_first_byte();
     let response = tokio::select! {
         biased;
         response = response => {
-            response.map_err(|error| Failed {
-                before_reply: true,
-                ..Failed::from_http(host, &error)
-            })?
+            response.map_err(|error| AttemptError::before_reply(host, &error, progress))?
         }
-        () = &mut patience.timer => {
-            let cause = match patience.is_over() {
+        () = &mut timer.sleep => {
+            let cause = match timer.is_over() {
                 true => format!("no reply within {timeout:?}"),
-                false => format!("no reply began within {first_byte_timeout:?}"),
+                false => format!("no reply began within {:?}", request.first_byte_timeout),
             };
             return Err(failed(Failure::Timeout, cause));
         }
     };
-    if early {
-        patience.reply_began();
-    }
+    timer.wait_for_the_whole();
     let (head, body) = response.into_parts();
+    let end = head.extensions.get::<Arc<ConnectionEnd>>();
+    let reused = end.is_some_and(|end| end.is_reused());
     if head.status.is_informational() {
         let cause = format!("it answered {} to a request for no such thing", head.status);
         return Err(failed(Failure::Malformed, cause));
     }
-    let mut received = BytesMut::new();
+    let mut received = ReplyBuffer::new(request.max_reply, reserve);
     let trailers;
     tokio::select! {
         biased;
-        read = read_body(body, *max_reply, &mut received) => match read {
+        read = read_body(body, &mut received) => match read {
             Ok(after) => trailers = after.map(Box::new),
-            Err(Unread::TooLarge(cause)) => return Err(failed(Failure::TooLarge, cause)),
-            Err(Unread::Http(error)) => return Err(Failed::from_http(host, &error)),
+            Err(BodyError::NoRoom(error)) => {
+                let max = request.max_reply;
+                let (failure, cause) = match error {
+                    NoRoom::Announced(octets) => {
+                        let cause = format!("the reply has {octets} octets, {max} are allowed");
+                        (Failure::TooLarge, cause)
+                    }
+                    NoRoom::TooLarge => {
+                        let cause = format!("the reply has more than the {max} octets allowed");
+                        (Failure::TooLarge, cause)
+                    }
+                    NoRoom::NoMemory(wanted) => {
+                        let octets = received.len();
+                        let cause = format!(
+                            "{octets} octets of the reply had come; room for {wanted} is not free for this address"
+                        );
+                        (Failure::NoMemory, cause)
+                    }
+                };
+                return Err(failed(failure, cause));
+            }
+            Err(BodyError::Http(error)) => return Err(AttemptError::in_reply(host, &error)),
         },
-        () = &mut patience.timer => {
+        () = &mut timer.sleep => {
             let octets = received.len();
             let cause = format!("no whole reply within {timeout:?}; {octets} octets had come");
             return Err(failed(Failure::Timeout, cause));
         }
     }
-    Ok(Reply {
+    let reply = Reply {
         status: head.status,
         headers: head.headers,
-        body: received.freeze(),
+        body: received.into_octets().into(),
         trailers,
-    })
-}
-
-/// The URI of the proxy that a route's hosts are reached through.
-fn proxy(route: &RouteSettings) -> Option<Uri> {
-    route.http_proxy.as_ref()?.to_string().parse().ok()
-}
-
-fn new_pool(connector: Connector) -> Pool {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(POOL_MAX_IDLE)
-        .http1_max_buf_size(MAX_HEAD)
-        .http2_max_header_list_size(MAX_HEAD_H2)
-        .http2_keep_alive_interval(HTTP2_PING)
-        .http2_keep_alive_timeout(HTTP2_PONG)
-        .http2_keep_alive_while_idle(true)
-        .build(connector)
-}
-
-fn into_http(request: Request) -> http::Request<Full<Bytes>> {
-    let mut http = http::Request::new(Full::new(request.body));
-    *http.method_mut() = request.method;
-    *http.uri_mut() = request.uri;
-    *http.headers_mut() = request.headers;
-    http
+    };
+    Ok(Received { reply, reused })
 }
 
 /// Why a body could not be read.
-enum Unread {
-    TooLarge(String),
+enum BodyError {
+    NoRoom(NoRoom),
     Http(hyper::Error),
 }
 
-/// Reads a body that may have at most `max` octets, and not one buffer more.
+/// Reads a body, and not one buffer more than it may have.
 async fn read_body(
     mut body: Incoming,
-    max: usize,
-    received: &mut BytesMut,
-) -> Result<Option<http::HeaderMap>, Unread> {
+    received: &mut ReplyBuffer<'_>,
+) -> Result<Option<http::HeaderMap>, BodyError> {
     let mut trailers = None;
     // For a reply to HEAD, a 204 or a 304 this is zero, whatever its Content-Length says.
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > max {
-        let cause = format!("the reply has {announced} octets, {max} are allowed");
-        return Err(Unread::TooLarge(cause));
-    }
-    received.reserve(announced.min(TRUSTED_LENGTH));
+    let expected = received.expect(announced).await;
+    expected.map_err(BodyError::NoRoom)?;
     while let Some(frame) = body.frame().await {
-        let data = match frame.map_err(Unread::Http)?.into_data() {
+        let data = match frame.map_err(BodyError::Http)?.into_data() {
             Ok(data) => data,
             Err(other) => {
                 trailers = other.into_trailers().ok().or(trailers);
                 continue;
             }
         };
-        if data.len() > max - received.len() {
-            let cause = format!("the reply has more than the {max} octets allowed");
-            return Err(Unread::TooLarge(cause));
-        }
-        received.extend_from_slice(&data);
+        received.extend(&data).await.map_err(BodyError::NoRoom)?;
     }
     Ok(trailers)
 }
 
-/// Idle connections are closed after this, before most origins and load balancers close them (60 s), so
-/// that a request rarely meets a connection that is just going away.
-const POOL_IDLE: Duration = Duration::from_secs(50);
-/// Idle HTTP/1 connections kept per origin and shard; more are closed when they become idle.
-const POOL_MAX_IDLE: usize = 256;
-/// Largest head of an HTTP/1 reply; hyper may overshoot it by one read, which is no larger.
+/// Largest head of a reply, in octets; over HTTP/1.1 hyper may overshoot it by one read, which is
+/// no larger.
 const MAX_HEAD: usize = 64 * 1024;
-/// Largest head of an HTTP/2 reply.
-const MAX_HEAD_H2: u32 = 64 * 1024;
-/// How often a live HTTP/2 connection is asked whether it still lives, and how long it may take to say so.
-const HTTP2_PING: Duration = Duration::from_secs(20);
-const HTTP2_PONG: Duration = Duration::from_secs(10);
-/// An announced length is believed up to here when memory is set aside for it.
-const TRUSTED_LENGTH: usize = 64 * 1024;
+/// Header fields of a reply over HTTP/1.1. Over HTTP/2 their octets bound them: each counts for 32
+/// more than it has (RFC 9113 6.5.2), so no more than these fit.
+const MAX_FIELDS: usize = 2048;
+/// The reasons why requests are sent again: the labels of [`Unprocessed`], and that the method is
+/// idempotent.
+const RETRY_REASONS: [&str; Unprocessed::ALL.len() + 1] = [
+    Unprocessed::NotSent.label(),
+    Unprocessed::GoAway.label(),
+    Unprocessed::RefusedStream.label(),
+    Unprocessed::Http11Required.label(),
+    Unprocessed::ClosedIdle.label(),
+    Unprocessed::Misdirected.label(),
+    retry::IDEMPOTENT,
+];

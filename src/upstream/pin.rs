@@ -10,7 +10,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
-/// The SHA-256 digest of an origin's public key (its SubjectPublicKeyInfo), written in hexadecimal digits.
+/// The SHA-256 digest of an origin's public key (its SubjectPublicKeyInfo), written in hexadecimal
+/// digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyPin([u8; 32]);
 
@@ -29,9 +30,9 @@ impl KeyPin {
 }
 
 impl FromStr for KeyPin {
-    type Err = NotAPin;
+    type Err = InvalidPin;
 
-    fn from_str(text: &str) -> Result<Self, NotAPin> {
+    fn from_str(text: &str) -> Result<Self, InvalidPin> {
         let digits: Vec<u8> = text
             .bytes()
             .filter(|octet| *octet != b':') // as openssl prints fingerprints
@@ -41,19 +42,19 @@ impl FromStr for KeyPin {
                     .and_then(|digit| u8::try_from(digit).ok())
             })
             .collect::<Option<_>>()
-            .ok_or(NotAPin)?;
+            .ok_or(InvalidPin)?;
         let (pairs, []) = digits.as_chunks::<2>() else {
-            return Err(NotAPin);
+            return Err(InvalidPin);
         };
         let octets: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-        octets.try_into().map(Self).map_err(|_| NotAPin)
+        octets.try_into().map(Self).map_err(|_| InvalidPin)
     }
 }
 
 /// Text that is not 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not 64 hexadecimal digits")]
-pub struct NotAPin;
+pub struct InvalidPin;
 
 impl fmt::Display for KeyPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +148,7 @@ mod tests {
             &"00fg".repeat(16),
             &"0".repeat(65),
         ] {
-            assert_eq!(wrong.parse::<KeyPin>(), Err(NotAPin), "{wrong}");
+            assert_eq!(wrong.parse::<KeyPin>(), Err(InvalidPin), "{wrong}");
         }
     }
 }

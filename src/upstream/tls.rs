@@ -1,10 +1,10 @@
-//! How we know that an origin is who it says, and how it knows us.
+//! TLS with origins: the authorities trusted, pinned keys and client certificates, as rustls
+//! configurations.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::uri::Authority;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
@@ -16,21 +16,21 @@ use rustls_platform_verifier::Verifier;
 use super::expiry::{self, Expiry, Role};
 use super::pin::{KeyPin, Pinned};
 
-/// Whom to trust.
+/// Trusted authorities.
 #[derive(Clone, Debug, Default)]
 pub struct TlsSettings {
-    /// PEM files with authorities trusted besides the system's. Default: none.
+    /// PEM files with trusted authorities besides the system's. Default: none.
     pub ca_files: Vec<PathBuf>,
 }
 
-/// What one origin asks for besides being verified.
+/// TLS settings of one origin besides verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginTls {
     /// The oldest version spoken with it. Default: TLS 1.2.
     pub min_version: TlsVersion,
-    /// Who we are to it. Default: nobody.
+    /// The gateway's certificate. Default: none.
     pub client: Option<ClientIdentity>,
-    /// Keys of which it must have one. Default: any key whose certificate verifies.
+    /// Keys of which the origin must have one. Default: any key with a valid certificate.
     pub pins: Vec<KeyPin>,
 }
 
@@ -47,7 +47,7 @@ pub enum TlsVersion {
 /// The PEM files of a client certificate; they may be one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
-    /// The certificate and what leads from it to an authority the origin trusts.
+    /// The certificate, and its chain to an authority that the origin trusts.
     pub certificate: PathBuf,
     /// Its private key, without a passphrase.
     pub key: PathBuf,
@@ -61,66 +61,60 @@ pub enum TlsError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         why: String,
     },
-    /// Neither the system nor a file gives a single root.
+    /// Neither the system nor a file has a root.
     #[error("no trusted authority: this system has no certificate store and no ca_file is set")]
     NoRoots,
 }
 
-/// What is needed to speak TLS to origins, loaded and checked. Cheap to clone.
+/// TLS for origins: settings and files, loaded and checked. Cheap to clone.
 ///
 /// Verification of chain, name and time cannot be switched off.
 #[derive(Clone, Debug)]
 pub struct Tls {
     verifier: Arc<dyn ServerCertVerifier>,
-    configs: Configs,
+    /// For routes without settings of their own.
+    usual: Arc<ClientConfig>,
+    /// For the others, by their names.
+    routes: HashMap<Arc<str>, (OriginTls, Arc<ClientConfig>)>,
     expiries: Vec<Expiry>,
 }
 
-/// The client configuration for each origin.
-#[derive(Clone, Debug)]
-pub(super) struct Configs {
-    usual: Arc<ClientConfig>,
-    special: HashMap<Authority, Arc<ClientConfig>>,
-}
-
 impl Tls {
-    /// Loads the system's roots and the files'. Reads from disk: call it at start and on reload.
+    /// Loads the system's roots and the files. Reads from disk: call it at start and at a reload.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] if a file cannot be used or if there is nobody to trust.
+    /// [`TlsError`] if a file cannot be used or if there is no root.
     pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
         let mut own_roots = Vec::new();
         let mut expiries = Vec::new();
         for path in &settings.ca_files {
             let authorities = read_authorities(path)?;
-            expiries.extend(expiry::of(path, Role::Authority, &authorities));
+            expiries.extend(expiry::expiries_of(path, Role::Authority, &authorities));
             own_roots.extend(authorities);
         }
-        // A root that does not parse was refused above, so what fails here is the lack of any.
+        // Malformed roots were refused above, so this error means that there is no root.
         let verifier =
             Verifier::new_with_extra_roots(own_roots, provider()).map_err(|_| TlsError::NoRoots)?;
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
         let usual = client_config(Arc::clone(&verifier), &OriginTls::default())?;
         Ok(Self {
             verifier,
-            configs: Configs {
-                usual,
-                special: HashMap::new(),
-            },
+            usual,
+            routes: HashMap::new(),
             expiries,
         })
     }
 
-    /// Gives the origin at `host` what it asks for. Reads from disk.
+    /// Sets how the route of this name speaks TLS to its hosts. Reads from disk.
     ///
     /// # Errors
     ///
     /// [`TlsError`] if a file cannot be used.
-    pub fn set_origin(&mut self, host: Authority, origin: &OriginTls) -> Result<(), TlsError> {
+    pub fn set_route(&mut self, route: Arc<str>, origin: &OriginTls) -> Result<(), TlsError> {
         let mut verifier = Arc::clone(&self.verifier);
         if !origin.pins.is_empty() {
             verifier = Arc::new(Pinned {
@@ -133,11 +127,17 @@ impl Tls {
             && !self.expiries.iter().any(|known| known.file == *certificate)
         {
             let chain = read_certificates(certificate)?;
-            let found = expiry::of(certificate, Role::Client, &chain);
+            let found = expiry::expiries_of(certificate, Role::Client, &chain);
             self.expiries.extend(found);
         }
-        self.configs.special.insert(host, config);
+        self.routes.insert(route, (origin.clone(), config));
         Ok(())
+    }
+
+    /// The configuration for hosts that ask for nothing special. No protocol is offered above TLS.
+    #[must_use]
+    pub fn client_config(&self) -> ClientConfig {
+        ClientConfig::clone(&self.usual)
     }
 
     /// When the certificates of the files end.
@@ -146,29 +146,21 @@ impl Tls {
         &self.expiries
     }
 
-    /// The configurations with session stores of their own, so that shards share no lock.
-    pub(super) fn configs(&self) -> Configs {
-        let own = |config: &Arc<ClientConfig>| {
-            let mut config = ClientConfig::clone(config);
-            config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
-            Arc::new(config)
-        };
-        let special = &self.configs.special;
-        Configs {
-            usual: own(&self.configs.usual),
-            special: special
-                .iter()
-                .map(|(host, config)| (host.clone(), own(config)))
-                .collect(),
-        }
+    /// The TLS settings of the route of this name.
+    pub(super) fn settings_of(&self, route: &str) -> OriginTls {
+        let settings = self.routes.get(route);
+        settings.map_or_else(OriginTls::default, |(origin, _)| origin.clone())
     }
-}
 
-impl Configs {
-    /// The configuration for the origin at `host`.
-    pub(super) fn of(&self, host: Option<&Authority>) -> Arc<ClientConfig> {
-        let special = host.and_then(|host| self.special.get(host));
-        Arc::clone(special.unwrap_or(&self.usual))
+    /// The configuration for these settings, which the default or a route has. Its session store is
+    /// its own, so that shards share no lock.
+    pub(super) fn config(&self, settings: &OriginTls) -> ClientConfig {
+        let routes = self.routes.values();
+        let special = routes.into_iter().find(|(origin, _)| origin == settings);
+        let config = special.map_or(&self.usual, |(_, config)| config);
+        let mut config = ClientConfig::clone(config);
+        config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
+        config
     }
 }
 
@@ -185,7 +177,7 @@ fn client_config(
         .expect("ring supports TLS 1.2 and 1.3")
         .dangerous() // rustls calls every verifier of one's own so; this one is the platform's
         .with_custom_certificate_verifier(verifier);
-    let mut config = match &origin.client {
+    let config = match &origin.client {
         None => builder.with_no_client_auth(),
         Some(client) => {
             let certificates = read_certificates(&client.certificate)?;
@@ -196,7 +188,6 @@ fn client_config(
                 .map_err(|error| unusable(&client.key, error.to_string()))?
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -1,25 +1,25 @@
 //! Character sets by their MIBenum, as the charset field of a document names them (WBXML 5.6).
 //!
-//! Most come from `encoding_rs`. Written here are those it has only under the web's rules (US-ASCII and
-//! ISO-8859-1 are not windows-1252 to us), in the wrong octet order (UCS-2 on the air is big-endian) or for
-//! reading only (UTF-16).
+//! Most come from `encoding_rs`. Written here are those it has only under the web's rules (US-ASCII
+//! and ISO-8859-1 are not windows-1252 to us), in the wrong octet order (UCS-2 on the air is
+//! big-endian) or for reading only (UTF-16).
 
 use std::borrow::Cow;
 
 use encoding_rs as enc;
 
-/// A character set's MIBenum.
+/// A character set, by its MIBenum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Charset(pub u32);
 
 impl Charset {
-    /// Not said; the transport may know. Read as UTF-8.
+    /// The document names none; the transport may. Read as UTF-8.
     pub const UNKNOWN: Self = Self(0);
     /// Seven bits.
     pub const US_ASCII: Self = Self(3);
     /// Latin 1, octet for octet the first 256 characters.
     pub const ISO_8859_1: Self = Self(4);
-    /// What nearly everybody sends.
+    /// UTF-8, which nearly all documents use.
     pub const UTF_8: Self = Self(106);
     /// Two octets a character, most significant first.
     pub const UCS_2: Self = Self(1000);
@@ -32,7 +32,7 @@ impl Charset {
     /// UTF-16 with a byte order mark; without one, most significant octet first.
     pub const UTF_16: Self = Self(1015);
 
-    /// The charset's IANA name, `None` for one nobody here can read.
+    /// The charset's IANA name; `None` for a charset without a decoder here.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         ROWS.iter().find(|row| row.0 == self.0).map(|row| row.1)
@@ -50,13 +50,13 @@ impl Charset {
             .map(|row| Self(row.0))
     }
 
-    /// Whether text can be read in it at all.
+    /// Whether there is a decoder for this charset.
     #[must_use]
     pub fn is_supported(self) -> bool {
         self.form().is_some()
     }
 
-    /// Octets of one NUL, which ends a string (WBXML 5.2).
+    /// Octets of the NUL that ends a string (WBXML 5.2).
     #[must_use]
     pub fn nul_len(self) -> usize {
         match self.form() {
@@ -71,7 +71,7 @@ impl Charset {
     pub fn decode(self, octets: &[u8]) -> Option<Cow<'_, str>> {
         match self.form()? {
             Form::Utf8 => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
-            // Some say ASCII and send UTF-8, of which it is a part.
+            // Some senders say ASCII and send UTF-8. Every ASCII text is also UTF-8.
             Form::Ascii => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
             Form::Latin1 => Some(enc::mem::decode_latin1(octets)),
             Form::Utf16(order) => decode_utf16(octets, order).map(Cow::Owned),
@@ -82,8 +82,8 @@ impl Charset {
         }
     }
 
-    /// Appends `text` up to the first character this charset does not have, which is returned with what
-    /// follows it, to go on after an ENTITY.
+    /// Appends `text` up to the first character that this charset lacks. Returns this character
+    /// and the text after it: the caller writes an ENTITY and continues.
     pub fn encode<'t>(self, text: &'t str, out: &mut Vec<u8>) -> Option<(char, &'t str)> {
         match self.form() {
             Some(Form::Utf8) | None => {
@@ -108,7 +108,7 @@ impl Charset {
                 let missing = |c: char| encoding.encode(c.encode_utf8(&mut [0; 4])).2;
                 let at = text.find(missing).unwrap_or(text.len());
                 let (before, after) = text.split_at_checked(at)?;
-                // In one piece, as some charsets shift between sets.
+                // In one piece: some charsets shift between sets.
                 out.extend_from_slice(&encoding.encode(before).0);
                 let mut after = after.chars();
                 after.next().map(|character| (character, after.as_str()))
@@ -139,29 +139,29 @@ impl Charset {
     }
 }
 
-/// How a charset is read.
+/// The way to read a charset.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     Utf8,
     Ascii,
     Latin1,
-    Utf16(Order),
+    Utf16(ByteOrder),
     Ucs4,
     Table(&'static enc::Encoding),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum ByteOrder {
     Big,
     Little,
-    /// By the byte order mark, which is not text.
+    /// In the order of the byte order mark. The mark is not text.
     Marked,
 }
 
-fn decode_utf16(octets: &[u8], order: Order) -> Option<String> {
+fn decode_utf16(octets: &[u8], order: ByteOrder) -> Option<String> {
     let (octets, order) = match (order, octets) {
-        (Order::Marked, [0xFE, 0xFF, rest @ ..]) => (rest, Order::Big),
-        (Order::Marked, [0xFF, 0xFE, rest @ ..]) => (rest, Order::Little),
+        (ByteOrder::Marked, [0xFE, 0xFF, rest @ ..]) => (rest, ByteOrder::Big),
+        (ByteOrder::Marked, [0xFF, 0xFE, rest @ ..]) => (rest, ByteOrder::Little),
         _ => (octets, order),
     };
     let pairs = octets.chunks_exact(2);
@@ -171,8 +171,8 @@ fn decode_utf16(octets: &[u8], order: Order) -> Option<String> {
     let units = pairs
         .filter_map(|pair| pair.first_chunk::<2>())
         .map(|pair| match order {
-            Order::Little => u16::from_le_bytes(*pair),
-            Order::Big | Order::Marked => u16::from_be_bytes(*pair),
+            ByteOrder::Little => u16::from_le_bytes(*pair),
+            ByteOrder::Big | ByteOrder::Marked => u16::from_be_bytes(*pair),
         });
     char::decode_utf16(units).collect::<Result<_, _>>().ok()
 }
@@ -192,18 +192,18 @@ fn push_octet(c: char, out: &mut Vec<u8>) -> bool {
     u8::try_from(c).map(|octet| out.push(octet)).is_ok()
 }
 
-fn push_utf16(c: char, order: Order, out: &mut Vec<u8>) -> bool {
+fn push_utf16(c: char, order: ByteOrder, out: &mut Vec<u8>) -> bool {
     for unit in c.encode_utf16(&mut [0; 2]) {
         out.extend_from_slice(&match order {
-            Order::Little => unit.to_le_bytes(),
-            Order::Big | Order::Marked => unit.to_be_bytes(),
+            ByteOrder::Little => unit.to_le_bytes(),
+            ByteOrder::Big | ByteOrder::Marked => unit.to_be_bytes(),
         });
     }
     true
 }
 
-/// MIBenum, IANA name, form. Of the registered charsets, those that a decoder exists for; the rest (UTF-7, EBCDIC and
-/// national 7-bit sets) are refused by name.
+/// MIBenum, IANA name and form of every registered charset with a decoder. The others (UTF-7,
+/// EBCDIC and national 7-bit sets) are refused by name.
 const ROWS: [(u32, &str, Form); 49] = [
     (106, "UTF-8", Form::Utf8),
     (0, "unknown", Form::Utf8),
@@ -229,11 +229,11 @@ const ROWS: [(u32, &str, Form); 49] = [
     (112, "ISO-8859-16", Form::Table(enc::ISO_8859_16)),
     (113, "GBK", Form::Table(enc::GBK)),
     (114, "GB18030", Form::Table(enc::GB18030)),
-    (1000, "ISO-10646-UCS-2", Form::Utf16(Order::Big)),
+    (1000, "ISO-10646-UCS-2", Form::Utf16(ByteOrder::Big)),
     (1001, "ISO-10646-UCS-4", Form::Ucs4),
-    (1013, "UTF-16BE", Form::Utf16(Order::Big)),
-    (1014, "UTF-16LE", Form::Utf16(Order::Little)),
-    (1015, "UTF-16", Form::Utf16(Order::Marked)),
+    (1013, "UTF-16BE", Form::Utf16(ByteOrder::Big)),
+    (1014, "UTF-16LE", Form::Utf16(ByteOrder::Little)),
+    (1015, "UTF-16", Form::Utf16(ByteOrder::Marked)),
     (1018, "UTF-32BE", Form::Ucs4),
     (2024, "Windows-31J", Form::Table(enc::SHIFT_JIS)),
     (2025, "GB2312", Form::Table(enc::GBK)),

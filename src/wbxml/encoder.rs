@@ -1,7 +1,8 @@
 //! An encoder that appends one document to a buffer (WBXML 5).
 //!
-//! It is told what a decoder would say, in the same order. Whether a tag has attributes or content is found out on
-//! the way and patched into its octet; the string table, known only at the end, is then put before the body.
+//! Its calls follow the order of a decoder's events. The tag octet gets its flags for attributes
+//! and content once they come. The string table is complete only at the end, and is inserted
+//! before the body then.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +16,19 @@ use crate::wbxml::token::{
 };
 use crate::wbxml::vocabulary::Vocabulary;
 
-/// The choices an encoder has.
+/// The settings of an encoder.
 #[derive(Clone, Copy, Debug)]
 pub struct EncoderConfig {
     /// The document's type.
     pub vocabulary: &'static Vocabulary,
-    /// The version octet, 01 to 03 for WBXML 1.1 to 1.3; 00 leaves the charset field out. Default: 02, which
-    /// every SyncML client seen so far sends.
+    /// The version octet, 01 to 03 for WBXML 1.1 to 1.3; 00 leaves the charset field out. Default:
+    /// 02, which every SyncML client seen so far sends.
     pub version: u8,
-    /// What text is encoded in. Default: UTF-8.
+    /// The charset of text. Default: UTF-8.
     pub charset: Charset,
-    /// Names the type by its formal public identifier in the string table instead of its number. Default: for
-    /// SyncML 1.0 and DevInf 1.0 only, as real peers of that age do.
+    /// Names the type by its formal public identifier in the string table instead of its number.
+    /// Default: for types without a number, and for SyncML 1.0 and DevInf 1.0, as real peers of
+    /// that age do.
     pub literal_public_id: bool,
 }
 
@@ -38,7 +40,7 @@ impl EncoderConfig {
             vocabulary,
             version: 0x02,
             charset: Charset::UTF_8,
-            literal_public_id: matches!(vocabulary.number, 0x0FD1 | 0x0FD2),
+            literal_public_id: matches!(vocabulary.number, 1 | 0x0FD1 | 0x0FD2),
         }
     }
 }
@@ -47,7 +49,7 @@ impl EncoderConfig {
 #[derive(Debug)]
 pub struct Encoder<'o> {
     out: &'o mut Vec<u8>,
-    /// Where the length of the string table stands, one octet until the end.
+    /// The offset of the string table's length, which has one octet until the end.
     table_at: usize,
     table: Vec<u8>,
     literals: BTreeMap<Vec<u8>, u32>,
@@ -55,7 +57,7 @@ pub struct Encoder<'o> {
     nul_len: usize,
     tag_page: u8,
     attribute_page: u8,
-    /// Where the tag octet of each open element stands.
+    /// The offset of the tag octet of each open element.
     open: Vec<usize>,
     /// The innermost element's attribute list is open.
     in_attributes: bool,
@@ -75,7 +77,8 @@ impl<'o> Encoder<'o> {
         if config.literal_public_id && !config.vocabulary.public_id.is_empty() {
             put_uintvar(out, 0);
             put_uintvar(out, 0);
-            // Real peers leave out its NUL when nothing follows; `intern` adds it if something does.
+            // Real peers leave out its NUL when nothing follows; `intern` adds it if something
+            // does.
             charset.encode(config.vocabulary.public_id, &mut table);
         } else {
             put_uintvar(out, config.vocabulary.number);
@@ -100,7 +103,7 @@ impl<'o> Encoder<'o> {
         }
     }
 
-    /// Octets written so far, with what was in the buffer before.
+    /// Octets in the buffer: those of this document and any before it.
     #[must_use]
     pub fn written(&self) -> usize {
         self.out.len() + self.table.len()
@@ -118,18 +121,18 @@ impl<'o> Encoder<'o> {
         self.attribute_page
     }
 
-    /// Where the tag octet of the innermost element stands in the buffer.
+    /// The offset in the buffer of the innermost element's tag octet.
     pub(super) fn tag_at(&self) -> usize {
         self.open.last().copied().unwrap_or(0)
     }
 
-    /// Where the next octet will stand.
+    /// The offset in the buffer of the next octet.
     pub(super) fn position(&self) -> usize {
         self.out.len()
     }
 
-    /// Takes back an element that has ended, by where its tag octet and what follows it stand. Nothing that began
-    /// after it may be open.
+    /// Removes an element that has ended, by its range in the buffer. No element that began after
+    /// it may be open.
     pub(super) fn take_back(&mut self, element: std::ops::Range<usize>) {
         drop(self.out.drain(element));
     }
@@ -156,7 +159,7 @@ impl<'o> Encoder<'o> {
         Ok(())
     }
 
-    /// Says that the innermost element has content, even if none comes.
+    /// Flags the innermost element as one with content, even if no content follows.
     #[inline]
     pub fn begin_content(&mut self) {
         self.end_attributes();
@@ -220,7 +223,8 @@ impl<'o> Encoder<'o> {
         self.out.push(END);
     }
 
-    /// Text, in content or in the value of an attribute. Characters the charset does not have become ENTITY.
+    /// Text, in content or in the value of an attribute. Characters the charset does not have
+    /// become ENTITY.
     pub fn text(&mut self, text: &str) {
         self.begin_data();
         let mut rest = text;
@@ -238,7 +242,7 @@ impl<'o> Encoder<'o> {
         }
     }
 
-    /// A string without characters, which only the value of an attribute may need (WBXML 5.8.4.1).
+    /// A string without characters. Only the value of an attribute may need one (WBXML 5.8.4.1).
     pub fn empty_string(&mut self) {
         self.begin_data();
         self.out.push(STR_I);
@@ -313,7 +317,7 @@ impl<'o> Encoder<'o> {
         self.extension(Extension::Text(number, &octets));
     }
 
-    /// What a decoder said of a document in `charset`: the way from WBXML to WBXML.
+    /// Writes an event of a decoder, whose document is in `charset`: from WBXML to WBXML.
     pub fn event(&mut self, event: &Event<'_>, charset: Charset) -> Result<(), Error> {
         let decode = |octets| {
             charset
@@ -371,7 +375,7 @@ impl<'o> Encoder<'o> {
         Ok(())
     }
 
-    /// Ends the document: puts the string table where it belongs.
+    /// Ends the document: inserts the string table before the body.
     pub fn finish(self) {
         if self.table.is_empty() {
             return;
@@ -430,7 +434,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// The index of a string in the table, which it enters if it is not there.
+    /// The index of a string in the table. A new string is added.
     fn intern(&mut self, string: &str) -> Result<u32, Error> {
         let mut octets = Vec::with_capacity(string.len() + self.nul_len);
         if string.contains('\0') || self.charset.encode(string, &mut octets).is_some() {

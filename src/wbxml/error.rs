@@ -1,20 +1,20 @@
-//! The one error of this module, and the bounds whose violation is one.
+//! The error of all WBXML operations, and the limits on their cost.
 
 use crate::codec::DecodeError;
 
-/// Why a document was not decoded, encoded or translated.
+/// The reason why a document was not decoded, encoded or translated.
 ///
-/// The message names the place, the token there and what was expected; it never quotes the document, which
-/// may hold credentials.
+/// The message names the place, the token there and what was expected; it never quotes the
+/// document, which may hold credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// Whose fault it is.
+    /// The kind of failure.
     pub fault: Fault,
     /// Octets from the start of the input (WBXML or XML).
     pub offset: usize,
-    /// The token in whose place something else was expected; none in XML, or at the end of the input.
+    /// The token at the offset. `None` in XML, and at the end of the input.
     pub token: Option<u8>,
-    /// What belongs there.
+    /// The thing that was expected at the offset.
     pub expected: &'static str,
 }
 
@@ -27,11 +27,12 @@ pub enum Fault {
     TooDeep,
     /// The result would be longer than [`Limits::output`].
     TooLarge,
-    /// The string table is referred to so often that a small document becomes a huge one.
+    /// A small document becomes a huge one: by references to the string table, or beyond
+    /// [`Limits::output_per_octet`].
     Amplified,
-    /// Correct, but the other notation has no way to say it.
+    /// The document is correct, but the other notation has no form for a part of it.
     Untranslatable,
-    /// A charset nobody here can read.
+    /// A charset without a decoder here.
     Charset,
 }
 
@@ -79,17 +80,21 @@ impl From<DecodeError> for Error {
     }
 }
 
-/// What a document may cost. Time and memory are linear in the input whatever these say; they set the factor.
+/// Limits on the cost of one document. Time and memory are linear in the input; the limits set the
+/// factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Elements inside each other. Real SyncML stays below 20. Default: 64.
     pub depth: usize,
     /// Octets of output of a translation. Default: 8 MiB.
     pub output: usize,
-    /// Octets that references to the string table may add up to, whatever the size of the document.
-    /// Default: 64 KiB.
+    /// Octets of output for each octet of input, beyond the first 64 KiB of output. SyncML in XML
+    /// is up to 3.2 times as long as in WBXML. Default: 6.
+    pub output_per_octet: usize,
+    /// Octets that references to the string table may add up to in a document of any size. Default:
+    /// 64 KiB.
     pub strings: usize,
-    /// Octets of the same for each octet of the document. Default: 16.
+    /// Further octets of such references for each octet of the document. Default: 16.
     pub strings_per_octet: usize,
 }
 
@@ -98,8 +103,36 @@ impl Default for Limits {
         Self {
             depth: 64,
             output: 8 << 20,
+            output_per_octet: 6,
             strings: 64 << 10,
             strings_per_octet: 16,
         }
     }
 }
+
+impl Limits {
+    /// The most octets that a translation of `input` octets may have.
+    pub(super) fn output_of(&self, input: usize) -> usize {
+        let proportional = input.saturating_mul(self.output_per_octet);
+        proportional.saturating_add(FREE_OUTPUT).min(self.output)
+    }
+
+    /// The error of a translation of `input` octets that exceeds this length.
+    #[cold]
+    pub(super) fn exceeded(&self, input: usize, offset: usize) -> Error {
+        let (fault, expected) = if self.output_of(input) < self.output {
+            (Fault::Amplified, "a translation that grows less")
+        } else {
+            (Fault::TooLarge, "a shorter translation")
+        };
+        Error {
+            fault,
+            offset,
+            token: None,
+            expected,
+        }
+    }
+}
+
+/// Octets of output that no ratio counts: a small message may well become ten times as long.
+const FREE_OUTPUT: usize = 64 << 10;

@@ -1,10 +1,10 @@
-//! What a decoder says of a document, and an encoder is told.
+//! The events of a document: a decoder returns them, an encoder takes them.
 
 /// One step through a document.
 ///
-/// An element is `Start`, its attributes up to `EndAttributes` if it has a list of them, then, if it has
-/// `content`, whatever it contains up to `End`. Values of an attribute are the `Value`, `Text`, `Entity`, `Opaque` and
-/// `Extension` events between it and the next `Attribute` or `EndAttributes`.
+/// An element is `Start`, then its attributes up to `EndAttributes` if it has any, then its content
+/// up to `End` if it has `content`. The value of an attribute is the `Value`, `Text`, `Entity`,
+/// `Opaque` and `Extension` events before the next `Attribute` or `EndAttributes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// An element begins.
@@ -13,7 +13,7 @@ pub enum Event<'a> {
         tag: Tag<'a>,
         /// Whether a list of attributes follows.
         attributes: bool,
-        /// Whether content follows; if not, there is no `End` either.
+        /// Whether content and an `End` follow.
         content: bool,
     },
     /// The innermost element with content ends.
@@ -22,7 +22,7 @@ pub enum Event<'a> {
     Attribute(AttributeName<'a>),
     /// The list of attributes ends.
     EndAttributes,
-    /// A processing instruction with this target; its value is what follows up to `EndPi`.
+    /// A processing instruction with this target. Its value follows, up to `EndPi`.
     Pi(AttributeName<'a>),
     /// The processing instruction ends.
     EndPi,
@@ -38,6 +38,21 @@ pub enum Event<'a> {
     Extension(Extension<'a>),
 }
 
+impl Event<'_> {
+    /// Whether this is character data in any form: text, a character, opaque data, an extension.
+    #[must_use]
+    pub fn is_character_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Value(..)
+                | Self::Text(_)
+                | Self::Entity(_)
+                | Self::Opaque(_)
+                | Self::Extension(_)
+        )
+    }
+}
+
 /// A tag or attribute name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name<'a> {
@@ -45,7 +60,7 @@ pub enum Name<'a> {
     Assigned(&'static str),
     /// From the document's string table, in its charset.
     Literal(&'a [u8]),
-    /// A token nobody assigned on its page.
+    /// A token without a name on its page.
     Unassigned,
 }
 
@@ -69,7 +84,7 @@ pub struct AttributeName<'a> {
     pub token: u8,
     /// Its name.
     pub name: Name<'a>,
-    /// What its value begins with.
+    /// The beginning of its value.
     pub prefix: &'static str,
 }
 

@@ -1,37 +1,32 @@
-//! A document for people: readable XML, in colour if they like, JSON for their scripts, and errors that show where.
+//! A document for operators: readable XML, in colour on request, JSON for scripts, and errors with
+//! their place.
 
 use std::fmt::Write as _;
 
 use crate::wbxml::decoder::{Decoder, Options};
-use crate::wbxml::error::Error;
+use crate::wbxml::error::{Error, Fault};
 use crate::wbxml::event::{AttributeName, Event, Extension, Name, Tag};
 use crate::wbxml::header::{Header, PublicId};
-use crate::wbxml::xml::{XmlOptions, to_xml};
+use crate::wbxml::vocabulary::Space;
+use crate::wbxml::xml::{to_readable_xml, variable_to_text};
 
-/// Readable XML: one element a line, documents inside unfolded. With `colour`, for a terminal.
+/// Readable XML: one element a line, with embedded documents in place. `colour` adds the colours of
+/// a terminal. A malformed document gives the XML before the error, and the error.
 ///
-/// # Errors
-///
-/// As for [`to_xml`]; what XML cannot say, [`json`] can.
-pub fn xml(wbxml: &[u8], options: &Options, colour: bool) -> Result<String, Error> {
+/// Binary data, extensions and tokens without a form in XML become comments, in attributes
+/// brackets.
+#[must_use]
+pub fn xml(wbxml: &[u8], options: &Options, colour: bool) -> (String, Option<Error>) {
     let mut out = Vec::new();
-    to_xml(
-        wbxml,
-        &XmlOptions {
-            decode: *options,
-            indent: true,
-            ..XmlOptions::default()
-        },
-        &mut out,
-    )?;
+    let error = to_readable_xml(wbxml, options, &mut out).err();
     let mut text = String::from_utf8_lossy(&out).into_owned();
-    if !text.ends_with('\n') {
+    if !text.ends_with('\n') && !text.is_empty() {
         text.push('\n');
     }
-    Ok(if colour { painted(&text) } else { text })
+    (if colour { painted(&text) } else { text }, error)
 }
 
-/// The error in words, and the octets around it with a mark under the one meant.
+/// The error in words, and the octets around its offset, with a mark under the octet at the offset.
 #[must_use]
 pub fn error(error: &Error, input: &[u8]) -> String {
     let mut out = format!("{error}\n");
@@ -68,9 +63,10 @@ pub fn error(error: &Error, input: &[u8]) -> String {
     out
 }
 
-/// The document as JSON: header fields, then `root` with `tag`, `page`, `attributes` as pairs and `content`.
+/// The document as JSON: header fields, then `root` with `tag`, `page`, `attributes` as pairs and
+/// `content`.
 ///
-/// Text is a string, opaque data an object with `opaque` in hexadecimal or `document`, whatever XML could hold.
+/// Text is a string. Opaque data is an object with `opaque` in hexadecimal, or with `document`.
 ///
 /// # Errors
 ///
@@ -111,9 +107,9 @@ fn document(wbxml: &[u8], options: &Options, out: &mut String) -> Result<(), Err
 
 struct Tree<'o> {
     out: &'o mut String,
-    /// Text that may go on.
+    /// Text that more text may follow.
     text: Option<String>,
-    /// Nothing stands in the list at hand yet.
+    /// The current list is empty so far.
     first: bool,
     place: Place,
 }
@@ -205,12 +201,33 @@ impl Tree<'_> {
             Event::Entity(character) => self.characters(character.encode_utf8(&mut [0; 4])),
             Event::Opaque(octets) => self.opaque(octets, options)?,
             Event::Extension(extension) => {
+                let vocabulary = decoder.vocabulary();
+                let has_variables = vocabulary.space == Space::Variables;
+                let variable = |number, name: &[u8]| {
+                    let mut text = Vec::new();
+                    variable_to_text(number, lossy(name).as_bytes(), &mut text);
+                    String::from_utf8_lossy(&text).into_owned()
+                };
                 let text = match extension {
-                    Extension::Text(number, text) => {
-                        format!("[extension {number}: {}]", lossy(text))
+                    Extension::Text(number, name) if has_variables => variable(number, name),
+                    Extension::Integer(number, index) if has_variables => {
+                        match decoder.string(index) {
+                            Ok(name) => variable(number, name),
+                            // A variable without a name is shown, as other unknown tokens are.
+                            Err(error) if error.fault == Fault::Malformed => {
+                                format!("[EXT_T_{number} {index}]")
+                            }
+                            Err(error) => return Err(error),
+                        }
                     }
-                    Extension::Integer(number, value) => format!("[extension {number}: {value}]"),
-                    Extension::Single(number) => format!("[extension {number}]"),
+                    Extension::Integer(number, value) => {
+                        match vocabulary.extension(number, value) {
+                            Some(text) => text.to_owned(),
+                            None => format!("[EXT_T_{number} {value}]"),
+                        }
+                    }
+                    Extension::Text(number, text) => format!("[EXT_I_{number} {}]", lossy(text)),
+                    Extension::Single(number) => format!("[EXT_{number}]"),
                 };
                 self.characters(&text);
             }
@@ -326,8 +343,8 @@ fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// XML in a terminal's colours: tags blue, attributes cyan, what is not data faint. Control characters of the
-/// document never get this far: XML has none.
+/// XML in a terminal's colours: tags blue, attributes cyan, declarations and comments faint.
+/// Control characters of the document cannot occur: XML has none.
 fn painted(xml: &str) -> String {
     const TAG: &str = "\x1b[34m";
     const ATTRIBUTE: &str = "\x1b[36m";
@@ -360,9 +377,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_variable_whose_name_is_not_there_is_shown_by_its_index() {
+        // WML 1.1 with EXT_T_0 and an index beyond the string table.
+        let document = b"\x02\x04\x6A\x04abc\0\x45\x80\x04\x01";
+        let shown = json(document, &Options::default()).unwrap();
+        assert!(shown.contains("[EXT_T_0 4]"), "{shown}");
+    }
+
+    #[test]
     fn readable_xml_unfolds_what_is_inside() {
-        let text = xml(b"\x02\xA4\x01\x6A\x00\x6D\x6B\x45\x54\x4F\xC3\x08\x02\xA4\x03\x6A\x00\x4A\x28\x01\x01\x01\x01\x01\x01", &Options::default(), false);
-        let text = text.unwrap();
+        let (text, error) = xml(b"\x02\xA4\x01\x6A\x00\x6D\x6B\x45\x54\x4F\xC3\x08\x02\xA4\x03\x6A\x00\x4A\x28\x01\x01\x01\x01\x01\x01", &Options::default(), false);
+        assert_eq!(error, None);
         let body: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             body,
@@ -387,8 +412,8 @@ mod tests {
     #[test]
     fn colours_add_nothing_else() {
         let wbxml = b"\x02\x05\x6A\x00\x45\xC6\x0B\x03a\0\x01\x03<\0\x01\x01";
-        let plain = xml(wbxml, &Options::default(), false).unwrap();
-        let mut painted = xml(wbxml, &Options::default(), true).unwrap();
+        let (plain, _) = xml(wbxml, &Options::default(), false);
+        let (mut painted, _) = xml(wbxml, &Options::default(), true);
         assert!(
             painted.contains("\x1b[36m href=\"a\"\x1b[34m>"),
             "{painted:?}"
@@ -440,5 +465,78 @@ mod tests {
         assert!(error(&end, &wire[..16]).ends_with(
             "00000010                                                   \n          ^^\n"
         ));
+    }
+
+    fn readable(wbxml: &[u8]) -> (Vec<String>, Option<Error>) {
+        let (text, error) = xml(wbxml, &Options::default(), false);
+        let lines = text.lines().map(|line| line.trim_start().to_owned());
+        let is_prolog = |line: &String| line.starts_with("<?") || line.starts_with("<!D");
+        (lines.filter(|line| !is_prolog(line)).collect(), error)
+    }
+
+    #[test]
+    fn extensions_mean_what_the_document_type_says() {
+        // Wireless Village: a value of the table, an integer and a date.
+        let wire = b"\x03\x11\x6A\x00\x49\x4B\xC3\x02\x00\xC8\x01\x51\xC3\x06\x1F\x94\x4C\x59\x00\x5A\x01\x65\x80\x12\x01\x01";
+        let (lines, error) = readable(wire);
+        assert_eq!(error, None);
+        assert_eq!(
+            lines,
+            [
+                "<WV-CSP-Message>",
+                "<Code>200</Code>",
+                "<DateTime>20210106T053600Z</DateTime>",
+                "<Property>IM</Property>",
+                "</WV-CSP-Message>",
+            ]
+        );
+        // WML: variables.
+        let wml = b"\x03\x0A\x6A\x02n\0\x60\x40m\0\x82\x00\x01";
+        let text = json(wml, &Options::default()).unwrap();
+        assert!(text.contains("$(m:escape)$(n)"), "{text}");
+        let (lines, error) = readable(wml);
+        assert_eq!(
+            (lines, error),
+            (vec!["<p>$(m:escape)$(n)</p>".to_owned()], None)
+        );
+        // A type that knows no extensions, and values that a type does not know.
+        let (lines, error) = readable(b"\x03\x05\x6A\x00\x45\x80\x05\x41x\0\xC2\x01");
+        assert_eq!(error, None);
+        assert_eq!(
+            lines,
+            ["<si><!-- EXT_T_0 5 --><!-- EXT_I_1 x --><!-- EXT_2 --></si>"]
+        );
+        let (lines, error) = readable(b"\x03\x11\x6A\x00\x49\x65\x80\x81\x00\x01\x01");
+        assert_eq!(
+            (lines[1].as_str(), error),
+            ("<Property><!-- EXT_T_0 128 --></Property>", None)
+        );
+        assert!(json(wire, &Options::default()).unwrap().contains("\"IM\""));
+    }
+
+    #[test]
+    fn one_piece_of_binary_data_does_not_hide_the_document() {
+        let wire = b"\x02\x01\x6A\x02a\0\x45\xC6\x04\x00\xC3\x02\x00\xFF\x85\x01\xC3\x03\x00\x01\xFF\x03t\x01\0\x01\x07\x01";
+        let (lines, error) = readable(wire);
+        assert_eq!(error, None);
+        assert_eq!(
+            lines.concat(),
+            "<wbxml-tag-0-05><wbxml-tag-0-06 a=\"[2 octets: 00 ff][attribute value 0x85]\"><!-- 3 octets: 00 01 ff -->t[U+0001]\
+             </wbxml-tag-0-06><wbxml-tag-0-07/></wbxml-tag-0-05>"
+        );
+    }
+
+    #[test]
+    fn what_comes_before_an_error_is_shown() {
+        let (lines, error) = readable(b"\x03\x01\x6A\x00\x0D\x45\x48\x03240\0\x01\x01");
+        assert_eq!(lines, ["<wbxml-tag-0-0D/>"]);
+        let error = error.unwrap();
+        assert_eq!(
+            (error.offset, error.expected),
+            (5, "the end of the document")
+        );
+        let (lines, error) = readable(b"\x03\x05\x6A\x00\x45\x03text\0\x03");
+        assert_eq!(lines, ["<si>text"]);
+        assert_eq!(error.unwrap().offset, 12);
     }
 }

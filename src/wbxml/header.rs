@@ -1,4 +1,4 @@
-//! What stands before the body: version, public id, charset, string table (WBXML 5.4 to 5.7).
+//! The header of a document: version, public id, charset, string table (WBXML 5.4 to 5.7).
 
 use nom::Parser;
 
@@ -48,7 +48,7 @@ impl<'a> StringTable<'a> {
 
     /// The string that begins at `index`, without its NUL.
     ///
-    /// The last one may lack the NUL: real SyncML 1.0 clients send their public id so.
+    /// The last string may lack its NUL: real SyncML 1.0 clients send their public id so.
     #[must_use]
     pub fn at(&self, index: u32) -> Option<&'a [u8]> {
         let index = usize::try_from(index).ok()?;
@@ -67,7 +67,7 @@ impl<'a> StringTable<'a> {
     }
 }
 
-/// Where the NUL of a string stands, counted in whole characters from its beginning.
+/// The offset of the NUL that ends a string, searched in steps of whole characters.
 pub(crate) fn find_nul(string: &[u8], nul_len: usize) -> Option<usize> {
     if nul_len == 1 {
         return first_zero(string);
@@ -79,11 +79,11 @@ pub(crate) fn find_nul(string: &[u8], nul_len: usize) -> Option<usize> {
 }
 
 impl<'a> Header<'a> {
-    /// Reads the header; the body is what remains.
+    /// Reads the header. The body remains.
     pub fn parse(input: &'a [u8]) -> Parsed<'a, Self> {
         let (rest, version) = version(input)?;
-        let public_id_at = rest;
         let (rest, number) = uintvar(rest)?;
+        let index_at = rest;
         let (rest, index) = if number == 0 {
             uintvar.map(Some).parse(rest)?
         } else {
@@ -109,7 +109,7 @@ impl<'a> Header<'a> {
                 Some(name) => PublicId::Literal(name),
                 None => {
                     return Err(fail(
-                        public_id_at,
+                        index_at,
                         "the index of a public id in the string table",
                     ));
                 }
@@ -126,7 +126,8 @@ impl<'a> Header<'a> {
         ))
     }
 
-    /// The vocabulary of a document with this header and `body`: by its public id, else by how SyncML begins.
+    /// The vocabulary of a document with this header and `body`: by its public id, else by its
+    /// first elements.
     #[must_use]
     pub fn vocabulary(&self, body: &[u8]) -> Option<&'static Vocabulary> {
         let named = match self.public_id {
@@ -144,19 +145,33 @@ fn version(input: &[u8]) -> Parsed<'_, u8> {
     }
 }
 
-/// `<SyncML><SyncHdr><VerDTD>1.` and a digit, whatever the public id says.
+/// By the first elements: many senders say that their public id is unknown.
 fn by_beginning(body: &[u8]) -> Option<&'static Vocabulary> {
     match body {
+        // `<SyncML><SyncHdr><VerDTD>1.` and a digit.
         [0x6D, 0x6C, 0x71, 0x03, b'1', b'.', minor, 0x00, ..] => match minor {
             b'0' => Some(&tables::SYNCML_1_0),
             b'1' => Some(&tables::SYNCML_1_1),
             _ => Some(&tables::SYNCML_1_2),
         },
+        // `<CHARACTERISTIC-LIST><CHARACTERISTIC TYPE="`, and a type that its end or a value
+        // follows.
+        [
+            0x45,
+            0xC6 | 0x86,
+            0x06..=0x08 | 0x7C | 0x7D | 0x7F,
+            0x01 | 0x11,
+            ..,
+        ] => Some(&tables::OTA),
+        // `<WV-CSP-Message xmlns="http://www.wireless-village.org/CSP1.`, or that of OMA.
+        [0xC9, 0x05, 0x03, b'1', b'.', ..] => Some(&tables::CSP_1_1),
+        [0xC9, 0x08, 0x03, b'1', b'.', ..] => Some(&tables::CSP_1_2),
         _ => None,
     }
 }
 
-/// Where the first zero octet stands, eight at a time: finding the ends of strings is most of decoding.
+/// The offset of the first zero octet, eight octets at a time: the search for the ends of strings
+/// takes most of the time of decoding.
 #[inline(always)]
 pub(super) fn first_zero(string: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);

@@ -2,12 +2,13 @@
 //!
 //! - [`Decoder`] pulls [`Event`]s out of a document without building a tree; everything borrows.
 //! - [`Encoder`] appends a document to a `Vec<u8>`.
-//! - [`Vocabulary`] names the tokens of a document type; [`tables`] has those this gateway may meet.
+//! - [`Vocabulary`] names the tokens of a document type; [`tables`] has those this gateway may
+//!   meet.
 //! - [`xml`] translates both ways, keeping every octet of meaning of a SyncML message.
-//! - [`explain`] shows a document to a person.
+//! - [`explain`] shows a document to operators.
 //!
-//! Every input is untrusted: time, memory and output are bounded by [`Limits`] and linear in the input, and
-//! the answer to anything else is an [`Error`] that says where and what.
+//! Every input is untrusted. Time, memory and output are linear in the input and bounded by
+//! [`Limits`]. A document beyond them, or a malformed one, gives an [`Error`] with its place.
 
 mod charset;
 mod decoder;

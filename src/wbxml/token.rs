@@ -8,7 +8,8 @@ pub const END: u8 = 0x01;
 pub const ENTITY: u8 = 0x02;
 /// A string follows.
 pub const STR_I: u8 = 0x03;
-/// A name from the string table; an index follows. With [`ATTRIBUTES`] and [`CONTENT`]: LITERAL_A, _C and _AC.
+/// A name from the string table; an index follows. With [`ATTRIBUTES`] and [`CONTENT`]: LITERAL_A,
+/// _C and _AC.
 pub const LITERAL: u8 = 0x04;
 /// The first of three extensions with a string.
 pub const EXT_I_0: u8 = 0x40;
@@ -29,9 +30,9 @@ pub const EXT_2: u8 = 0xC2;
 /// Opaque data; a length and as many octets follow.
 pub const OPAQUE: u8 = 0xC3;
 
-/// The bit of a tag that says: a list of attributes follows.
+/// The bit of a tag octet for an attribute list that follows.
 pub const ATTRIBUTES: u8 = 0x80;
-/// The bit of a tag that says: content follows, up to END.
+/// The bit of a tag octet for content that follows, up to END.
 pub const CONTENT: u8 = 0x40;
-/// The bits of a tag that say which it is.
+/// The bits of a tag octet that identify the tag.
 pub const IDENTITY: u8 = 0x3F;

@@ -23,7 +23,8 @@ impl BearerAddress<'_> {
     /// The longest address there is room for.
     pub const MAX_LEN: usize = 0x3F;
 
-    /// Appends the record. An address of more than [`Self::MAX_LEN`] octets is cut; no bearer has one.
+    /// Appends the record. An address of more than [`Self::MAX_LEN`] octets is cut; no bearer has
+    /// one.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let address = self.address.get(..Self::MAX_LEN).unwrap_or(self.address);
         let mut first = u8::try_from(address.len()).unwrap_or(0);

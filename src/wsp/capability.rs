@@ -1,8 +1,8 @@
-//! Capability negotiation: what a session may do and how large it may be (WSP 8.3).
+//! Capability negotiation: the features and sizes of a session (WSP 8.3).
 //!
-//! The client asks in its Connect ([`Offer`]), the server lowers ([`negotiate`]) and says so
-//! ([`encode_reply`]). Leaving a capability out of the reply would accept it as asked for, so whatever the
-//! client named is answered.
+//! The client asks in its Connect ([`Offer`]). The server may lower each value ([`negotiate`]) and
+//! sends the result ([`encode_reply`]). A capability missing in the reply would count as accepted,
+//! so the reply has every capability that the client named.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use crate::codec::{
 };
 use crate::wsp::header::{CodePage, Page};
 
-/// What a session agreed on. An idle session keeps it, so it is small; the rare lists are boxed.
+/// The agreed capabilities of a session. An idle session keeps them, so the type is small, and the
+/// rare lists are boxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Octets of the largest SDU to send to the client; 0 is no limit.
@@ -115,13 +116,13 @@ impl fmt::Debug for ProtocolOptions {
     }
 }
 
-/// The size of an SDU or message where nobody named one (WSP 8.3.3).
+/// The size of an SDU or message without a capability for it (WSP 8.3.3).
 pub const DEFAULT_SIZE: u32 = 1400;
-/// Requests or pushes outstanding where nobody named a number.
+/// Outstanding requests or pushes without a capability for them.
 pub const DEFAULT_MOR: u8 = 1;
 
 impl Default for Capabilities {
-    /// The settings of a session whose client named none (WSP 8.3.3).
+    /// The settings of a session whose client named no capability (WSP 8.3.3).
     fn default() -> Self {
         Self {
             client_sdu: DEFAULT_SIZE,
@@ -138,8 +139,9 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// The size above which a request breaks what was agreed. `None` if there is no limit or the client named
-    /// no size: many of those send more than the default, and only the hard cap holds them.
+    /// The size above which a request violates the agreement. `None` if there is no limit or the
+    /// client named no size: many such clients send more than the default, and only the hard cap
+    /// limits them.
     #[must_use]
     pub fn server_mru(&self) -> Option<u32> {
         Some(self.server_sdu).filter(|size| self.server_sdu_named && *size > 0)
@@ -215,7 +217,8 @@ impl Capabilities {
 pub struct ServerLimits {
     /// Octets of the largest SDU to send; 0 is no limit.
     pub client_sdu: u32,
-    /// Octets of the largest SDU to receive; 0 is no limit. Less than 1400 breaks early methods (8.3.2.1).
+    /// Octets of the largest SDU to receive; 0 is no limit. Less than 1400 breaks early methods
+    /// (8.3.2.1).
     pub server_sdu: u32,
     /// Octets of the largest message to send; 0 is no limit.
     pub client_message: u32,
@@ -231,7 +234,7 @@ pub struct ServerLimits {
     pub extended_methods: Vec<Box<str>>,
     /// Whether to accept the header code pages we know.
     pub code_pages: bool,
-    /// Our other addresses, as records of [`super::pdu::BearerAddress`]; none are sent if empty.
+    /// Our other addresses, as records of [`super::pdu::BearerAddress`]; if empty, none is sent.
     pub aliases: Vec<u8>,
 }
 
@@ -264,13 +267,14 @@ assigned_numbers! {
 /// One capability as it stands in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability<'a> {
-    /// Which one, or its octets if nobody here knows it.
+    /// The capability, or the octets of an unknown name.
     pub id: Result<Id, &'a [u8]>,
     /// Its parameters, unread.
     pub parameters: &'a [u8],
 }
 
-/// The capabilities of a block in their order; a length beyond its end is the last thing it says.
+/// The capabilities of a block in order. A length beyond the end of the block is an error, after
+/// which the iterator ends.
 pub fn capabilities(block: &[u8]) -> impl Iterator<Item = Result<Capability<'_>, DecodeError>> {
     let mut rest = block;
     std::iter::from_fn(move || {
@@ -294,10 +298,10 @@ pub fn capabilities(block: &[u8]) -> impl Iterator<Item = Result<Capability<'_>,
     })
 }
 
-/// What a Connect asks for: which capabilities it named, and how.
+/// The capabilities of a Connect.
 ///
-/// Of several instances of one capability, which are alternatives, the first is the preferred one and is
-/// taken: the server may lower it as far as it needs.
+/// Several instances of one capability are alternatives. The first one is the client's preference
+/// and is used, since the server may lower it as far as necessary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer<'a> {
     block: &'a [u8],
@@ -314,11 +318,11 @@ pub struct Offer<'a> {
 }
 
 impl<'a> Offer<'a> {
-    /// Reads a Connect's (or a ConnectReply's) capability block.
+    /// Decodes the capability block of a Connect or ConnectReply.
     ///
     /// # Errors
     ///
-    /// A length that does not fit, or a size or number that is none: the session must be refused.
+    /// A length that does not fit, or an invalid size or number: the session must be refused.
     pub fn decode(block: &'a [u8]) -> Result<Self, DecodeError> {
         let mut offer = Self {
             block,
@@ -369,10 +373,10 @@ impl<'a> Offer<'a> {
     /// The sizes, numbers and flags named, or the default where one was not.
     fn integers(&self) -> Capabilities {
         Capabilities {
-            client_sdu: self.client_sdu.unwrap_or(DEFAULT_SIZE),
-            server_sdu: self.server_sdu.unwrap_or(DEFAULT_SIZE),
-            client_message: self.client_message.unwrap_or(DEFAULT_SIZE),
-            server_message: self.server_message.unwrap_or(DEFAULT_SIZE),
+            client_sdu: usable(self.client_sdu),
+            server_sdu: usable(self.server_sdu),
+            client_message: usable(self.client_message),
+            server_message: usable(self.server_message),
             options: self.options.unwrap_or_default().and(ProtocolOptions::ALL),
             method_mor: self.method_mor.unwrap_or(DEFAULT_MOR),
             push_mor: self.push_mor.unwrap_or(DEFAULT_MOR),
@@ -382,11 +386,24 @@ impl<'a> Offer<'a> {
     }
 }
 
+/// A size that a client names. One that is too small for any reply or request counts as the
+/// default: a client that sent 3 octets meant another number.
+fn usable(size: Option<u32>) -> u32 {
+    match size {
+        None | Some(1..SMALLEST) => DEFAULT_SIZE,
+        Some(size) => size,
+    }
+}
+
+/// Octets of a reply with a status, one header field and a line of text, or of a request with a
+/// short URI.
+const SMALLEST: u32 = 32;
+
 fn first<T>(setting: &mut Option<T>, value: T) {
     setting.get_or_insert(value);
 }
 
-/// Agrees on the lesser of what the client asks for and what we accept.
+/// Agrees on the lesser of the client's values and ours.
 #[must_use]
 pub fn negotiate(offer: &Offer<'_>, limits: &ServerLimits) -> Capabilities {
     let asked = offer.integers();
@@ -431,7 +448,7 @@ pub fn negotiate(offer: &Offer<'_>, limits: &ServerLimits) -> Capabilities {
     }
 }
 
-/// Pages that an application may have; those below are WAP's own (WSP 8.4.1.1).
+/// Code pages of applications; lower numbers are WAP's own (WSP 8.4.1.1).
 const APPLICATION_PAGES: std::ops::RangeInclusive<u8> = 16..=127;
 /// There are 32 PDU types for extended methods, and no client has that many pages.
 const MAX_ASSIGNMENTS: usize = 32;
@@ -444,8 +461,10 @@ fn lower(a: u32, b: u32) -> u32 {
     }
 }
 
-/// Appends the ConnectReply's block: each capability that the client named, as agreed; one that it did not
-/// name only where we accept less than the default; and each unknown one with no parameters, which says so.
+/// Appends the capability block of a ConnectReply. The block has each capability that the client
+/// named, with the agreed value. A capability that the client did not name is included only where
+/// we accept less than the default. An unknown capability is included without parameters, which
+/// means that it is unknown.
 pub fn encode_reply(
     offer: &Offer<'_>,
     agreed: &Capabilities,
@@ -485,11 +504,11 @@ pub fn encode_reply(
         let codes: Vec<_> = agreed.code_pages().iter().map(|page| page.code).collect();
         put(out, &octet_of(Id::HEADER_CODE_PAGES), &codes);
     }
-    // A client that sends its own addresses knows what to make of ours.
+    // A client that sends its own addresses understands ours.
     if offer.aliases.is_some() && !limits.aliases.is_empty() {
         put(out, &octet_of(Id::ALIASES), &limits.aliases);
     }
-    // Older clients have never heard of message sizes.
+    // Older clients do not know message sizes.
     let sizes = [
         (
             Id::CLIENT_MESSAGE_SIZE,
@@ -514,7 +533,8 @@ pub fn encode_reply(
     }
 }
 
-/// Appends a Connect's block: what differs from the defaults (a client's side).
+/// Appends the capability block of a Connect: the values that differ from the defaults (client
+/// side).
 pub fn encode_request(wanted: &Capabilities, out: &mut Vec<u8>) {
     let default = Capabilities::default();
     let sizes = [
@@ -562,12 +582,12 @@ pub fn encode_request(wanted: &Capabilities, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a ConnectReply's block: what of `wanted` the server agreed to (a client's side). What it left out is
-/// as wanted.
+/// Decodes the block of a ConnectReply into the agreed part of `wanted` (client side). A capability
+/// missing in the block is accepted as wanted.
 ///
 /// # Errors
 ///
-/// As for [`Offer::decode`].
+/// See [`Offer::decode`].
 pub fn decode_reply(wanted: &Capabilities, block: &[u8]) -> Result<Capabilities, DecodeError> {
     let reply = Offer::decode(block)?;
     let mut agreed = wanted.clone();
@@ -593,7 +613,7 @@ pub fn decode_reply(wanted: &Capabilities, block: &[u8]) -> Result<Capabilities,
     Ok(agreed)
 }
 
-/// Pairs of a code and a name, as the client sends them; what does not parse ends them.
+/// Pairs of a code and a name from the client; the first malformed one ends the iteration.
 pub fn assignments(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (rest, code) = uint8(list).ok()?;
@@ -627,7 +647,8 @@ fn identifier(input: &[u8]) -> Parsed<'_, Result<Id, &[u8]>> {
 }
 
 fn named(name: &[u8]) -> Option<Id> {
-    // The table writes some names with blanks, which no token has; a client must write something else.
+    // The table writes some names with blanks, which no token has; a client must write something
+    // else.
     let same = |known: &str| {
         known.len() == name.len()
             && known
@@ -698,11 +719,39 @@ mod tests {
     }
 
     #[test]
+    fn a_client_sdu_that_fits_no_reply_counts_as_the_default() {
+        for (named, agreed) in [(1, 1_400), (3, 1_400), (31, 1_400), (32, 32), (0, 0)] {
+            let offer = Offer {
+                client_sdu: Some(named),
+                client_message: Some(named),
+                ..Offer::default()
+            };
+            let asked = offer.integers();
+            assert_eq!((asked.client_sdu, asked.client_message), (agreed, agreed));
+        }
+    }
+
+    #[test]
     fn a_client_that_names_nothing_gets_the_defaults() {
         let (agreed, reply) = agree(b"");
         assert_eq!(agreed, Capabilities::default());
         assert_eq!(agreed.server_mru(), None);
         assert_eq!(reply, b"");
+    }
+
+    #[test]
+    fn a_size_that_nothing_fits_into_counts_as_the_default() {
+        for (octets, counts) in [(3, DEFAULT_SIZE), (31, DEFAULT_SIZE), (32, 32)] {
+            let block = [2, 0x80, octets, 2, 0x81, octets];
+            let (agreed, reply) = agree(&block);
+            assert_eq!((agreed.client_sdu, agreed.server_sdu), (counts, counts));
+            let size: &[u8] = if counts == 32 {
+                &[2, 0x80, 32]
+            } else {
+                &[3, 0x80, 0x8A, 0x78]
+            };
+            assert!(reply.starts_with(size));
+        }
     }
 
     #[test]
@@ -738,7 +787,7 @@ mod tests {
             }]
         );
         assert_eq!(reply, b"\x02\x85\x50\x02\x86\x10");
-        // None accepted is said, too: silence would accept them all.
+        // An empty list is sent too: without it the client would take all as accepted.
         let (_, reply) = agree(b"\x04\x85\x70X\0\x05\x86\x10xx\0");
         assert_eq!(reply, b"\x01\x85\x01\x86");
     }

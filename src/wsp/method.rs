@@ -1,573 +1,581 @@
-//! Method invocations as the server keeps them (WSP 7.1.6.5).
-
-use std::fmt;
-use std::sync::Arc;
+//! Method invocations as the server keeps them, and their state table (WSP 7.1.6.5).
 
 use bytes::Bytes;
 
-use crate::time::Instant;
-use crate::wdp::Peer;
+use crate::random::Keyed;
+use crate::table::{Shares, Slab};
+use crate::wdp::{Peer, source_prefix};
 use crate::wsp::AbortReason;
-use crate::wsp::capability::ProtocolOptions;
-use crate::wsp::header::{CodePage, EncodingVersion};
+use crate::wsp::context::{Owner, SessionRef, StepContext, encoded};
+use crate::wsp::indication::{EndReason, Indication};
+use crate::wsp::key::SessionKey;
 use crate::wsp::pdu::{self, Pdu};
-use crate::wsp::profile::Profile;
-use crate::wsp::session::{self, Session, SessionKey};
-use crate::wsp::sessions::{Ending, Indication, Owner, Sessions};
-use crate::wtp::{self, Endpoint, Fragment, Handle, Report};
+use crate::wsp::request::PartialRequest;
+use crate::wtp::{self, Fragment, Handle, Report};
 
-/// Names one method invocation; a stale one finds nobody.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MethodId {
-    pub(super) slot: u32,
-    pub(super) serial: u64,
-}
-
-impl fmt::Debug for MethodId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "method {}", self.serial)
-    }
-}
+pub use crate::wsp::key::MethodId;
+pub use crate::wsp::reply_limit::ReplyLimit;
+pub use crate::wsp::request::Invocation;
 
 /// A method invocation.
 #[derive(Debug)]
-pub(super) struct Method {
-    pub(super) serial: u64,
-    pub(super) session: SessionKey,
-    pub(super) transaction: Handle,
-    pub(super) state: State,
-    /// The place of the next method of its session, or [`NO_METHOD`].
-    pub(super) next: u32,
+struct Method {
+    serial: u64,
+    session: SessionKey,
+    transaction: Handle,
+    /// The source prefix that the method's memory counts for.
+    source: u128,
+    state: State,
+    /// The slot of the next method of its session, or [`NO_METHOD`].
+    next: u32,
 }
 
-/// No place of a method.
-pub(super) const NO_METHOD: u32 = u32::MAX;
-
-/// Where an invocation stands. NULL is not being in the table.
+/// The state of an invocation. NULL is not being in the table.
 ///
-/// The user is shown whole requests only, and takes every one it is shown: REQUESTING is the wait for the rest
-/// of a request in several SDUs, and a whole one passes through it within one call.
+/// The user is shown whole requests only, and takes every one it is shown: REQUESTING is the wait
+/// for the rest of a request in several SDUs, and a whole one passes through it within one call.
 #[derive(Debug)]
-pub(super) enum State {
+enum State {
     /// Its session is not set up yet.
-    Holding(Box<Gathered>),
+    Holding(Box<PartialRequest>),
     /// More SDUs of it are to come.
-    Requesting(Box<Gathered>),
-    /// With the user, who owes a result.
+    Requesting(Box<PartialRequest>),
+    /// The user has the request and has to give a result.
     Processing,
     /// Result given to the transaction, its last Ack outstanding.
     Replying,
 }
 
-impl State {
-    /// The name in the specification's table.
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Holding(_) => "HOLDING",
-            Self::Requesting(_) => "REQUESTING",
-            Self::Processing => "PROCESSING",
-            Self::Replying => "REPLYING",
-        }
-    }
-
-    fn gathered(&mut self) -> Option<&mut Gathered> {
-        match self {
-            Self::Holding(gathered) | Self::Requesting(gathered) => Some(gathered),
-            Self::Processing | Self::Replying => None,
-        }
-    }
-}
-
-/// S-MethodInvoke.ind: what a handset asks for.
-#[derive(Clone, Debug)]
-pub struct Invocation {
-    /// The conversation it came over.
-    pub peer: Peer,
-    /// The session it belongs to; `None` in connectionless mode.
-    pub session: Option<SessionKey>,
-    /// GET, POST and so on.
-    pub method: pdu::Method,
-    /// The URI, as sent.
-    pub uri: Bytes,
-    /// What the client said of itself when it connected; `None` in connectionless mode.
-    pub client: Option<Arc<Profile>>,
-    /// The method's own headers: an encoded block. For methods with a body it begins with the content type.
-    pub headers: Bytes,
-    /// Headers that followed the body (Data Fragment PDU): an encoded block, mostly empty.
-    pub trailers: Bytes,
-    /// The request body; `None` for methods that carry none (Get PDUs).
-    pub body: Option<Bytes>,
-    /// The newest header encoding the client understands.
-    pub encoding: EncodingVersion,
-    /// The extension pages the session agreed on.
-    pub pages: Box<[CodePage]>,
-    /// The HTTP name of an extended method the session agreed on.
-    pub extended: Option<Box<str>>,
-    /// Octets a reply SDU may have; `None` when there is no limit.
-    pub max_reply: Option<usize>,
-}
-
-/// What a method PDU says, cut out of its SDU, and what of it has come.
+/// Events of an invocation.
 #[derive(Debug)]
-pub(super) struct Gathered {
-    method: pdu::Method,
-    uri: Bytes,
-    headers: Bytes,
-    trailers: Bytes,
-    /// The body, or its first data unit.
-    body: Option<Bytes>,
-    /// The data units after the first.
-    more: Vec<u8>,
-    whole: bool,
+pub(super) enum Event<'a> {
+    /// Pseudo-event: its session is set up.
+    Release(SessionRef<'a>),
+    /// TR-InvokeData.ind: the next data unit of the request (Large Data Transfer). `max` and `room`
+    /// are octets: of the whole request, and of all requests together that may still be held.
+    RcvMore {
+        data: &'a Bytes,
+        fragment: Fragment,
+        session: SessionRef<'a>,
+        max: usize,
+        room: usize,
+    },
+    /// S-MethodResult.req. `trailers`, an encoded block, follow the body where the session and the
+    /// transaction can carry them, and are dropped elsewhere.
+    ResultReq {
+        sdu: Bytes,
+        trailers: &'a [u8],
+        session: SessionRef<'a>,
+    },
+    /// S-MethodAbort.req.
+    AbortReq(AbortReason),
+    /// TR-Result.cnf, with the exit info if the session agreed on acknowledgement headers.
+    RcvAck { headers: Bytes, report: Report },
+    /// TR-Abort.ind.
+    RcvAbort {
+        reason: wtp::AbortReason,
+        report: Report,
+    },
+    /// Pseudo-event: its session is suspended, resumed or over.
+    Abort(AbortReason),
 }
 
-impl Gathered {
-    /// The request of a Get or Post PDU.
-    pub(super) fn of(pdu: &Pdu<'_>, sdu: &Bytes, fragment: Fragment) -> Option<Self> {
-        let (method, uri, headers, body) = match pdu {
-            Pdu::Get(get) => (get.method, get.uri, get.headers, None),
-            Pdu::Post(post) => (post.method, post.uri, post.headers, Some(post.data)),
-            _ => return None,
-        };
-        Some(Self {
-            method,
-            uri: sdu.slice_ref(uri),
-            headers: sdu.slice_ref(headers),
-            trailers: Bytes::new(),
-            body: body.map(|body| sdu.slice_ref(body)),
-            more: Vec::new(),
-            whole: !fragment.more,
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.body.as_ref().map_or(0, Bytes::len) + self.more.len()
-    }
-
-    /// A further data unit: raw octets of the body, or the last of them in a Data Fragment PDU.
-    fn add(&mut self, data: &Bytes, fragment: Fragment) -> Result<(), AbortReason> {
-        self.whole = !fragment.more;
-        if fragment.frame_boundary && self.whole {
-            let Ok(Pdu::DataFragment(last)) = Pdu::decode(data) else {
-                return Err(AbortReason::PROTOERR);
-            };
-            self.trailers = data.slice_ref(last.headers);
-            self.more.extend_from_slice(last.data);
-        } else {
-            self.more.extend_from_slice(data);
-        }
-        Ok(())
-    }
-
-    /// The whole request with what its session adds.
-    fn of_session(self, session: &Session, key: SessionKey, in_several: bool) -> Invocation {
-        let agreed = &session.profile.agreed;
-        let body = match (self.body, self.more.is_empty()) {
-            (body, true) => body,
-            (None, false) => Some(self.more.into()),
-            (Some(first), false) => {
-                let mut body = Vec::with_capacity(first.len() + self.more.len());
-                body.extend_from_slice(&first);
-                body.extend_from_slice(&self.more);
-                Some(body.into())
-            }
-        };
-        Invocation {
-            peer: session.peer,
-            session: Some(key),
-            method: self.method,
-            uri: self.uri,
-            client: Some(Arc::clone(&session.profile)),
-            headers: self.headers,
-            trailers: self.trailers,
-            body,
-            encoding: session.profile.encoding.unwrap_or_default(),
-            pages: agreed.code_pages().into(),
-            extended: agreed.extended_method(self.method.0).map(Into::into),
-            max_reply: session.max_reply(in_several),
-        }
-    }
+/// The result of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The invocation stays.
+    Lives,
+    /// NULL.
+    Over,
+    /// NULL. The reason may be meant for the whole session.
+    Ended(EndReason),
 }
 
-impl Sessions {
-    /// S-MethodResult.req: the reply to a method. `trailers`, an encoded block, follow the body where the
-    /// session and its transaction can carry them, and are dropped elsewhere.
-    pub fn reply(
-        &mut self,
-        now: Instant,
-        id: MethodId,
-        sdu: Bytes,
-        trailers: &[u8],
-        wtp: &mut Endpoint,
-    ) {
-        let Some(method) = self.method_mut(id) else {
-            return;
-        };
-        // PROCESSING / S-MethodResult.req. PROCESSING2 passes within this call: the result is here whole.
-        method.state = State::Replying;
-        let (key, transaction) = (method.session, method.transaction);
-        let several = wtp.has_extended_sar(transaction)
-            && self.session(key).is_some_and(Session::takes_several);
-        let unit = self.session(key).and_then(Session::max_unit);
-        let unit = unit.filter(|_| several).unwrap_or(usize::MAX).max(1);
-        let trailers = if several { trailers } else { &[] };
-        if sdu.len() <= unit && trailers.is_empty() {
-            return wtp.result(now, transaction, sdu);
-        }
-        let mut rest = sdu;
-        while rest.len() > unit || !trailers.is_empty() && !rest.is_empty() {
-            let data = rest.split_to(unit.min(rest.len()));
-            let place = Fragment {
-                more: true,
-                frame_boundary: false,
-            };
-            wtp.result_data(now, transaction, data, place);
-        }
-        let last = if trailers.is_empty() {
-            rest
-        } else {
-            let mut last = Vec::with_capacity(trailers.len() + 3);
-            Pdu::DataFragment(pdu::DataFragment {
-                headers: trailers,
-                data: &[],
-            })
-            .encode(&mut last);
-            last.into()
-        };
-        let place = Fragment {
-            more: false,
-            frame_boundary: !trailers.is_empty(),
-        };
-        wtp.result_data(now, transaction, last, place);
-    }
-
-    /// S-MethodAbort.req: no reply will come. The user hears nothing more of the method.
-    pub fn abort(&mut self, now: Instant, id: MethodId, reason: AbortReason, wtp: &mut Endpoint) {
-        if let Some(method) = self.take_method(id) {
-            wtp.abort(now, method.transaction, reason.0);
-        }
-    }
-
-    /// TR-Invoke.ind with a method PDU, in every state of a session and of none.
-    pub(super) fn method(
-        &mut self,
-        now: Instant,
-        transaction: Handle,
-        peer: Peer,
-        sdu: Bytes,
-        fragment: Fragment,
-        wtp: &mut Endpoint,
-    ) {
-        let Some(key) = self.session_of(peer) else {
-            return self.early_method(now, transaction, peer, sdu, fragment, wtp);
-        };
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        let refusal = if session.state == session::State::Suspended {
-            Some(AbortReason::SUSPEND)
-        } else if session.max_request().is_some_and(|max| sdu.len() > max) {
-            Some(AbortReason::MRUEXCEEDED)
-        } else if self.outstanding(session) >= usize::from(session.profile.agreed.method_mor) {
-            // NULL / N_Methods == MOM
-            Some(AbortReason::MOREXCEEDED)
-        } else if fragment.more
-            && !session
-                .profile
-                .agreed
-                .options
-                .has(ProtocolOptions::LARGE_DATA)
-        {
-            Some(AbortReason::PROTOERR)
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
-            match reason {
-                AbortReason::MRUEXCEEDED => self.stats.too_large += 1,
-                AbortReason::MOREXCEEDED => self.stats.too_many_methods += 1,
-                AbortReason::PROTOERR => self.stats.malformed += 1,
-                _ => {}
-            }
-            return wtp.abort(now, transaction, reason.0);
-        }
-        let Some(gathered) = Pdu::decode(&sdu)
-            .ok()
-            .and_then(|pdu| Gathered::of(&pdu, &sdu, fragment))
-        else {
-            return;
-        };
-        // NULL / Store Method. What is whole and belongs to a session that is up is not stored at all.
-        let whole = gathered.whole;
-        let stored = !(whole && session.releases());
-        let size = gathered.len();
-        if stored && size > self.config.max_gathered.saturating_sub(self.gathered) {
-            self.stats.congested += 1;
-            return wtp.abort(now, transaction, AbortReason::CONGESTION.0);
-        }
-        if stored {
-            self.gathered += size;
-        }
-        self.next_serial += 1;
-        let serial = self.next_serial;
-        let slot = self.methods.insert(Method {
-            serial,
-            session: key,
-            transaction,
-            state: State::Processing,
-            next: NO_METHOD,
-        });
-        let id = MethodId { slot, serial };
-        self.owners.insert(transaction, Owner::Method(id));
-        self.append(key, id);
-        self.touch(now, key);
-        let Some(session) = self.registry.get_mut(key.slot) else {
-            return;
-        };
-        let released = session.releases();
-        if let session::State::Connecting2 { used, .. } | session::State::Resuming2 { used, .. } =
-            &mut session.state
-        {
-            *used = true;
-        }
-        if !stored {
-            return self.show(now, id, gathered, wtp);
-        }
-        if let Some(method) = self.method_mut(id) {
-            let gathered = Box::new(gathered);
-            method.state = match released {
-                true => State::Requesting(gathered),
-                false => State::Holding(gathered),
-            };
-        }
-    }
-
-    /// TR-InvokeData.ind: the next data unit of a request (Large Data Transfer).
-    pub(super) fn method_data(
-        &mut self,
-        now: Instant,
-        id: MethodId,
-        data: &Bytes,
-        fragment: Fragment,
-        wtp: &mut Endpoint,
-    ) {
-        let room = self.config.max_gathered.saturating_sub(self.gathered);
-        let cap = self.config.max_server_sdu;
-        let Some(key) = self.method_mut(id).map(|method| method.session) else {
-            return;
-        };
-        let limits = self
-            .session(key)
-            .map(|session| (session.max_gathered(cap), session.max_request()));
-        let Some((max, max_unit)) = limits else {
-            return;
-        };
-        let Some(gathered) = self.method_mut(id).and_then(|m| m.state.gathered()) else {
-            return self.abort_method(now, id, AbortReason::PROTOERR, wtp);
-        };
-        let verdict =
-            if gathered.len() + data.len() > max || max_unit.is_some_and(|max| data.len() > max) {
-                Err(AbortReason::MRUEXCEEDED)
-            } else if data.len() > room {
-                Err(AbortReason::CONGESTION)
-            } else {
-                let before = gathered.len();
-                gathered
-                    .add(data, fragment)
-                    .map(|()| (gathered.len() - before, gathered.whole))
-            };
-        match verdict {
-            Err(reason) => {
-                self.stats.too_large += u64::from(reason == AbortReason::MRUEXCEEDED);
-                self.abort_method(now, id, reason, wtp);
-            }
-            Ok((added, whole)) => {
-                self.gathered += added;
-                let requesting = self
-                    .method_mut(id)
-                    .is_some_and(|method| matches!(method.state, State::Requesting(_)));
-                // REQUESTING / MoreData flag cleared
-                if whole && requesting {
-                    self.release(now, id, wtp);
+impl Method {
+    /// One row of the server's method table (WSP 7.1.6.5). The arms follow the order of its states.
+    fn step(&mut self, event: Event<'_>, id: MethodId, cx: &mut StepContext<'_>) -> Outcome {
+        match (&mut self.state, event) {
+            // --- HOLDING ---
+            // Release.
+            (State::Holding(request), Event::Release(session)) => {
+                if request.is_whole() {
+                    return self.process(id, session, cx);
                 }
+                let State::Holding(request) = std::mem::replace(&mut self.state, State::Processing)
+                else {
+                    return Outcome::Lives;
+                };
+                self.state = State::Requesting(request);
+                Outcome::Lives
             }
-        }
-    }
+            // TR-InvokeData.ind. The table releases the first SDU alone; the user takes whole
+            // requests.
+            (
+                State::Holding(request),
+                Event::RcvMore {
+                    data,
+                    fragment,
+                    session,
+                    max,
+                    room,
+                },
+            ) => match gather(request, data, fragment, session, max, room) {
+                Ok(()) => Outcome::Lives,
+                Err(reason) => self.refuse(reason, cx),
+            },
+            // Abort, TR-Abort.ind, S-MethodAbort.req: the user has no indication of the method.
+            (State::Holding(_) | State::Requesting(_), Event::Abort(reason)) => {
+                cx.abort(self.transaction, reason);
+                Outcome::Over
+            }
+            (State::Holding(_) | State::Requesting(_), Event::RcvAbort { reason, .. }) => {
+                Outcome::Ended(EndReason::of(reason))
+            }
 
-    /// Release: the session of a held method is set up.
-    pub(super) fn release(&mut self, now: Instant, id: MethodId, wtp: &mut Endpoint) {
-        let Some(method) = self.method_mut(id) else {
-            return;
-        };
-        match std::mem::replace(&mut method.state, State::Processing) {
-            State::Holding(gathered) | State::Requesting(gathered) if gathered.whole => {
-                self.gathered -= gathered.len();
-                self.show(now, id, *gathered, wtp);
+            // --- REQUESTING ---
+            // TR-InvokeData.ind, with the MoreData flag and without.
+            (
+                State::Requesting(request),
+                Event::RcvMore {
+                    data,
+                    fragment,
+                    session,
+                    max,
+                    room,
+                },
+            ) => match gather(request, data, fragment, session, max, room) {
+                Ok(()) if request.is_whole() => self.process(id, session, cx),
+                Ok(()) => Outcome::Lives,
+                Err(reason) => self.refuse(reason, cx),
+            },
+
+            // --- PROCESSING ---
+            // S-MethodResult.req. PROCESSING2 passes within this call: the result is here whole.
+            (
+                State::Processing,
+                Event::ResultReq {
+                    sdu,
+                    trailers,
+                    session,
+                },
+            ) => {
+                self.state = State::Replying;
+                send_result(self.transaction, sdu, trailers, session, cx);
+                Outcome::Lives
             }
-            State::Holding(gathered) | State::Requesting(gathered) => {
-                method.state = State::Requesting(gathered);
+            // TR-InvokeData.ind: the request was whole.
+            (State::Processing | State::Replying, Event::RcvMore { .. }) => {
+                cx.abort(self.transaction, AbortReason::PROTOERR);
+                let ending = EndReason::Aborted(AbortReason::PROTOERR);
+                cx.indicate(Indication::Aborted(id, ending, None));
+                Outcome::Over
             }
-            other @ (State::Processing | State::Replying) => method.state = other,
+
+            // --- REPLYING ---
+            // TR-Result.cnf.
+            (State::Replying, Event::RcvAck { headers, report }) => {
+                cx.indicate(Indication::Replied(id, headers, report));
+                Outcome::Over
+            }
+
+            // --- PROCESSING, REPLYING ---
+
+            // S-MethodAbort.req. The user gets no further indication.
+            (
+                State::Holding(_) | State::Requesting(_) | State::Processing | State::Replying,
+                Event::AbortReq(reason),
+            ) => {
+                cx.abort(self.transaction, reason);
+                Outcome::Over
+            }
+            // Abort.
+            (State::Processing | State::Replying, Event::Abort(reason)) => {
+                cx.abort(self.transaction, reason);
+                let ending = EndReason::Aborted(reason);
+                cx.indicate(Indication::Aborted(id, ending, None));
+                Outcome::Over
+            }
+            // TR-Abort.ind. Two reasons act on the whole session.
+            (State::Processing | State::Replying, Event::RcvAbort { reason, report }) => {
+                let ending = EndReason::of(reason);
+                cx.indicate(Indication::Aborted(id, ending, Some(report)));
+                Outcome::Ended(ending)
+            }
+
+            // --- ignored ---
+            (
+                State::Holding(_) | State::Requesting(_),
+                Event::ResultReq { .. } | Event::RcvAck { .. },
+            )
+            | (State::Requesting(_), Event::Release(_))
+            | (State::Processing, Event::Release(_) | Event::RcvAck { .. })
+            | (State::Replying, Event::Release(_) | Event::ResultReq { .. }) => Outcome::Lives,
         }
     }
 
     /// S-MethodInvoke.ind and its response at once: PROCESSING.
-    fn show(&mut self, now: Instant, id: MethodId, gathered: Gathered, wtp: &mut Endpoint) {
-        let Some((key, transaction)) = self.method_mut(id).map(|m| (m.session, m.transaction))
-        else {
-            return;
-        };
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        let several = wtp.has_extended_sar(transaction);
-        let invocation = gathered.of_session(session, key, several);
-        self.stats.methods += 1;
-        self.indications
-            .push_back(Indication::Method(id, invocation));
-        wtp.accept(now, transaction, &[]);
-    }
-
-    /// REPLYING / TR-Result.cnf.
-    pub(super) fn replied(&mut self, id: MethodId, exit_info: Bytes, report: Report) {
-        let Some(method) = self.take_method(id) else {
-            return;
-        };
-        let wanted = self.session_mut(method.session).is_some_and(|session| {
-            session.proved = true;
-            let options = session.profile.agreed.options;
-            options.has(ProtocolOptions::ACKNOWLEDGEMENT_HEADERS)
-        });
-        let headers = if wanted { exit_info } else { Bytes::new() };
-        self.indications
-            .push_back(Indication::Replied(id, headers, report));
-    }
-
-    /// TR-Abort.ind for a method, in every state. Two reasons act on the whole session.
-    pub(super) fn method_aborted(
+    fn process(
         &mut self,
-        now: Instant,
         id: MethodId,
-        reason: wtp::AbortReason,
-        report: Report,
-        wtp: &mut Endpoint,
-    ) {
-        let Some(method) = self.take_method(id) else {
-            return;
-        };
-        let ending = Ending::of(reason);
-        if method.shown() {
-            self.indications
-                .push_back(Indication::Aborted(id, ending, Some(report)));
+        session: SessionRef<'_>,
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
+        if let State::Holding(request) | State::Requesting(request) =
+            std::mem::replace(&mut self.state, State::Processing)
+        {
+            show(*request, id, self.transaction, session, cx);
         }
-        self.act_on(now, method.session, ending, wtp);
+        Outcome::Lives
     }
 
-    /// Abort of one method; the user hears of it if it knew of it.
-    pub(super) fn abort_method(
+    /// A data unit that is too much, or no data unit.
+    fn refuse(&mut self, reason: AbortReason, cx: &mut StepContext<'_>) -> Outcome {
+        cx.stats.too_large += u64::from(reason == AbortReason::MRUEXCEEDED);
+        cx.abort(self.transaction, reason);
+        Outcome::Over
+    }
+
+    /// Octets of the request that are held for it.
+    fn held(&self) -> usize {
+        match &self.state {
+            State::Holding(request) | State::Requesting(request) => request.len(),
+            State::Processing | State::Replying => 0,
+        }
+    }
+
+    /// The name of the state in the specification's table.
+    const fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Holding(_) => "HOLDING",
+            State::Requesting(_) => "REQUESTING",
+            State::Processing => "PROCESSING",
+            State::Replying => "REPLYING",
+        }
+    }
+}
+
+/// A data unit of a request that is not whole.
+fn gather(
+    request: &mut PartialRequest,
+    data: &Bytes,
+    fragment: Fragment,
+    session: SessionRef<'_>,
+    max: usize,
+    room: usize,
+) -> Result<(), AbortReason> {
+    let max_unit = session.profile.max_request();
+    if request.len() + data.len() > max || max_unit.is_some_and(|max| data.len() > max) {
+        Err(AbortReason::MRUEXCEEDED)
+    } else if data.len() > room {
+        Err(AbortReason::CONGESTION)
+    } else {
+        request.add(data, fragment)
+    }
+}
+
+/// S-MethodInvoke.ind and S-MethodInvoke.res.
+fn show(
+    request: PartialRequest,
+    id: MethodId,
+    transaction: Handle,
+    session: SessionRef<'_>,
+    cx: &mut StepContext<'_>,
+) {
+    let in_several = cx.wtp.has_extended_sar(transaction);
+    let agreed = session.profile.max_reply(in_several);
+    let limit = match cx.wtp.max_result(transaction) {
+        Some(octets) if octets < agreed.unwrap_or(usize::MAX) => {
+            (Some(octets), ReplyLimit::Transaction)
+        }
+        _ if agreed.is_some_and(|octets| octets >= cx.limits.client_sdu as usize) => {
+            (agreed, ReplyLimit::Gateway)
+        }
+        _ => (agreed, ReplyLimit::Client),
+    };
+    let invocation = request.into_invocation(session.key, session.peer, session.profile, limit);
+    cx.stats.methods += 1;
+    cx.indicate(Indication::Method(id, invocation));
+    cx.wtp.accept(cx.now, transaction, &[]);
+}
+
+/// TR-Result.req with the reply, or TR-ResultData.req with one data unit after the other.
+fn send_result(
+    transaction: Handle,
+    sdu: Bytes,
+    trailers: &[u8],
+    session: SessionRef<'_>,
+    cx: &mut StepContext<'_>,
+) {
+    let several = session.profile.takes_several() && cx.wtp.has_extended_sar(transaction);
+    let unit = session.profile.max_unit().filter(|_| several);
+    let unit = unit.unwrap_or(usize::MAX).max(1);
+    let trailers = if several { trailers } else { &[] };
+    if sdu.len() <= unit && trailers.is_empty() {
+        return cx.wtp.result(cx.now, transaction, sdu);
+    }
+    let mut rest = sdu;
+    while rest.len() > unit || !trailers.is_empty() && !rest.is_empty() {
+        let data = rest.split_to(unit.min(rest.len()));
+        let place = Fragment {
+            more: true,
+            frame_boundary: false,
+        };
+        cx.wtp.result_data(cx.now, transaction, data, place);
+    }
+    let last = match trailers {
+        [] => rest,
+        headers => encoded(&Pdu::DataFragment(pdu::DataFragment { headers, data: &[] })),
+    };
+    let place = Fragment {
+        more: false,
+        frame_boundary: !trailers.is_empty(),
+    };
+    cx.wtp.result_data(cx.now, transaction, last, place);
+}
+
+/// The methods of all sessions of a shard.
+#[derive(Debug)]
+pub(super) struct Methods {
+    slots: Slab<Method>,
+    next_serial: u64,
+    /// Octets of requests that are HOLDING or REQUESTING.
+    held: usize,
+    /// The same of each source prefix.
+    shares: Shares<Keyed>,
+}
+
+impl Methods {
+    pub(super) const fn new(hasher: Keyed) -> Self {
+        Self {
+            slots: Slab::new(),
+            next_serial: 0,
+            held: 0,
+            shares: Shares::new(hasher),
+        }
+    }
+
+    /// Methods outstanding.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Octets of requests that may still be held for a peer, if `max` may be held for all and
+    /// `whole` is the size of the largest request. One source prefix has a part of them.
+    pub(super) fn room(&self, peer: Peer, max: usize, whole: usize) -> usize {
+        let held = self.shares.get(source_prefix(peer.remote.ip()));
+        let share = (max / SOURCES_AT_LEAST).max(whole.min(max));
+        let of_source = share.saturating_sub(held);
+        max.saturating_sub(self.held).min(of_source)
+    }
+
+    /// Updates the count of memory that methods use.
+    fn account(&mut self, source: u128, before: usize, after: usize) {
+        if before != after {
+            self.held = self.held + after - before;
+            self.shares.remove(source, before);
+            self.shares.add(source, after);
+        }
+    }
+
+    /// NULL / TR-Invoke.ind with a method PDU that the session admits. A whole request of a session
+    /// that is set up passes HOLDING and REQUESTING at once; any other is stored, if there is
+    /// [`room`](Self::room).
+    pub(super) fn begin(
         &mut self,
-        now: Instant,
-        id: MethodId,
-        reason: AbortReason,
-        wtp: &mut Endpoint,
+        session: SessionRef<'_>,
+        (list, releases): (&mut MethodList, bool),
+        transaction: Handle,
+        request: PartialRequest,
+        room: usize,
+        cx: &mut StepContext<'_>,
     ) {
-        if let Some(method) = self.take_method(id) {
-            wtp.abort(now, method.transaction, reason.0);
-            if method.shown() {
-                self.indications
-                    .push_back(Indication::Aborted(id, Ending::Aborted(reason), None));
+        let is_stored = !(request.is_whole() && releases);
+        let octets = request.len();
+        if is_stored && octets > room {
+            cx.stats.congested += 1;
+            return cx.abort(transaction, AbortReason::CONGESTION);
+        }
+        self.next_serial += 1;
+        let serial = self.next_serial;
+        let (state, request) = if !is_stored {
+            (State::Processing, Some(request))
+        } else {
+            self.account(source_prefix(session.peer.remote.ip()), 0, octets);
+            let request = Box::new(request);
+            match releases {
+                true => (State::Requesting(request), None),
+                false => (State::Holding(request), None),
+            }
+        };
+        let slot = self.slots.insert(Method {
+            serial,
+            session: session.key,
+            transaction,
+            source: source_prefix(session.peer.remote.ip()),
+            state,
+            next: NO_METHOD,
+        });
+        let id = MethodId { slot, serial };
+        cx.owners.insert(transaction, Owner::Method(id));
+        self.append(list, slot);
+        if let Some(request) = request {
+            show(request, id, transaction, session, cx);
+        }
+    }
+
+    /// An event for one method. If it ends the method, [`remove`](Self::remove) is to follow.
+    pub(super) fn step(
+        &mut self,
+        id: MethodId,
+        event: Event<'_>,
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
+        let Some(method) = self
+            .slots
+            .get_mut(id.slot)
+            .filter(|it| it.serial == id.serial)
+        else {
+            return Outcome::Lives;
+        };
+        let before = method.held();
+        let outcome = method.step(event, id, cx);
+        let (source, after) = (method.source, method.held());
+        self.account(source, before, after);
+        outcome
+    }
+
+    /// The session of a method.
+    pub(super) fn session_of(&self, id: MethodId) -> Option<SessionKey> {
+        let method = self.slots.get(id.slot)?;
+        (method.serial == id.serial).then_some(method.session)
+    }
+
+    /// Release of all methods of a session that are HOLDING.
+    pub(super) fn release_all(
+        &mut self,
+        mut list: MethodList,
+        session: SessionRef<'_>,
+        cx: &mut StepContext<'_>,
+    ) {
+        while let Some((id, next)) = self.first(list) {
+            self.step(id, Event::Release(session), cx);
+            list = next;
+        }
+    }
+
+    /// Abort of all methods of a session.
+    pub(super) fn abort_all(
+        &mut self,
+        mut list: MethodList,
+        reason: AbortReason,
+        cx: &mut StepContext<'_>,
+    ) {
+        while let Some((id, next)) = self.first(list) {
+            self.step(id, Event::Abort(reason), cx);
+            self.take(id.slot);
+            list = next;
+        }
+    }
+
+    /// Removes a method that is over from the table and from its session's list.
+    pub(super) fn remove(&mut self, list: &mut MethodList, id: MethodId) {
+        let Some(next) = self.slots.get(id.slot).map(|method| method.next) else {
+            return;
+        };
+        if list.first == id.slot {
+            list.first = next;
+        } else {
+            let mut slot = list.first;
+            while let Some(method) = self.slots.get_mut(slot) {
+                if method.next == id.slot {
+                    method.next = next;
+                    break;
+                }
+                slot = method.next;
+            }
+        }
+        self.take(id.slot);
+    }
+
+    fn take(&mut self, slot: u32) {
+        if let Some(method) = self.slots.remove(slot) {
+            self.account(method.source, method.held(), 0);
+        }
+    }
+
+    fn append(&mut self, list: &mut MethodList, slot: u32) {
+        let mut last = list.first;
+        loop {
+            match self.slots.get_mut(last) {
+                None => {
+                    list.first = slot;
+                    return;
+                }
+                Some(method) if method.next == NO_METHOD => {
+                    method.next = slot;
+                    return;
+                }
+                Some(method) => last = method.next,
             }
         }
     }
 
-    /// Methods that count against the agreed maximum: a reply that only waits for its last Ack does not,
-    /// since the handset that sends the next Invoke has moved on and its Ack was lost.
-    fn outstanding(&self, session: &Session) -> usize {
-        self.methods_of(session)
-            .filter(|(_, method)| !matches!(method.state, State::Replying))
-            .count()
+    /// The first method of a list, and the list behind it.
+    fn first(&self, list: MethodList) -> Option<(MethodId, MethodList)> {
+        let slot = list.first;
+        let method = self.slots.get(slot)?;
+        let serial = method.serial;
+        let rest = MethodList { first: method.next };
+        Some((MethodId { slot, serial }, rest))
     }
 
-    /// The methods of a session, oldest first.
-    pub(super) fn methods_of<'a>(
-        &'a self,
-        session: &Session,
-    ) -> impl Iterator<Item = (MethodId, &'a Method)> {
-        let mut next = session.method;
+    fn iter(&self, mut list: MethodList) -> impl Iterator<Item = &Method> {
         std::iter::from_fn(move || {
-            let slot = next;
-            let method = self.methods.get(slot)?;
-            next = method.next;
-            let serial = method.serial;
-            Some((MethodId { slot, serial }, method))
+            let method = self.slots.get(list.first)?;
+            list.first = method.next;
+            Some(method)
         })
     }
 
-    /// The names of a session's methods, oldest first.
-    pub(super) fn method_ids(&self, key: SessionKey) -> Vec<MethodId> {
-        let session = self.session(key);
-        let methods = session.into_iter().flat_map(|it| self.methods_of(it));
-        methods.map(|(id, _)| id).collect()
+    /// Methods of a session.
+    pub(super) fn count(&self, list: MethodList) -> usize {
+        self.iter(list).count()
     }
 
-    /// Makes a method the last of its session.
-    fn append(&mut self, key: SessionKey, id: MethodId) {
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        let last = self.methods_of(session).last().map(|(last, _)| last.slot);
-        match last.and_then(|last| self.methods.get_mut(last)) {
-            Some(last) => last.next = id.slot,
-            None => {
-                if let Some(session) = self.session_mut(key) {
-                    session.method = id.slot;
-                }
-            }
-        }
+    /// Methods of a session that count against the agreed maximum: a reply that only waits for its
+    /// last Ack does not, since the client that sends the next Invoke has moved on and its Ack was
+    /// lost.
+    pub(super) fn outstanding(&self, list: MethodList) -> usize {
+        let open = |method: &&Method| !matches!(method.state, State::Replying);
+        self.iter(list).filter(open).count()
     }
 
-    /// Takes a method out of its session's.
-    fn detach(&mut self, key: SessionKey, id: MethodId, next: u32) {
-        let Some(session) = self.session(key) else {
-            return;
-        };
-        if session.method == id.slot {
-            if let Some(session) = self.session_mut(key) {
-                session.method = next;
-            }
-            return;
-        }
-        let before = self
-            .methods_of(session)
-            .find(|(_, method)| method.next == id.slot)
-            .map(|(before, _)| before.slot);
-        if let Some(before) = before.and_then(|before| self.methods.get_mut(before)) {
-            before.next = next;
-        }
-    }
-
-    /// Takes a method out of the tables.
-    fn take_method(&mut self, id: MethodId) -> Option<Method> {
-        let (key, next) = self.method_mut(id).map(|it| (it.session, it.next))?;
-        self.detach(key, id, next);
-        let mut method = self.methods.remove(id.slot)?;
-        self.owners.remove(&method.transaction);
-        if let Some(gathered) = method.state.gathered() {
-            self.gathered -= gathered.len();
-        }
-        Some(method)
-    }
-
-    fn method_mut(&mut self, id: MethodId) -> Option<&mut Method> {
-        self.methods
-            .get_mut(id.slot)
-            .filter(|method| method.serial == id.serial)
+    /// The names of the states of a session's methods, oldest first.
+    pub(super) fn state_names(&self, list: MethodList) -> Vec<&'static str> {
+        self.iter(list).map(Method::state_name).collect()
     }
 }
 
-impl Method {
-    /// Whether the user was told of it.
-    const fn shown(&self) -> bool {
-        matches!(self.state, State::Processing | State::Replying)
+/// The methods of one session, oldest first: the slot of the first, which knows the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MethodList {
+    first: u32,
+}
+
+impl Default for MethodList {
+    fn default() -> Self {
+        Self { first: NO_METHOD }
     }
 }
+
+impl MethodList {
+    pub(super) const fn is_empty(self) -> bool {
+        self.first == NO_METHOD
+    }
+}
+
+/// Source prefixes that fill the room for requests at least.
+const SOURCES_AT_LEAST: usize = 4;
+
+/// No slot of a method.
+const NO_METHOD: u32 = u32::MAX;

@@ -1,7 +1,7 @@
 //! Multipart bodies: WSP's binary form and MIME's, turned into each other (WSP 8.5).
 //!
-//! `multipart/X` and `application/vnd.wap.multipart.X` are the same thing in two codings. A part that is itself
-//! a multipart is turned, too.
+//! `multipart/X` and `application/vnd.wap.multipart.X` are the same thing in two codings. A part
+//! that is itself a multipart is turned, too.
 
 use crate::codec::{DecodeError, Parsed, located, octets, put_uintvar, uintvar, uintvar_of};
 use crate::wsp::header::{
@@ -20,7 +20,7 @@ pub struct Part<'a> {
 /// Why a body cannot be turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MultipartError {
-    /// The binary body is not what WSP 8.5 says.
+    /// The binary body violates WSP 8.5.
     #[error("{0}")]
     Malformed(#[from] DecodeError),
     /// The MIME content type names no boundary, or the body has no line with it.
@@ -29,14 +29,21 @@ pub enum MultipartError {
     /// More than [`MAX_PARTS`], nested ones included.
     #[error("more than {MAX_PARTS} parts")]
     TooManyParts,
+    /// The fields of its parts grow out of proportion: two octets of WSP may be thirty of MIME.
+    #[error("its parts have too many fields")]
+    Amplified,
 }
 
 /// Parts that a body may have: each costs some octets of text for two of binary.
 pub const MAX_PARTS: usize = 1000;
+/// Octets of boundaries and fields in MIME: a fixed part, and a part for each octet of the body.
+const MAX_FIELDS: usize = 64 << 10;
+const MAX_FIELDS_PER_OCTET: usize = 2;
 /// Multiparts inside each other that are turned; one still deeper stays as it is.
 const MAX_DEPTH: usize = 4;
 
-/// Octets of a boundary (RFC 2046 5.1.1); looking for a longer one could cost more than its body is worth.
+/// Octets of a boundary (RFC 2046 5.1.1); looking for a longer one could cost more than its body is
+/// worth.
 const MAX_BOUNDARY: usize = 70;
 
 const BINARY: &str = "application/vnd.wap.multipart.";
@@ -56,8 +63,8 @@ pub fn is_mime(content_type: &str) -> bool {
 
 /// The parts of a binary body.
 ///
-/// The number of entries at its start was dropped after encoding version 1.3 and is often wrong: it only
-/// decides whether octets that are no part, after the last one, are an error.
+/// The number of entries at its start was dropped after encoding version 1.3 and is often wrong: it
+/// only decides whether octets that are no part, after the last one, are an error.
 pub fn parts(body: &[u8]) -> impl Iterator<Item = Result<Part<'_>, DecodeError>> {
     let (mut rest, count, mut failed) = match located(body, uintvar) {
         Ok((rest, count)) => (rest, count, None),
@@ -107,9 +114,9 @@ pub fn put_part(out: &mut Vec<u8>, part: Part<'_>) {
     out.extend_from_slice(part.data);
 }
 
-/// Turns a binary body into MIME. Returns the content type, with a boundary, and the body.
+/// Converts a binary body to MIME. Returns the content type, with a boundary, and the body.
 ///
-/// The boundary is drawn from `seed`, which a stranger must not be able to guess.
+/// The boundary comes from `seed`, which must be unpredictable for the sender.
 ///
 /// # Errors
 ///
@@ -122,14 +129,18 @@ pub fn to_mime(
     let mut out = Vec::with_capacity(body.len() + body.len() / 2 + 256);
     let mut turn = Turn {
         left: MAX_PARTS,
+        fields_left: body
+            .len()
+            .saturating_mul(MAX_FIELDS_PER_OCTET)
+            .saturating_add(MAX_FIELDS),
         seed,
     };
     let content_type = turn.mime(content_type, body, MAX_DEPTH, &mut out)?;
     Ok((content_type, out))
 }
 
-/// Turns a MIME body into the binary form for a reader of this version. Returns the content type, without the
-/// boundary, and the body.
+/// Turns a MIME body into the binary form for a reader of this version. Returns the content type,
+/// without the boundary, and the body.
 ///
 /// # Errors
 ///
@@ -142,15 +153,17 @@ pub fn from_mime(
     let mut out = Vec::with_capacity(body.len());
     let mut turn = Turn {
         left: MAX_PARTS,
+        fields_left: usize::MAX,
         seed: 0,
     };
     let content_type = turn.binary(version, content_type, body, MAX_DEPTH, &mut out)?;
     Ok((content_type, out))
 }
 
-/// One body being turned: what it may still cost, and where its boundaries come from.
+/// A conversion: its remaining budget, and the source of its boundaries.
 struct Turn {
     left: usize,
+    fields_left: usize,
     seed: u64,
 }
 
@@ -160,6 +173,15 @@ impl Turn {
             .left
             .checked_sub(1)
             .ok_or(MultipartError::TooManyParts)?;
+        Ok(())
+    }
+
+    /// Counts octets of boundaries and fields, before the body of a part is copied.
+    fn count_fields(&mut self, octets: usize) -> Result<(), MultipartError> {
+        self.fields_left = self
+            .fields_left
+            .checked_sub(octets)
+            .ok_or(MultipartError::Amplified)?;
         Ok(())
     }
 
@@ -180,14 +202,14 @@ impl Turn {
                 true => Some(self.mime(&part_type, part.data, depth - 1, &mut nested)?),
                 false => None,
             };
-            out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+            let mut head = format!("--{boundary}\r\n").into_bytes();
             let part_type = turned.as_deref().unwrap_or(&part_type);
             if !part_type.is_empty() {
-                put_line(out, "Content-Type", part_type.as_bytes());
+                put_line(&mut head, "Content-Type", part_type.as_bytes());
             }
             for field in fields(block, &[]).with_body(part.data.len()) {
                 match field {
-                    Ok(field) => put_line(out, &field.name, &field.value),
+                    Ok(field) => put_line(&mut head, &field.name, &field.value),
                     Err(error) if error.is_fatal() => {
                         return Err(MultipartError::Malformed(DecodeError {
                             offset: error.offset(),
@@ -197,7 +219,12 @@ impl Turn {
                     // One field that cannot be read does not cost the part.
                     Err(_) => {}
                 }
+                if head.len() > self.fields_left {
+                    return Err(MultipartError::Amplified);
+                }
             }
+            self.count_fields(head.len())?;
+            out.extend_from_slice(&head);
             out.extend_from_slice(b"\r\n");
             out.extend_from_slice(if turned.is_some() { &nested } else { part.data });
             out.extend_from_slice(b"\r\n");
@@ -332,8 +359,8 @@ fn split_parameters(content_type: &str) -> impl Iterator<Item = &str> {
     parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// What stands between the boundary lines: the preamble and the epilogue are nobody's. `None` if there is no
-/// boundary line.
+/// The parts between the boundary lines, without preamble and epilogue. `None` without a boundary
+/// line.
 fn mime_parts<'a>(body: &'a [u8], boundary: &str) -> Option<impl Iterator<Item = &'a [u8]>> {
     let delimiter = format!("--{boundary}").into_bytes();
     let (_, mut rest) = next_delimiter(body, &delimiter)?;
@@ -349,7 +376,8 @@ fn mime_parts<'a>(body: &'a [u8], boundary: &str) -> Option<impl Iterator<Item =
     }))
 }
 
-/// What comes before the next delimiter that begins a line (without that line's break), and after it.
+/// The text before the next delimiter at the start of a line (without that line's break), and the
+/// text after it.
 fn next_delimiter<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let mut from = 0;
     loop {
@@ -428,6 +456,28 @@ mod tests {
 
     // 8.5: two entries, text/plain with a Content-Location and image/gif.
     const WIRE: &[u8] = b"\x02\x04\x05\x83\x8Ea\0hello\x01\x03\x9DGIF";
+
+    #[test]
+    fn a_body_of_many_short_fields_does_not_grow_out_of_proportion() {
+        // Content-Language: Afar, in two octets; one part of each hundred of them.
+        let fields = b"\x8B\x81".repeat(100);
+        let mut body = vec![0x81, 0x00];
+        for _ in 0..900 {
+            let headers = [&b"\x83"[..], &fields].concat();
+            put_part(
+                &mut body,
+                Part {
+                    headers: &headers,
+                    data: b"",
+                },
+            );
+        }
+        let few = &body[..2 + 200 * 204];
+        let (_, mime) = to_mime("application/vnd.wap.multipart.mixed", few, 1).unwrap_or_default();
+        assert!(mime.len() <= 3 * few.len() + MAX_FIELDS);
+        let turned = to_mime("application/vnd.wap.multipart.mixed", &body, 1);
+        assert_eq!(turned, Err(MultipartError::Amplified));
+    }
 
     #[test]
     fn a_binary_body_comes_apart() {
@@ -511,7 +561,8 @@ mod tests {
 
     #[test]
     fn sloppy_mime_is_read() {
-        // Bare line feeds, folded fields, no content type, no last boundary, a boundary inside a line.
+        // Bare line feeds, folded fields, no content type, no last boundary, a boundary inside a
+        // line.
         let mime = b"--o\nX-A: b\n c\n\nbody --o\n--other\n--o\nContent-Type: text/html\n\n";
         let (_, wire) =
             from_mime(EncodingVersion::V1_2, "multipart/mixed; boundary=o", mime).unwrap();

@@ -1,8 +1,8 @@
-//! Protocol data units: what one WTP message or one connectionless datagram says (WSP 8.2).
+//! Protocol data units: one WTP message or one connectionless datagram (WSP 8.2).
 //!
-//! Decoding only splits: capability and header blocks come out as octets, to be read by
-//! [`super::capability`] and [`super::header`] when somebody wants to know. The connectionless TID octet is
-//! not part of a [`Pdu`]; the caller strips and prepends it.
+//! Decoding only splits a PDU. Capability and header blocks remain octets, which
+//! [`super::capability`] and [`super::header`] decode on demand. The TID octet of connectionless
+//! mode is not part of a [`Pdu`]; the caller removes and adds it.
 
 pub use super::address::{BearerAddress, addresses};
 use nom::Parser;
@@ -105,7 +105,7 @@ pub struct Reply<'a> {
 pub struct Resume<'a> {
     /// The session to wake.
     pub session_id: u32,
-    /// Fields that replace those of the same name in the session.
+    /// Fields that replace the session's fields of the same name.
     pub headers: &'a [u8],
 }
 
@@ -152,9 +152,9 @@ pub struct DataFragment<'a> {
 }
 
 assigned_numbers! {
-    /// A method, by the PDU type that carries it (WSP table 34).
+    /// A method, by the type of its PDU (WSP table 34).
     ///
-    /// 0x50-0x5F and 0x70-0x7F mean what the session's extended methods say.
+    /// The session's extended methods define 0x50-0x5F and 0x70-0x7F.
     pub struct Method(u8) {
         /// GET.
         GET = 0x40 => "GET",
@@ -214,7 +214,8 @@ assigned_numbers! {
 }
 
 assigned_numbers! {
-    /// Why a session or a method was aborted; travels in WTP's Abort as a user reason (WSP table 35).
+    /// Why a session or a method was aborted; travels in WTP's Abort as a user reason (WSP table
+    /// 35).
     pub struct AbortReason(u8) {
         /// The rules of the protocol were broken.
         PROTOERR = 0xE0 => "PROTOERR",
@@ -250,11 +251,12 @@ assigned_numbers! {
 }
 
 impl<'a> Pdu<'a> {
-    /// Reads one SDU.
+    /// Decodes one SDU.
     ///
     /// # Errors
     ///
-    /// An unassigned type, or a length beyond the SDU's end. What the blocks hold is not looked at.
+    /// An unassigned type, or a length beyond the SDU's end. The contents of blocks are not
+    /// checked.
     pub fn decode(sdu: &'a [u8]) -> Result<Self, DecodeError> {
         located(sdu, pdu).map(|(_, pdu)| pdu)
     }
@@ -425,8 +427,8 @@ fn two_blocks(input: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
     (octets(len(first)), octets(len(second))).parse(input)
 }
 
-/// Handsets that keep their URIs as C strings send the NUL along, though WSP 8.2.3.1 forbids it. None belongs
-/// to a URI, so however many there are at the end, they go.
+/// Some handsets send the NUL of a C string at the end of a URI, although WSP 8.2.3.1 forbids it. A
+/// URI contains no NUL, so all of them at the end are removed.
 fn without_nul(mut uri: &[u8]) -> &[u8] {
     while let Some(shorter) = uri.strip_suffix(b"\0") {
         uri = shorter;
@@ -537,7 +539,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_what_we_encode_gives_it_back(
+        fn decoding_inverts_encoding(
             kind in 0..12u8, id: u32, octet: u8,
             first in vec(any::<u8>(), 0..200), second in vec(1..=255u8, 0..200), data: Vec<u8>,
         ) {

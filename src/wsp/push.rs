@@ -1,183 +1,200 @@
-//! Pushes of a session: content the client did not ask for (WSP 6.3.3.11 to 6.3.3.13, 7.1.6.6).
+//! Pushes of a session and their state table: content the client did not ask for (WSP 6.3.3.11 to
+//! 6.3.3.13, 7.1.6.6).
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 
-use crate::time::Instant;
+use crate::random::Keyed;
 use crate::wsp::AbortReason;
 use crate::wsp::capability::ProtocolOptions;
+use crate::wsp::context::{Owner, SessionRef, StepContext, encoded};
+use crate::wsp::indication::{EndReason, Indication};
+use crate::wsp::key::SessionKey;
 use crate::wsp::pdu::{self, Pdu};
-use crate::wsp::session::{SessionKey, State};
-use crate::wsp::sessions::{Ending, Indication, Owner, Sessions};
-use crate::wtp::{self, Class, Endpoint, Handle};
+use crate::wtp::{self, Class, Handle};
 
-/// Names one push; chosen by who asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PushId(pub u64);
+pub use crate::wsp::indication::{PushId, PushOutcome};
 
-/// What became of a push.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PushOutcome {
-    /// It was sent, and nobody confirms it.
-    Sent,
-    /// The client has it.
-    Confirmed {
-        /// Acknowledgement headers, an encoded block; mostly empty.
-        headers: Bytes,
-    },
-    /// The client, or the end of the session, aborted it. USERREQ may be tried again, USERRFS not.
-    Aborted(AbortReason),
-    /// It was never acknowledged.
-    Lost(wtp::AbortReason),
-    /// There is no such session, or it sleeps.
-    NoSession,
-    /// The client did not agree to pushes of this kind.
-    NotAgreed,
-    /// As many confirmed pushes as agreed are outstanding, or the transaction layer is full.
-    Busy,
-    /// It is larger than the client takes.
-    TooLarge,
-}
-
-/// A confirmed push that is PUSHING.
+/// A confirmed push in the state PUSHING; NULL is not being in the table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Push {
-    pub(super) id: PushId,
-    pub(super) session: SessionKey,
+struct Push {
+    id: PushId,
+    session: SessionKey,
 }
 
-impl Sessions {
-    /// S-Push.req or S-ConfirmedPush.req: one [`Indication::Pushed`] follows, at once or later. `headers`
-    /// are an encoded block that begins with the content type.
-    pub fn push(
-        &mut self,
-        now: Instant,
-        key: SessionKey,
-        id: PushId,
-        (confirmed, headers, data): (bool, &[u8], &[u8]),
-        wtp: &mut Endpoint,
-    ) {
-        let content = pdu::Push { headers, data };
-        let pdu = match confirmed {
-            true => Pdu::ConfirmedPush(content),
-            false => Pdu::Push(content),
-        };
-        let mut sdu = Vec::with_capacity(headers.len() + data.len() + 4);
-        pdu.encode(&mut sdu);
-        if let Err(outcome) = self.try_push(now, key, id, confirmed, sdu.into(), wtp) {
-            self.indications.push_back(Indication::Pushed(id, outcome));
+/// Events of a confirmed push.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// TR-Invoke.cnf, with the exit info if the session agreed on acknowledgement headers.
+    RcvAck(Bytes),
+    /// TR-Abort.ind.
+    RcvAbort(wtp::AbortReason),
+    /// Pseudo-event: its session is suspended, resumed or over.
+    Abort {
+        transaction: Handle,
+        reason: AbortReason,
+    },
+}
+
+/// A step always ends the push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// NULL.
+    Over,
+    /// NULL. The reason may be meant for the whole session.
+    Ended(EndReason),
+}
+
+impl Push {
+    /// One row of the server's push table (WSP 7.1.6.6).
+    fn step(self, event: Event, cx: &mut StepContext<'_>) -> Outcome {
+        match event {
+            // PUSHING / TR-Invoke.cnf
+            Event::RcvAck(headers) => {
+                cx.stats.pushes_confirmed += 1;
+                let outcome = PushOutcome::Confirmed { headers };
+                cx.indicate(Indication::Pushed(self.id, outcome));
+                Outcome::Over
+            }
+            // PUSHING / TR-Abort.ind
+            Event::RcvAbort(reason) => {
+                let ending = EndReason::of(reason);
+                let outcome = match ending {
+                    EndReason::Aborted(reason) => PushOutcome::Aborted(reason),
+                    EndReason::Lost(reason) => PushOutcome::Lost(reason),
+                };
+                cx.indicate(Indication::Pushed(self.id, outcome));
+                Outcome::Ended(ending)
+            }
+            // PUSHING / Abort
+            Event::Abort {
+                transaction,
+                reason,
+            } => {
+                cx.abort(transaction, reason);
+                let outcome = PushOutcome::Aborted(reason);
+                cx.indicate(Indication::Pushed(self.id, outcome));
+                Outcome::Over
+            }
+        }
+    }
+}
+
+/// The confirmed pushes of all sessions of a shard.
+#[derive(Debug)]
+pub(super) struct Pushes {
+    by_transaction: HashMap<Handle, Push, Keyed>,
+}
+
+impl Pushes {
+    pub(super) const fn new(hasher: Keyed) -> Self {
+        Self {
+            by_transaction: HashMap::with_hasher(hasher),
         }
     }
 
-    fn try_push(
+    /// NULL / S-Push.req or S-ConfirmedPush.req. `headers` begin with the content type.
+    pub(super) fn begin(
         &mut self,
-        now: Instant,
-        key: SessionKey,
         id: PushId,
-        confirmed: bool,
-        sdu: Bytes,
-        wtp: &mut Endpoint,
+        session: SessionRef<'_>,
+        list: &mut PushList,
+        (confirmed, headers, data): (bool, &[u8], &[u8]),
+        cx: &mut StepContext<'_>,
     ) -> Result<(), PushOutcome> {
-        let session = self
-            .registry
-            .get_mut(key.slot)
-            .filter(|session| session.id == key.id)
-            .ok_or(PushOutcome::NoSession)?;
-        match session.state {
-            State::Connecting2 { .. } | State::Connected | State::Resuming2 { .. } => {}
-            State::Connecting { .. } | State::Suspended | State::Resuming(_) => {
-                return Err(PushOutcome::NoSession);
-            }
-        }
-        let (option, class) = match confirmed {
-            true => (ProtocolOptions::CONFIRMED_PUSH, Class::One),
-            false => (ProtocolOptions::PUSH, Class::Zero),
+        let content = pdu::Push { headers, data };
+        let (option, class, pdu) = match confirmed {
+            true => (
+                ProtocolOptions::CONFIRMED_PUSH,
+                Class::One,
+                Pdu::ConfirmedPush(content),
+            ),
+            false => (ProtocolOptions::PUSH, Class::Zero, Pdu::Push(content)),
         };
-        if !session.profile.agreed.options.has(option) {
+        let profile = session.profile;
+        if !profile.agreed.options.has(option) {
             return Err(PushOutcome::NotAgreed);
         }
-        if session.max_unit().is_some_and(|max| sdu.len() > max) {
+        let sdu = encoded(&pdu);
+        if profile.max_unit().is_some_and(|max| sdu.len() > max) {
             return Err(PushOutcome::TooLarge);
         }
-        if confirmed && session.pushing() >= usize::from(session.profile.agreed.push_mor) {
+        if confirmed && list.len() >= usize::from(profile.agreed.push_mor) {
             return Err(PushOutcome::Busy);
         }
-        let transaction = wtp
-            .invoke(now, session.peer, class, confirmed, sdu)
+        let transaction = cx
+            .wtp
+            .invoke(cx.now, session.peer, class, confirmed, sdu)
             .map_err(|_| PushOutcome::Busy)?;
-        self.stats.pushes += 1;
+        cx.stats.pushes += 1;
         if !confirmed {
             return Err(PushOutcome::Sent);
         }
-        session.pushes.get_or_insert_default().push(transaction);
-        self.pushes.insert(transaction, Push { id, session: key });
-        self.owners.insert(transaction, Owner::Push);
+        list.add(transaction);
+        let session = session.key;
+        self.by_transaction
+            .insert(transaction, Push { id, session });
+        cx.owners.insert(transaction, Owner::Push);
         Ok(())
     }
 
-    /// PUSHING / TR-Invoke.cnf.
-    pub(super) fn push_confirmed(&mut self, transaction: Handle, exit_info: Bytes) {
-        let Some(push) = self.take_push(transaction) else {
-            return;
-        };
-        let wanted = self.session(push.session).is_some_and(|session| {
-            let options = session.profile.agreed.options;
-            options.has(ProtocolOptions::ACKNOWLEDGEMENT_HEADERS)
-        });
-        let headers = if wanted { exit_info } else { Bytes::new() };
-        self.stats.pushes_confirmed += 1;
-        self.indications.push_back(Indication::Pushed(
-            push.id,
-            PushOutcome::Confirmed { headers },
-        ));
+    /// The session of a push.
+    pub(super) fn session_of(&self, transaction: Handle) -> Option<SessionKey> {
+        let push = self.by_transaction.get(&transaction)?;
+        Some(push.session)
     }
 
-    /// PUSHING / TR-Abort.ind. Two reasons act on the whole session.
-    pub(super) fn push_aborted(
+    /// An event for the push of a transaction, which is over with it.
+    pub(super) fn step(
         &mut self,
-        now: Instant,
         transaction: Handle,
-        reason: wtp::AbortReason,
-        wtp: &mut Endpoint,
-    ) {
-        let Some(push) = self.take_push(transaction) else {
-            return;
-        };
-        let ending = Ending::of(reason);
-        let outcome = match ending {
-            Ending::Aborted(reason) => PushOutcome::Aborted(reason),
-            Ending::Lost(reason) => PushOutcome::Lost(reason),
-        };
-        self.indications
-            .push_back(Indication::Pushed(push.id, outcome));
-        self.act_on(now, push.session, ending, wtp);
-    }
-
-    /// PUSHING / Abort.
-    pub(super) fn abort_push(
-        &mut self,
-        now: Instant,
-        transaction: Handle,
-        reason: AbortReason,
-        wtp: &mut Endpoint,
-    ) {
-        if let Some(push) = self.take_push(transaction) {
-            wtp.abort(now, transaction, reason.0);
-            self.indications
-                .push_back(Indication::Pushed(push.id, PushOutcome::Aborted(reason)));
+        event: Event,
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
+        match self.by_transaction.remove(&transaction) {
+            Some(push) => push.step(event, cx),
+            None => Outcome::Over,
         }
     }
 
-    fn take_push(&mut self, transaction: Handle) -> Option<Push> {
-        let push = self.pushes.remove(&transaction)?;
-        self.owners.remove(&transaction);
-        if let Some(session) = self.session_mut(push.session)
-            && let Some(pushes) = &mut session.pushes
-        {
+    /// The pseudo-event Abort for all pushes of a session.
+    pub(super) fn abort_all(
+        &mut self,
+        pushes: PushList,
+        reason: AbortReason,
+        cx: &mut StepContext<'_>,
+    ) {
+        for transaction in pushes.0.into_iter().flat_map(|pushes| *pushes) {
+            let event = Event::Abort {
+                transaction,
+                reason,
+            };
+            self.step(transaction, event, cx);
+        }
+    }
+}
+
+/// The confirmed pushes of one session, oldest first. Hardly any session has one, so an empty list
+/// is eight octets.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "hardly any session has some")]
+pub(super) struct PushList(Option<Box<Vec<Handle>>>);
+
+impl PushList {
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |pushes| pushes.len())
+    }
+
+    fn add(&mut self, transaction: Handle) {
+        self.0.get_or_insert_default().push(transaction);
+    }
+
+    pub(super) fn remove(&mut self, transaction: Handle) {
+        if let Some(pushes) = &mut self.0 {
             pushes.retain(|other| *other != transaction);
             if pushes.is_empty() {
-                session.pushes = None;
+                self.0 = None;
             }
         }
-        Some(push)
     }
 }

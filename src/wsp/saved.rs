@@ -1,4 +1,5 @@
-//! What is needed to go on with a session elsewhere, or after a restart: in memory and as octets.
+//! The record of a session, with which another shard or process can continue it: in memory and as
+//! octets.
 
 use std::net::SocketAddr;
 
@@ -10,8 +11,10 @@ use crate::codec::{
 use crate::wdp::{Address, Peer};
 use crate::wsp::capability::{Capabilities, ExtendedMethod, ProtocolOptions};
 use crate::wsp::header::{CodePage, EncodingVersion, Page};
+use crate::wsp::id_key::Subscriber;
 
-/// A session without what is under way in it: that is aborted when a session moves (WSP 7.1.6.4, Resume).
+/// A session without its outstanding transactions, which are aborted when a session moves (WSP
+/// 7.1.6.4, Resume).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
     /// The id its client knows.
@@ -20,12 +23,14 @@ pub struct SessionRecord {
     pub peer: Peer,
     /// Whether it sleeps until it is resumed.
     pub suspended: bool,
-    /// What was agreed.
+    /// The agreed capabilities.
     pub agreed: Capabilities,
-    /// The newest header encoding the client said it understands.
+    /// The newest header encoding that the client named.
     pub encoding: Option<EncodingVersion>,
     /// The client's session headers, as it encoded them.
     pub headers: Bytes,
+    /// The subscriber that had the session, if that is known.
+    pub subscriber: Option<Subscriber>,
 }
 
 impl SessionRecord {
@@ -49,6 +54,9 @@ impl SessionRecord {
         }
         if agreed.server_mru().is_some() {
             flags |= SERVER_SDU_NAMED;
+        }
+        if self.subscriber.is_some() {
+            flags |= SUBSCRIBER_KNOWN;
         }
         out.extend([
             flags,
@@ -77,12 +85,15 @@ impl SessionRecord {
         }
         put_octets(out, agreed.aliases());
         put_octets(out, &self.headers);
+        // The subscriber comes last: a version that does not know the flag ignores octets behind
+        // the headers.
+        out.extend(self.subscriber.into_iter().flat_map(Subscriber::octets));
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Decodes the octets of [`encode`](Self::encode).
     ///
     /// # Errors
-    /// Octets that are no record, or one of a later format.
+    /// Octets that are no record, or a record of a later format.
     pub fn decode(input: &[u8]) -> Result<Self, DecodeError> {
         let (_, record) = located(input, record)?;
         Ok(record)
@@ -109,7 +120,14 @@ fn record(input: &[u8]) -> Parsed<'_, SessionRecord> {
     let (rest, methods) = list(rest)?;
     let (rest, pages) = list(rest)?;
     let (rest, aliases) = counted(rest)?;
-    let (rest, headers) = counted(rest)?;
+    let (mut rest, headers) = counted(rest)?;
+    let mut subscriber = None;
+    if flags & SUBSCRIBER_KNOWN != 0 {
+        let (after, digest) = octets(4)(rest)?;
+        let digest = digest.try_into().map_err(|_| fail(rest, "four octets"))?;
+        subscriber = Subscriber::from_octets(digest);
+        rest = after;
+    }
     let mut agreed = Capabilities::default();
     agreed.client_sdu = client_sdu;
     agreed.server_sdu = server_sdu;
@@ -154,6 +172,7 @@ fn record(input: &[u8]) -> Parsed<'_, SessionRecord> {
         agreed,
         encoding: (encoding != 0).then(|| EncodingVersion::from_octet(encoding)),
         headers: Bytes::copy_from_slice(headers),
+        subscriber,
     };
     Ok((rest, record))
 }
@@ -202,6 +221,7 @@ fn put_octets(out: &mut Vec<u8>, octets: &[u8]) {
 const FORMAT: u8 = 1;
 const SUSPENDED: u8 = 0x01;
 const SERVER_SDU_NAMED: u8 = 0x02;
+const SUBSCRIBER_KNOWN: u8 = 0x04;
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +277,7 @@ mod tests {
                     agreed,
                     encoding: pages.then_some(EncodingVersion::V1_3),
                     headers: headers.into(),
+                    subscriber: Subscriber::from_octets(at.1),
                 }
             },
         )

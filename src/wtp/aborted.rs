@@ -1,42 +1,43 @@
-//! Invokes we aborted after the user had seen them.
+//! Memory of transactions that this endpoint aborted after TR-Invoke.ind.
 //!
-//! The tables forget a transaction once an Abort is sent, but an Abort is not acknowledged: if it is lost, the
-//! initiator repeats its Invoke, vouches for it when asked, and the user would see it a second time. So what
-//! was aborted is remembered, and a repetition gets the same Abort again. What was given up for want of an
-//! answer is remembered too, and a repetition gets nothing.
+//! The tables drop a transaction once its Abort is sent, but nothing acknowledges an Abort. After a
+//! lost Abort the initiator repeats its Invoke and confirms its TID when asked, so the user would
+//! see the request a second time. This memory gives a repeated Invoke the same Abort again. A
+//! transaction that ended because the peer never answered is remembered too: its repeated Invoke
+//! gets no answer.
 
 use std::hash::{Hash, Hasher};
 
 use super::abort::AbortReason;
 use super::config::Config;
 use crate::random::{Keyed, Random};
-use crate::table::Memory;
+use crate::table::ExpiringMap;
 use crate::time::Instant;
 
-/// What was aborted lately.
+/// The latest aborted transactions.
 #[derive(Clone, Debug)]
-pub(super) struct Aborted<K>(Memory<K, AbortReason, Instant, Keyed>);
+pub(super) struct Aborted<K>(ExpiringMap<K, AbortReason, Instant, Keyed>);
 
 impl<K: Copy + Eq + Hash> Aborted<K> {
     pub(super) fn new(seed: u64) -> Self {
-        Self(Memory::new(Random::new(seed).hasher()))
+        Self(ExpiringMap::new(Random::new(seed).hasher()))
     }
 
     /// Remembers an abort for as long as a TID is remembered, and as its initiator may repeat it.
     pub(super) fn remember(&mut self, now: Instant, key: K, reason: AbortReason, config: &Config) {
-        self.0.forget_expired(now);
+        self.0.expire(now);
         let repeats = config.base_retry * (u32::from(config.max_retransmissions) + 1);
         let until = now + config.tid_lifetime.max(repeats * 2);
-        self.0.remember(until, key, reason, config.max_aborted);
+        self.0.insert(until, key, reason, config.max_aborted);
     }
 
     /// Why it was aborted, if it was.
     pub(super) fn reason(&mut self, now: Instant, key: K) -> Option<AbortReason> {
-        self.0.forget_expired(now);
+        self.0.expire(now);
         self.0.get(&key).copied()
     }
 
-    /// Feeds what is remembered to a hasher, oldest first.
+    /// Feeds the remembered transactions to a hasher, oldest first.
     pub(super) fn digest(&self, sink: &mut impl Hasher) {
         for (key, reason) in self.0.iter() {
             (key, Some(reason)).hash(sink);

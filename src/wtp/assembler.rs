@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::config::Defect;
+use super::defect::{Defect, is_planted};
 use super::indication::Fragment;
 use super::pdu::Trailer;
 use super::tpi::Psn;
 
-/// The packets of one message, as they come in.
+/// Re-assembles the packets of one message.
 ///
-/// What follows without a hole is one growing buffer; only packets that overtook others are kept apart.
+/// Packets without a gap form one growing buffer. A packet that arrives before an earlier one is
+/// kept apart.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Assembler {
     /// Everything before `next` that was not taken yet.
@@ -20,7 +21,7 @@ pub(super) struct Assembler {
     next: Psn,
     /// Packets beyond a hole.
     early: BTreeMap<Psn, Early>,
-    /// The highest packet heard that ends a group.
+    /// The highest packet received that ends a group.
     trailer: Option<Psn>,
     /// The packet that ends the message.
     last: Option<Psn>,
@@ -38,7 +39,7 @@ struct Early {
     marks: Marks,
 }
 
-/// What the header of a packet says about its place.
+/// The place of a packet in its message, by the GTR and TTR flags of its header.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) trailer: Trailer,
@@ -48,37 +49,37 @@ pub(super) struct Marks {
     pub(super) frame_starts: bool,
 }
 
-/// What became of a packet.
+/// The result of adding a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Stored; nothing to say yet.
+pub(super) enum Insertion {
+    /// The packet is stored and needs no answer yet.
     Stored,
-    /// Known already; nothing to say unless it ends a group.
+    /// The packet was received before. It needs an answer only if it ends a group.
     Duplicate,
     /// It cannot belong to this message.
     Impossible,
 }
 
-/// Where the groups heard of stand.
+/// The state of the groups received so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Groups {
-    /// No end of a group was heard.
+    /// No packet that ends a group was received.
     Open,
     /// All packets up to this end of a group are here.
     Complete(Psn),
-    /// The end of a group was heard and packets before it are missing.
+    /// The packet that ends the group was received, and packets before it are missing.
     Missing(Psn),
 }
 
 impl Assembler {
     /// Takes in a packet of which the low octet of the number and perhaps the high ones are known.
-    pub(super) fn hear(&mut self, psn: Psn, marks: Marks, data: &[u8]) -> Heard {
+    pub(super) fn insert(&mut self, psn: Psn, marks: Marks, data: &[u8]) -> Insertion {
         let beyond = self.last.is_some_and(|last| psn > last);
         if beyond || psn > self.next.saturating_add(FARTHEST) {
-            return Heard::Impossible;
+            return Insertion::Impossible;
         }
         if psn < self.next || self.early.contains_key(&psn) {
-            return Heard::Duplicate;
+            return Insertion::Duplicate;
         }
         if marks.trailer.ends_message() {
             if self
@@ -87,7 +88,7 @@ impl Assembler {
                 .next_back()
                 .is_some_and(|&highest| highest > psn)
             {
-                return Heard::Impossible;
+                return Insertion::Impossible;
             }
             self.last = Some(psn);
         }
@@ -103,15 +104,15 @@ impl Assembler {
             let data = data.into();
             self.early.insert(psn, Early { data, marks });
         }
-        Heard::Stored
+        Insertion::Stored
     }
 
     /// Where the groups stand.
-    pub(super) fn groups(&self, defect: Option<Defect>) -> Groups {
+    pub(super) fn groups(&self) -> Groups {
         match self.trailer {
             None => Groups::Open,
             Some(trailer) if trailer < self.next => Groups::Complete(trailer),
-            Some(trailer) if defect == Some(Defect::AckOverHole) => Groups::Complete(trailer),
+            Some(trailer) if is_planted(Defect::AckOverHole) => Groups::Complete(trailer),
             Some(trailer) => Groups::Missing(trailer),
         }
     }
@@ -124,12 +125,12 @@ impl Assembler {
             .take(255)
     }
 
-    /// The highest packet heard that ends a group.
+    /// The highest packet received that ends a group.
     pub(super) const fn trailer(&self) -> Option<Psn> {
         self.trailer
     }
 
-    /// Takes the next complete data unit and what follows it.
+    /// Takes the next complete data unit and its place in the message.
     pub(super) fn take_unit(&mut self) -> Option<(Bytes, Fragment)> {
         let (end, fragment) = self.units.pop_front()?;
         let rest = self.whole.split_off(end.min(self.whole.len()));
@@ -142,17 +143,18 @@ impl Assembler {
     }
 
     /// Whether every packet is here.
-    pub(super) fn is_complete(&self, defect: Option<Defect>) -> bool {
-        let hasty = defect == Some(Defect::AckOverHole) && self.last.is_some();
+    pub(super) fn is_complete(&self) -> bool {
+        let hasty = is_planted(Defect::AckOverHole) && self.last.is_some();
         hasty || self.last.is_some_and(|last| last < self.next)
     }
 
-    /// The octets of an incomplete message, holes skipped: what a receiver that does not look gets.
+    /// The octets of an incomplete message without its gaps: for a test receiver that ignores
+    /// missing packets.
     pub(super) fn take_hasty(&mut self) -> Bytes {
         std::mem::take(&mut self.whole).into()
     }
 
-    /// Octets of the message heard so far, taken ones included.
+    /// Octets of the message received so far, including those taken already.
     pub(super) fn message_len(&self) -> usize {
         self.taken + self.held()
     }
@@ -186,10 +188,11 @@ impl Assembler {
     }
 }
 
-/// How far beyond a hole a packet may be: no sender has more than 255 packets under way (WTP 7.15.4).
+/// How far beyond a hole a packet may be: no sender has more than 255 packets under way (WTP
+/// 7.15.4).
 const FARTHEST: Psn = 255;
 
-/// What a packet kept apart costs beside its octets.
+/// Memory of a packet that is kept apart, beside its octets.
 const EARLY_OVERHEAD: usize = 64;
 
 #[cfg(test)]
@@ -215,53 +218,53 @@ mod tests {
         let mut assembler = Assembler::default();
         for psn in [0, 1, 2, 3, 5] {
             assert_eq!(
-                assembler.hear(psn, marks(Trailer::Inside), b"x"),
-                Heard::Stored
+                assembler.insert(psn, marks(Trailer::Inside), b"x"),
+                Insertion::Stored
             );
-            assert_eq!(assembler.groups(None), Groups::Open);
+            assert_eq!(assembler.groups(), Groups::Open);
         }
-        assembler.hear(7, marks(Trailer::Group), b"x");
-        assert_eq!(assembler.groups(None), Groups::Missing(7));
+        assembler.insert(7, marks(Trailer::Group), b"x");
+        assert_eq!(assembler.groups(), Groups::Missing(7));
         assert_eq!(missing(&assembler), [4, 6]);
         assert_eq!(
-            assembler.hear(6, marks(Trailer::Inside), b"x"),
-            Heard::Stored
+            assembler.insert(6, marks(Trailer::Inside), b"x"),
+            Insertion::Stored
         );
         assert_eq!(missing(&assembler), [4]);
-        assembler.hear(4, marks(Trailer::Inside), b"x");
-        assert_eq!(assembler.groups(None), Groups::Complete(7));
-        assert!(!assembler.is_complete(None));
+        assembler.insert(4, marks(Trailer::Inside), b"x");
+        assert_eq!(assembler.groups(), Groups::Complete(7));
+        assert!(!assembler.is_complete());
     }
 
     #[test]
     fn packets_that_cannot_be_are_refused() {
         let mut assembler = Assembler::default();
         assert_eq!(
-            assembler.hear(300, marks(Trailer::Inside), b""),
-            Heard::Impossible
+            assembler.insert(300, marks(Trailer::Inside), b""),
+            Insertion::Impossible
         );
-        assembler.hear(2, marks(Trailer::Message), b"c");
+        assembler.insert(2, marks(Trailer::Message), b"c");
         assert_eq!(
-            assembler.hear(3, marks(Trailer::Inside), b""),
-            Heard::Impossible
-        );
-        assert_eq!(
-            assembler.hear(2, marks(Trailer::Message), b"c"),
-            Heard::Duplicate
+            assembler.insert(3, marks(Trailer::Inside), b""),
+            Insertion::Impossible
         );
         assert_eq!(
-            assembler.hear(0, marks(Trailer::Inside), b"a"),
-            Heard::Stored
+            assembler.insert(2, marks(Trailer::Message), b"c"),
+            Insertion::Duplicate
         );
         assert_eq!(
-            assembler.hear(0, marks(Trailer::Inside), b"z"),
-            Heard::Duplicate
+            assembler.insert(0, marks(Trailer::Inside), b"a"),
+            Insertion::Stored
         );
         assert_eq!(
-            assembler.hear(1, marks(Trailer::Inside), b"b"),
-            Heard::Stored
+            assembler.insert(0, marks(Trailer::Inside), b"z"),
+            Insertion::Duplicate
         );
-        assert!(assembler.is_complete(None));
+        assert_eq!(
+            assembler.insert(1, marks(Trailer::Inside), b"b"),
+            Insertion::Stored
+        );
+        assert!(assembler.is_complete());
         let (data, fragment) = assembler.take_unit().unwrap();
         assert_eq!((&data[..], fragment), (&b"abc"[..], Fragment::WHOLE));
     }
@@ -277,10 +280,10 @@ mod tests {
             frame_starts: true,
             ..marks(Trailer::Message)
         };
-        assembler.hear(1, unit_ends, b"b");
-        assembler.hear(2, frame_starts, b"c");
+        assembler.insert(1, unit_ends, b"b");
+        assembler.insert(2, frame_starts, b"c");
         assert_eq!(assembler.take_unit(), None);
-        assembler.hear(0, marks(Trailer::Inside), b"a");
+        assembler.insert(0, marks(Trailer::Inside), b"a");
         let first = Fragment {
             more: true,
             frame_boundary: false,
@@ -316,16 +319,16 @@ mod tests {
                 };
                 let last = twin.iter().find(|(_, (kind, _))| *kind == 3).map(|(psn, _)| *psn);
                 let expected = if last.is_some_and(|last| psn > last) {
-                    Heard::Impossible
+                    Insertion::Impossible
                 } else if twin.contains_key(&psn) {
-                    Heard::Duplicate
+                    Insertion::Duplicate
                 } else if kind == 3 && twin.keys().any(|&other| other > psn) {
-                    Heard::Impossible
+                    Insertion::Impossible
                 } else {
                     twin.insert(psn, (kind, octet));
-                    Heard::Stored
+                    Insertion::Stored
                 };
-                prop_assert_eq!(assembler.hear(psn, marks(trailer), &[octet]), expected);
+                prop_assert_eq!(assembler.insert(psn, marks(trailer), &[octet]), expected);
                 let trailer = twin.iter().rev().find(|(_, (kind, _))| *kind >= 2).map(|(psn, _)| *psn);
                 let holes: Vec<Psn> = trailer
                     .map(|end| (0..=end).filter(|psn| !twin.contains_key(psn)).collect())
@@ -335,14 +338,14 @@ mod tests {
                     Some(end) if holes.is_empty() => Groups::Complete(end),
                     Some(end) => Groups::Missing(end),
                 };
-                prop_assert_eq!(assembler.groups(None), groups);
+                prop_assert_eq!(assembler.groups(), groups);
                 if let Groups::Missing(_) = groups {
                     prop_assert_eq!(missing(&assembler), holes);
                 }
             }
             let whole = twin.iter().enumerate().all(|(at, (psn, _))| at == *psn as usize)
                 && twin.values().any(|(kind, _)| *kind == 3);
-            prop_assert_eq!(assembler.is_complete(None), whole);
+            prop_assert_eq!(assembler.is_complete(), whole);
             if whole {
                 let (data, _) = assembler.take_unit().unwrap();
                 let expected: Vec<u8> = twin.values().map(|(_, octet)| *octet).collect();

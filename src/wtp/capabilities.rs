@@ -1,9 +1,9 @@
-//! What the peer of a transaction said it can do, by flags and Option TPIs.
+//! Capabilities of the peer of one transaction, from its flags and Option TPIs.
 
 use super::config::Config;
 use super::tpi::{Parameter, Tpi, Tpis};
 
-/// What is known of the peer within one transaction (parameters are valid for its lifetime, WTP 8.4.4).
+/// Capabilities of the peer. Parameters are valid for one transaction (WTP 8.4.4).
 #[derive(Clone, Copy, Debug, Default, Hash)]
 pub(super) struct Capabilities {
     /// It can re-assemble: it did not set GTR and TTR both (WTP table 12, SIN 002).
@@ -21,8 +21,8 @@ pub(super) struct Capabilities {
 }
 
 impl Capabilities {
-    /// Takes in the parameters of a PDU. Returns the pause wanted before the next group, in tenths of a
-    /// second.
+    /// Takes in the parameters of a PDU. Returns the pause wanted before the next group, in tenths
+    /// of a second.
     pub(super) fn learn(&mut self, tpis: Tpis<'_>) -> Option<u32> {
         let mut delay = None;
         for item in tpis.iter() {
@@ -35,15 +35,16 @@ impl Capabilities {
                 Parameter::DelayTransmissionTimer(tenths) => delay = Some(tenths),
                 Parameter::MaximumGroup(octets) => self.max_group = Some(octets),
                 Parameter::NumGroups(groups) => self.num_groups = Some(groups),
-                // For the initiator's eyes; what it does with them is its own business, and ours nothing:
-                // TIDnew is set when verifications repeat, whatever the peer remembers.
+                // Only the initiator needs these. TIDnew is set when verifications repeat, whatever
+                // the peer remembers.
                 Parameter::CurrentTid(_) | Parameter::NoCachedTid => {}
             }
         }
         delay
     }
 
-    /// Groups we may have under way under extended SAR, or `None` for plain SAR's stop and wait.
+    /// Number of groups that may be unacknowledged under extended SAR, or `None` for stop and wait
+    /// of plain SAR.
     pub(super) fn window(&self, config: &Config) -> Option<u32> {
         self.num_groups.filter(|_| config.num_groups > 0)
     }

@@ -4,43 +4,65 @@ use crate::codec::{Parsed, fail, octets, uint8};
 
 /// Splits a datagram into its PDUs, in order.
 ///
-/// A datagram that starts with a zero octet is a series of lengths and PDUs. The rest of it is given up
-/// at the first length that is zero or leads beyond the end; what came before it stands.
-pub fn separate(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut alone, mut series) = match datagram.split_first() {
+/// A datagram that starts with a zero octet is a series of lengths and PDUs. A length of zero, or
+/// one that exceeds the datagram, ends the series: the PDUs before it are returned, the rest is
+/// dropped.
+#[must_use]
+pub fn separate(datagram: &[u8]) -> Pdus<'_> {
+    let (alone, series) = match datagram.split_first() {
         Some((&CONCATENATED, series)) => (None, series),
         Some(_) => (Some(datagram), &[][..]),
         None => (None, &[][..]),
     };
-    std::iter::from_fn(move || {
-        if let Some(pdu) = alone.take() {
-            return Some(pdu);
-        }
-        let (rest, pdu) = element(series).unwrap_or((&[], &[]));
-        series = rest;
-        (!pdu.is_empty()).then_some(pdu)
-    })
-}
-
-/// Whether everything in a datagram can be reached by [`separate`].
-#[must_use]
-pub fn is_whole(datagram: &[u8]) -> bool {
-    match datagram.split_first() {
-        Some((&CONCATENATED, mut series)) => {
-            while !series.is_empty() {
-                match element(series) {
-                    Ok((rest, pdu)) if !pdu.is_empty() => series = rest,
-                    _ => return false,
-                }
-            }
-            true
-        }
-        Some(_) => true,
-        None => false,
+    Pdus {
+        alone,
+        series,
+        is_broken: datagram.is_empty(),
     }
 }
 
-/// Joins PDUs behind one another in a send buffer, adding lengths only once there are two.
+/// The PDUs of a datagram; see [`separate`].
+#[derive(Clone, Debug)]
+pub struct Pdus<'a> {
+    alone: Option<&'a [u8]>,
+    series: &'a [u8],
+    is_broken: bool,
+}
+
+impl Pdus<'_> {
+    /// Whether octets were given up, once all PDUs have been taken; and whether there was no octet
+    /// at all.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+}
+
+impl<'a> Iterator for Pdus<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if let Some(pdu) = self.alone.take() {
+            return Some(pdu);
+        }
+        if self.series.is_empty() {
+            return None;
+        }
+        match element(self.series) {
+            Ok((rest, pdu)) if !pdu.is_empty() => {
+                self.series = rest;
+                Some(pdu)
+            }
+            _ => {
+                self.series = &[];
+                self.is_broken = true;
+                None
+            }
+        }
+    }
+}
+
+/// Appends PDUs to a send buffer. Lengths are added once there are two PDUs.
 #[derive(Debug)]
 pub struct Joiner {
     start: usize,
@@ -49,8 +71,8 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// Starts a datagram at the end of `out` that is not to exceed `limit` octets unless its first PDU
-    /// alone does.
+    /// Starts a datagram at the end of `out` that is not to exceed `limit` octets unless its first
+    /// PDU alone does.
     #[must_use]
     pub const fn new(out: &[u8], limit: usize) -> Self {
         Self {
@@ -60,8 +82,8 @@ impl Joiner {
         }
     }
 
-    /// Takes in the PDU that was just appended from offset `from` on. Says `false`, having removed the
-    /// PDU, when the datagram would become too large.
+    /// Adds the PDU that was appended to `out` from offset `from` on. Returns `false`, and removes
+    /// the PDU, if the datagram would become too large.
     pub fn add(&mut self, from: usize, out: &mut Vec<u8>) -> bool {
         if self.pdus == 0 {
             self.pdus = 1;
@@ -119,7 +141,7 @@ fn element(input: &[u8]) -> Parsed<'_, &[u8]> {
     octets(len)(rest).map_err(|_| fail(input, "a PDU as long as its length says"))
 }
 
-/// A length of 7 or 15 bits, or `None` for what cannot be joined.
+/// A length of 7 or 15 bits, or `None` for a PDU that is too long for a concatenation.
 fn length(len: usize) -> Option<Length> {
     match u16::try_from(len).ok()? {
         len @ 1..=0x7F => Some(Length([0, len.to_be_bytes()[1]], 1)),
@@ -188,8 +210,17 @@ mod tests {
         assert_eq!(pdus(&[0x00, 1, 0x18, 0x80]), [&[0x18]]);
         assert_eq!(pdus(&[0x00]), [&[] as &[u8]; 0]);
         assert_eq!(pdus(&[]), [&[] as &[u8]; 0]);
-        assert!(!is_whole(&[0x00, 1, 0x18, 0, 0x18]));
-        assert!(is_whole(&[0x00, 1, 0x18, 1, 0x18]));
+        let is_broken = |datagram| {
+            let mut pdus = separate(datagram);
+            pdus.by_ref().for_each(drop);
+            pdus.is_broken()
+        };
+        assert!(is_broken(&[0x00, 1, 0x18, 0, 0x18]));
+        assert!(is_broken(&[0x00, 1, 0x18, 9, 0x18]));
+        assert!(is_broken(&[]));
+        for whole in [&[0x00, 1, 0x18, 1, 0x18][..], &[0x18], &[0x00]] {
+            assert!(!is_broken(whole));
+        }
     }
 
     proptest! {

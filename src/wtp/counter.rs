@@ -12,13 +12,14 @@ pub(super) struct TidCounter {
     /// When each of the last sixteen runs of 1024 TIDs began.
     runs: VecDeque<Instant>,
     in_run: u16,
-    /// Of class 0, which nobody looks for among those he has heard.
+    /// The next TID of class 0. Peers do not compare it with earlier TIDs.
     next_unreliable: u16,
 }
 
 impl TidCounter {
     pub(super) fn new(seed: u64) -> Self {
-        // Any start will do; one that differs from run to run keeps a restart from looking like a replay.
+        // Any start will do; one that differs from run to run keeps a restart from looking like a
+        // replay.
         let mixed = (seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let [high, low, ..] = mixed.to_be_bytes();
         Self {
@@ -29,8 +30,8 @@ impl TidCounter {
         }
     }
 
-    /// The next TID of class 0 that is not `taken`. It has no lifetime: a message of class 0 is neither repeated nor
-    /// answered, and its TID is not compared with others.
+    /// The next TID of class 0 that is not `taken`. It has no lifetime: a message of class 0 is
+    /// neither repeated nor answered, and its TID is not compared with others.
     pub(super) fn next_unreliable(&mut self, taken: impl Fn(u16) -> bool) -> u16 {
         for _ in 0..=TID_MASK {
             self.next_unreliable = (self.next_unreliable + 1) & TID_MASK;

@@ -1,4 +1,4 @@
-//! What an endpoint tells its user (WTP 5.3).
+//! Indications and confirmations of an endpoint to its user (WTP 5.3).
 
 use bytes::Bytes;
 
@@ -29,7 +29,7 @@ pub enum Indication {
     Invoke {
         /// The transaction.
         handle: Handle,
-        /// Who began it.
+        /// The initiator.
         peer: Peer,
         /// Its class.
         class: Class,
@@ -39,7 +39,7 @@ pub enum Indication {
         data: Bytes,
         /// Whether it is all of the message; always so without extended SAR.
         fragment: Fragment,
-        /// What it cost so far.
+        /// Packets, octets and repetitions so far.
         report: Report,
     },
     /// TR-InvokeData.ind: a further data unit of an Invoke (extended SAR only).
@@ -55,12 +55,13 @@ pub enum Indication {
     InvokeConfirmed {
         /// The transaction.
         handle: Handle,
-        /// What the peer's user attached (class 1 only).
+        /// Exit info of the peer's user (class 1 only).
         exit_info: Bytes,
-        /// What it cost so far.
+        /// Packets, octets and repetitions so far.
         report: Report,
     },
-    /// TR-Result.ind: the answer to our class 2 Invoke; to be [`acknowledged`](super::Endpoint::acknowledge).
+    /// TR-Result.ind: the answer to our class 2 Invoke; to be
+    /// [`acknowledged`](super::Endpoint::acknowledge).
     Result {
         /// The transaction.
         handle: Handle,
@@ -82,9 +83,9 @@ pub enum Indication {
     ResultConfirmed {
         /// The transaction.
         handle: Handle,
-        /// What the peer's user attached.
+        /// Exit info of the peer's user.
         exit_info: Bytes,
-        /// What it cost.
+        /// Packets, octets and repetitions.
         report: Report,
     },
     /// TR-Abort.ind: the transaction failed. Ends it.
@@ -93,7 +94,7 @@ pub enum Indication {
         handle: Handle,
         /// Why.
         reason: AbortReason,
-        /// What it cost.
+        /// Packets, octets and repetitions.
         report: Report,
     },
 }

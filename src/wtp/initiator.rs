@@ -10,12 +10,13 @@ use super::abort::{AbortReason, ProviderAbort};
 use super::config::Config;
 use super::indication::{Fragment, Indication};
 use super::pdu::{Ack, Class, Invoke, Nack, Packet, Pdu};
-use super::receiver::{Lapse, Receiver, Reception};
+use super::pool::Charge;
+use super::receiver::{Receiver, Timeout};
 use super::sender::{Expiry, Sender};
-use super::tpi::{Parameter, Psn, Tpi};
-use super::transaction::{
-    Answer, Charge, Fate, Items, LONGEST_HEADER, Said, SayContext, Shared, Turn, exit_info,
+use super::shared::{
+    Answer, EncodeContext, Encoded, Items, LONGEST_HEADER, Outcome, Shared, StepContext, exit_info,
 };
+use super::tpi::{Parameter, Psn, Tpi};
 use crate::time::Instant;
 
 /// One transaction begun here.
@@ -51,7 +52,7 @@ enum State {
     WaitTimeout { until: Instant, exit_info: Bytes },
 }
 
-/// What can happen to an initiator.
+/// Events of an initiator.
 #[derive(Clone, Debug)]
 pub(super) enum Event<'a> {
     Ack(Ack<'a>),
@@ -91,7 +92,7 @@ impl Initiator {
         config: &Config,
     ) -> Result<Self, ProviderAbort> {
         let retry = retry_interval(shared, config);
-        let sender = Sender::new(now, invoke, retry, &shared.capabilities, config)?;
+        let sender = Sender::new(now, invoke, retry, &shared.capabilities, config, None)?;
         Ok(Self {
             state: State::ResultWait {
                 sender: Box::new(sender),
@@ -111,9 +112,9 @@ impl Initiator {
         &mut self,
         event: Event<'_>,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        let (now, config) = (turn.now, turn.config);
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
+        let (now, config) = (cx.now, cx.config);
         match (&mut self.state, event) {
             // --- NULL ---
             (State::Null { invoke, fragment }, Event::Go) => {
@@ -121,18 +122,18 @@ impl Initiator {
                 match Self::start(invoke, false, shared, now, config) {
                     Ok(started) => {
                         *self = started;
-                        Fate::Lives
+                        Outcome::Lives
                     }
-                    Err(reason) => shared.indicate_abort(AbortReason::Provider(reason), turn),
+                    Err(reason) => shared.indicate_abort(AbortReason::Provider(reason), cx),
                 }
             }
-            // Nothing was sent, so nobody need be told (7.7.4 A).
-            (State::Null { .. }, Event::AbortRequest(_)) => Fate::Over,
+            // No Invoke was sent, so the peer needs no Abort (7.7.4 A).
+            (State::Null { .. }, Event::AbortRequest(_)) => Outcome::Over,
 
             // --- RESULT WAIT ---
             // TR-Abort.req.
             (State::ResultWait { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
             // RcvAck, TIDve, class 2 or 1; RCR < MAX_RCR, else ignored.
             (
@@ -149,7 +150,7 @@ impl Initiator {
                     });
                     shared.report.verified = true;
                     if !self.tid_new && !*vouched {
-                        turn.peers.doubts(shared.peer, true);
+                        cx.peers.doubts(shared.peer, true);
                     }
                     *vouched = true;
                     // With segments the question acknowledges the first group (10.6.3).
@@ -157,12 +158,12 @@ impl Initiator {
                         && !sender.is_formed()
                     {
                         if sender.outgrows_plain(&shared.capabilities, config) {
-                            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+                            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, cx);
                         }
                         sender.ack(now, Some(psn), delay, &shared.capabilities, config);
                     }
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvAck of a group, not of the message (7.14.3).
             (
@@ -175,10 +176,10 @@ impl Initiator {
             ) if !is_last(sender, &ack) => {
                 let delay = shared.learn(ack.tpis);
                 if sender.outgrows_plain(&shared.capabilities, config) {
-                    return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+                    return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, cx);
                 }
                 sender.ack(now, ack.tpis.psn(), delay, &shared.capabilities, config);
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvAck, class 2, HoldOn == False.
             (
@@ -190,19 +191,19 @@ impl Initiator {
                 shared.learn(ack.tpis);
                 *hold_on = true;
                 sender.stop();
-                confirm_invoke(&[], self.tid_new, shared, turn);
-                Fate::Lives
+                confirm_invoke(&[], self.tid_new, shared, cx);
+                Outcome::Lives
             }
-            // RcvAck, class 2, HoldOn == True: ignored, but for what it says of windows.
+            // RcvAck, class 2, HoldOn == True: ignored, except for its window.
             (State::ResultWait { hold_on: true, .. }, Event::Ack(ack)) => {
                 shared.learn(ack.tpis);
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvAck, class 1.
             (State::ResultWait { .. }, Event::Ack(ack)) => {
                 let info = ack.tpis.info().unwrap_or(&[]);
-                confirm_invoke(info, self.tid_new, shared, turn);
-                Fate::Over
+                confirm_invoke(info, self.tid_new, shared, cx);
+                Outcome::Over
             }
             // Selective retransmission of the Invoke (7.14.4).
             (
@@ -221,18 +222,18 @@ impl Initiator {
                         config,
                     );
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // TR-InvokeData.req.
             (State::ResultWait { sender, .. }, Event::InvokeData(data, fragment)) => {
                 sender.push(now, (data, fragment), &shared.capabilities, config);
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvAbort.
-            (State::ResultWait { .. }, Event::Abort(reason)) => shared.indicate_abort(reason, turn),
+            (State::ResultWait { .. }, Event::Abort(reason)) => shared.indicate_abort(reason, cx),
             // RcvErrorPDU.
             (State::ResultWait { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
             // TimerTO_R; once segments of the Result come, theirs.
             (
@@ -242,14 +243,14 @@ impl Initiator {
                 },
                 Event::Timeout,
             ) => match receiver.expire(now) {
-                Lapse::NotYet => Fate::Lives,
-                Lapse::Nack { up_to } => {
+                Timeout::NotYet => Outcome::Lives,
+                Timeout::Nack { up_to } => {
                     self.answer = Some(Answer::Nack { up_to });
-                    Fate::Lives
+                    Outcome::Lives
                 }
-                Lapse::Abandoned => {
-                    turn.stats.abandoned += 1;
-                    shared.give_up(turn)
+                Timeout::Abandoned => {
+                    cx.stats.abandoned += 1;
+                    shared.give_up(cx)
                 }
             },
             (
@@ -259,14 +260,14 @@ impl Initiator {
                 Event::Timeout,
             ) => {
                 match sender.expire(now, &shared.capabilities, config) {
-                    Expiry::NotYet | Expiry::Resumed => Fate::Lives,
+                    Expiry::NotYet | Expiry::Resumed => Outcome::Lives,
                     // RCR < MAX_RCR, Ack(TIDok) already sent. Later groups are repeated as ever.
                     Expiry::Again if *vouched && !sender.is_segmented() => {
                         self.answer = Some(Answer::Verify {
                             psn: None,
                             repeated: true,
                         });
-                        Fate::Lives
+                        Outcome::Lives
                     }
                     // RCR < MAX_RCR.
                     Expiry::Again => {
@@ -277,43 +278,43 @@ impl Initiator {
                             });
                         }
                         sender.repeat();
-                        Fate::Lives
+                        Outcome::Lives
                     }
                     // RCR == MAX_RCR.
-                    Expiry::GaveUp => shared.give_up(turn),
+                    Expiry::GaveUp => shared.give_up(cx),
                 }
             }
             // RcvResult, class 2, HoldOn == True and False.
             (State::ResultWait { .. }, Event::Result(packet)) => {
                 shared.learn(packet.tpis);
-                self.receive(0, &packet, shared, turn)
+                self.receive(0, &packet, shared, cx)
             }
             (State::ResultWait { .. }, Event::Segment(low, packet)) => {
                 shared.learn(packet.tpis);
-                self.receive(low, &packet, shared, turn)
+                self.receive(low, &packet, shared, cx)
             }
 
             // --- RESULT RESP WAIT ---
             // TR-Result.res, with and without exit info. The ack may wait for A; it does not.
             (State::ResultRespWait { .. }, Event::Acknowledge(info)) => {
-                self.acknowledge_last(exit_info(info), turn)
+                self.acknowledge_last(exit_info(info), cx)
             }
             // RcvAbort.
             (State::ResultRespWait { .. }, Event::Abort(reason)) => {
-                shared.indicate_abort(reason, turn)
+                shared.indicate_abort(reason, cx)
             }
             // TR-Abort.req.
             (State::ResultRespWait { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
             // RcvErrorPDU.
             (State::ResultRespWait { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
             // RcvResult: ignored.
             (State::ResultRespWait { .. }, Event::Result(_) | Event::Segment(..)) => {
-                shared.note_duplicate(turn);
-                Fate::Lives
+                shared.note_duplicate(cx);
+                Outcome::Lives
             }
             // TimerTO_A: the printed rows for AEC have no condition on Uack, see the responder.
             (
@@ -324,56 +325,54 @@ impl Initiator {
                 Event::Timeout,
             ) => {
                 if *ack_at > now {
-                    return Fate::Lives;
+                    return Outcome::Lives;
                 }
                 match shared.user_ack {
                     // AEC < AEC_MAX.
                     true if *expirations < config.max_ack_expirations => {
                         *expirations += 1;
                         *ack_at = now + config.long_ack;
-                        Fate::Lives
+                        Outcome::Lives
                     }
                     // AEC == AEC_MAX.
-                    true => shared.abort(ProviderAbort::NORESPONSE, turn),
+                    true => shared.abort(ProviderAbort::NORESPONSE, cx),
                     // Uack == False.
-                    false => self.acknowledge_last(Bytes::new(), turn),
+                    false => self.acknowledge_last(Bytes::new(), cx),
                 }
             }
 
             // --- WAIT TIMEOUT ---
             // RcvResult, RID=0: ignored. RID=1, with and without exit info.
             (State::WaitTimeout { .. }, Event::Result(packet) | Event::Segment(_, packet)) => {
-                shared.note_duplicate(turn);
+                shared.note_duplicate(cx);
                 if packet.repeated && self.answer.is_none() {
                     self.answer = Some(Answer::Ack {
                         psn: self.last_psn,
                         repeated: true,
                     });
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvAbort.
-            (State::WaitTimeout { .. }, Event::Abort(reason)) => {
-                shared.indicate_abort(reason, turn)
-            }
+            (State::WaitTimeout { .. }, Event::Abort(reason)) => shared.indicate_abort(reason, cx),
             // RcvErrorPDU.
             (State::WaitTimeout { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
             // TimerTO_W.
             (State::WaitTimeout { until, .. }, Event::Timeout) => {
                 if *until <= now {
-                    Fate::Over
+                    Outcome::Over
                 } else {
-                    Fate::Lives
+                    Outcome::Lives
                 }
             }
             // TR-Abort.req.
             (State::WaitTimeout { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
 
-            // Pairs without a row: late copies, and users who speak out of turn.
+            // Pairs without a row: late copies, and primitives out of turn.
             (
                 State::Null { .. },
                 Event::Ack(_)
@@ -391,7 +390,7 @@ impl Initiator {
                 State::ResultRespWait { .. } | State::WaitTimeout { .. },
                 Event::Ack(_) | Event::Nack(_) | Event::Go | Event::InvokeData(..),
             )
-            | (State::WaitTimeout { .. }, Event::Acknowledge(_)) => Fate::Lives,
+            | (State::WaitTimeout { .. }, Event::Acknowledge(_)) => Outcome::Lives,
         }
     }
 
@@ -409,7 +408,7 @@ impl Initiator {
         }
     }
 
-    pub(super) fn has_something_to_say(&self) -> bool {
+    pub(super) fn has_pdu(&self) -> bool {
         self.answer.is_some()
             || matches!(&self.state, State::ResultWait { sender, .. } if sender.has_packets())
     }
@@ -426,12 +425,12 @@ impl Initiator {
     }
 
     /// Appends the next PDU.
-    pub(super) fn say(
+    pub(super) fn encode_next(
         &mut self,
         shared: &Shared,
-        context: &SayContext<'_>,
+        context: &EncodeContext<'_>,
         out: &mut Vec<u8>,
-    ) -> Option<Said> {
+    ) -> Option<Encoded> {
         let config = context.config;
         if let Some(answer) = self.answer.take() {
             let (receiver, info) = match &self.state {
@@ -444,16 +443,16 @@ impl Initiator {
                 }
             };
             shared.encode_answer(answer, receiver, info.as_slice(), config, out);
-            return Some(Said::Control);
+            return Some(Encoded::Control);
         }
         let State::ResultWait { sender, .. } = &mut self.state else {
             return None;
         };
         let packet = sender.next_packet()?;
-        let said = if packet.repeated {
-            Said::AgainData
+        let encoded = if packet.repeated {
+            Encoded::AgainData
         } else {
-            Said::Data
+            Encoded::Data
         };
         let opening = opening(shared.class, config);
         let (class, user_ack, tid_new) = (shared.class, shared.user_ack, self.tid_new);
@@ -469,7 +468,7 @@ impl Initiator {
             }
             .encode(out);
         });
-        Some(said)
+        Some(encoded)
     }
 
     /// Whether it is an Invoke with TIDnew that is not confirmed yet.
@@ -510,8 +509,8 @@ impl Initiator {
         low: u8,
         packet: &Packet<'_>,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
         let State::ResultWait {
             sender,
             hold_on,
@@ -520,20 +519,20 @@ impl Initiator {
             ..
         } = &mut self.state
         else {
-            return Fate::Lives;
+            return Outcome::Lives;
         };
         if shared.class != Class::Two {
-            turn.stats.strays += 1;
-            return Fate::Lives;
+            cx.stats.strays += 1;
+            return Outcome::Lives;
         }
         let received = receiver
             .as_ref()
             .map_or(0, |receiver| receiver.message_len());
-        if let Err(reason) = shared.check_room(received, packet, turn) {
-            return shared.abort(reason, turn);
+        if let Err(reason) = shared.check_room(received, packet, cx) {
+            return shared.abort(reason, cx);
         }
         if !std::mem::replace(hold_on, true) {
-            confirm_invoke(&[], self.tid_new, shared, turn);
+            confirm_invoke(&[], self.tid_new, shared, cx);
         }
         sender.stop();
         self.answer = None;
@@ -543,64 +542,48 @@ impl Initiator {
                 Fragment::WHOLE,
                 true,
                 shared,
-                turn,
+                cx,
             );
-            return self.await_user(turn);
+            return self.await_user(cx);
         }
-        let receiver =
-            receiver.get_or_insert_with(|| Box::new(Receiver::new(turn.now, turn.config)));
-        match receiver.hear(turn.now, low, packet, turn.config) {
-            Reception::Stored => {}
-            Reception::Duplicate => shared.note_duplicate(turn),
-            Reception::Impossible => turn.stats.strays += 1,
-            Reception::Nack { up_to } => self.answer = Some(Answer::Nack { up_to }),
-            Reception::Ack {
-                psn,
-                repeated,
-                duplicate,
-            } => {
-                if duplicate {
-                    shared.note_duplicate(turn);
-                }
-                self.answer = Some(Answer::Ack {
-                    psn: Some(psn),
-                    repeated,
-                });
-            }
+        let receiver = receiver.get_or_insert_with(|| Box::new(Receiver::new(cx.now, cx.config)));
+        let reception = receiver.receive(cx.now, low, packet, cx.config);
+        if let Some(answer) = shared.answer_to(reception, cx) {
+            self.answer = Some(answer);
         }
         while let Some((data, fragment)) = receiver.take_unit() {
             let first = !std::mem::replace(indicated, true);
-            indicate(data, fragment, first, shared, turn);
+            indicate(data, fragment, first, shared, cx);
             if !fragment.more {
-                turn.stats.reassembled += 1;
+                cx.stats.reassembled += 1;
                 self.last_psn = receiver.acked();
                 self.answer = None;
-                return self.await_user(turn);
+                return self.await_user(cx);
             }
         }
-        Fate::Lives
+        Outcome::Lives
     }
 
     /// Start timer A.
-    fn await_user(&mut self, turn: &Turn<'_>) -> Fate {
+    fn await_user(&mut self, cx: &StepContext<'_>) -> Outcome {
         self.state = State::ResultRespWait {
-            ack_at: turn.now + turn.config.long_ack,
+            ack_at: cx.now + cx.config.long_ack,
             expirations: 0,
         };
-        Fate::Lives
+        Outcome::Lives
     }
 
     /// The last Ack; start timer W.
-    fn acknowledge_last(&mut self, exit_info: Bytes, turn: &Turn<'_>) -> Fate {
+    fn acknowledge_last(&mut self, exit_info: Bytes, cx: &StepContext<'_>) -> Outcome {
         self.state = State::WaitTimeout {
-            until: turn.now + turn.config.wait_timeout,
+            until: cx.now + cx.config.wait_timeout,
             exit_info,
         };
         self.answer = Some(Answer::Ack {
             psn: self.last_psn,
             repeated: false,
         });
-        Fate::Lives
+        Outcome::Lives
     }
 }
 
@@ -616,20 +599,26 @@ fn is_last(sender: &Sender, ack: &Ack<'_>) -> bool {
 }
 
 /// Generate TR-Invoke.cnf.
-fn confirm_invoke(info: &[u8], tid_new: bool, shared: &Shared, turn: &mut Turn<'_>) {
+fn confirm_invoke(info: &[u8], tid_new: bool, shared: &Shared, cx: &mut StepContext<'_>) {
     if tid_new || !shared.report.verified {
-        turn.peers.doubts(shared.peer, false);
+        cx.peers.doubts(shared.peer, false);
     }
-    turn.indications.push_back(Indication::InvokeConfirmed {
+    cx.indications.push_back(Indication::InvokeConfirmed {
         handle: shared.handle,
         exit_info: exit_info(info),
         report: shared.report,
     });
 }
 
-fn indicate(data: Bytes, fragment: Fragment, first: bool, shared: &Shared, turn: &mut Turn<'_>) {
+fn indicate(
+    data: Bytes,
+    fragment: Fragment,
+    first: bool,
+    shared: &Shared,
+    cx: &mut StepContext<'_>,
+) {
     let handle = shared.handle;
-    turn.indications.push_back(if first {
+    cx.indications.push_back(if first {
         Indication::Result {
             handle,
             data,
@@ -644,7 +633,7 @@ fn indicate(data: Bytes, fragment: Fragment, first: bool, shared: &Shared, turn:
     });
 }
 
-/// What our Invoke announces.
+/// The items that our Invoke announces.
 fn opening(class: Class, config: &Config) -> Items<'static> {
     let mut items = Items::default();
     if config.offer_extended_sar && config.num_groups > 0 {

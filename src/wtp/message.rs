@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::indication::Fragment;
 use super::tpi::Psn;
 
-/// The octets of a message by packet. Packets are cut as they are needed, since the peer may ask for smaller
-/// groups on the way, and stay as they were cut, since what is repeated must be what was sent.
+/// The octets of a message, cut into packets when needed, because the peer may ask for smaller
+/// groups meanwhile. A packet keeps its limits, because a repeated packet must equal the first one.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Message {
     first: Unit,
@@ -18,7 +18,7 @@ pub(super) struct Message {
     recuts: Vec<Cut>,
 }
 
-/// What one service primitive gave us to send.
+/// The data of one service primitive.
 #[derive(Clone, Debug, Hash)]
 struct Unit {
     data: Bytes,
@@ -72,7 +72,7 @@ impl Message {
         true
     }
 
-    /// What packet `psn` carries.
+    /// The part of the message in packet `psn`.
     pub(super) fn part(&self, psn: Psn) -> Part<'_> {
         let (at, from) = self.position(psn);
         let unit = self.unit(at.unit).unwrap_or(&self.first);

@@ -1,18 +1,19 @@
 //! Wireless Transaction Protocol (WAP-224 with SIN 002): reliable requests over datagrams.
 //!
-//! [`Endpoint`] is the whole of it: both sides, classes 0 to 2, segmentation and re-assembly with selective
-//! retransmission, extended or not, and TID verification. It does no I/O; see its documentation for how to
-//! drive it.
+//! [`Endpoint`] is the public type: initiator and responder, classes 0 to 2, TID verification,
+//! segmentation and re-assembly with selective retransmission, plain or extended. It does no I/O;
+//! its documentation says how to drive it.
 //!
-//! Where to look: [`pdu`], [`tpi`] and [`mod@concat`] are the wire; `tid` decides what is new; `responder` and
-//! `initiator` are the state tables; `sender` (with `message` and `pace`) and `receiver` (with `assembler`) get a
-//! message across in packets, whether it has one or many; `endpoint` finds the transaction and keeps timers and
-//! limits.
+//! Where to look: [`pdu`], [`tpi`] and [`mod@concat`] are the wire format. `tid` decides whether an
+//! Invoke is new. `responder` and `initiator` are the state tables. `sender` (with `message` and
+//! `pace`) and `receiver` (with `assembler`) transfer a message in one or many packets. `endpoint`
+//! finds the transaction and owns timers and limits.
 //!
-//! Where we do more than the tables, because copies of datagrams live long: a TID that was verified is
-//! remembered, so that late copies of an Invoke and of the initiator's word cannot pass the handshake again
-//! (`tid`); what we aborted is remembered, so that an Abort that was lost does not make the Invoke new (`aborted`);
-//! and TIDnew takes effect once it is vouched for. What is known of a peer is forgotten with its entry.
+//! The code does more than the tables, because copies of datagrams live long. A verified TID is
+//! remembered, so that late copies of an Invoke and of its Ack(TIDok) do not pass the handshake
+//! again (`tid`). An aborted transaction is remembered, so that a lost Abort does not make its
+//! Invoke new (`aborted`). TIDnew takes effect once the initiator confirms it. All this lives as
+//! long as the entry of the peer.
 
 mod abort;
 mod aborted;
@@ -21,6 +22,7 @@ mod capabilities;
 pub mod concat;
 mod config;
 mod counter;
+mod defect;
 mod endpoint;
 mod indication;
 mod initiator;
@@ -32,7 +34,9 @@ mod pool;
 mod receiver;
 mod report;
 mod responder;
+mod search;
 mod sender;
+mod shared;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -40,10 +44,9 @@ mod tid;
 pub mod tpi;
 mod transaction;
 mod unowned;
+mod validation;
 
 pub use abort::{AbortReason, ProviderAbort};
-#[doc(hidden)]
-pub use config::Defect;
 pub use config::{Config, OCTETS_PER_PEER, OCTETS_PER_TRANSACTION};
 pub use endpoint::{Endpoint, Refused};
 pub use indication::{Fragment, Handle, Indication};

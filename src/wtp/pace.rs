@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::config::Config;
 use crate::time::Instant;
 
-/// What was measured of the way to the peer within one message.
+/// Round trip and rate to the peer, measured within one message.
 #[derive(Clone, Copy, Debug, Default, Hash)]
 pub(super) struct Pace {
-    /// When what is under way was sent, and how much.
+    /// When the unacknowledged packets were sent, and their octets.
     sent_at: Instant,
     octets: u32,
-    /// Whether an answer now would tell a round trip: nothing was sent again since.
+    /// Whether an answer now gives a round trip: no packet was repeated since.
     clean: bool,
     measured: Option<Measured>,
 }
@@ -42,8 +42,8 @@ impl Pace {
     pub(super) fn measure(&mut self, now: Instant, config: &Config) {
         let clean = std::mem::take(&mut self.clean);
         let took = now - self.sent_at;
-        // An answer that could be to either took no longer than this: if that is not much, enough to begin with, so
-        // that a link slower than we thought is not asked too early each time.
+        // An answer that could be to either took no longer than this: if that is not much, enough
+        // to begin with, so that a link slower than we thought is not asked too early each time.
         let tells = clean || self.measured.is_none() && took <= config.group_retry;
         if !tells || self.octets == 0 {
             return;
@@ -59,8 +59,8 @@ impl Pace {
         });
     }
 
-    /// How long it should take to get `octets` across and answered: as much as at the last measured speed,
-    /// and a round trip.
+    /// How long it should take to get `octets` across and answered: as much as at the last measured
+    /// speed, and a round trip.
     pub(super) fn expected(&self, octets: usize, config: &Config) -> Option<Duration> {
         let measured = self.measured?;
         let micros = measured.took.as_micros().saturating_mul(octets as u128);
@@ -82,16 +82,16 @@ impl Pace {
         let extra = config.round_trip_per_kbyte.saturating_mul(kbytes);
         let usual = config.group_retry + extra;
         let expected = self.expected(self.octets as usize, config);
-        // Where the time is known, silence means loss, and one loss says little about the next try.
+        // With a known round trip, silence means loss. One loss says little about the next try.
         let doublings = match expected {
             Some(_) if !extended => retries.saturating_sub(1),
             _ => retries,
         };
         let backoff = 1 << doublings.min(MOST_DOUBLINGS);
         let (interval, cap) = match expected {
-            // Nothing is known of the link yet. Only one packet is repeated, so being early costs little on a
-            // slow one, while waiting for what a slow one needs costs seconds on a fast one. And often enough
-            // that the peer does not give up waiting between two tries.
+            // The round trip is unknown. Only one packet is repeated, so an early repetition costs
+            // little on a slow link, while the wait for a slow link costs seconds on a fast one.
+            // The peer must not give up between two tries.
             None => {
                 let last = retries >= config.max_retransmissions;
                 let cap = if last {
@@ -107,7 +107,8 @@ impl Pace {
                 (measured, usual.max(measured))
             }
         };
-        // Extended SAR must back off without end (WTP 7.15.4); plain SAR no further than its usual interval.
+        // Extended SAR must back off without end (WTP 7.15.4); plain SAR no further than its usual
+        // interval.
         if extended {
             interval * backoff
         } else {
@@ -142,7 +143,8 @@ mod tests {
         let mut pace = Pace::default();
         pace.start(Instant::ZERO, 10_240);
         pace.measure(Instant::ZERO + ms(2000), &config);
-        // A tenth of the octets takes a tenth of the time, and a round trip of which little is known.
+        // A tenth of the octets takes a tenth of the time, and a round trip of which little is
+        // known.
         assert_eq!(pace.expected(1024, &config), Some(ms(200 + 600)));
         pace.start(Instant::ZERO + ms(2000), 1024);
         let intervals = [0, 1, 2, 8].map(|retries| pace.group_interval(retries, false, &config));

@@ -1,13 +1,14 @@
-//! Protocol data units: what one WTP provider says to another (WTP 8).
+//! Protocol data units (WTP 8).
 //!
-//! Decoding borrows from the datagram and yields only combinations the specification allows, so nobody
-//! checks again. Encoding appends and cannot fail.
+//! Decoding borrows from the datagram and returns only combinations that the specification allows,
+//! so callers need no further checks. Encoding appends to a buffer and cannot fail.
 
 use super::abort::{AbortReason, ProviderAbort};
 use super::tpi::{Tpis, tpis};
 use crate::codec::{DecodeError, Parsed, fail, located, octets, uint8, uint16};
 
-/// A protocol data unit. `tid` is as on the wire, direction bit included; `repeated` is the flag RID.
+/// A protocol data unit. `tid` is as on the wire, direction bit included; `repeated` is the flag
+/// RID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pdu<'a> {
     /// Starts a transaction (8.3.1).
@@ -31,11 +32,11 @@ pub enum Pdu<'a> {
 pub struct Invoke<'a> {
     /// Transaction class asked for.
     pub class: Class,
-    /// The initiator's TIDs start anew: forget the one you remember.
+    /// The initiator restarts its TIDs: the responder forgets the last one.
     pub tid_new: bool,
     /// The user must confirm every message (flag U/P).
     pub user_ack: bool,
-    /// What it has in common with other packets.
+    /// The fields that all packets share.
     pub packet: Packet<'a>,
 }
 
@@ -74,7 +75,8 @@ pub struct Nack<'a> {
     pub tid: u16,
     /// Sent before.
     pub repeated: bool,
-    /// Low octets of the missing packets' numbers; none means the whole group. At most 255.
+    /// Low octets of the numbers of missing packets, at most 255. An empty list means the whole
+    /// group.
     pub missing: &'a [u8],
     /// Variable header.
     pub tpis: Tpis<'a>,
@@ -105,34 +107,34 @@ pub enum Class {
 /// The flags GTR and TTR (WTP table 12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trailer {
-    /// Neither: more of the group follows.
+    /// Neither flag: more packets of the group follow.
     Inside,
     /// TTR: the last packet of the message; on a lone packet, "I can do SAR".
     Message,
     /// GTR: the last packet of a group, more groups follow.
     Group,
-    /// Both: a lone packet from someone who cannot do SAR.
+    /// Both flags: a single packet of a peer without SAR.
     NoSar,
 }
 
-/// Why octets are not a PDU, and whose they seem to be.
+/// Why octets are no PDU, with the TID and type they seem to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// The TID, if there were enough octets for one.
     pub tid: Option<u16>,
-    /// An Invoke of another protocol version; nothing behind the version was looked at.
+    /// An Invoke of another protocol version. The octets behind the version were not decoded.
     pub version: bool,
     /// They seem to be an Abort, which must never be answered.
     pub abort: bool,
-    /// What is wrong.
+    /// The error.
     pub error: DecodeError,
 }
 
 impl<'a> Pdu<'a> {
-    /// Reads one PDU, which is all of `input` (a datagram, or one of several in it, see
+    /// Decodes one PDU, which is all of `input`: a datagram, or one of several in it (see
     /// [`separate`](super::concat::separate)).
     ///
-    /// What follows the header of a PDU without user data is ignored.
+    /// Octets behind the header of a PDU without user data are ignored.
     pub fn decode(input: &'a [u8]) -> Result<Self, Malformed> {
         located(input, pdu).map(|(_, pdu)| pdu).map_err(|error| {
             let kind = input.first().map_or(0, |first| first >> 3 & 0x0F);
@@ -247,7 +249,7 @@ impl Class {
 }
 
 impl Trailer {
-    /// Whether the packet ends its message; then GTR says nothing (SIN 002, 8.2.2).
+    /// Whether the packet ends its message. GTR has no meaning then (SIN 002, 8.2.2).
     #[must_use]
     pub const fn ends_message(self) -> bool {
         matches!(self, Self::Message | Self::NoSar)
@@ -272,7 +274,7 @@ impl Trailer {
     }
 }
 
-/// What every PDU starts with: CON, type, three flags, TID.
+/// The first octets of every PDU: CON, type, three flags, TID.
 #[derive(Clone, Copy)]
 struct Head {
     con: bool,

@@ -1,9 +1,12 @@
-//! What a datagram asks for, before anything is done about it.
+//! Looks for Invokes in a datagram before it is handled.
 
 use super::concat;
 
-/// The TIDs of the Invokes in a datagram, in their order: what a handset wants done. Everything else belongs to a
-/// transaction that has begun. What is no PDU counts as nothing.
+/// The TIDs of the Invokes in a datagram, in order. Every other PDU belongs to a transaction that
+/// exists. Malformed PDUs are skipped.
+///
+/// The gateway's limits need the number of Invokes before the first PDU is handled. So this is a
+/// pass of its own over a concatenation: it reads lengths and types, and decodes nothing.
 pub fn invokes(datagram: &[u8]) -> impl Iterator<Item = u16> {
     concat::separate(datagram).filter_map(|pdu| match pdu {
         [kind, high, low, ..] if kind >> 3 & 0x0F == INVOKE => {

@@ -1,43 +1,74 @@
-//! The memory that messages not yet whole or not yet verified may take, all together.
+//! Resources that peers share: the memory of incomplete or unverified messages, and the number of
+//! transactions.
+//!
+//! A source (an IPv4 address or an IPv6 /64) gets no more than its share over all its ports.
 
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
-
 use super::config::Config;
-use super::transaction::Charge;
 use crate::random::{Keyed, Random};
+use crate::table::Shares;
+use crate::wdp::{network_prefix, source_prefix};
 
-/// Octets held at the moment.
+/// Resources in use, in total and by source.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     held: Charge,
-    /// Unverified octets of each address that has some.
-    by_address: HashMap<IpAddr, usize, Keyed>,
+    reassembly: Shares<Keyed>,
+    reassembly_of_network: Shares<Keyed>,
+    unverified: Shares<Keyed>,
+    transactions: Shares<Keyed>,
+}
+
+/// Octets a transaction holds against the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Charge {
+    pub(super) reassembly: usize,
+    pub(super) unverified: usize,
 }
 
 impl Pool {
     pub(super) fn new(seed: u64) -> Self {
+        let hasher = Random::new(seed).hasher();
         Self {
             held: Charge::default(),
-            by_address: HashMap::with_hasher(Random::new(seed).hasher()),
+            reassembly: Shares::new(hasher),
+            reassembly_of_network: Shares::new(hasher),
+            unverified: Shares::new(hasher),
+            transactions: Shares::new(hasher),
         }
     }
 
-    /// Octets that may still be held for re-assembly.
-    pub(super) const fn reassembly_room(&self, config: &Config) -> usize {
+    /// Octets left for re-assembly, for all sources.
+    pub(super) const fn room(&self, config: &Config) -> usize {
         config.max_reassembly.saturating_sub(self.held.reassembly)
     }
 
-    /// Octets of an address's Invokes that may still be held for verification.
-    pub(super) fn unverified_room(&self, address: IpAddr, config: &Config) -> usize {
-        let of_address = self.by_address.get(&address).copied().unwrap_or(0);
-        let here = config.max_unverified_per_address.saturating_sub(of_address);
-        let in_all = config.max_unverified.saturating_sub(self.held.unverified);
-        here.min(in_all).min(self.reassembly_room(config))
+    /// Octets of a source's messages that its share allows still.
+    pub(super) fn share_left(&self, address: IpAddr, config: &Config) -> usize {
+        let held = self.reassembly.get(source_prefix(address));
+        config.max_reassembly_of_source().saturating_sub(held)
     }
 
-    /// Replaces what a transaction was charged for.
+    /// Octets of a source's messages that may still be held for re-assembly.
+    pub(super) fn reassembly_room(&self, address: IpAddr, config: &Config) -> usize {
+        self.share_left(address, config).min(self.room(config))
+    }
+
+    /// Octets held for re-assembly by the messages of an address's network.
+    pub(super) fn held_by_network(&self, address: IpAddr) -> usize {
+        self.reassembly_of_network.get(network_prefix(address))
+    }
+
+    /// Octets of a source's Invokes that may still be held for verification.
+    pub(super) fn unverified_room(&self, address: IpAddr, config: &Config) -> usize {
+        let of_source = self.unverified.get(source_prefix(address));
+        let here = config.max_unverified_per_address.saturating_sub(of_source);
+        let in_all = config.max_unverified.saturating_sub(self.held.unverified);
+        here.min(in_all).min(self.reassembly_room(address, config))
+    }
+
+    /// Replaces the charge of a transaction.
     pub(super) fn charge(&mut self, address: IpAddr, before: Charge, after: Charge) {
         if before == after {
             return;
@@ -45,13 +76,34 @@ impl Pool {
         let swap = |held: usize, before: usize, after: usize| (held + after).saturating_sub(before);
         self.held.reassembly = swap(self.held.reassembly, before.reassembly, after.reassembly);
         self.held.unverified = swap(self.held.unverified, before.unverified, after.unverified);
-        if before.unverified != after.unverified {
-            let of_address = self.by_address.entry(address).or_insert(0);
-            *of_address = swap(*of_address, before.unverified, after.unverified);
-            if *of_address == 0 {
-                self.by_address.remove(&address);
+        let source = source_prefix(address);
+        let exchange = |shares: &mut Shares<Keyed>, key: u128, before: usize, after: usize| {
+            if before != after {
+                shares.add(key, after);
+                shares.remove(key, before);
             }
-        }
+        };
+        let (had, has) = (before.reassembly, after.reassembly);
+        exchange(&mut self.reassembly, source, had, has);
+        let network = network_prefix(address);
+        exchange(&mut self.reassembly_of_network, network, had, has);
+        let (had, has) = (before.unverified, after.unverified);
+        exchange(&mut self.unverified, source, had, has);
+    }
+
+    /// Transactions alive that a source began.
+    pub(super) fn begun_by(&self, address: IpAddr) -> usize {
+        self.transactions.get(source_prefix(address))
+    }
+
+    /// A source begins a transaction.
+    pub(super) fn begin(&mut self, address: IpAddr) {
+        self.transactions.add(source_prefix(address), 1);
+    }
+
+    /// A transaction of a source ends.
+    pub(super) fn end(&mut self, address: IpAddr) {
+        self.transactions.remove(source_prefix(address), 1);
     }
 
     /// Octets held.

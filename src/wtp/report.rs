@@ -1,10 +1,10 @@
-//! What is counted: for one transaction, and for an endpoint.
+//! Counters of one transaction and of an endpoint.
 
 use derive_more::AddAssign;
 
 use crate::time::Instant;
 
-/// What a transaction cost so far: what an access log's line wants.
+/// Counters of one transaction, for its line in the access log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Report {
     /// When its first PDU came or was asked for.
@@ -15,13 +15,13 @@ pub struct Report {
     pub pdus_in: u32,
     /// PDUs sent.
     pub pdus_out: u32,
-    /// Octets of the PDUs received, without those of lower layers.
+    /// Octets of the PDUs received, without headers of lower layers.
     pub octets_in: u32,
-    /// Octets of the PDUs sent, without those of lower layers.
+    /// Octets of the PDUs sent, without headers of lower layers.
     pub octets_out: u32,
     /// Data packets we sent again.
     pub retransmissions: u16,
-    /// Data packets we heard again.
+    /// Data packets received again.
     pub duplicates: u16,
     /// Whether its TID was verified.
     pub verified: bool,
@@ -38,7 +38,7 @@ pub struct Stats {
     pub pdus_in: u64,
     /// PDUs sent.
     pub pdus_out: u64,
-    /// PDUs that could not be decoded, and datagrams whose rest was given up.
+    /// Malformed PDUs, and datagrams with a malformed concatenation.
     pub malformed: u64,
     /// Invokes of another version.
     pub other_versions: u64,
@@ -54,7 +54,7 @@ pub struct Stats {
     pub unreliable_out: u64,
     /// Data packets sent again.
     pub retransmissions: u64,
-    /// Data packets heard again.
+    /// Data packets received again.
     pub duplicates: u64,
     /// Messages re-assembled from segments.
     pub reassembled: u64,
@@ -72,13 +72,17 @@ pub struct Stats {
     pub refused_transactions: u64,
     /// Invokes ignored because of `max_transactions_per_peer`.
     pub refused_peer: u64,
-    /// Invokes not answered, for whoever hears this port next.
+    /// Invokes ignored because of `max_transactions_per_address`.
+    pub refused_address: u64,
+    /// Transactions given up for newer ones: incomplete, and their initiator had not answered yet.
+    pub evicted_incomplete: u64,
+    /// Invokes left unanswered for the next process on this port.
     pub left: u64,
     /// Transactions aborted because of `max_message`.
     pub refused_message: u64,
     /// Transactions aborted because of `max_reassembly`.
     pub refused_reassembly: u64,
-    /// Invokes whose body was dropped because of the limits on unverified octets.
+    /// Invokes whose body was dropped at the limits for unverified octets.
     pub refused_unverified: u64,
     /// Segmented messages dropped because no packet came any more.
     pub abandoned: u64,

@@ -1,4 +1,5 @@
-//! Getting a message across: packets, groups, and sending again until acknowledged (WTP 7.2, 7.14, 7.15).
+//! Getting a message across: packets, groups, and sending again until acknowledged (WTP 7.2, 7.14,
+//! 7.15).
 //!
 //! A message in one packet is the simplest case of the same thing: one group of one packet.
 
@@ -15,6 +16,7 @@ use super::message::Message;
 use super::pace::Pace;
 use super::pdu::Trailer;
 use super::tpi::{MAX_PSN, Psn};
+use super::validation::{Probe, UNVALIDATED_RETRANSMISSIONS};
 use crate::time::Instant;
 
 /// One message on its way out.
@@ -41,13 +43,16 @@ pub(super) struct Sender {
     /// When the next group may start, if the peer wants a pause.
     not_before: Option<Instant>,
     retries: u8,
-    /// Nacks and closed windows since the last progress, so that a peer cannot keep us at it for ever.
+    /// Nacks and closed windows since the last progress, so that a peer cannot keep us at it for
+    /// ever.
     patience: u8,
     /// Retry interval of a message in one packet.
     lone_retry: Duration,
     pace: Pace,
     /// The peer has acknowledged with a packet number, so an Ack without one is not for a group.
     numbers: bool,
+    /// How to send while the peer's address is not validated.
+    validating: Option<Probe>,
 }
 
 /// A packet to encode.
@@ -63,21 +68,23 @@ pub(super) struct Outgoing<'a> {
     pub(super) data: &'a [u8],
 }
 
-/// What an acknowledgement did.
+/// The effect of an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Nothing: it is old, or not for us.
+    /// No effect: the Ack is old or belongs to another message.
     None,
     /// It moved us on.
     Some,
     /// All of the message has arrived.
     Done,
+    /// It names a packet that ends no group, and the address of its sender is not validated.
+    Forged,
 }
 
-/// What the passing of time did.
+/// The result of a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// Nothing was due.
+    /// No timer has expired.
     NotYet,
     /// A pause is over and the next group is ready.
     Resumed,
@@ -88,13 +95,14 @@ pub(super) enum Expiry {
 }
 
 impl Sender {
-    /// Prepares a message and its first groups. Says why not if the peer cannot take it.
+    /// Prepares a message and its first groups. Fails if the peer cannot receive it.
     pub(super) fn new(
         now: Instant,
         unit: (Bytes, Fragment),
         lone_retry: Duration,
         peer: &Capabilities,
         config: &Config,
+        validating: Option<Probe>,
     ) -> Result<Self, ProviderAbort> {
         let (data, _) = &unit;
         let segment = usize::from(config.segment_size.max(1));
@@ -105,11 +113,26 @@ impl Sender {
         } else {
             return Err(ProviderAbort::MESSAGETOOLARGE);
         };
-        let size = size.max(1);
         let plain = peer.window(config).is_none() && !peer.offered;
-        if plain && data.len().div_ceil(size) > PLAIN_PACKETS as usize {
+        // Plain SAR has 256 packets. A large message has larger packets, which IP fragments where
+        // it has to.
+        let needed = match plain {
+            true => data.len().div_ceil(PLAIN_PACKETS as usize),
+            false => 1,
+        };
+        let most = match peer.sar {
+            true => largest_packet(peer, config),
+            false => size,
+        };
+        if needed > most {
             return Err(ProviderAbort::NOTIMPLEMENTEDESAR);
         }
+        let size = match validating {
+            // Later packets make up for small ones at first, if they may be large enough.
+            Some(_) if peer.sar && data.len() > size && needed <= most / 2 => Probe::packet(size),
+            _ => size.max(needed),
+        };
+        let size = size.max(1);
         let mut sender = Self {
             message: Message::new(unit, size),
             acked: 0,
@@ -127,14 +150,15 @@ impl Sender {
             lone_retry,
             pace: Pace::default(),
             numbers: false,
+            validating,
         };
-        // The first group goes out whatever the peer's window: it has nothing to acknowledge yet.
+        // The first group ignores the peer's window: there is nothing to acknowledge yet.
         sender.form_group(now, peer, config);
         sender.form_groups(now, peer, config);
         Ok(sender)
     }
 
-    /// Adds a data unit to a message that has more to come. Says whether there was room for it.
+    /// Adds a data unit to a message that has more to come. Returns whether there was room.
     pub(super) fn push(
         &mut self,
         now: Instant,
@@ -147,6 +171,16 @@ impl Sender {
         }
         self.form_groups(now, peer, config);
         true
+    }
+
+    /// The proof of address in the peer's Acks since the last call.
+    pub(super) fn take_proof(&mut self) -> Option<Probe> {
+        let is_enough = self.validating.as_mut()?.take_change()?;
+        let probe = self.validating;
+        if is_enough {
+            self.validating = None;
+        }
+        probe
     }
 
     /// The next packet to hand out, if any.
@@ -196,8 +230,8 @@ impl Sender {
         self.message.ends_before(self.next)
     }
 
-    /// Whether the rest of the message needs numbers that plain SAR does not have, which is what it must do
-    /// with a peer that did not take up our offer.
+    /// Whether the rest of the message needs packet numbers that plain SAR lacks. A peer that did
+    /// not accept our offer gets plain SAR.
     pub(super) fn outgrows_plain(&self, peer: &Capabilities, config: &Config) -> bool {
         let size = self.message.size(self.next);
         let packets = self.message.rest(self.next).div_ceil(size) + self.next as usize;
@@ -223,14 +257,18 @@ impl Sender {
         self.resend_at = None;
     }
 
-    /// Counts a repetition and starts the interval anew, if there are repetitions left.
+    /// Counts a repetition and restarts the interval, if repetitions are left.
     pub(super) fn count_retry(
         &mut self,
         now: Instant,
         peer: &Capabilities,
         config: &Config,
     ) -> bool {
-        if self.retries >= config.max_retransmissions {
+        let most = match self.validating {
+            Some(_) => config.max_retransmissions.min(UNVALIDATED_RETRANSMISSIONS),
+            None => config.max_retransmissions,
+        };
+        if self.retries >= most {
             return false;
         }
         self.retries += 1;
@@ -260,15 +298,15 @@ impl Sender {
     /// Has the last packet of the newest group handed out again, or the closed window probed.
     pub(super) fn repeat(&mut self) {
         if self.acked < self.next {
-            // What was never handed out yet need not be handed out twice.
+            // A packet that was never sent needs no repetition.
             self.again = self.unsent == self.next;
         } else {
             self.probe = true;
         }
     }
 
-    /// The peer acknowledged up to `psn`, or said no number. `delay` is the pause it wants, in tenths of a
-    /// second.
+    /// The peer acknowledged up to `psn`, or gave no number. `delay` is the pause that the peer
+    /// wants, in tenths of a second.
     pub(super) fn ack(
         &mut self,
         now: Instant,
@@ -282,8 +320,8 @@ impl Sender {
         let newest = self.next.saturating_sub(1);
         let end = match psn {
             Some(psn) => psn,
-            // Without a number it stands for all that is under way, but not if the peer knows better:
-            // then it could only be a late copy.
+            // Without a number it stands for all that is under way, but not if the peer knows
+            // better: then it could only be a late copy.
             None if formed || !self.numbers => newest,
             None => return Progress::None,
         };
@@ -292,7 +330,24 @@ impl Sender {
         let sent = end < self.unsent;
         let advances = ends_group && sent && end >= self.acked;
         if !reopens && !advances {
+            if psn.is_some()
+                && end >= self.acked
+                && !ends_group
+                && let Some(probe) = &mut self.validating
+            {
+                probe.refute();
+                return Progress::Forged;
+            }
             return Progress::None;
+        }
+        if let Some(probe) = &mut self.validating {
+            if psn.is_none() && !formed && !probe.may_go_on_unproved() {
+                probe.refute();
+                return Progress::Forged;
+            }
+            if psn == Some(newest) {
+                probe.confirm();
+            }
         }
         if reopens {
             return self.window_update(now, peer, config);
@@ -317,8 +372,8 @@ impl Sender {
         Progress::Some
     }
 
-    /// The peer misses packets: their low octets, and the highest packet it has heard if it says so. An
-    /// empty list asks for everything under way.
+    /// The peer misses packets: their low octets, and the highest packet it has received if it gave
+    /// one. An empty list asks for all unacknowledged packets.
     pub(super) fn nack(
         &mut self,
         now: Instant,
@@ -350,7 +405,8 @@ impl Sender {
                 .held_off
                 .iter()
                 .any(|&(other, until)| other == psn && now < until);
-            if !held {
+            let may = self.validating.as_mut().is_none_or(Probe::may_resend);
+            if !held && may {
                 self.resend.push_back(psn);
                 octets += self.outgoing(psn, true).data.len();
             }
@@ -379,7 +435,8 @@ impl Sender {
         Progress::Some
     }
 
-    /// While the window is closed and nothing is under way, the timer makes us probe (WTP 7.15.3).
+    /// While the window is closed and no packet is unacknowledged, the timer sends a probe (WTP
+    /// 7.15.3).
     fn watch_closed_window(&mut self, now: Instant, peer: &Capabilities, config: &Config) {
         let closed = peer.window(config) == Some(0);
         if closed
@@ -403,6 +460,9 @@ impl Sender {
 
     fn may_form(&self, peer: &Capabilities, config: &Config) -> bool {
         let under_way = self.older.len() + usize::from(self.acked < self.next);
+        if self.validating.is_some() && under_way > 0 {
+            return false;
+        }
         let room = match peer.window(config) {
             None => under_way == 0,
             Some(groups) => {
@@ -435,6 +495,10 @@ impl Sender {
         } else {
             fit
         };
+        let fit = match &mut self.validating {
+            Some(probe) => probe.draw(fit, whole).min(fit),
+            None => fit,
+        };
         let packets = Psn::try_from(fit).unwrap_or(MOST_UNDER_WAY);
         if self.acked < self.next {
             self.older.push_back(self.next - 1);
@@ -453,6 +517,10 @@ impl Sender {
             return self.message.size(0);
         }
         let size = usize::from(config.segment_size.max(1)).min(limit);
+        let size = match self.validating {
+            Some(_) => Probe::packet(size),
+            None => size,
+        };
         if extended {
             return size;
         }
@@ -494,8 +562,8 @@ impl Sender {
         self.patience = 0;
     }
 
-    /// A Nack acknowledges the groups before the first packet it misses, as far as it has heard
-    /// (WTP 7.15.4).
+    /// A Nack acknowledges the groups before the first missing packet, up to the highest received
+    /// one (WTP 7.15.4).
     fn ack_implied(&mut self, wanted: &[Psn], heard: Option<Psn>) {
         let Some(heard) = heard else { return };
         let first = wanted
@@ -514,7 +582,7 @@ impl Sender {
         }
     }
 
-    /// The number whose low octet a Nack gives (WTP 7.15.4).
+    /// The full packet number for a low octet in a Nack (WTP 7.15.4).
     fn full_psn(&self, low: u8, heard: Option<Psn>) -> Psn {
         let low = Psn::from(low);
         match heard {
@@ -524,7 +592,7 @@ impl Sender {
         }
     }
 
-    /// The retry interval for what is under way now (WTP appendix A, B.1).
+    /// The retry interval for the unacknowledged packets (WTP appendix A, B.1).
     fn interval(&self, peer: &Capabilities, config: &Config) -> Duration {
         if self.is_segmented() {
             let extended = peer.window(config).is_some();
@@ -534,6 +602,16 @@ impl Sender {
         let kbytes = u32::try_from(kbytes).unwrap_or(u32::MAX);
         self.lone_retry + config.round_trip_per_kbyte.saturating_mul(kbytes)
     }
+}
+
+/// Octets of the largest packet of a segmented message.
+pub(super) fn largest_packet(peer: &Capabilities, config: &Config) -> usize {
+    peer.group(config).min(LARGEST_LONE_PACKET)
+}
+
+/// Octets of the largest message in plain SAR.
+pub(super) fn largest_plain(peer: &Capabilities, config: &Config) -> usize {
+    largest_packet(peer, config) * PLAIN_PACKETS as usize
 }
 
 /// Packets of plain SAR (WTP 7.14.2).
@@ -572,7 +650,7 @@ mod tests {
     fn sender(len: usize, peer: &Capabilities, config: &Config) -> Sender {
         let data: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let unit = (Bytes::from(data), Fragment::WHOLE);
-        Sender::new(ms(0), unit, config.long_retry, peer, config).unwrap()
+        Sender::new(ms(0), unit, config.long_retry, peer, config, None).unwrap()
     }
 
     fn packets(sender: &mut Sender) -> Vec<(Psn, Trailer, usize)> {
@@ -647,7 +725,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_trailer_is_repeated_by_the_timer_and_only_what_is_missing_by_a_nack() {
+    fn only_the_trailer_is_repeated_by_the_timer_and_only_missing_packets_by_a_nack() {
         let (config, peer) = (config(), peer(Some(50), None));
         let mut sender = sender(50, &peer, &config);
         assert_eq!(packets(&mut sender).len(), 5);
@@ -660,7 +738,7 @@ mod tests {
             packets(&mut sender),
             [(1, Trailer::Inside, 10), (3, Trailer::Inside, 10)]
         );
-        // At once again: held off, but what is newly missing is sent.
+        // A second Nack at once: repetition is held off, but a newly missing packet is sent.
         sender.nack(ms(4001), &[1, 2], None, &peer, &config);
         assert_eq!(packets(&mut sender), [(2, Trailer::Inside, 10)]);
         sender.nack(ms(60_000), &[], None, &peer, &config);
@@ -714,19 +792,19 @@ mod tests {
     }
 
     #[test]
-    fn more_than_256_packets_need_extended_sar() {
+    fn more_than_256_packets_are_larger_up_to_the_group_and_then_need_extended_sar() {
         let config = config();
         let unit = || (Bytes::from(vec![7; 2561]), Fragment::WHOLE);
-        let plain = Sender::new(
-            ms(0),
-            unit(),
-            config.long_retry,
-            &peer(Some(500), None),
-            &config,
-        );
+        let plain = |group| {
+            let peer = peer(Some(group), None);
+            Sender::new(ms(0), unit(), config.long_retry, &peer, &config, None)
+        };
+        assert_eq!(plain(500).unwrap().packet_len(), 11);
+        let plain = plain(10);
         assert_eq!(plain.unwrap_err(), ProviderAbort::NOTIMPLEMENTEDESAR);
         let extended = peer(Some(1000), Some(3));
-        let mut sender = Sender::new(ms(0), unit(), config.long_retry, &extended, &config).unwrap();
+        let mut sender =
+            Sender::new(ms(0), unit(), config.long_retry, &extended, &config, None).unwrap();
         let under_way = packets(&mut sender);
         // 255 packets at most, and a group may end before number 256 only.
         assert_eq!(under_way.len(), 255);
@@ -783,7 +861,8 @@ mod tests {
             frame_boundary: true,
         };
         let unit = (Bytes::from_static(b"0123456789abc"), open);
-        let mut sender = Sender::new(ms(0), unit, config.long_retry, &known, &config).unwrap();
+        let mut sender =
+            Sender::new(ms(0), unit, config.long_retry, &known, &config, None).unwrap();
         let first = sender.next_packet().unwrap();
         assert!(first.frame_starts && !first.unit_ends);
         let second = sender.next_packet().unwrap();

@@ -1,62 +1,67 @@
-//! Transactions in slots, so that a handle finds its own without hashing and is never taken for a later one, and a
-//! PDU finds its own by peer and TID.
-
-use std::hash::BuildHasher;
+//! Transactions in slots, so that a handle finds its own without hashing and is never taken for a
+//! later one, and a PDU finds its own by peer and TID.
 
 use super::indication::Handle;
-use super::transaction::{Shared, Transaction};
+use super::shared::Shared;
+use super::transaction::Transaction;
 use crate::random::{Keyed, Random};
-use crate::table::{Index, Slab};
+use crate::table::{HasKey, Map};
 use crate::wdp::Peer;
 
-/// The transactions of one endpoint. Each has a number of its own, so that who comes to a place is not taken for who
-/// was there before.
+/// The transactions of one endpoint. Each has a number of its own, so that a later transaction in
+/// the same place has another handle.
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
-    transactions: Slab<Transaction>,
-    by_tid: Index,
-    hasher: Keyed,
+    transactions: Map<Key, Transaction, Keyed>,
     /// Transactions so far.
     generation: u32,
+}
+
+/// A peer, and a TID as the peer sends it, direction bit included.
+type Key = (Peer, u16);
+
+impl HasKey<Key> for Transaction {
+    fn key(&self) -> Key {
+        key(&self.shared)
+    }
+}
+
+fn key(shared: &Shared) -> Key {
+    (shared.peer, shared.send_tid ^ FROM_RESPONDER)
 }
 
 impl Slots {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            transactions: Slab::new(),
-            by_tid: Index::new(),
-            hasher: Random::new(seed).hasher(),
+            transactions: Map::new(Random::new(seed).hasher()),
             generation: 0,
         }
     }
 
-    /// Puts in what `make` makes of its handle. Only where duplicates are not to be recognised may there be one of
-    /// the same peer and TID: then the newer one hears of them.
+    /// Inserts the transaction that `make` builds from its parts, with the handle in them. A second
+    /// one with the same peer and TID is possible only where duplicates are not recognised: the
+    /// newer one then gets the PDUs.
     pub(super) fn insert(
         &mut self,
         duplicates: bool,
-        make: impl FnOnce(Handle) -> Transaction,
+        shared: Shared,
+        make: impl FnOnce(Shared) -> Transaction,
     ) -> Handle {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let slot = self
-            .transactions
-            .insert_with(|slot| make(Handle { slot, generation }));
-        if let Some(key) = self.transactions.get(slot).map(key) {
-            if duplicates {
-                self.hide(key, None);
-            }
-            let rehash = rehash(&self.transactions, self.hasher);
-            self.by_tid.insert(self.hasher.hash_one(key), slot, rehash);
+        if duplicates && let Some(older) = self.transactions.find(&key(&shared)) {
+            self.transactions.hide(older);
         }
+        let slot = self.transactions.insert_with(|slot| {
+            let handle = Handle { slot, generation };
+            make(Shared { handle, ..shared })
+        });
         Handle { slot, generation }
     }
 
     /// The transaction of a peer and a TID as the peer sends it, direction bit included.
     pub(super) fn find(&self, peer: Peer, tid: u16) -> Option<Handle> {
-        let wanted = (peer, tid);
-        let is_it = |slot| self.at(slot).is_some_and(|it| key(it) == wanted);
-        let slot = self.by_tid.find(self.hasher.hash_one(wanted), is_it)?;
+        let slot = self.transactions.find(&(peer, tid))?;
         Some(self.at(slot)?.shared.handle)
     }
 
@@ -78,8 +83,7 @@ impl Slots {
     }
 
     pub(super) fn remove(&mut self, handle: Handle) -> Option<Transaction> {
-        let key = key(self.get(handle)?);
-        self.hide(key, Some(handle.slot));
+        self.get(handle)?;
         self.transactions.remove(handle.slot)
     }
 
@@ -92,32 +96,7 @@ impl Slots {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Transaction> {
         self.transactions.iter().map(|(_, transaction)| transaction)
     }
-
-    /// Lets no PDU find the transaction of this key: the one in a slot, or whichever there is.
-    fn hide(&mut self, wanted: (Peer, u16), only: Option<u32>) {
-        let (transactions, hasher) = (&self.transactions, self.hasher);
-        let is_it = |slot| match only {
-            Some(only) => slot == only,
-            None => transactions.get(slot).is_some_and(|it| key(it) == wanted),
-        };
-        let rehash = rehash(transactions, hasher);
-        self.by_tid.remove(hasher.hash_one(wanted), is_it, rehash);
-    }
 }
 
-/// What finds a transaction.
-fn key(transaction: &Transaction) -> (Peer, u16) {
-    let Shared { peer, send_tid, .. } = transaction.shared;
-    (peer, send_tid ^ FROM_RESPONDER)
-}
-
-/// The hash of what finds the transaction in a slot.
-fn rehash(transactions: &Slab<Transaction>, hasher: Keyed) -> impl Fn(u32) -> u64 {
-    move |slot| {
-        let transaction = transactions.get(slot);
-        transaction.map_or(0, |transaction| hasher.hash_one(key(transaction)))
-    }
-}
-
-/// The bit of a TID that says it was sent by the responder.
+/// The bit of a TID that marks PDUs of the responder.
 pub(super) const FROM_RESPONDER: u16 = 0x8000;

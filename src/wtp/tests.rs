@@ -1,4 +1,4 @@
-//! Transcripts: what an endpoint says to what it hears, in time.
+//! Transcripts: the PDUs of an endpoint in answer to PDUs and time.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -159,7 +159,7 @@ fn an_old_copy_is_verified_and_the_initiator_that_denies_it_is_believed() {
 }
 
 #[test]
-fn a_peer_that_started_anew_is_verified_and_then_served() {
+fn a_peer_that_restarted_is_verified_and_then_served() {
     let mut t = Transcript::new(Config::ip());
     t.hears(&[0x0A, 0x00, 0x05, 0x02]).invoked(b"");
     t.hears(&[0x0A, 0x00, 0x03, 0x02, b'q'])
@@ -219,7 +219,7 @@ fn class_1_is_acknowledged_at_once_or_by_the_user() {
     t.says(&[0x98, 0x80, 0x06, 0x0A, b'o', b'k']);
     t.at(40_000);
     assert_eq!(t.endpoint.transactions(), 0);
-    // Nobody accepts: seven times A, then NORESPONSE.
+    // The user does not accept: seven times A, then NORESPONSE.
     t.hears(&[0x0A, 0x00, 0x07, 0x11, b'p']).invoked(b"p");
     t.at(46_999).says_nothing().indicates_nothing();
     t.at(47_000).says(&[0x20, 0x80, 0x07, 0x08]);
@@ -475,7 +475,7 @@ fn unverified_octets_are_bounded_per_address_and_in_all() {
 }
 
 #[test]
-fn answers_that_belong_to_nobody_are_bounded() {
+fn answers_without_a_transaction_are_bounded() {
     let mut t = Transcript::new(Config {
         max_unowned: 2,
         ..Config::ip()
@@ -488,7 +488,7 @@ fn answers_that_belong_to_nobody_are_bounded() {
 }
 
 #[test]
-fn what_a_peer_may_begin_does_not_limit_what_we_begin_with_it() {
+fn the_limit_of_a_peer_does_not_limit_our_transactions_with_it() {
     let mut t = Transcript::new(Config {
         max_transactions_per_peer: 2,
         max_transactions: 6,
@@ -510,7 +510,7 @@ fn what_a_peer_may_begin_does_not_limit_what_we_begin_with_it() {
     );
     invoke(&mut t).unwrap();
     assert_eq!(invoke(&mut t), Err(Refused::TooManyTransactions));
-    // Nobody answers anybody; in the end there is room again.
+    // No peer answers; in the end there is room again.
     t.at(600_000);
     t.hears(&[0x20, 0x00, 1, 0]).hears(&[0x20, 0x00, 2, 0]);
     assert_eq!(t.endpoint.transactions(), 0);
@@ -530,7 +530,7 @@ fn two_late_copies_do_not_pass_the_handshake_again() {
     t.says(&[0x12, 0x80, 0x05])
         .hears(&[0x18, 0x00, 0x05])
         .indication();
-    // Both came twice; nobody can tell but by memory.
+    // Both PDUs came twice; only memory tells them apart.
     t.hears(&INVOKE).says(&[0x1C, 0x80, 0x05]);
     t.hears(&[0x1C, 0x00, 0x05])
         .indicates_nothing()
@@ -562,7 +562,7 @@ fn a_burst_leaves_no_wake_ups_behind() {
         }
     }
     assert_eq!(t.endpoint.transactions(), 0);
-    // Ten thousand came and went; without care there were forty moments at which nothing is left to do.
+    // Ten thousand transactions came and went. Without care there were forty wake-ups without work.
     let mut wake_ups = 0;
     while let Some(due) = t.endpoint.poll_timeout() {
         t.endpoint.handle_timeout(due);
@@ -589,4 +589,150 @@ fn the_same_history_is_the_same_octets() {
     let first = run();
     assert_eq!(first.len(), 199);
     assert_eq!(first, run());
+}
+
+/// The first packet of a segmented Invoke with `octets` of data.
+fn first_packet(tid: u8, octets: usize) -> Vec<u8> {
+    [&[0x08, 0x00, tid, 0x02][..], &vec![b'x'; octets]].concat()
+}
+
+fn at_address(address: [u8; 4], port: u16) -> Peer {
+    let remote = SocketAddr::from((address, port));
+    Peer::new(remote, SocketAddr::from(([198, 51, 100, 1], 9201)))
+}
+
+#[test]
+fn one_address_takes_its_share_of_transactions_whatever_its_ports() {
+    let mut t = Transcript::new(Config {
+        max_transactions: 1_000,
+        ..Config::ip()
+    });
+    for port in 0..3_800 {
+        for tid in 0..2 {
+            let flood = at_address([203, 0, 113, 1], 10_000 + port);
+            let packet = first_packet(tid, 2);
+            t.endpoint.handle_datagram(t.now, flood, &packet);
+        }
+    }
+    assert_eq!(t.endpoint.transactions(), 250);
+    assert_eq!(t.endpoint.stats().refused_address, 7_600 - 250);
+    // Other addresses are served. This address is served again once its own transactions are over.
+    t.hears(&[0x0A, 0x00, 0x01, 0x02]);
+    assert!(matches!(
+        t.endpoint.poll_indication(),
+        Some(Indication::Invoke { .. })
+    ));
+    t.at(41_000);
+    let flood = at_address([203, 0, 113, 1], 9);
+    t.endpoint.handle_datagram(t.now, flood, &[0x0A, 0, 1, 2]);
+    assert!(matches!(
+        t.endpoint.poll_indication(),
+        Some(Indication::Invoke { .. })
+    ));
+}
+
+#[test]
+fn a_whole_network_of_ipv6_is_one_source() {
+    let mut t = Transcript::new(Config {
+        max_transactions_per_address: 3,
+        ..Config::ip()
+    });
+    for host in 1..=5 {
+        let from = |network| SocketAddr::from(([0x2001, 0xdb8, 0, network, 0, 0, 0, host], 4_000));
+        for network in [1, 2] {
+            let local = SocketAddr::from(([0x2001, 0xdb8, 9, 9, 0, 0, 0, 1], 9201));
+            let packet = first_packet(1, 2);
+            t.endpoint
+                .handle_datagram(t.now, Peer::new(from(network), local), &packet);
+        }
+    }
+    assert_eq!(t.endpoint.transactions(), 6);
+}
+
+#[test]
+fn a_flood_of_first_packets_from_everywhere_does_not_keep_a_handset_out() {
+    let mut t = Transcript::new(Config {
+        max_transactions: 400,
+        max_reassembly: 400 << 10,
+        max_message: 64 << 10,
+        ..Config::ip()
+    });
+    let flood = |t: &mut Transcript, from: u16| {
+        for number in from..from + 2_000 {
+            let [high, low] = number.to_be_bytes();
+            let stranger = at_address([203, 0, high, low], 4_000);
+            let packet = first_packet(1, 1_400);
+            t.endpoint.handle_datagram(t.now, stranger, &packet);
+        }
+    };
+    flood(&mut t, 0);
+    assert!(t.endpoint.transactions() <= 400 && t.endpoint.held_octets() <= 400 << 10);
+    // A handset that answers keeps its place, while the flood goes on and gives way to itself.
+    t.hears(&[0x0C, 0x00, 0x01, 0x02, b'a']);
+    t.hears(&[0x2C, 0x00, 0x01, 1, b'b']);
+    flood(&mut t, 2_000);
+    t.hears(&[0x2A, 0x00, 0x01, 2, b'c']);
+    match t.endpoint.poll_indication() {
+        Some(Indication::Invoke { data, .. }) => assert_eq!(data, b"abc"[..]),
+        other => panic!("{other:?}"),
+    }
+    assert!(t.endpoint.stats().evicted_incomplete > 1_000);
+}
+
+/// Two groups each, so that they seem to have heard the acknowledgement of the first.
+#[test]
+fn messages_begun_from_a_few_networks_do_not_keep_a_handset_out() {
+    let mut t = Transcript::new(Config {
+        max_reassembly: 400 << 10,
+        max_message: 64 << 10,
+        ..Config::ip()
+    });
+    for tid in 1..=20 {
+        for network in 0..8 {
+            let hoarder = at_address([203, 0, network, 1], 4_000);
+            let first = [&[0x0C, 0x00, tid, 0x02][..], &[b'x'; 10_000]].concat();
+            let second = [&[0x2C, 0x00, tid, 1][..], &[b'x'; 10_000]].concat();
+            t.endpoint.handle_datagram(t.now, hoarder, &first);
+            t.endpoint.handle_datagram(t.now, hoarder, &second);
+        }
+    }
+    assert!(t.endpoint.held_octets() > 350 << 10);
+    assert!(t.endpoint.held_octets() <= 400 << 10);
+    let before = t.endpoint.stats().evicted_incomplete;
+    for port in 0..4 {
+        let handset = at_address([192, 0, 2, 1], port);
+        for packet in [
+            [&[0x0C, 0x00, 1, 0x02][..], &[b'a'; 7_000]].concat(),
+            [&[0x2C, 0x00, 1, 1][..], &[b'b'; 7_000]].concat(),
+            [&[0x2A, 0x00, 1, 2][..], &[b'c'; 7_000]].concat(),
+        ] {
+            t.endpoint.handle_datagram(t.now, handset, &packet);
+        }
+        match t.indication() {
+            Indication::Invoke { data, .. } => assert_eq!(data.len(), 21_000),
+            other => panic!("{other:?}"),
+        }
+    }
+    let evicted = t.endpoint.stats().evicted_incomplete - before;
+    assert!((1..=8).contains(&evicted), "{evicted}");
+}
+
+#[test]
+fn neither_copies_nor_crumbs_keep_a_message_for_ever() {
+    let mut copies = Transcript::new(Config::ip());
+    let mut crumbs = Transcript::new(Config::ip());
+    copies.hears(&first_packet(1, 1_400));
+    crumbs.hears(&first_packet(1, 1_400));
+    for turn in 1..=60u8 {
+        let millis = u64::from(turn) * 25_000;
+        copies.at(millis);
+        if millis <= 120_000 {
+            copies.hears(&[0x29, 0x00, 0x01, 0, b'x']);
+        } else {
+            assert_eq!(copies.endpoint.transactions(), 0);
+        }
+        crumbs.at(millis).hears(&[0x28, 0x00, 0x01, turn, b'x']);
+        let is_kept = millis < 1_200_000;
+        assert_eq!(crumbs.endpoint.transactions(), usize::from(is_kept));
+    }
 }

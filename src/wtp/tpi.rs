@@ -2,9 +2,9 @@
 
 use crate::codec::{self, Parsed, fail, octets, uint8};
 
-/// The variable header of a PDU: items still in wire form, or items to be written.
+/// The variable header of a PDU: items in wire form, or items to be written.
 ///
-/// Two are equal when they hold equal items, whatever form they are in.
+/// Two headers are equal when their items are equal, in whichever form.
 #[derive(Clone, Copy, Debug)]
 pub enum Tpis<'a> {
     /// Octets that [`tpis`] accepted.
@@ -30,11 +30,11 @@ pub enum Tpi<'a> {
     FrameBoundary,
     /// An item we do not know: its identity, 6 to 15. To be answered with [`TpiError::Unknown`].
     Unknown(u8, &'a [u8]),
-    /// An item we know, holding what we do not. To be answered with [`TpiError::Content`].
+    /// A known item with unknown content. Its answer is [`TpiError::Content`].
     Odd(u8, &'a [u8]),
 }
 
-/// What an Error TPI says (WTP table 26).
+/// The error code of an Error TPI (WTP table 26).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TpiError {
     /// "Unknown TPI": its identity.
@@ -43,7 +43,7 @@ pub enum TpiError {
     Content(u8, u8),
 }
 
-/// What an Option TPI carries (WTP table 30).
+/// The option of an Option TPI (WTP table 30).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Parameter {
     /// Octets of a result the initiator can take.
@@ -52,7 +52,8 @@ pub enum Parameter {
     TotalMessageSize(u32),
     /// The sender of packet groups is to wait so many tenths of a second before the next.
     DelayTransmissionTimer(u32),
-    /// Octets of data in one packet group that its sender can receive. Without it: [`DEFAULT_GROUP`].
+    /// Octets of data in one packet group that its sender can receive. Without it:
+    /// [`DEFAULT_GROUP`].
     MaximumGroup(u32),
     /// The last TID the verifying responder saw.
     CurrentTid(u16),
@@ -116,7 +117,7 @@ impl<'a> Tpis<'a> {
         })
     }
 
-    /// What to complain about, for the first item that was not understood (7.10.2).
+    /// The error to report for the first item that was not understood (7.10.2).
     #[must_use]
     pub fn complaint(self) -> Option<TpiError> {
         self.iter().find_map(|item| match item {
@@ -232,10 +233,10 @@ impl Parameter {
     }
 }
 
-/// The variable header that starts here: items up to the one whose CON flag is clear (8.2.1, 8.4.1).
+/// Parses a variable header: items up to the one whose CON flag is clear (8.2.1, 8.4.1).
 ///
-/// Only the structure is looked at. What an item holds is judged one by one, since one that is not
-/// understood does not spoil the PDU (7.10.2).
+/// Only the structure is checked here. The content of each item is checked on its own, since an
+/// unknown item does not make the PDU invalid (7.10.2).
 pub fn tpis(input: &[u8]) -> Parsed<'_, Tpis<'_>> {
     let mut rest = input;
     loop {
@@ -269,8 +270,8 @@ fn raw_item(input: &[u8]) -> Parsed<'_, RawItem<'_>> {
     Ok((rest, item))
 }
 
-/// Appends one item in the short form if it fits, else in the long one. More than 255 octets are cut:
-/// only exit info could be that long, and whoever gives it to us has been told the limit.
+/// Appends one item, in the short form if it fits, else in the long one. More than 255 octets are
+/// cut: only exit info could be that long, and its callers know the limit.
 fn put_item(more: bool, id: u8, data: &[u8], out: &mut Vec<u8>) {
     let first = if more { CON } else { 0 } | id << 3;
     let data = data.get(..255).unwrap_or(data);

@@ -1,4 +1,4 @@
-//! What is to be sent and belongs to no transaction: aborts, and messages of class 0.
+//! Queue of PDUs without a transaction: Aborts, and messages of class 0.
 
 use std::collections::VecDeque;
 
@@ -41,7 +41,7 @@ impl UnownedRing {
         self.ring.push_back((peer, unowned));
     }
 
-    /// To whom the next goes.
+    /// The peer of the next PDU.
     pub(super) fn next_peer(&self) -> Option<Peer> {
         self.ring.front().map(|(peer, _)| *peer)
     }
@@ -54,7 +54,7 @@ impl UnownedRing {
         self.ring.pop_front().map(|(_, unowned)| unowned)
     }
 
-    /// Puts back what was just taken.
+    /// Puts back the PDU that was taken last.
     pub(super) fn unpop(&mut self, peer: Peer, unowned: Unowned) {
         self.ring.push_front((peer, unowned));
     }

@@ -1,7 +1,8 @@
 //! The core without sockets: what one POST costs, what an idle session weighs, and whether a million of them
 //! make a difference.
 //!
-//! `cargo bench --bench core [-- WHAT]`, WHAT being `pdu`, `post`, `unit`, `idle` (or `idle=N`).
+//! `cargo bench --bench core [-- WHAT]`, WHAT being `pdu`, `post`, `unit`, `idle` (or `idle=N`), `secure` (or
+//! `secure=N`, with N idle connections of WTLS).
 //! The allocator is the system's, whatever the features: it is the one that can be counted.
 //!
 //! Instructions of one POST, the difference of two runs: `valgrind --tool=callgrind BINARY run post 2000` against
@@ -15,6 +16,8 @@
 
 #[path = "../support/direct.rs"]
 mod direct;
+#[cfg(feature = "wtls")]
+mod secure;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -44,9 +47,16 @@ fn main() {
         ["pdu"] => pdus(),
         ["post" | "unit"] => posts(),
         ["idle"] => idle(&[1_000, 20_000, 200_000, 1_000_000]),
-        [what] => match what.strip_prefix("idle=").map(str::parse) {
-            Some(Ok(count)) => idle(&[count]),
-            _ => panic!("{what}: not one of pdu, post, unit, idle, idle=N"),
+        #[cfg(feature = "wtls")]
+        ["secure"] => secure::secure(&[1_000, 20_000, 200_000, 1_000_000]),
+        [what] => match what
+            .split_once('=')
+            .map(|(what, count)| (what, count.parse()))
+        {
+            Some(("idle", Ok(count))) => idle(&[count]),
+            #[cfg(feature = "wtls")]
+            Some(("secure", Ok(count))) => secure::secure(&[count]),
+            _ => panic!("{what}: not one of pdu, post, unit, idle, idle=N, secure, secure=N"),
         },
         _ => panic!("one word at most"),
     }

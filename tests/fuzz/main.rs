@@ -1,9 +1,10 @@
 //! Hostile octets for every decoder and for the whole core.
 //!
-//! Each target in [`targets`] takes any octets and checks what has to hold for all of them. `cargo test` replays
-//! mutated real messages and noise for a moment; `WAPBRIDGE_FUZZ=1000000 cargo test --release --test fuzz` goes
-//! on for longer. A failure prints the target and the octets as hex, to be put into a test of its own. The
-//! targets are plain functions, so a coverage-guided fuzzer can drive them as they are.
+//! Each target in [`targets`] takes any octets and checks what has to hold for all of them. `cargo test` replays the
+//! corpus in `fixtures/fuzz`, mutations of it and of real messages, and noise; `WAPBRIDGE_FUZZ=1000000 cargo test
+//! --release --test fuzz` goes on for longer. A failure prints the target and the octets as hex, to be put into a
+//! test of its own. `tests/fuzz/guided/run` drives the same targets with libFuzzer, which looks at coverage, and lets
+//! the corpus grow.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,11 @@
     reason = "a test may panic"
 )]
 
+#[path = "../support/mod.rs"]
+mod support;
 mod targets;
+mod wbxml;
+mod wtp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -43,6 +48,20 @@ fn corpus() -> Vec<Vec<u8>> {
     found.sort();
     assert!(found.len() > 50, "only {} seeds", found.len());
     found
+}
+
+/// What coverage-guided runs of a target found worth keeping; `tests/fuzz/guided/run` writes it.
+fn kept(target: &str) -> Vec<Vec<u8>> {
+    let name = format!("fixtures/fuzz/{target}.hex");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let Ok(lines) = std::fs::read_to_string(file) else {
+        return Vec::new();
+    };
+    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    lines
+        .lines()
+        .map(|line| line.as_bytes().chunks(2).map(octet).collect())
+        .collect()
 }
 
 /// A seed, changed in a few places: what finds most mistakes in length fields and flags.
@@ -88,14 +107,22 @@ fn every_target_bears_hostile_octets() {
     let rounds = std::env::var("WAPBRIDGE_FUZZ")
         .ok()
         .and_then(|value| value.parse().ok())
-        .unwrap_or(6_000);
-    let corpus = corpus();
+        .unwrap_or(6_000usize);
+    let messages = corpus();
     for (number, (name, target)) in targets::ALL.iter().enumerate() {
         let mut random = Random::new(number as u64);
-        for octets in &corpus {
+        let mut corpus = kept(name);
+        corpus.extend_from_slice(&messages);
+        // Each input of a costly target makes a whole handshake with public keys.
+        let cost = if targets::COSTLY.contains(name) {
+            200
+        } else {
+            1
+        };
+        for octets in corpus.iter().step_by(cost) {
             run(name, *target, octets);
         }
-        for _ in 0..rounds {
+        for _ in 0..rounds / cost {
             run(name, *target, &mutated(&corpus, &mut random));
         }
     }

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -160,6 +161,7 @@ def main():
     parser.add_argument("--admin", type=int, required=True)
     parser.add_argument("--gateway", type=int, required=True)
     parser.add_argument("--token", required=True)
+    parser.add_argument("--pid", type=int, required=True, help="of the gateway, which is stopped for some seconds")
     parser.add_argument("--uri", default="http://sync.example.com/echo")
     parser.add_argument("--shots")
     parser.add_argument("--watch", type=int, default=8, help="seconds of figures before the first screenshot")
@@ -185,7 +187,7 @@ def main():
 
 def look(browser, arguments, load, shots, downloads):
     browser.open(f"http://127.0.0.1:{arguments.admin}/")
-    browser.until("the state is shown", "return document.querySelector('#state').dataset.state === 'running'")
+    browser.until("the state is shown", "return ['running', 'degraded'].includes(document.querySelector('#state').dataset.state)")
     load.start()
     # Figures move.
     number = "return parseFloat(document.querySelector('.chart .now b')?.innerText) > 0"
@@ -196,6 +198,13 @@ def look(browser, arguments, load, shots, downloads):
     assert first != second, "the figures stand still"
     for words in ("p95", "ms", "Sessions", "no route"):
         assert words in second + browser.text("#tables"), f"{words} is not on the page:\n{second}\n{browser.text('#tables')}"
+    # The axis of latencies is logarithmic: its marks are powers of ten.
+    marks = browser.run("""
+        const chart = [...document.querySelectorAll('.chart')].find((one) => one.innerText.includes('Exchange latency'));
+        return [...chart.querySelectorAll('text[text-anchor=end]')].map((one) => one.textContent).filter((text) => / (ms|s)$/.test(text));""")
+    powers = {"0.1 ms", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"}
+    assert len(marks) >= 2 and set(marks) <= powers, f"the axis of latencies has {marks}"
+    assert socket.gethostname() in browser.text("#facts"), f"the node has no name: {browser.text('#facts')}"
     for scheme in ("dark", "light"):
         browser.scheme(scheme)
         browser.shot(f"{shots}/live-{scheme}.png")
@@ -234,6 +243,11 @@ def look(browser, arguments, load, shots, downloads):
     for scheme in ("dark", "light"):
         browser.scheme(scheme)
         browser.shot(f"{shots}/trace-{scheme}.png")
+    # Failures have a colour, and a box hides all other entries.
+    browser.run("document.querySelector('#failures').click()")
+    kept = browser.run("return [...document.querySelectorAll('#entries > li')].filter((one) => !one.hidden).map((one) => one.className)")
+    assert all("failed" in one for one in kept), f"entries without a failure are shown: {kept}"
+    browser.run("document.querySelector('#failures').click()")
     browser.type("#filter", "exchange over")
     shown = browser.run("return [...document.querySelectorAll('#entries > li')].filter((one) => !one.hidden).length")
     assert 0 < shown < browser.run("return document.querySelectorAll('#entries > li').length"), "the filter does nothing"
@@ -254,10 +268,18 @@ def look(browser, arguments, load, shots, downloads):
     complaints = [line["message"] for line in browser.complaints() if not re.search(r"/trace\b.* 401 ", line["message"])]
     assert not complaints, complaints
 
-    # Without the gateway the page says so, and comes back with it.
+    # With a gateway that hangs the page shows the age of its figures.
     browser.click("nav a[href='#live']")
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     browser.cdp("Network.enable")
+    os.kill(arguments.pid, signal.SIGSTOP)
+    try:
+        browser.until("the age of the figures is shown", r"return /^no answer for \d+ s$/.test(document.querySelector('#state').innerText)")
+    finally:
+        os.kill(arguments.pid, signal.SIGCONT)
+    browser.until("the gateway is back", "return ['running', 'degraded'].includes(document.querySelector('#state').dataset.state)")
+
+    # Without the gateway the page says so, and comes back with it.
     browser.cdp("Network.emulateNetworkConditions", offline=True, **offline)
     browser.until("it is said that the gateway is unreachable", "return !document.querySelector('#banner').hidden")
     assert browser.text("#state") == "unreachable"

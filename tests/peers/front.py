@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""HTTPS in front of a plain HTTP server on loopback, with a ledger and with faults on order.
+"""HTTPS in front of a plain HTTP server on loopback, with a request log and with faults on order.
 
-usage: front.py --port PORT [--cert FILE --key FILE] --server PORT --ledger FILE --fault FILE
+usage: front.py --port PORT [--cert FILE --key FILE] --server PORT --request-log FILE --fault FILE
 
 Without a certificate it speaks plain HTTP itself.
 
-Every POST adds a line `PATH CONTENT-TYPE OCTETS SHA1 FAULT` to the ledger before it is passed on. While the
+Every POST adds a line `PATH CONTENT-TYPE OCTETS SHA1 FAULT` to the request log before it is passed on. While the
 fault file says `stall N SECONDS` or `drop N`, the Nth POST from then on is passed on, and its answer is given
 that much later, or not at all; then the file is removed.
 """
@@ -29,11 +29,11 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.fault() if self.command == "POST" else []
         if self.command == "POST":
-            with self.server.lock, open(self.server.ledger, "a") as ledger:
+            with self.server.lock, open(self.server.request_log, "a") as request_log:
                 digest = hashlib.sha1(body).hexdigest()
                 path = self.path.split("?")[0]
                 kind = self.headers.get("Content-Type", "-").split(";")[0]
-                ledger.write("%s %s %d %s %s\n" % (path, kind, len(body), digest, (fault or ["-"])[0]))
+                request_log.write("%s %s %d %s %s\n" % (path, kind, len(body), digest, (fault or ["-"])[0]))
         server = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=120)
         headers = {n: v for n, v in self.headers.items() if n.lower() not in HOP}
         server.request(self.command, self.path, body, headers)
@@ -90,11 +90,11 @@ def main():
     parser.add_argument("--cert")
     parser.add_argument("--key")
     parser.add_argument("--server", type=int, required=True)
-    parser.add_argument("--ledger", required=True)
+    parser.add_argument("--request-log", required=True)
     parser.add_argument("--fault", required=True)
     arguments = parser.parse_args()
     server = Server(("127.0.0.1", arguments.port), Handler)
-    server.behind, server.ledger, server.fault = arguments.server, arguments.ledger, arguments.fault
+    server.behind, server.request_log, server.fault = arguments.server, arguments.request_log, arguments.fault
     server.lock = threading.Lock()
     if arguments.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

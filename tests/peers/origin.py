@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""An HTTPS origin that plays recorded SyncML sessions and keeps a ledger.
+"""An HTTPS origin that plays recorded SyncML sessions and keeps a request log.
 
-usage: origin.py --port PORT --cert FILE --key FILE --corpus DIR --ledger FILE
+usage: origin.py --port PORT --cert FILE --key FILE --corpus DIR --request-log FILE
 
 POST /SESSION/NN must carry the octets of DIR/SESSION/NN-req.*; the answer is NN-resp.*. Every POST adds a
-line `SESSION/NN ok|wrong` to the ledger. GET /hello is a short text, GET /large 20,000 octets.
+line `SESSION/NN ok|wrong` to the request log. GET /hello is a short text, GET /large 20,000 octets.
 GET /agent says who asked, GET or POST /echo gives back what it brought.
 """
 import argparse
@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             kind = requests[0].rsplit(".", 1)[1]
             with open(requests[0], "rb") as file:
                 right = file.read() == body and self.headers.get("Content-Type") == "application/vnd.syncml+" + kind
-        with open(self.server.ledger, "a") as file:
+        with open(self.server.request_log, "a") as file:
             file.write("%s %s\n" % (message, "ok" if right else "wrong"))
         if not right:
             self.answer(404, "text/plain", b"not the recorded message\n")
@@ -67,10 +67,10 @@ def main():
     parser.add_argument("--cert", required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--corpus", required=True)
-    parser.add_argument("--ledger", required=True)
+    parser.add_argument("--request-log", required=True)
     arguments = parser.parse_args()
     server = ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler)
-    server.corpus, server.ledger = arguments.corpus, arguments.ledger
+    server.corpus, server.request_log = arguments.corpus, arguments.request_log
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(arguments.cert, arguments.key)
     server.socket = context.wrap_socket(server.socket, server_side=True)

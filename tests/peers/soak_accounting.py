@@ -34,7 +34,7 @@ class Accounting:
             if self.chance.random() < 0.15:
                 self.handset(self.chance.choice(self.addresses), live, late)
             elif late and self.chance.random() < 0.2:
-                # The Stop of a session whose address is somebody else's by now takes nothing from him.
+                # The Stop of a session whose address has another subscriber by now changes nothing.
                 session, address = late.popleft()
                 self.report(STOP, session, address, None, None)
             elif len(others) < OTHERS:

@@ -40,7 +40,7 @@ class Handsets:
                 self.soak.note(uri, address, "GET" if get else "POST", status(reply), began)
                 self.pace(began)
             if chance.random() < 0.5:
-                # Class 0, with Disconnect: nobody answers. The others are away without a word.
+                # Class 0, with Disconnect: there is no answer. The others leave silently.
                 air.send(struct.pack(">BHB", 0x0A, tid + 1, 0x10) + b"\x05" + session)
                 self.soak.counts["sessions disconnected"] += 1
             air.close()

@@ -8,7 +8,7 @@ SITE = "http://soak.example"
 
 def judge(soak, metrics):
     records, files, strangers_uris = recorded(soak)
-    ledger, told = counted(soak)
+    request_log, told = counted(soak)
     logged = lines_logged(soak)
     results = collections.Counter()
     subscribers = collections.Counter()
@@ -23,7 +23,7 @@ def judge(soak, metrics):
         if logged[uri] != len(theirs) and all(record["cause"] != "interrupted" for record in theirs):
             soak.fault("%s is recorded %d times and logged %d times" % (uri, len(theirs), logged[uri]))
         # A stranger who copied a POST is not the handset, and what he had sent is recorded as his.
-        seen = ledger.pop((method, uri), 0)
+        seen = request_log.pop((method, uri), 0)
         if uri not in strangers_uris and method == "POST" and (seen > 1 or (what == 200 and seen != 1)):
             soak.fault("POST %s was answered %s and seen %d times by the origin" % (uri, what, seen))
         if seen and not theirs:
@@ -39,7 +39,7 @@ def judge(soak, metrics):
             subscribers["  nobody" if who[0] is None else "  a subscriber, " + kind] += 1
     for uri, theirs in records.items():
         soak.fault("%s is recorded %d times, and no handset asked for it" % (uri, len(theirs)))
-    for (method, uri), times in ledger.items():
+    for (method, uri), times in request_log.items():
         if times > strangers_uris[uri]:
             soak.fault("%s %s: seen %d times by the origin, recorded %d times" % (method, uri, times, strangers_uris[uri]))
     log = open(soak.path("gateway.log"), errors="replace").read()
@@ -93,13 +93,13 @@ def recorded(soak):
 
 def counted(soak):
     """Requests the origin saw, and whom it was told they are from."""
-    ledger, told = collections.Counter(), collections.defaultdict(set)
-    for line in open(soak.path("ledger")):
+    request_log, told = collections.Counter(), collections.defaultdict(set)
+    for line in open(soak.path("requests.log")):
         method, path, *who = line.split()
-        ledger[method, SITE + path] += 1
+        request_log[method, SITE + path] += 1
         told[SITE + path].add(tuple(who))
-    soak.counts["requests the origin saw"] = sum(ledger.values())
-    return ledger, told
+    soak.counts["requests the origin saw"] = sum(request_log.values())
+    return request_log, told
 
 
 def lines_logged(soak):

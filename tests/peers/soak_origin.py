@@ -1,4 +1,4 @@
-"""The origin of a soak: python3 soak_origin.py PORT DIRECTORY. Keeps a ledger: one line per request, written before its
+"""The origin of a soak: python3 soak_origin.py PORT DIRECTORY. Keeps a request log: one line per request, written before its
 answer, with whom the gateway says it is from."""
 import os, ssl, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +11,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         told = self.headers.get("X-MSISDN", "-"), self.headers.get("X-Visited", "-")
-        os.write(ledger, ("%s %s %s %s\n" % (self.command, self.path, *told)).encode())
+        os.write(request_log, ("%s %s %s %s\n" % (self.command, self.path, *told)).encode())
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body) + 2))
@@ -34,7 +34,7 @@ class Server(ThreadingHTTPServer):
 
 
 port, directory = int(sys.argv[1]), sys.argv[2]
-ledger = os.open(directory + "/ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+request_log = os.open(directory + "/requests.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 server = Server(("127.0.0.1", port), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(directory + "/origin.pem", directory + "/origin.key")

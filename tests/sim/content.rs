@@ -10,6 +10,7 @@ use wapbridge::route::{RouteSettings, Routes};
 use wapbridge::sim::World;
 use wapbridge::syncml::content::{Fallback, Policy};
 use wapbridge::syncml::{Encoding, Protocol};
+use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
 use crate::{gateway_config, phone_config};
@@ -253,4 +254,92 @@ fn the_record_says_which_syncml_message_it_was() {
     );
     assert!(!syncml.request.statuses.counts.is_empty());
     assert!(!syncml.session.is_empty());
+}
+
+/// A SyncML message in WBXML with an Add of one Item, whose Data is opaque: the chunk `number` of an object.
+fn chunk(number: u8, meta: &[u8], data: &[u8], more: bool) -> Vec<u8> {
+    [
+        // SyncML 1.2, UTF-8; SyncHdr with SessionID and MsgID; SyncBody, Add, Item.
+        &b"\x02\xA4\x01\x6A\x00\x6D\x6C\x65\x035\0\x01\x5B\x03"[..],
+        &[b'0' + number],
+        b"\0\x01\x01\x6B\x45\x54",
+        meta,
+        b"\x4F\xC3",
+        &[u8::try_from(data.len()).unwrap()],
+        data,
+        b"\x01",
+        if more { b"\x34" } else { b"" },
+        b"\x01\x01\x01\x01",
+    ]
+    .concat()
+}
+
+/// The messages that reach an origin which takes XML, after a handset has sent these in one session. It may resume the
+/// session on another shard before any of them.
+fn sent_in_one_session(shards: u32, messages: &[Vec<u8>]) -> (Vec<u16>, Vec<String>) {
+    let config = config(Policy::To(Encoding::Xml), Fallback::Pass);
+    let mut world = World::new(1, config).shards(shards);
+    world.origin.script = Some(Box::new(|_| Ok(reply(200, XML, "<SyncML/>"))));
+    let mut phone = phone_config();
+    if let Some(capabilities) = &mut phone.capabilities {
+        capabilities.options = ProtocolOptions::SESSION_RESUME;
+    }
+    let phone = world.handset(phone);
+    world.connect(phone);
+    world.run_until_idle();
+    let headers = [("Content-Type".to_owned(), WBXML.to_owned())];
+    for body in messages {
+        if shards > 1 {
+            let before = world.session_events(phone).len();
+            world.move_to_new_address(phone);
+            assert!(world.run_until(|world| world.session_events(phone).len() > before));
+        }
+        let request = Request {
+            method: Method::POST,
+            uri: "http://sync.example/",
+            headers: &headers,
+            body,
+        };
+        world.request(phone, &request);
+        world.run_until_idle();
+    }
+    let outcomes = world.outcomes(phone).iter();
+    let statuses = outcomes.map(|(_, outcome)| outcome.clone().unwrap().status);
+    let statuses = statuses.collect();
+    let requests = world.origin.requests.iter();
+    let bodies = requests.map(|request| String::from_utf8_lossy(&request.body).into_owned());
+    (statuses, bodies.collect())
+}
+
+#[test]
+fn a_vcard_in_three_chunks_that_cut_a_character_reaches_the_origin_whole() {
+    // Meta of the Item: Type text/x-vcard and Size 25.
+    let meta = b"\x5A\x00\x01\x53\x03text/x-vcard\0\x01\x52\x0325\0\x01\x00\x00\x01";
+    let messages = [
+        chunk(1, meta, b"BEGIN:VCARD N:M\xC3", true),
+        chunk(2, b"", b"\xBCller", true),
+        chunk(3, b"", b" X\xC3\xA9", false),
+    ];
+    for shards in [1, 3] {
+        let (statuses, bodies) = sent_in_one_session(shards, &messages);
+        assert_eq!(statuses, [200, 200, 200]);
+        let data: Vec<&str> = bodies
+            .iter()
+            .map(|body| body.split_once("<Data>").unwrap().1)
+            .map(|rest| rest.split_once("</Data>").unwrap().0)
+            .collect();
+        assert_eq!(data, ["BEGIN:VCARD N:M", "\u{fc}ller", " X\u{e9}"]);
+        assert_eq!(data.concat().len(), 25);
+        assert!(bodies[0].contains(">25</Size>") && !bodies.concat().contains("b64"));
+    }
+}
+
+#[test]
+fn an_object_that_is_no_text_after_all_is_refused_in_the_middle() {
+    let messages = [
+        chunk(1, b"", b"text", true),
+        chunk(2, b"", b"\xFF\xFE", false),
+    ];
+    let (statuses, bodies) = sent_in_one_session(1, &messages);
+    assert_eq!((statuses.as_slice(), bodies.len()), (&[200, 502][..], 1));
 }

@@ -102,7 +102,7 @@ fn whatever_ends_an_exchange_cancels_its_fetch_once() {
     }
 }
 
-/// The server does not answer in time: the handset is told, and starts again.
+/// The server does not answer in time: the handset gets a status, and starts again.
 #[test]
 fn after_a_504_the_handset_starts_again() {
     let mut world = World::new(1, gateway_config());
@@ -166,7 +166,7 @@ fn copies_and_late_copies_of_a_post_make_no_second_one() {
     }
 }
 
-/// A resend is a new transaction with the same message, and it is the server that knows what to make of it.
+/// A resend is a new transaction with the same message, which only the server can recognise.
 #[test]
 fn a_message_that_the_client_sends_again_is_a_new_post() {
     let mut world = World::new(1, gateway_config());

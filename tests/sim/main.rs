@@ -11,10 +11,16 @@
 
 mod content;
 mod endings;
+mod forgery;
 mod modes;
+mod plain;
 mod protection;
+mod push_rig;
+mod pushes;
+mod rig;
 mod routes;
-mod scenarios;
+#[cfg(feature = "wtls")]
+mod secured;
 mod sessions;
 mod shards;
 mod storm;
@@ -30,9 +36,11 @@ use wapbridge::wtp;
 
 /// A gateway that forwards `http://sync.example/` and nothing else.
 pub(crate) fn gateway_config() -> gateway::Config {
-    gateway::Config::new(Arc::new(Routes::new(vec![
+    let mut config = gateway::Config::new(Arc::new(Routes::new(vec![
         RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
-    ])))
+    ])));
+    config.wsp.serves_pushes = true;
+    config
 }
 
 /// A handset that asks for large SDUs, as every SyncML phone does.

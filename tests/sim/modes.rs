@@ -1,4 +1,4 @@
-//! Running, isolated, draining, leaving: who is served, who is refused, and the way back.
+//! Serving modes: running, isolated, draining, leaving, and the way back.
 
 use std::net::SocketAddr;
 
@@ -70,7 +70,7 @@ const OK: u8 = 0x20;
 const UNAVAILABLE: u8 = 0x63;
 
 #[test]
-fn isolated_it_serves_those_who_are_in_and_nobody_else() {
+fn an_isolated_gateway_serves_only_handsets_with_a_session() {
     let mut world = World::new(1, gateway_config());
     let phone = connected(&mut world);
     world.command(Command::Enter(Mode::Isolated));
@@ -115,7 +115,7 @@ fn isolated_it_serves_those_who_are_in_and_nobody_else() {
 }
 
 #[test]
-fn draining_it_finishes_what_it_has_and_may_change_its_mind() {
+fn a_draining_gateway_finishes_exchanges_and_may_run_again() {
     let mut world = World::new(2, gateway_config());
     world.origin.think = (ms(5_000), ms(5_000));
     let phone = connected(&mut world);
@@ -157,9 +157,9 @@ fn who_is_refused_may_be_sent_elsewhere() {
     }
 }
 
-/// What is not answered is sent again, and the next process hears it.
+/// The handset repeats an unanswered request, and the next process gets it.
 #[test]
-fn leaving_it_finishes_what_it_has_and_the_next_one_hears_the_rest() {
+fn a_leaving_gateway_finishes_exchanges_and_leaves_new_ones_to_the_next() {
     let mut world = World::new(4, gateway_config());
     world.origin.think = (ms(2_000), ms(2_000));
     let phone = connected(&mut world);
@@ -192,18 +192,18 @@ fn sessions_are_ended_a_few_at_a_time() {
     world.run_until_idle();
     world.command(Command::Enter(Mode::Draining));
     for left in [3, 1, 0] {
-        world.command(Command::Farewell(2));
+        world.command(Command::DisconnectAll(2));
         assert_eq!(world.gateway.stats().sessions, left);
     }
     world.run_until_idle();
     for (index, phone) in phones.into_iter().enumerate() {
         let told = matches!(world.session_events(phone), [.., Event::Disconnected]);
-        // Nobody is there to tell while a session sleeps.
+        // A suspended session has no peer for a Disconnect.
         assert_eq!(told, index != 3, "phone {index}");
     }
-    // Begun anew, it begins from the start.
+    // A new change of mode begins from the start.
     world.command(Command::Enter(Mode::Running));
     connected(&mut world);
-    world.command(Command::Farewell(2));
+    world.command(Command::DisconnectAll(2));
     assert_eq!(world.gateway.stats().sessions, 0);
 }

@@ -1,15 +1,20 @@
-//! Somebody forges the address of somebody else: what the other is sent for it, and what the honest notice of it.
+//! Somebody forges the address of somebody else: what the other is sent for it, and what the honest
+//! notice of it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wapbridge::codec::{put_uintvar, uintvar};
+use wapbridge::gateway::fetch::{Reply, Request};
 use wapbridge::gateway::protection::Rate;
-use wapbridge::gateway::{Config, Gateway};
+use wapbridge::gateway::{Command, Config, Cookies, Gateway};
+use wapbridge::identity;
 use wapbridge::random::Random;
 use wapbridge::route::Routes;
-use wapbridge::time::Instant;
-use wapbridge::wdp::{Datagram, Peer, Service};
+use wapbridge::wdp::Peer;
+use wapbridge::wsp::claim::ShardTopology;
+
+use crate::rig::Rig;
 
 /// Class 2 Invoke of this TID with the shortest Connect there is.
 fn connect(tid: u16) -> Vec<u8> {
@@ -17,72 +22,109 @@ fn connect(tid: u16) -> Vec<u8> {
     vec![0x0E, high, low, 0x12, 0x01, 0x10, 0x00, 0x00]
 }
 
-struct Rig {
-    gateway: Gateway,
-    now: Instant,
-    said: Vec<(Peer, Vec<u8>)>,
+/// The same with Session Resume asked for, and these octets of headers.
+fn connect_with(tid: u16, headers: &[u8]) -> Vec<u8> {
+    let [high, low] = tid.to_be_bytes();
+    let mut pdu = vec![0x0E, high, low, 0x12, 0x01, 0x10, 3];
+    put_uintvar(&mut pdu, u32::try_from(headers.len()).unwrap());
+    pdu.extend([2, 0x82, 0xF0]);
+    pdu.extend_from_slice(headers);
+    pdu
+}
+
+/// Class 2 Invoke of a Resume without headers.
+fn resume(tid: u16, id: u32) -> Vec<u8> {
+    let [high, low] = tid.to_be_bytes();
+    let mut pdu = vec![0x0E, high, low, 0x12, 0x09];
+    put_uintvar(&mut pdu, id);
+    pdu.push(0);
+    pdu
+}
+
+/// A field with a name and a value in text.
+fn field(name: &str, value: &str) -> Vec<u8> {
+    [name.as_bytes(), &[0], value.as_bytes(), &[0]].concat()
+}
+
+fn ack(tid: u16) -> [u8; 3] {
+    let [high, low] = tid.to_be_bytes();
+    [0x18, high, low]
 }
 
 impl Rig {
-    fn new(config: Config) -> Self {
-        let now = Instant::ZERO;
-        let mut rig = Self {
-            gateway: Gateway::new(Arc::new(config), 1, now),
-            now,
-            said: Vec::new(),
-        };
-        // Unknown peers are no longer verified.
-        rig.pass(Duration::from_secs(300));
-        rig
+    /// A Connect, acknowledged without a look at the answer. Returns the id of the session if there
+    /// is one.
+    fn connects(&mut self, from: &str, headers: &[u8]) -> Option<u32> {
+        self.said.clear();
+        self.hears(from, &connect_with(1, headers));
+        let (_, answer) = self.said.iter().find(|(_, said)| said.get(3) == Some(&2))?;
+        let (_, id) = uintvar(&answer[4..]).unwrap();
+        self.hears(from, &ack(1));
+        Some(id)
     }
 
-    fn hears(&mut self, from: &str, payload: &[u8]) {
-        let remote: SocketAddr = from.parse().unwrap();
-        let datagram = Datagram {
-            peer: Peer::new(remote, "192.0.2.1:9201".parse().unwrap()),
-            service: Service::ConnectionMode,
-            payload,
+    /// A Get of this session, answered and acknowledged: the request that the origin saw.
+    fn gets(&mut self, from: &str, tid: u16) -> Option<Request> {
+        let [high, low] = tid.to_be_bytes();
+        let uri = b"http://sync.example/x";
+        let mut get = vec![
+            0x0E,
+            high,
+            low,
+            0x12,
+            0x40,
+            u8::try_from(uri.len()).unwrap(),
+        ];
+        get.extend_from_slice(uri);
+        self.fetched.clear();
+        self.hears(from, &get);
+        let (id, request) = self.fetched.pop()?;
+        let headers = http::HeaderMap::from_iter([(
+            http::header::SET_COOKIE,
+            http::HeaderValue::from_static("login=victim"),
+        )]);
+        let reply = Reply {
+            status: http::StatusCode::OK,
+            headers,
+            body: "ok".into(),
+            trailers: None,
         };
-        self.gateway.handle_datagram(self.now, datagram);
+        self.gateway.handle_reply(self.now, id, Ok(reply));
         self.drain();
+        self.hears(from, &ack(tid));
+        Some(request)
     }
 
-    fn pass(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(due) = self.gateway.poll_timeout().filter(|due| *due <= until) {
-            self.now = self.now.max(due);
-            self.gateway.handle_timeout(self.now);
-            self.drain();
-        }
-        self.now = until;
+    /// The address is this subscriber's from now on.
+    fn identify(&mut self, address: &str, number: &str) {
+        let change = identity::Change {
+            prefix: address.parse().unwrap(),
+            identity: Some(Arc::new(identity::Identity {
+                msisdn: Some(identity::Private::new(number)),
+                ..Default::default()
+            })),
+        };
+        let command = Command::Identify(Arc::new([change]));
+        self.gateway.handle_command(self.now, command);
     }
 
-    fn drain(&mut self) {
-        let mut buf = Vec::new();
-        while let Some(transmit) = self.gateway.poll_transmit(&mut buf) {
-            self.said.push((transmit.peer, std::mem::take(&mut buf)));
-        }
-        while self.gateway.poll_event().is_some() {}
-    }
-
-    /// Octets sent to an address.
-    fn said_to(&self, address: &str) -> usize {
-        let address: std::net::IpAddr = address.parse().unwrap();
-        let to = |(peer, _): &&(Peer, Vec<u8>)| peer.remote.ip() == address;
-        self.said
-            .iter()
-            .filter(to)
-            .map(|(_, octets)| octets.len())
-            .sum()
+    /// Octets sent to an address, with the headers of IP and UDP.
+    fn sent_to(&self, address: &str) -> usize {
+        let ip: std::net::IpAddr = address.parse().unwrap();
+        let datagrams = self.said.iter().filter(|(peer, _)| peer.remote.ip() == ip);
+        self.said_to(address) + HEADERS * datagrams.count()
     }
 }
+
+/// Octets of the headers of IPv4 and UDP.
+const HEADERS: usize = 28;
 
 fn config() -> Config {
     Config::new(Arc::new(Routes::default()))
 }
 
 #[test]
-fn who_never_asked_is_sent_no_more_than_three_times_what_was_forged() {
+fn a_victim_gets_no_more_than_three_times_the_forged_octets() {
     let mut rig = Rig::new(config());
     let mut random = Random::new(7);
     let mut heard = 0;
@@ -95,13 +137,13 @@ fn who_never_asked_is_sent_no_more_than_three_times_what_was_forged() {
             2 => datagram.splice(4.., [0x40, 1, b'u']).for_each(drop),
             _ => {}
         }
-        heard += datagram.len();
+        heard += datagram.len() + HEADERS;
         rig.hears("10.6.6.6:4000", &datagram);
         rig.pass(Duration::from_millis(random.below(3_000)));
-        assert!(rig.said_to("10.6.6.6") <= 3 * heard);
+        assert!(rig.sent_to("10.6.6.6") <= 3 * heard);
     }
     rig.pass(Duration::from_secs(600));
-    let said = rig.said_to("10.6.6.6");
+    let said = rig.sent_to("10.6.6.6");
     assert!(said > 0 && said <= 3 * heard, "{said} for {heard}");
     let stats = rig.gateway.stats().protection;
     assert!(
@@ -111,7 +153,7 @@ fn who_never_asked_is_sent_no_more_than_three_times_what_was_forged() {
 }
 
 #[test]
-fn who_is_in_is_told_and_who_is_not_is_not_answered() {
+fn a_handset_with_a_session_gets_an_abort_and_another_gets_no_answer() {
     let mut rig = Rig::new(Config {
         protection: wapbridge::gateway::protection::Config {
             requests: Rate {
@@ -162,4 +204,295 @@ fn one_address_has_so_many_sessions_and_no_more() {
     rig.hears("10.0.0.2:4000", &connect(1));
     let stats = rig.gateway.stats();
     assert_eq!((stats.sessions, stats.wsp.congested), (3, 3));
+}
+
+/// 400,000 live sessions are one id in 10,700. A source that guesses as often as it is heard has 18
+/// guesses in its first ten minutes and 12 an hour from then on: 37 days for one session.
+#[test]
+fn ids_are_not_guessed_faster_than_the_pauses_allow() {
+    let mut rig = Rig::new(crate::gateway_config());
+    let id = rig.connects("10.0.0.1:4000", &[]).unwrap();
+    for guess in 0..30_000u32 {
+        let port = 2_000 + guess % 50_000;
+        let guess = resume(1, guess.wrapping_mul(40_503) + 7);
+        rig.hears(&format!("10.6.6.6:{port}"), &guess);
+        rig.pass(Duration::from_millis(2));
+    }
+    let wsp = rig.gateway.stats().wsp;
+    assert!(
+        wsp.unknown_session <= 15,
+        "looked up: {}",
+        wsp.unknown_session
+    );
+    assert!(wsp.resumes_paused > 20_000, "{}", wsp.resumes_paused);
+    // While the source is in a pause, the right id does not help it, and others resume as ever.
+    rig.hears("10.6.6.6:999", &resume(1, id));
+    assert_eq!(rig.gateway.stats().wsp.resumed, 0);
+    rig.hears("10.0.0.2:4000", &resume(1, id));
+    assert_eq!(rig.gateway.stats().wsp.resumed, 1);
+}
+
+/// A customer with a /48 has 65,536 sources of eight free guesses each.
+#[test]
+fn ids_are_not_guessed_from_many_sources_of_one_network() {
+    let mut rig = Rig::new(crate::gateway_config());
+    let id = rig.connects("10.0.0.1:4000", &[]).unwrap();
+    for guess in 0..5_000u32 {
+        let source = format!("[2001:db8:1:{:x}::1]:4000", guess / 4);
+        rig.hears(&source, &resume(1, guess.wrapping_mul(40_503) + 7));
+        rig.pass(Duration::from_millis(2));
+    }
+    let looked_up = rig.gateway.stats().wsp.unknown_session;
+    assert!((60..=75).contains(&looked_up), "{looked_up}");
+    // Other networks resume as ever.
+    rig.hears("[2001:db8:2::1]:4000", &resume(1, id));
+    assert_eq!(rig.gateway.stats().wsp.resumed, 1);
+}
+
+/// Failures of 16,384 sources are counted. When there are more, the others must not guess freely.
+#[test]
+fn a_full_table_of_failures_does_not_make_guesses_free() {
+    let mut config = crate::gateway_config();
+    config.wtp.max_transactions = 100_000;
+    let mut rig = Rig::new(config);
+    rig.connects("10.0.0.1:4000", &[]).unwrap();
+    for network in 0..17_000u32 {
+        let source = format!(
+            "[2001:{:x}:{:x}::1]:4000",
+            0x1000 + network / 256,
+            network % 256
+        );
+        rig.hears(&source, &resume(1, network.wrapping_mul(40_503) + 7));
+    }
+    let before = rig.gateway.stats().wsp.unknown_session;
+    for guess in 0..1_000u32 {
+        let source = format!("[2001:db8:3::1]:{}", 2_000 + guess);
+        rig.hears(&source, &resume(1, guess.wrapping_mul(40_503) + 7));
+        rig.pass(Duration::from_millis(2));
+    }
+    let looked_up = rig.gateway.stats().wsp.unknown_session - before;
+    assert!(looked_up <= 1, "{looked_up} of {before}");
+}
+
+/// Somebody with the addresses of one provider fails from more of them than are counted.
+#[test]
+fn failures_of_one_region_leave_the_resumes_of_others() {
+    let mut config = crate::gateway_config();
+    config.wtp.max_transactions = 100_000;
+    let mut rig = Rig::new(config);
+    let resumes = |rig: &mut Rig, region: u32| {
+        let from = format!("10.0.0.1:{}", 4_000 + region);
+        let id = rig.connects(&from, &[]).unwrap();
+        let before = rig.gateway.stats().wsp.resumed;
+        rig.hears(&format!("10.{region}.0.9:4000"), &resume(2, id));
+        rig.gateway.stats().wsp.resumed > before
+    };
+    for network in 0..17_000u32 {
+        let source = format!("[2001:db8:{network:x}::1]:4000");
+        rig.hears(&source, &resume(1, network.wrapping_mul(40_503) + 7));
+    }
+    let looked_up = rig.gateway.stats().wsp.unknown_session;
+    assert!((250..=300).contains(&looked_up), "{looked_up}");
+    let resumed = (1..41).filter(|region| resumes(&mut rig, *region));
+    assert_eq!(resumed.count(), 40);
+}
+
+/// Guesses at sessions of other shards, which answer after a while.
+#[test]
+fn guesses_under_way_count_before_they_fail() {
+    let mut rig = Rig::new(crate::gateway_config());
+    let gateway = Gateway::new(Arc::new(crate::gateway_config()), 1, rig.now);
+    rig.gateway = gateway.at(ShardTopology {
+        shards: 2,
+        ..ShardTopology::single()
+    });
+    rig.pass(Duration::from_secs(300));
+    let claims = |rig: &Rig| rig.gateway.stats().wsp.claims;
+    for round in 0..3 {
+        let before = claims(&rig);
+        for guess in 0..300u32 {
+            let port = 2_000 + round * 300 + guess;
+            let id = port.wrapping_mul(40_503) + 7;
+            rig.hears(&format!("10.6.6.6:{port}"), &resume(1, id));
+        }
+        let asked = claims(&rig) - before;
+        assert!(asked <= 9, "{asked} in round {round}");
+        rig.pass(Duration::from_secs(20));
+    }
+    assert!(claims(&rig) >= 9);
+    let before = claims(&rig);
+    for network in 0..1_000u32 {
+        let source = format!("[2001:db8:{network:x}::1]:4000");
+        rig.hears(&source, &resume(1, network.wrapping_mul(40_503) + 7));
+    }
+    let asked = claims(&rig) - before;
+    assert!((250..=256).contains(&asked), "{asked}");
+}
+
+/// Failures of forged addresses fill the tables. Resumes that are no guess go on.
+#[test]
+fn resumes_of_the_own_session_go_on_while_failures_are_not_counted() {
+    let mut config = crate::gateway_config();
+    config.wtp.max_transactions = 100_000;
+    let mut rig = Rig::new(config);
+    rig.identify("10.1.0.1/32", "111");
+    rig.identify("10.2.0.1/32", "111");
+    rig.identify("10.3.0.1/32", "333");
+    let of_known = rig.connects("10.1.0.1:4000", &[]).unwrap();
+    let of_unknown = rig.connects("10.4.0.1:4000", &[]).unwrap();
+    for network in 0..40_000u32 {
+        let (high, low) = (0x2000 + network / 256, network % 256);
+        let source = format!("[{high:x}:{low:x}::1]:4000");
+        rig.hears(&source, &resume(1, network.wrapping_mul(40_503) + 7));
+    }
+    let mut resumes = |from: &str, id: u32| {
+        let before = rig.gateway.stats().wsp.resumed;
+        rig.hears(from, &resume(9, id));
+        rig.gateway.stats().wsp.resumed > before
+    };
+    assert!(!resumes("10.5.0.1:4000", of_unknown), "a guess");
+    assert!(
+        !resumes("10.3.0.1:4000", of_unknown),
+        "a subscriber's guess"
+    );
+    assert!(!resumes("10.3.0.1:4000", of_known), "another subscriber");
+    assert!(resumes("10.4.0.1:4000", of_unknown), "the same peer");
+    assert!(resumes("10.2.0.1:4000", of_known), "the same subscriber");
+}
+
+#[test]
+fn another_subscriber_does_not_get_the_session() {
+    let mut rig = Rig::new(crate::gateway_config());
+    rig.identify("10.0.0.1/32", "111");
+    rig.identify("10.6.6.6/32", "666");
+    let headers = field("Authorization", "Bearer secret");
+    let id = rig.connects("10.0.0.1:4000", &headers).unwrap();
+    let request = rig.gets("10.0.0.1:4000", 2).unwrap();
+    assert_eq!(request.headers["authorization"], "Bearer secret");
+    rig.hears("10.6.6.6:4000", &resume(1, id));
+    let wsp = rig.gateway.stats().wsp;
+    assert_eq!((wsp.resumed, wsp.other_subscriber), (0, 1));
+    assert!(
+        rig.gets("10.0.0.1:4000", 3).is_some(),
+        "the session was not touched"
+    );
+    // The address is given to another subscriber, who finds the port in use.
+    rig.identify("10.0.0.1/32", "777");
+    let request = rig.gets("10.0.0.1:4000", 4).unwrap();
+    assert_eq!(request.headers.get("authorization"), None);
+    assert_eq!(rig.gateway.stats().wsp.other_subscriber, 2);
+}
+
+#[test]
+fn credentials_and_cookies_do_not_follow_to_an_unknown_subscriber() {
+    let mut config = crate::gateway_config();
+    config.headers.cookies = Cookies::Gateway;
+    let mut rig = Rig::new(config);
+    rig.identify("10.0.0.1/32", "111");
+    let headers = [
+        field("X-Model", "A"),
+        field("Authorization", "Bearer secret"),
+        field("X-Last", "B"),
+    ]
+    .concat();
+    let id = rig.connects("10.0.0.1:4000", &headers).unwrap();
+    assert!(rig.gets("10.0.0.1:4000", 2).is_some());
+    let request = rig.gets("10.0.0.1:4000", 3).unwrap();
+    assert_eq!(request.headers["authorization"], "Bearer secret");
+    assert_eq!(request.headers["cookie"], "login=victim");
+    rig.hears("10.6.6.6:4000", &resume(1, id));
+    rig.hears("10.6.6.6:4000", &ack(1));
+    assert_eq!(rig.gateway.stats().wsp.resumed, 1);
+    let request = rig.gets("10.6.6.6:4000", 4).unwrap();
+    assert_eq!(request.headers.get("authorization"), None);
+    assert_eq!(request.headers.get("cookie"), None);
+    assert_eq!(request.headers["x-model"], "A");
+    assert_eq!(request.headers["x-last"], "B");
+}
+
+/// Headers that no other client sends.
+fn unseen(number: u32) -> Vec<u8> {
+    field("X-Noise", &format!("{number:08}{}", "n".repeat(1_300)))
+}
+
+#[test]
+fn one_address_does_not_take_the_room_for_headers() {
+    let mut config = crate::gateway_config();
+    config.wsp.max_profiles = 2 << 20;
+    let mut rig = Rig::new(config);
+    // Their sessions are used, so none of them gives way to a new one.
+    for number in 0..4_000u32 {
+        let from = format!("10.6.6.6:{}", 2_000 + number);
+        if rig.connects(&from, &unseen(number)).is_some() {
+            rig.gets(&from, 2);
+        }
+    }
+    let accepted = (0..40u32).filter(|number| {
+        let from = format!("10.0.0.{number}:4000");
+        rig.connects(&from, &unseen(1_000_000 + number)).is_some()
+    });
+    assert_eq!(accepted.count(), 40);
+}
+
+#[test]
+fn blind_acknowledgements_do_not_keep_others_out() {
+    let mut config = crate::gateway_config();
+    config.wsp.max_profiles = 1 << 20;
+    config.wsp.max_sessions = 1_000;
+    let mut rig = Rig::new(config);
+    rig.connects("10.0.0.1:4000", &unseen(0)).unwrap();
+    assert!(rig.gets("10.0.0.1:4000", 2).is_some());
+    for number in 1..3_000u32 {
+        let [.., high, low] = number.to_be_bytes();
+        let from = format!("10.66.{high}.{low}:4000");
+        let headers = if number % 2 == 0 {
+            unseen(number)
+        } else {
+            Vec::new()
+        };
+        rig.connects(&from, &headers);
+        rig.pass(Duration::from_millis(10));
+    }
+    let accepted = (2..42u32).filter(|number| {
+        let from = format!("10.0.0.{number}:4000");
+        let connected = rig.connects(&from, &unseen(1_000_000 + number));
+        connected.is_some() && rig.gets(&from, 2).is_some()
+    });
+    assert_eq!(accepted.count(), 40);
+    assert!(rig.gateway.stats().wsp.evicted > 1_000);
+    assert!(
+        rig.gets("10.0.0.1:4000", 3).is_some(),
+        "a session in use is not evicted"
+    );
+}
+
+/// Class 2 Invoke of a Post in one packet, with so many octets.
+fn early_post(octets: usize) -> Vec<u8> {
+    let uri = b"http://sync.example/x";
+    let mut post = vec![0x0E, 0, 1, 0x12, 0x60, u8::try_from(uri.len()).unwrap(), 1];
+    post.extend_from_slice(uri);
+    post.push(0x83);
+    post.resize(post.len() + octets, b'x');
+    post
+}
+
+#[test]
+fn methods_ahead_of_their_connect_leave_octets_to_others() {
+    let mut config = crate::gateway_config();
+    config.wsp.max_early_octets = 40_000;
+    let mut rig = Rig::new(config);
+    for port in 0..40 {
+        rig.hears(&format!("10.6.6.6:{}", 4_000 + port), &early_post(1_200));
+    }
+    let held = rig.gateway.stats().wsp.early;
+    assert!((7..=8).contains(&held), "{held}");
+    for host in 0..10 {
+        rig.hears(&format!("10.0.0.{host}:4000"), &early_post(1_200));
+    }
+    assert_eq!(rig.gateway.stats().wsp.early, held + 10);
+    // One method larger than a share is held, if there is room.
+    rig.pass(Duration::from_secs(60));
+    let before = rig.gateway.stats().wsp.early;
+    rig.hears("10.0.0.99:4000", &early_post(12_000));
+    assert_eq!(rig.gateway.stats().wsp.early, before + 1);
 }

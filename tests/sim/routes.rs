@@ -1,4 +1,4 @@
-//! What routes do to the requests they take: which one it is, what it refuses, what becomes of headers.
+//! Routes: their choice, their refusals, and their changes of headers.
 
 use wapbridge::gateway;
 use wapbridge::gateway::answer::Problem;
@@ -252,4 +252,156 @@ fn an_exchange_with_a_digest_and_an_address_elsewhere_are_left_alone() {
     let mut world = rewriting(reply(200, &[("content-type", XML)], elsewhere.clone()));
     let answer = ask(&mut world, Method::POST, &[("Content-Type", XML)], b"x");
     assert_eq!(&*answer.body, elsewhere);
+}
+
+fn field<'r>(reply: &'r handset::Reply, name: &str) -> Option<&'r [u8]> {
+    let mut fields = reply.headers.iter();
+    let found = fields.find(|(other, _)| other.eq_ignore_ascii_case(name))?;
+    Some(&found.1)
+}
+
+#[test]
+fn trace_is_refused_unless_the_route_names_it() {
+    let mut world = world(vec![route("https://ds.example/")]);
+    let refused = ask(&mut world, Method::TRACE, &[], b"");
+    assert_eq!(refused.status, 405);
+    assert!(world.origin.requests.is_empty());
+    let mut traced = route("https://ds.example/");
+    traced.allowed_methods = vec![http::Method::TRACE];
+    let mut world = self::world(vec![traced]);
+    ask(&mut world, Method::TRACE, &[("Max-Forwards", "3")], b"");
+    assert_eq!(world.origin.requests[0].headers["max-forwards"], "2");
+}
+
+#[test]
+fn a_request_that_may_not_go_further_ends_at_the_gateway() {
+    let mut world = world(vec![route("https://ds.example/")]);
+    let own = ask(&mut world, Method::OPTIONS, &[("Max-Forwards", "0")], b"");
+    assert_eq!(own.status, 200);
+    assert!(field(&own, "allow").is_some());
+    assert!(world.origin.requests.is_empty());
+    ask(&mut world, Method::GET, &[("Max-Forwards", "0")], b"");
+    assert_eq!(world.origin.requests.len(), 1);
+}
+
+#[test]
+fn a_path_that_leaves_its_prefix_once_decoded_twice_is_never_fetched() {
+    let mut route =
+        RouteSettings::from_prefix("http://sync.example/sync/", "https://o.example/").unwrap();
+    route.limits.max_reply = 1_000;
+    let mut world = world(vec![route]);
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    for path in [
+        "..%%32fadmin",
+        "..%2%66admin",
+        "..%%35cadmin",
+        "..%252fadmin",
+        "..%00/x",
+    ] {
+        let uri = format!("http://sync.example/sync/{path}");
+        let request = Request {
+            method: Method::GET,
+            uri: &uri,
+            headers: &[],
+            body: b"",
+        };
+        world.request(phone, &request);
+        world.run_until_idle();
+    }
+    let statuses: Vec<u16> = world
+        .outcomes(phone)
+        .iter()
+        .map(|(_, outcome)| outcome.clone().unwrap().status)
+        .collect();
+    assert_eq!(statuses, [403; 5]);
+    assert!(world.origin.requests.is_empty());
+}
+
+#[test]
+fn the_home_page_has_a_route_of_its_own() {
+    let home = RouteSettings::from_prefix("DEVICE:home", "https://portal.example/start").unwrap();
+    let mut world = world(vec![home, route("https://ds.example/")]);
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    let request = Request {
+        method: Method::GET,
+        uri: "DEVICE:home",
+        headers: &[],
+        body: b"",
+    };
+    world.request(phone, &request);
+    world.run_until_idle();
+    assert_eq!(world.outcomes(phone)[0].1.clone().unwrap().status, 200);
+    assert_eq!(world.origin.requests[0].uri, "https://portal.example/start");
+}
+
+#[test]
+fn profiles_reach_the_origin_and_a_login_to_the_proxy_does_not() {
+    let mut world = world(vec![route("https://ds.example/")]);
+    let said = [
+        ("Profile", "http://wap.example/7110.rdf"),
+        ("Proxy-Authorization", "Basic dTpw"),
+        ("Content_Length", "5"),
+        ("X.MSISDN", "491701234567"),
+    ];
+    ask(&mut world, Method::GET, &said, b"");
+    let headers = &world.origin.requests[0].headers;
+    assert_eq!(headers["x-wap-profile"], "\"http://wap.example/7110.rdf\"");
+    for name in [
+        "profile",
+        "proxy-authorization",
+        "content_length",
+        "x.msisdn",
+    ] {
+        assert!(!headers.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn a_handset_that_asks_for_the_time_is_told() {
+    let mut world = world(vec![route("https://ds.example/")]);
+    let reply = ask(&mut world, Method::GET, &[("X-Wap-Tod", "")], b"");
+    let time = String::from_utf8(field(&reply, "x-wap-tod").unwrap().to_vec()).unwrap();
+    assert!(time.starts_with("Sun, 09 Sep 2001 01:4"), "{time}");
+    assert!(!world.origin.requests[0].headers.contains_key("x-wap-tod"));
+    let reply = ask(&mut world, Method::GET, &[], b"");
+    assert!(field(&reply, "x-wap-tod").is_none());
+}
+
+#[test]
+fn a_page_with_a_long_policy_for_browsers_fits() {
+    let mut world = world(vec![route("https://ds.example/")]);
+    world.origin.script = Some(Box::new(|_| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("content-type", "text/plain".parse().unwrap());
+        let policy = "default-src 'self'; ".repeat(80);
+        headers.insert("content-security-policy", policy.parse().unwrap());
+        headers.insert("x-trace-id", "t".repeat(1_300).parse().unwrap());
+        Ok(Reply {
+            status: http::StatusCode::OK,
+            headers,
+            body: vec![b'x'; 300].into(),
+            trailers: None,
+        })
+    }));
+    // A handset without capabilities accepts 1,400 octets.
+    let phone = world.handset(handset::Config {
+        capabilities: None,
+        ..phone_config()
+    });
+    world.connect(phone);
+    world.run_until_idle();
+    let request = Request {
+        method: Method::GET,
+        uri: "http://sync.example/x",
+        headers: &[],
+        body: b"",
+    };
+    world.request(phone, &request);
+    world.run_until_idle();
+    let reply = world.outcomes(phone)[0].1.clone().unwrap();
+    assert_eq!((reply.status, reply.body.len()), (200, 300));
 }

@@ -1,13 +1,14 @@
-//! Single behaviours, each on its own seed.
+//! Single behaviours, each on its own seed: in clear text, and through the secure port.
 
 use wapbridge::gateway::fetch::Reply;
 use wapbridge::gateway::record::Ending;
 use wapbridge::handset::{Event, Failure, Request};
-use wapbridge::sim::{Network, World};
+use wapbridge::sim::Network;
 use wapbridge::wsp::AbortReason;
 use wapbridge::wsp::capability::{Capabilities, ProtocolOptions};
 use wapbridge::wsp::pdu::Method;
 
+use super::new_world;
 use crate::{content_type, gateway_config, ms, phone_config};
 
 fn get(uri: &str) -> Request<'_> {
@@ -21,7 +22,7 @@ fn get(uri: &str) -> Request<'_> {
 
 #[test]
 fn a_session_is_set_up_used_and_ended() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_until_idle();
@@ -40,7 +41,7 @@ fn a_session_is_set_up_used_and_ended() {
 
 #[test]
 fn a_uri_no_route_matches_is_refused_and_never_fetched() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_until_idle();
@@ -65,7 +66,7 @@ fn a_uri_no_route_matches_is_refused_and_never_fetched() {
 
 #[test]
 fn more_fields_than_a_request_can_have_are_refused_and_not_fatal() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_until_idle();
@@ -92,7 +93,7 @@ fn more_fields_than_a_request_can_have_are_refused_and_not_fatal() {
 
 #[test]
 fn a_session_does_not_hold_more_headers_than_handsets_have() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let mut config = phone_config();
     config
         .headers
@@ -107,14 +108,14 @@ fn a_session_does_not_hold_more_headers_than_handsets_have() {
 }
 
 #[test]
-fn a_reply_is_not_cut_into_crumbs() {
+fn a_size_that_fits_no_reply_counts_as_the_default() {
     let mut config = phone_config();
     let mut wanted = Capabilities::default().with_client_sdu(16);
     wanted.options = ProtocolOptions::LARGE_DATA;
     wanted.client_message = 0;
     config.capabilities = Some(wanted);
     config.wtp.offer_extended_sar = true;
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     world.origin.script = Some(Box::new(|_| {
         Ok(Reply {
             status: http::StatusCode::OK,
@@ -129,13 +130,15 @@ fn a_reply_is_not_cut_into_crumbs() {
     let before = world.datagrams();
     world.request(phone, &get("http://sync.example/large"));
     world.run_until_idle();
-    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 502);
-    assert!(world.datagrams() - before < 10);
+    // Fragments have the default size. Fragments of 16 octets would be 250.
+    assert_eq!(world.outcomes(phone)[0].1.as_ref().unwrap().status, 200);
+    let datagrams = world.datagrams() - before;
+    assert!(datagrams < 30, "{datagrams}");
 }
 
 #[test]
 fn a_handset_that_negotiates_nothing_is_served() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let mut config = phone_config();
     config.capabilities = None;
     config.headers.clear();
@@ -159,7 +162,7 @@ fn a_handset_that_negotiates_nothing_is_served() {
 
 #[test]
 fn an_abort_cancels_the_upstream_request() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     world.origin.think = (ms(60_000), ms(60_000));
     let phone = world.handset(phone_config());
     world.connect(phone);
@@ -175,7 +178,7 @@ fn an_abort_cancels_the_upstream_request() {
 
 #[test]
 fn a_slow_origin_does_not_cost_the_transaction() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     world.origin.think = (ms(29_000), ms(29_500));
     let phone = world.handset(phone_config());
     world.connect(phone);
@@ -187,7 +190,7 @@ fn a_slow_origin_does_not_cost_the_transaction() {
 
 #[test]
 fn an_origin_that_never_answers_gives_504_in_time() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     world.origin.think = (ms(10_000_000), ms(10_000_000));
     let phone = world.handset(phone_config());
     world.connect(phone);
@@ -199,8 +202,8 @@ fn an_origin_that_never_answers_gives_504_in_time() {
 }
 
 #[test]
-fn a_method_without_a_session_is_aborted_and_the_handset_connects_anew() {
-    let mut world = World::new(1, gateway_config());
+fn a_method_without_a_session_is_aborted_and_the_handset_connects_again() {
+    let mut world = new_world(1, gateway_config());
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_until_idle();
@@ -219,7 +222,7 @@ fn a_method_without_a_session_is_aborted_and_the_handset_connects_anew() {
 
 #[test]
 fn a_new_connect_of_the_same_peer_replaces_the_old_session() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_until_idle();
@@ -231,7 +234,7 @@ fn a_new_connect_of_the_same_peer_replaces_the_old_session() {
 
 #[test]
 fn a_session_is_resumed_from_another_address() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let mut config = phone_config();
     if let Some(capabilities) = &mut config.capabilities {
         capabilities.options = ProtocolOptions::SESSION_RESUME;
@@ -260,7 +263,7 @@ fn a_session_is_resumed_from_another_address() {
 fn an_idle_session_is_forgotten_after_its_time() {
     let mut config = gateway_config();
     config.wsp.idle_timeout = ms(3_600_000);
-    let mut world = World::new(1, config);
+    let mut world = new_world(1, config);
     let phone = world.handset(phone_config());
     world.connect(phone);
     world.run_for(ms(3_000_000));
@@ -275,7 +278,7 @@ fn an_idle_session_is_forgotten_after_its_time() {
 #[test]
 fn an_origin_in_trouble_is_a_502_to_the_handset() {
     // The origin's stand-in answers more than the handset can take.
-    let mut world = World::new(3, gateway_config());
+    let mut world = new_world(3, gateway_config());
     let mut config = phone_config();
     if let Some(capabilities) = &mut config.capabilities {
         capabilities.client_sdu = 200;
@@ -295,7 +298,7 @@ fn sixteen_handsets_on_a_narrow_link_all_get_their_answers() {
         .rate(40_000, 60_000)
         .delay(ms(150))
         .loss(0.02);
-    let mut world = World::new(9, gateway_config()).network(network);
+    let mut world = new_world(9, gateway_config()).network(network);
     let phones: Vec<_> = (0..16).map(|_| world.handset(phone_config())).collect();
     for phone in &phones {
         world.connect(*phone);
@@ -317,7 +320,7 @@ fn sixteen_handsets_on_a_narrow_link_all_get_their_answers() {
 fn octets_under_way_are_bounded() {
     let mut config = gateway_config();
     config.limits.max_octets = 10_000;
-    let mut world = World::new(1, config);
+    let mut world = new_world(1, config);
     world.origin.think = (ms(5_000), ms(5_000));
     world.origin.max_answer = 100;
     let phones: Vec<_> = (0..3).map(|_| world.handset(phone_config())).collect();
@@ -363,7 +366,7 @@ fn octets_under_way_are_bounded() {
 
 #[test]
 fn a_reload_reaches_every_layer() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let mut config = gateway_config();
     config.wsp.max_sessions = 1;
     config.wtp.max_message = 1_000;
@@ -392,7 +395,7 @@ fn a_reload_reaches_every_layer() {
 fn octets_that_wait_for_a_connect_are_bounded() {
     let mut config = gateway_config();
     config.wsp.max_early_octets = 5_000;
-    let mut world = World::new(1, config);
+    let mut world = new_world(1, config);
     world.run_for(ms(1_000_000));
     for _ in 0..2 {
         let phone = world.handset(phone_config());
@@ -410,4 +413,49 @@ fn octets_that_wait_for_a_connect_are_bounded() {
     let stats = world.gateway.stats().wsp;
     assert_eq!((stats.early, stats.unknown_session), (1, 2));
     assert_eq!(world.origin.times_seen("/post"), 0);
+}
+
+/// 256 packets of 1,400 octets are 358,400; the handset has no extended SAR.
+#[test]
+fn a_large_page_reaches_a_handset_without_extended_sar_in_larger_packets() {
+    let mut world = new_world(1, gateway_config());
+    let phone = world.handset(phone_config());
+    world.connect(phone);
+    world.run_until_idle();
+    world.origin.script = Some(Box::new(|_| page(400_000)));
+    world.request(phone, &get("http://sync.example/large"));
+    world.run_until_idle();
+    let (_, outcome) = &world.outcomes(phone)[0];
+    let reply = outcome.as_ref().unwrap();
+    assert_eq!((reply.status, reply.body.len()), (200, 400_000));
+    assert_eq!(world.records[0].ending, Ending::Acknowledged);
+}
+
+/// A handset that names no Maximum Group takes packets of 1,405 octets.
+#[test]
+fn a_page_that_no_transaction_carries_is_a_502_that_names_the_limit() {
+    let mut world = new_world(1, gateway_config());
+    let mut config = phone_config();
+    config.wtp.receive_group = None;
+    let phone = world.handset(config);
+    world.connect(phone);
+    world.run_until_idle();
+    world.origin.script = Some(Box::new(|_| page(400_000)));
+    world.request(phone, &get("http://sync.example/large"));
+    world.run_until_idle();
+    let (_, outcome) = &world.outcomes(phone)[0];
+    assert_eq!(outcome.as_ref().unwrap().status, 502);
+    let record = &world.records[0];
+    assert_eq!((record.status, record.reply_octets), (Some(502), 0));
+    let detail = record.detail.as_deref().unwrap();
+    assert!(detail.contains("unannounced_group"), "{detail}");
+}
+
+fn page(octets: usize) -> Result<Reply, wapbridge::gateway::fetch::FetchError> {
+    Ok(Reply {
+        status: http::StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: vec![b'x'; octets].into(),
+        trailers: None,
+    })
 }

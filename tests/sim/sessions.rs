@@ -1,11 +1,14 @@
-//! What happens to sessions on bad days: handsets move, restart, push ahead, fall silent, lose every Ack.
+//! Sessions under faults: handsets move, restart, send ahead of their Connect, fall silent, lose
+//! every Ack.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wapbridge::gateway::push::{Push, PushId, PushOutcome, To};
 use wapbridge::gateway::{Command, Cookies};
 use wapbridge::handset::{self, Event, Failure, Pushes, Request};
+use wapbridge::route::Networks;
 use wapbridge::sim::origin::answer_to;
 use wapbridge::sim::{Network, Phone, World};
 use wapbridge::wdp::Service;
@@ -55,10 +58,14 @@ fn statuses(world: &mut World, phone: Phone) -> Vec<Option<u16>> {
 
 #[test]
 fn fifty_posts_one_at_a_time_survive_the_loss_of_every_last_ack() {
-    let mut world = World::new(1, gateway_config());
+    let mut config = gateway_config();
+    // Each result is one group: an address that has to prove itself needs Acks between groups.
+    let networks = Networks::lines("0.0.0.0/0\n::/0").unwrap();
+    config.protection.allow = Arc::new(networks.into_iter().collect());
+    let mut world = World::new(1, config);
     let phone = connected(&mut world, phone_config());
     world.run_until_idle();
-    // An Ack PDU (type 3) is all that a handset says to a reply.
+    // The handset's only answer to a reply is an Ack PDU (type 3).
     world.uplink_loses = |payload| payload.first().is_some_and(|octet| octet >> 3 & 0x0F == 3);
     for n in 0..50 {
         let uri = format!("http://sync.example/post?n={n}");
@@ -133,7 +140,7 @@ fn a_session_idle_for_hours_costs_nothing_and_works_at_once() {
 }
 
 #[test]
-fn a_handset_that_restarts_begins_anew_and_leaves_nothing_behind() {
+fn a_handset_that_restarts_leaves_no_session_behind() {
     let mut world = World::new(4, gateway_config());
     let phone = connected(&mut world, able_phone(4));
     world.origin.think = (ms(60_000), ms(60_000));
@@ -222,7 +229,8 @@ fn a_method_may_come_with_its_connect_or_before_it() {
         for datagram in *datagrams {
             world.send(phone, Service::ConnectionMode, datagram);
             world.run_for(ms(250));
-            // An Invoke that is overtaken looks old: the gateway asks (Tve), the handset says yes (Tok).
+            // An Invoke that another one overtook looks old: the gateway asks (Tve), the handset
+            // confirms (Tok).
             let asked = world.strangers.last().map(|(_, octets)| octets.clone());
             if let Some([0x1C, _, tid]) = asked.as_deref() {
                 world.send(phone, Service::ConnectionMode, &[0x1C, 0x00, *tid]);
@@ -231,7 +239,7 @@ fn a_method_may_come_with_its_connect_or_before_it() {
         }
         assert_eq!(world.origin.times_seen("/early"), 1, "case {case}");
     }
-    // Nobody connects: it is not held for long.
+    // No Connect comes: the method is not held for long.
     let mut world = World::new(6, gateway_config());
     world.run_for(ms(300_000));
     world.send(phone, Service::ConnectionMode, &method);
@@ -321,7 +329,7 @@ fn a_push_arrives_through_loss_and_is_confirmed_once() {
         (&pushes[0].body[..], pushes[0].confirmed),
         (&b"<si/>"[..], true)
     );
-    // What its session's end cuts off is told too.
+    // A request cut off by the end of its session gets its event too.
     world.uplink_loses = |_| true;
     world.command(push(2, id, true));
     world.command(Command::Disconnect(id));
@@ -334,8 +342,14 @@ fn a_push_arrives_through_loss_and_is_confirmed_once() {
 fn the_gateway_keeps_cookies_for_handsets_that_cannot() {
     let mut settings = gateway_config();
     settings.headers.cookies = Cookies::Gateway;
-    settings.headers.drop_to_handset = vec!["x-unwanted".parse().unwrap()];
-    settings.headers.drop_to_origin = vec!["user-agent".parse().unwrap()];
+    settings
+        .headers
+        .drop_to_handset
+        .push("x-unwanted".parse().unwrap());
+    settings
+        .headers
+        .drop_to_origin
+        .push("user-agent".parse().unwrap());
     let mut world = World::new(9, settings);
     for (name, value) in [
         ("set-cookie", "s=1; Path=/"),
@@ -409,7 +423,7 @@ fn connectionless_requests_are_answered_and_posts_never_doubled() {
     assert!(world.gateway.is_idle());
 }
 
-/// What handsets said while `act` went on, as (address, datagram).
+/// Datagrams of handsets during `act`, as (address, datagram).
 fn overheard(world: &mut World, act: impl FnOnce(&mut World)) -> Vec<(SocketAddr, Vec<u8>)> {
     world.tap = Some(Vec::new());
     act(world);
@@ -434,7 +448,7 @@ fn a_late_copy_from_a_forgotten_handset_makes_no_second_post() {
     let mut config = gateway_config();
     config.wtp.tid_cache_capacity = 2;
     let mut world = World::new(1, config);
-    // Long past the time after a start in which everybody is verified anyway.
+    // Long after the time in which every peer is verified.
     world.run_for(ms(1_000_000));
     let first = connected(&mut world, phone_config());
     let said = overheard(&mut world, |world| {
@@ -454,7 +468,7 @@ fn a_late_copy_from_a_forgotten_handset_makes_no_second_post() {
     assert_eq!(world.origin.times_seen("/first"), 1);
 }
 
-/// A gateway that was started anew knows no TID. The handset has connected again; a copy of its POST from
+/// A restarted gateway knows no TID. The handset has connected again; a copy of its POST from
 /// before the restart arrives.
 #[test]
 fn a_late_copy_after_a_restart_makes_no_second_post() {

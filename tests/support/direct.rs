@@ -1,7 +1,7 @@
-//! A gateway core with handsets' datagrams laid straight into it: no sockets, no loss, hardly any cost of its
-//! own, so that what is measured is the gateway.
+//! A gateway core that gets handsets' datagrams directly: without sockets, without loss, and with
+//! hardly any cost of its own, so that the gateway is measured.
 //!
-//! The datagrams are made once, octet for octet what a handset sends, and only the TID is changed.
+//! The datagrams are made once, octet for octet like those of a handset. Only the TID changes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use wapbridge::wtp;
 /// Models of handset: those of one model send the same Connect.
 pub(crate) const MODELS: usize = 16;
 
-/// A gateway, and what its handsets say.
+/// A gateway, and the datagrams of its handsets.
 pub(crate) struct Direct {
     pub(crate) gateway: Gateway,
     pub(crate) now: Instant,
@@ -64,7 +64,8 @@ impl Direct {
         }
     }
 
-    /// Room for this many handsets, so that our own books do not grow while somebody counts.
+    /// Reserves room for this many handsets, so that the test's own tables do not grow during a
+    /// measurement.
     pub(crate) fn reserve(&mut self, handsets: usize) {
         self.sessions = vec![0; handsets];
         self.tids = vec![0; handsets];
@@ -129,7 +130,7 @@ impl Direct {
         self.is_over();
     }
 
-    /// The exchange has ended, and nothing more is to be said of it.
+    /// The exchange has ended, without further PDUs.
     fn is_over(&mut self) {
         let mut last = None;
         while let Some(event) = self.gateway.poll_event() {
@@ -301,7 +302,7 @@ fn post() -> Vec<u8> {
     sdu
 }
 
-/// What the origin answers.
+/// The origin's reply.
 fn reply() -> Reply {
     let mut headers = HeaderMap::new();
     for (name, value) in [

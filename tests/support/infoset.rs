@@ -1,4 +1,4 @@
-//! What a document says, whichever way it is written down: for comparing two.
+//! The content of a document in a form for comparison, independent of its notation.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
@@ -57,7 +57,7 @@ pub(crate) fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
             Event::Text(octets) => lines.text(&decode(octets)),
             Event::Entity(c) => lines.text(&c.to_string()),
             Event::Opaque(octets) => match Decoder::new(octets, &Options::default()) {
-                Ok(inner) if inner.vocabulary().root == "DevInf" => {
+                Ok(inner) if inner.vocabulary().is_embedded() => {
                     lines.0.extend(of_wbxml(octets, &Options::default()));
                 }
                 _ => lines.text(
@@ -67,6 +67,11 @@ pub(crate) fn of_wbxml(wbxml: &[u8], options: &Options) -> Vec<String> {
             },
             Event::Extension(Extension::Text(n, text)) => {
                 lines.push(format!("ext{n}:{}", decode(text)));
+            }
+            Event::Extension(Extension::Integer(n, value))
+                if decoder.vocabulary().extension(n, value).is_some() =>
+            {
+                lines.text(decoder.vocabulary().extension(n, value).unwrap());
             }
             Event::Extension(Extension::Integer(n, index)) => {
                 let text = decoder.string(index).map(decode).unwrap();

@@ -1,13 +1,16 @@
-//! A sync server on loopback: HTTPS with an authority of its own, well-known paths, and what it has heard.
+//! A sync server on loopback: HTTPS with an authority of its own, well-known paths, and a list of
+//! requests.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, LOCATION, PROXY_AUTHENTICATE, SET_COOKIE, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, PROXY_AUTHENTICATE,
+    SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -15,28 +18,17 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
-use crate::sessions;
-
-/// What is wrong with a certificate.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Certificate {
-    Good,
-    Expired,
-    WrongName,
-    Untrusted,
-}
+use super::certificate::{Authority, Certificate, acceptor, acceptor_of};
+use super::raw::{listen, read_request};
+use super::sessions;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: Method,
     /// Path and query.
     pub(crate) target: String,
@@ -44,10 +36,10 @@ pub(crate) struct Heard {
     pub(crate) body: Bytes,
 }
 
-/// What an origin knows.
+/// State of an origin.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) heard: Vec<Heard>,
+    pub(crate) heard: Vec<ReceivedRequest>,
     /// Requests whose client went away before they were answered.
     pub(crate) abandoned: usize,
     /// Whether `/hold` may answer.
@@ -71,6 +63,7 @@ impl Origin {
     /// | --- | --- |
     /// | `/syncml/SESSION/NUMBER` | the recorded answer, if the body is the recorded request |
     /// | `/echo` | the body |
+    /// | `/gzip/asked`, `/gzip/always` | the body, in gzip if that was asked for, or anyway |
     /// | `/bytes/N` | N octets |
     /// | `/status/N` | that status, with the fields that go with it |
     /// | `/cookie` | 200 with two cookies |
@@ -92,7 +85,7 @@ impl Origin {
                         let state = state.clone();
                         async move { Ok::<_, Infallible>(answer(request, state).await) }
                     });
-                    // A client that goes away is what some tests are about.
+                    // Some tests are about clients that close the connection.
                     let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(tls), service)
                         .await;
@@ -102,41 +95,13 @@ impl Origin {
         Self { address, state }
     }
 
-    /// An origin that gives these octets to every request, whatever they mean, and then closes: in good
-    /// order, or with a reset.
-    pub(crate) async fn raw(reply: &'static [u8], reset: bool) -> SocketAddr {
-        let (listener, address) = listen().await;
-        let acceptor = acceptor(Certificate::Good, &[b"http/1.1"]);
-        tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let mut tls = acceptor.accept(tcp).await.ok()?;
-                    let mut request = vec![0; 64 * 1024];
-                    // What is asked for does not matter, nor whether this is all of it.
-                    let _ = tls.read(&mut request).await.ok()?;
-                    tls.write_all(reply).await.ok()?;
-                    tls.flush().await.ok()?;
-                    if reset {
-                        let (tcp, _) = tls.into_inner();
-                        tcp.set_zero_linger().ok()?;
-                    } else {
-                        tls.shutdown().await.ok()?;
-                    }
-                    Some(())
-                });
-            }
-        });
-        address
-    }
-
     /// The upstream that a route names to get here.
     pub(crate) fn uri(&self) -> String {
         uri(self.address)
     }
 
     /// What has come for this path, query included.
-    pub(crate) fn heard(&self, target: &str) -> Vec<Heard> {
+    pub(crate) fn heard(&self, target: &str) -> Vec<ReceivedRequest> {
         let state = self.state.borrow();
         let same = state.heard.iter().filter(|heard| heard.target == target);
         same.cloned().collect()
@@ -170,7 +135,7 @@ async fn answer(request: Request<Incoming>, state: watch::Sender<State>) -> Resp
     let (head, body) = request.into_parts();
     let mut watched = Watched(Some(state.clone()));
     let body = body.collect().await.unwrap().to_bytes();
-    let heard = Heard {
+    let heard = ReceivedRequest {
         method: head.method.clone(),
         target,
         headers: head.headers,
@@ -195,6 +160,24 @@ async fn answer(request: Request<Incoming>, state: watch::Sender<State>) -> Resp
                 fields.insert(CONTENT_TYPE, media_type.clone());
             }
             *response.body_mut() = heard.body.into();
+        }
+        ["gzip", when] => {
+            if let Some(media_type) = heard.headers.get(CONTENT_TYPE) {
+                fields.insert(CONTENT_TYPE, media_type.clone());
+            }
+            let asked = heard.headers.get_all(ACCEPT_ENCODING).iter();
+            let asked = asked.filter_map(|value| value.to_str().ok());
+            let is_asked = asked.flat_map(|value| value.split(',')).any(|coding| {
+                let (name, q) = coding.split_once(';').unwrap_or((coding, ""));
+                name.trim() == "gzip" && q.trim() != "q=0"
+            });
+            *response.body_mut() = match *when == "always" || is_asked {
+                true => {
+                    fields.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                    gzip(&heard.body).into()
+                }
+                false => heard.body.into(),
+            };
         }
         ["bytes", len] => {
             let media_type = HeaderValue::from_static("application/octet-stream");
@@ -233,6 +216,12 @@ async fn answer(request: Request<Incoming>, state: watch::Sender<State>) -> Resp
     response
 }
 
+fn gzip(octets: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(octets).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// Octets of every value, so many.
 pub(crate) fn octets(len: usize) -> Bytes {
     (0..=250u8).cycle().take(len).collect()
@@ -249,10 +238,43 @@ impl Drop for Watched {
     }
 }
 
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
+/// An HTTPS origin in a thread of its own that echoes posts and answers other requests with `word`;
+/// returns its port.
+pub(crate) fn echo(authority: &Authority, word: &'static str) -> u16 {
+    let acceptor = acceptor_of(authority);
+    let (tell, port) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (listener, address) = listen().await;
+            tell.send(address.port()).unwrap();
+            while let Ok((tcp, _)) = listener.accept().await {
+                let Ok(mut tls) = acceptor.accept(tcp).await else {
+                    continue;
+                };
+                let Some(request) = read_request(&mut tls).await else {
+                    continue;
+                };
+                let head = request.windows(4).position(|four| four == b"\r\n\r\n");
+                let body = match &request[head.unwrap() + 4..] {
+                    [] => word.as_bytes(),
+                    posted => posted,
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: x/echo\r\nX-Origin: {word}\r\n\
+                     Content-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _ = tls.write_all(head.as_bytes()).await;
+                let _ = tls.write_all(body).await;
+                let _ = tls.shutdown().await;
+            }
+        });
+    });
+    port.recv().unwrap()
 }
 
 /// One request to the admin port, by hand; the whole answer.
@@ -263,64 +285,4 @@ pub(crate) async fn http_get(address: SocketAddr, path: &str) -> String {
     let mut reply = String::new();
     tcp.read_to_string(&mut reply).await.unwrap();
     reply
-}
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-/// The file with the authority that the tests of this process trust.
-pub(crate) fn ca_file() -> &'static Path {
-    &authority().file
-}
-
-fn authority() -> &'static Authority {
-    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
-    AUTHORITY.get_or_init(|| {
-        let (issuer, pem) = new_issuer("Test authority");
-        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("origin-ca-{}.pem", std::process::id()));
-        std::fs::write(&file, pem).unwrap();
-        Authority { issuer, file }
-    })
-}
-
-fn new_issuer(name: &str) -> (Issuer<'static, KeyPair>, String) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    (Issuer::new(params, key), pem)
-}
-
-fn acceptor(certificate: Certificate, protocols: &[&[u8]]) -> TlsAcceptor {
-    let name = match certificate {
-        Certificate::WrongName => "other.example",
-        _ => "localhost",
-    };
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    if certificate == Certificate::Expired {
-        params.not_after = date_time_ymd(2001, 2, 3);
-    }
-    let key = KeyPair::generate().unwrap();
-    let stranger;
-    let issuer = match certificate {
-        Certificate::Untrusted => {
-            stranger = new_issuer("Somebody else").0;
-            &stranger
-        }
-        _ => &authority().issuer,
-    };
-    let chain = vec![params.signed_by(&key, issuer).unwrap().der().clone()];
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    TlsAcceptor::from(Arc::new(config))
 }

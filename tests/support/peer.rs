@@ -4,7 +4,8 @@
 
 use std::process::Command;
 
-/// Whether a program is installed. Where it is not, this says so; with `PEERS_REQUIRED=1` that is a failure.
+/// Whether a program is installed. Without the program the test prints a line; with
+/// `PEERS_REQUIRED=1` it fails.
 pub(crate) fn is_there(program: &str) -> bool {
     if Command::new(program).arg("-h").output().is_ok() {
         return true;

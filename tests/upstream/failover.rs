@@ -8,8 +8,9 @@ use wapbridge::gateway::fetch::Failure;
 use wapbridge::route::{Address, Condition, Destination, RouteSettings, Routes};
 use wapbridge::upstream::Upstream;
 
-use super::origin::{Certificate, Then, acceptor, listen, origin, origin_with, request, tls};
 use super::{OK, assert_fails};
+use crate::support::certificate::{Certificate, acceptor, tls};
+use crate::support::raw::{AfterReply, listen, origin, origin_with, request};
 
 fn address(origin: SocketAddr) -> Address {
     Address::parse_prefix(&format!("https://localhost:{}/", origin.port())).unwrap()
@@ -17,7 +18,16 @@ fn address(origin: SocketAddr) -> Address {
 
 /// An upstream side with one route to `first`, for which `others` stand in.
 fn failing_over(first: SocketAddr, others: &[SocketAddr]) -> Upstream {
+    failing_over_after(Duration::from_secs(20), first, others)
+}
+
+fn failing_over_after(
+    connect_timeout: Duration,
+    first: SocketAddr,
+    others: &[SocketAddr],
+) -> Upstream {
     let mut route = RouteSettings::new(Condition::default(), address(first));
+    route.limits.connect_timeout = connect_timeout;
     route.destination = Destination::Fixed {
         upstream: address(first),
         fallbacks: others.iter().copied().map(address).collect(),
@@ -33,8 +43,13 @@ async fn closed() -> SocketAddr {
 #[tokio::test]
 async fn a_fallback_serves_while_the_first_host_cannot_be_connected_to() {
     let first = closed().await;
-    let (expired, _) = origin_with(acceptor(Certificate::Expired, &[]), OK, Then::Listen).await;
-    let (good, seen) = origin(OK, Then::Listen).await;
+    let (expired, _) = origin_with(
+        acceptor(Certificate::Expired, &[]),
+        OK,
+        AfterReply::KeepAlive,
+    )
+    .await;
+    let (good, seen) = origin(OK, AfterReply::KeepAlive).await;
     let upstream = failing_over(first, &[expired, good]);
     for _ in 0..3 {
         let reply = upstream.fetch(request(Method::POST, first, b"x")).await;
@@ -51,9 +66,9 @@ async fn a_fallback_serves_while_the_first_host_cannot_be_connected_to() {
 
 #[tokio::test]
 async fn a_request_that_may_have_arrived_is_not_sent_to_a_fallback() {
-    for then in [Then::Reset, Then::Close] {
+    for then in [AfterReply::Reset, AfterReply::Close] {
         let (first, seen) = origin("", then).await;
-        let (good, untouched) = origin(OK, Then::Listen).await;
+        let (good, untouched) = origin(OK, AfterReply::KeepAlive).await;
         let upstream = failing_over(first, &[good]);
         let result = upstream.fetch(request(Method::POST, first, b"x")).await;
         assert_fails(result, Failure::Reset, &format!(":{}: ", first.port()));
@@ -65,14 +80,13 @@ async fn a_request_that_may_have_arrived_is_not_sent_to_a_fallback() {
 async fn a_host_that_is_tried_last_is_not_waited_for() {
     // It accepts TCP and then says nothing.
     let (_listener, first) = listen().await;
-    let (good, _) = origin(OK, Then::Listen).await;
-    let upstream = failing_over(first, &[good]);
-    let mut patient = request(Method::POST, first, b"x");
-    patient.connect_timeout = Duration::from_millis(200);
+    let (good, _) = origin(OK, AfterReply::KeepAlive).await;
+    let connect_timeout = Duration::from_secs(2);
+    let upstream = failing_over_after(connect_timeout, first, &[good]);
+    let patient = request(Method::POST, first, b"x");
     assert!(upstream.fetch(patient).await.is_ok());
     let mut hasty = request(Method::POST, first, b"x");
-    hasty.timeout = Duration::from_secs(10);
-    hasty.connect_timeout = Duration::from_secs(30);
+    hasty.timeout = connect_timeout / 2;
     assert!(upstream.fetch(hasty).await.is_ok());
 }
 

@@ -5,8 +5,9 @@ use wapbridge::gateway::fetch::{Failure, FetchError, Reply};
 use wapbridge::route::{Address, Condition, Destination, RequestView, RouteSettings, Routes};
 use wapbridge::upstream::Upstream;
 
-use super::origin::{Then, origin, request, tls};
 use super::{OK, assert_fails};
+use crate::support::certificate::tls;
+use crate::support::raw::{AfterReply, origin, request};
 
 /// Fetches `uri` through a pass-through route to its host that allows these networks.
 async fn fetch(uri: &str, allowed: &[&str]) -> Result<Reply, FetchError> {
@@ -16,22 +17,25 @@ async fn fetch(uri: &str, allowed: &[&str]) -> Result<Reply, FetchError> {
         allow_addresses: allowed.iter().map(|text| text.parse().unwrap()).collect(),
     };
     let routes = Routes::new(vec![route]);
-    let asked = RequestView {
+    let requests = RequestView {
         uri,
         method: &Method::POST,
         local_port: 9201,
+        secured: false,
+        binding: wapbridge::route::Binding::Wsp,
+        obex_target: None,
         content_type: None,
         user_agent: None,
         message: wapbridge::route::Message::Body(&[]),
     };
     let mut post = request(Method::POST, ([127, 0, 0, 1], 1).into(), b"x");
-    post.uri = routes.lookup(&asked).unwrap().uri;
+    post.uri = routes.lookup(&requests).unwrap().uri;
     Upstream::new(&tls(), &routes).fetch(post).await
 }
 
 #[tokio::test]
 async fn a_name_or_an_address_inside_is_not_connected_to() {
-    let (address, seen) = origin(OK, Then::Listen).await;
+    let (address, seen) = origin(OK, AfterReply::KeepAlive).await;
     let port = address.port();
     for host in [
         "localhost",
@@ -55,7 +59,7 @@ async fn a_name_or_an_address_inside_is_not_connected_to() {
 
 #[tokio::test]
 async fn what_is_listed_is_allowed() {
-    let (address, _) = origin(OK, Then::Listen).await;
+    let (address, _) = origin(OK, AfterReply::KeepAlive).await;
     let uri = format!("https://localhost:{}/", address.port());
     let reply = fetch(&uri, &["127.0.0.0/8"]).await.unwrap();
     assert_eq!(&*reply.body, b"hello");

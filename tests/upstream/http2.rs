@@ -16,7 +16,8 @@ use tokio::io::AsyncWriteExt;
 use wapbridge::gateway::fetch::Failure;
 
 use super::assert_fails;
-use super::origin::{Certificate, acceptor, listen, request, upstream};
+use crate::support::certificate::{Certificate, acceptor};
+use crate::support::raw::{listen, request, upstream};
 
 #[derive(Default)]
 struct Counts {

@@ -10,23 +10,22 @@ use wapbridge::gateway::fetch::{Failure, FetchError, Reply};
 use wapbridge::route::{Address, Condition, RouteSettings, Routes};
 use wapbridge::upstream::Upstream;
 
-use super::origin::{
-    Certificate, Then, acceptor, listen, origin, origin_with, read_request, request, tls,
-};
 use super::{OK, assert_fails};
+use crate::support::certificate::{Certificate, acceptor, tls};
+use crate::support::raw::{AfterReply, listen, origin, origin_with, read_request, request};
 
-/// A proxy that gives `answer` to CONNECT and then leads there, and what it was asked.
-async fn proxy(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+/// A proxy that gives `answer` to CONNECT and then leads there, and what it was requests.
+pub(crate) async fn proxy(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let (listener, address) = listen().await;
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&asked);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&requests);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let request = read_request(&mut client).await.unwrap();
             let request = String::from_utf8(request).unwrap();
             let line = request.lines().next().unwrap().to_owned();
             let port = line.split([':', ' ']).nth(2).unwrap().to_owned();
-            heard.lock().unwrap().push(line);
+            log.lock().unwrap().push(line);
             client.write_all(answer.as_bytes()).await.unwrap();
             tokio::spawn(async move {
                 let mut origin = TcpStream::connect(format!("127.0.0.1:{port}"))
@@ -36,7 +35,7 @@ async fn proxy(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
             });
         }
     });
-    (address, asked)
+    (address, requests)
 }
 
 async fn post_through(proxy: SocketAddr, origin: SocketAddr) -> Result<Reply, FetchError> {
@@ -49,23 +48,23 @@ async fn post_through(proxy: SocketAddr, origin: SocketAddr) -> Result<Reply, Fe
     upstream.fetch(post).await
 }
 
-const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+pub(crate) const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 #[tokio::test]
 async fn a_tunnel_leads_to_the_origin_and_tls_goes_through_it() {
-    let (origin, seen) = origin(OK, Then::Listen).await;
-    let (proxy, asked) = proxy(ESTABLISHED).await;
+    let (origin, seen) = origin(OK, AfterReply::KeepAlive).await;
+    let (proxy, requests) = proxy(ESTABLISHED).await;
     let reply = post_through(proxy, origin).await.unwrap();
     assert_eq!(&*reply.body, b"hello");
     let expected = format!("CONNECT localhost:{} HTTP/1.1", origin.port());
-    assert_eq!(*asked.lock().unwrap(), [expected]);
+    assert_eq!(*requests.lock().unwrap(), [expected]);
     assert_eq!(seen.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn the_origin_is_verified_through_the_tunnel_too() {
     let wrong = acceptor(Certificate::WrongName, &[]);
-    let (origin, seen) = origin_with(wrong, OK, Then::Listen).await;
+    let (origin, seen) = origin_with(wrong, OK, AfterReply::KeepAlive).await;
     let (proxy, _) = proxy(ESTABLISHED).await;
     let result = post_through(proxy, origin).await;
     assert_fails(result, Failure::Tls, "names other.example");
@@ -74,7 +73,7 @@ async fn the_origin_is_verified_through_the_tunnel_too() {
 
 #[tokio::test]
 async fn a_proxy_that_refuses_or_is_not_there_is_a_connect_failure() {
-    let (origin, seen) = origin(OK, Then::Listen).await;
+    let (origin, seen) = origin(OK, AfterReply::KeepAlive).await;
     let (proxy, _) = proxy("HTTP/1.1 403 Forbidden\r\n\r\n").await;
     let words = format!("through the proxy http://{proxy}/");
     assert_fails(post_through(proxy, origin).await, Failure::Connect, &words);

@@ -1,5 +1,6 @@
-//! The page to look at: static files, no build, nothing from elsewhere. It draws what `/metrics` tells and talks to
-//! `/trace`. It tells nothing by itself, so it needs no token.
+//! The page: static files, without a build step and without resources of other sites. Its script
+//! reads `/metrics`, `/readyz`, `/status` and `/pushes`, and uses `/trace`. The files themselves
+//! show nothing of the gateway, so they need no token.
 
 use axum::Router;
 use axum::http::HeaderName;
@@ -33,6 +34,6 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// Our own files, our own answers, and nothing else.
+/// Only resources of this origin.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

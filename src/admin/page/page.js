@@ -30,6 +30,8 @@ function span(seconds) {
   const s = Math.max(0, Math.floor(seconds)), d = Math.floor(s / 86400), h = Math.floor(s / 3600) % 24, m = Math.floor(s / 60) % 60;
   return d ? `${d} d ${h} h` : h ? `${h} h ${m} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
 }
+/** A share as a percentage; two readings are not of one moment, so a share may come out above 1. */
+const percent = (share, digits) => `${round(Math.min(100, 100 * share), digits)} %`;
 const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 
 /** The text format of Prometheus: name → list of labels and value. */
@@ -57,6 +59,8 @@ const shots = [];               // whole readings, as long as rates and quantile
 const points = [];              // what the charts draw: { at, values }
 let causes = [];                // readings of problems, a minute apart
 let failed = 0;
+let verdict = "";               // the verdict of /readyz?verbose
+let node = { name: "", born: null }; // the gateway's name out of /status, asked for once per process
 
 /** The reading that is about so many seconds older than the last one, if the process is the same. */
 function before(seconds) {
@@ -91,17 +95,19 @@ function quantiles(name, wanted) {
 const CHARTS = [
   { title: "Exchanges per second", keys: ["exchanges"], show: (v) => [[count(v.exchanges), "/s"]],
     aside: (v) => v.exchanges == null ? "" : `air: ${octets(v.in)}/s in, ${octets(v.out)}/s out` },
-  { title: "Exchange latency", keys: ["p50", "p95", "p99"], zero: true, axis: (v) => time(v).join(" "),
+  { title: "Exchange latency", keys: ["p50", "p95", "p99"], zero: true, log: true, axis: (v) => time(v).join(" "),
     show: (v) => ["p50", "p95", "p99"].map((key) => [...time(v[key]), key]),
     aside: (v) => v.p50 == null ? "no exchange ended in the last 10 s" : `of which the origin: ${time(v.upstream).join(" ")} (median)` },
   { title: "Retransmissions per second", keys: ["resent"], colour: 2, show: (v) => [[count(v.resent), "/s"]],
-    aside: (v) => v.resent == null || !v.sent ? "" : `${round(100 * v.resent / v.sent, 2)} % of datagrams sent; ${count(v.repeats)}/s heard again` },
+    aside: (v) => v.resent == null || !v.sent ? "" : `${percent(v.resent / v.sent, 2)} of datagrams sent; ${count(v.repeats)}/s heard again` },
   { title: "Sessions", keys: ["sessions"], colour: 1, show: (v) => [[count(v.sessions), ""]],
     aside: (v) => v.connects == null ? "" : `${count(v.connects)}/s connect, ${count(v.resumes)}/s resume` },
   { title: "Exchanges in flight", keys: ["exchanging", "waiting"], colour: 0, show: (v) => [[count(v.exchanging), "", "all"], [count(v.waiting), "", "at origins"]],
     aside: (v) => v.held == null ? "" : `${octets(v.held)} of bodies held` },
+  { title: "Server errors per second", keys: ["errors"], colour: 3, show: (v) => [[count(v.errors), "/s"]],
+    aside: (v) => v.errors == null || !v.responses ? "responses with 5xx, of origins and of the gateway" : `${percent(v.errors / v.responses, 1)} of responses are 5xx` },
   { title: "Problems per second", keys: ["problems"], colour: 3, show: (v) => [[count(v.problems), "/s"]],
-    aside: (v) => v.problems == null ? "" : v.exchanges ? `${round(100 * v.problems / v.exchanges, 1)} % of exchanges` : "answers the gateway gave by itself" },
+    aside: (v) => v.problems == null ? "" : v.exchanges ? `${percent(v.problems / v.exchanges, 1)} of exchanges` : "answers the gateway gave by itself" },
 ];
 
 function values() {
@@ -116,6 +122,7 @@ function values() {
     sessions: sum(now, "wapbridge_wsp_sessions"), connects: rate("wapbridge_wsp_connects_total"), resumes: rate("wapbridge_wsp_resumes_total"),
     exchanging: sum(now, "wapbridge_exchanges"), waiting: sum(now, "wapbridge_upstream_in_flight"), held: sum(now, "wapbridge_exchange_bytes"),
     problems: rate("wapbridge_problems_total"),
+    errors: rate("wapbridge_route_responses_total", { code_class: "5xx" }), responses: rate("wapbridge_route_responses_total"),
   };
 }
 
@@ -141,6 +148,20 @@ function nice(top) {
   return [1, 2, 4, 5, 10].map((step) => step * size).find((step) => step >= top * .999);
 }
 
+/** An axis from 0: the share of its height for a value, and its marks. */
+function linear(top) {
+  const most = top > 0 ? nice(top) : 1;
+  return { share: (value) => value / most, marks: [0, most / 2, most] };
+}
+/** A logarithmic axis of whole decades, one at least: latencies of the origin and of retransmissions differ by thousands. */
+function decades(values) {
+  const known = values.filter((value) => value > 0);
+  const low = known.length ? Math.floor(Math.log10(Math.min(...known))) : -3;
+  const high = Math.max(low + 1, known.length ? Math.ceil(Math.log10(Math.max(...known)) - 1e-9) : 0);
+  const share = (value) => Math.min(1, Math.max(0, (Math.log10(Math.max(value, 1e-9)) - low) / (high - low)));
+  return { share, marks: Array.from({ length: high - low + 1 }, (_, step) => 10 ** (low + step)) };
+}
+
 function draw() {
   if (document.hidden || $("live").hidden) return;
   const end = points.at(-1)?.at ?? Date.now();
@@ -158,13 +179,13 @@ function draw() {
     const { width, height } = chart.svg.getBoundingClientRect();
     if (!width) continue;
     const bottom = height - FOOT, top = Math.max(...points.flatMap(({ v }) => chart.keys.map((key) => v[key] ?? 0)), 0);
-    const most = top > 0 ? nice(top) : 1;
-    const x = (at) => LEFT + (at - start) / whole * (width - LEFT), y = (value) => bottom - value / most * (bottom - 6);
+    const { share, marks } = chart.log ? decades(points.flatMap(({ v }) => chart.keys.map((key) => v[key]))) : linear(top);
+    const x = (at) => LEFT + (at - start) / whole * (width - LEFT), y = (value) => bottom - share(value) * (bottom - 6);
     const parts = [];
-    for (const part of [0, .5, 1]) {
-      parts.push(el("line", { class: "grid", x1: LEFT, x2: width, y1: Math.round(y(most * part)) + .5, y2: Math.round(y(most * part)) + .5 }));
-      const label = chart.axis && part ? chart.axis(most * part) : count(most * part);
-      if (top > 0 || !part) parts.push(el("text", { x: LEFT - 7, y: y(most * part) + 3.5, "text-anchor": "end" }, label));
+    for (const mark of marks) {
+      parts.push(el("line", { class: "grid", x1: LEFT, x2: width, y1: Math.round(y(mark)) + .5, y2: Math.round(y(mark)) + .5 }));
+      const label = chart.axis && mark ? chart.axis(mark) : count(mark);
+      if (top > 0 || !mark) parts.push(el("text", { x: LEFT - 7, y: y(mark) + 3.5, "text-anchor": "end" }, label));
     }
     const step = minutes === 15 ? 5 : 1;
     for (let ago = 0; ago <= minutes; ago += step) parts.push(el("text", { x: x(end - ago * 60000), y: height - 2, "text-anchor": ago === minutes ? "start" : ago ? "middle" : "end" }, ago ? `−${ago} min` : "now"));
@@ -215,7 +236,7 @@ function tables() {
   const base = causes.find((one) => one.born === now.born && now.at - one.at <= KEPT * 1000)?.of;
   const problems = list(now, "wapbridge_problems_total").map(({ labels, value }) => [labels.problem, value - (base?.get(labels.problem) ?? 0)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
   const most = problems[0]?.[1] ?? 1;
-  table("problems", problems.map(([name, value]) => [named(name.replaceAll("_", " "), 3, value / most), count(value)]), "None since this page was opened.");
+  table("problems", problems.map(([name, value]) => [named(name.replaceAll("_", " "), 3, value / most), count(value)]), "None.");
 
   const hosts = list(now, "wapbridge_target_up").map(({ labels, value }) => {
     const [ok, bad] = ["answered", "failed"].map((outcome) => rate("wapbridge_target_requests_total", { host: labels.host, outcome }, 10));
@@ -228,7 +249,7 @@ function tables() {
   const shards = list(now, "wapbridge_shard_cpu_seconds_total").map(({ labels }) => {
     const load = rate("wapbridge_shard_cpu_seconds_total", labels, 5);
     const name = /^\d+$/.test(labels.shard) ? `shard ${labels.shard}` : labels.shard;
-    return [named(name, load > .8 ? 2 : 0, load ?? 0), load == null ? "–" : `${round(100 * load, 0)} %`];
+    return [named(name, load > .8 ? 2 : 0, load ?? 0), load == null ? "–" : percent(load, 0)];
   });
   table("shards", shards, "This gateway does not tell the load of its shards.");
 
@@ -238,18 +259,44 @@ function tables() {
   table("process", process.filter(([, value]) => !value.startsWith("–")), "This gateway does not tell.");
 }
 
+/** The pushes that wait longest, of all that are pending; without [push] nothing is shown. */
+async function pushes() {
+  const now = shots.at(-1), pending = sum(now, "wapbridge_push_pending");
+  $("pushing").hidden = pending == null;
+  if (pending == null || now.at - listed < 5 * EVERY) return;
+  listed = now.at;
+  let rows = [], next = "";
+  // A page of the list may be short without being the last.
+  for (let pages = 0; pending > 0 && rows.length < SHOWN && pages < 10 && next != null; pages += 1) {
+    const answer = await ask(`pushes?state=pending&limit=${SHOWN}${next && `&cursor=${next}`}`, { signal: AbortSignal.timeout(PATIENCE) });
+    if (!answer.ok) throw new Error(`/pushes answers ${answer.status}`);
+    const page = await answer.json();
+    rows = rows.concat(page.pushes).slice(0, SHOWN);
+    next = page.next;
+  }
+  const until = (moment) => moment ? span((Date.parse(moment) - now.at) / 1000) : "under way";
+  $("pushed").textContent = pending > rows.length ? `the oldest ${rows.length} of ${count(pending)}` : "";
+  table("pushes", rows.map((row) => [`${row.recipient} `, row.initiator, row.push_id, String(row.attempts), until(row.next_attempt), span((Date.parse(row.expires) - now.at) / 1000)]), "None.", ["recipient", "initiator", "push-id", "attempts", "next", "expires"]);
+}
+let listed = 0;
+const SHOWN = 20; // rows
+
 function facts() {
   const now = shots.at(-1);
   const state = list(now, "wapbridge_state").find(({ value }) => value === 1)?.labels.state ?? "running";
-  say(state, state);
+  const degraded = state === "running" && verdict.startsWith("degraded");
+  say(degraded ? "degraded" : state, degraded ? "degraded" : state);
+  $("why").textContent = degraded ? verdict : "";
+  $("why").hidden = !degraded;
   $("version").textContent = list(now, "wapbridge_build_info")[0]?.labels.version ?? "";
-  const known = [["up", now.born ? span(now.at / 1000 - now.born) : "–"], ["shards", String(list(now, "wapbridge_shard_cpu_seconds_total").filter(({ labels }) => /\d/.test(labels.shard)).length || "–")], ["at", clock(now.at)]];
+  const known = [...(node.name ? [["node", node.name]] : []), ["up", now.born ? span(now.at / 1000 - now.born) : "–"], ["shards", String(list(now, "wapbridge_shard_cpu_seconds_total").filter(({ labels }) => /\d/.test(labels.shard)).length || "–")], ["at", clock(now.at)]];
   $("facts").replaceChildren(...known.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 function say(state, words) {
   if ($("state").textContent !== words) $("state").textContent = words;
   $("state").dataset.state = state;
-  document.title = state === "running" ? "wapbridge" : `${words} – wapbridge`;
+  const name = node.name ? `wapbridge ${node.name}` : "wapbridge";
+  document.title = state === "running" ? name : `${words} – ${name}`;
 }
 
 async function poll() {
@@ -262,11 +309,17 @@ async function poll() {
     }
     if (!answer.ok) throw new Error(`it answers ${answer.status}`);
     const of = parse(await answer.text()), at = Date.now();
+    const ready = await ask("readyz?verbose", { signal: AbortSignal.timeout(PATIENCE) });
+    verdict = /^\[.\]verdict (.*)$/m.exec(await ready.text())?.[1] ?? "";
     shots.push({ at, of, born: sum({ of }, "process_start_time_seconds") ?? 0 });
     while (shots[0].at < at - 20000) shots.shift();
     if (!causes.length || at - causes.at(-1).at >= 60000 || causes.at(-1).born !== shots.at(-1).born) {
       causes.push({ at, born: shots.at(-1).born, of: new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])) });
       causes = causes.filter((one) => one.at >= at - KEPT * 1000);
+    }
+    if (node.born !== shots.at(-1).born) {
+      const status = await ask("status", { signal: AbortSignal.timeout(PATIENCE) });
+      if (status.ok) node = { name: (await status.json()).node ?? "", born: shots.at(-1).born };
     }
     points.push({ at, v: values() });
     while (points[0].at < at - KEPT * 1000) points.shift();
@@ -274,6 +327,7 @@ async function poll() {
     $("banner").hidden = $("unlock").hidden = true;
     document.body.classList.remove("stale");
     facts(); tables(); draw();
+    await pushes();
   } catch (error) {
     failed += 1;
     if (failed >= 2) {
@@ -352,9 +406,9 @@ function about() {
   const { row } = current, left = Math.max(0, row.remaining_s - (Date.now() - current.began) / 1000);
   const ended = { time_up: "its time is up", stopped: "stopped", full: "full: it had caught as much as one may keep", gone: "the gateway stopped" };
   const words = row.state === "running" ? `running, ${span(left)} left` : `over: ${ended[row.ended] ?? row.ended}`;
-  const dim = [`${current.count} entries`, row.lost ? `${row.lost} not caught` : "", row.raw ? "nothing blank: keep it as you would keep passwords" : ""].filter(Boolean).join(" · ");
+  const dim = [`${current.count} entries`, row.lost ? `${row.lost} not caught` : "", row.raw ? "shows secrets: protect it like passwords" : ""].filter(Boolean).join(" · ");
   $("about").replaceChildren(`Trace ${row.id} of `, el("b", {}, row.subject), `, ${words} `, el("span", { class: "dim" }, `· ${dim}`));
-  $("nothing").textContent = row.state === "running" ? "Listening. Nothing was said or heard yet." : "Nothing was said or heard.";
+  $("nothing").textContent = row.state === "running" ? "Waiting for the first datagram." : "No datagram came or went.";
   $("nothing").hidden = current.count > 0;
 }
 setInterval(() => { if (current?.row.state === "running") about(); }, EVERY);
@@ -389,20 +443,22 @@ function item(entry, wanted) {
     const details = el("details", {}, el("summary", {}, ...cells));
     // The layers are built when somebody looks at them first.
     details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(layers(entry)); });
-    if (entry.layers.some(({ nodes }) => nodes.some(faulty))) made.classList.add("fault");
     made.append(details);
   } else made.append(el("div", { class: "flat" }, ...cells));
   made.words = `${entry.summary} ${entry.peer ?? ""} ${entry.layers ? JSON.stringify(entry.layers.map(({ nodes }) => meanings(nodes))) : ""}`.toLowerCase();
-  made.hidden = wanted !== "" && !made.words.includes(wanted);
+  if (entry.failed) made.classList.add("failed");
+  made.hidden = !passes(made, wanted);
   return made;
 }
+/** Whether an entry is shown: it contains the words, and it is a failure if only failures are wanted. */
+const passes = (made, wanted) => (wanted === "" || made.words.includes(wanted)) && (!$("failures").checked || made.classList.contains("failed"));
 const faulty = (node) => node.fault || node.parts.some(faulty);
 const meanings = (nodes) => nodes.flatMap((node) => [node.meaning, ...meanings(node.parts)]);
 
 function layers(entry) {
   const made = el("div", { class: "layers" });
   entry.layers.forEach((layer, place) => {
-    made.append(el("h3", {}, place ? `The message that is whole now: ${layer.len} octets` : `Datagram: ${layer.len} octets`), tree(layer.nodes, 0));
+    made.append(el("h3", {}, place ? `The complete message: ${layer.len} octets` : `Datagram: ${layer.len} octets`), tree(layer.nodes, 0));
   });
   return made;
 }
@@ -417,10 +473,12 @@ function tree(nodes, depth) {
   }));
 }
 
-$("filter").addEventListener("input", () => {
+function refilter() {
   const wanted = $("filter").value.trim().toLowerCase();
-  for (const made of $("entries").children) made.hidden = wanted !== "" && !made.words.includes(wanted);
-});
+  for (const made of $("entries").children) made.hidden = !passes(made, wanted);
+}
+$("filter").addEventListener("input", refilter);
+$("failures").addEventListener("change", refilter);
 $("unfold").addEventListener("click", () => {
   const all = [...$("entries").querySelectorAll(":scope > li > details")], open = !all.some((one) => one.open);
   for (const one of all) one.open = open;
@@ -452,6 +510,7 @@ async function earlier() {
     return button;
   }));
   $("earlier").hidden = !others.length;
+  if (!current && others.some(({ state }) => state === "running")) $("nothing").textContent = "A trace is running: choose it above to follow it.";
 }
 
 addEventListener("keydown", (event) => {
@@ -461,6 +520,14 @@ addEventListener("keydown", (event) => {
   if (event.key === "l") location.hash = "#live";
   if (event.key === "t") location.hash = "#trace";
 });
+
+/** A gateway that hangs answers late: the age of the figures is shown from 3 s on. */
+setInterval(() => {
+  const last = points.at(-1), age = last ? Math.floor((Date.now() - last.at) / 1000) : 0;
+  if (age < 3 || !$("banner").hidden) return;
+  say("stale", `no answer for ${age} s`);
+  document.body.classList.add("stale");
+}, EVERY);
 
 view();
 poll();

@@ -1,4 +1,4 @@
-//! `/trace`: the requests. All of them need the token.
+//! `/trace`: starts, lists, follows, downloads and ends traces. Every request needs the token.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,8 +18,8 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::wanted::Asked;
-use super::{NotBegun, Trace, Traces};
+use super::request::TraceRequest;
+use super::{StartError, Trace, Traces};
 use crate::admin::access::Client;
 use crate::trace::pcapng;
 
@@ -34,22 +34,22 @@ pub(in crate::admin) fn router(traces: Traces) -> Router {
 async fn begin(
     State(traces): State<Traces>,
     Extension(client): Extension<Client>,
-    asked: Result<Json<Asked>, JsonRejection>,
+    asked: Result<Json<TraceRequest>, JsonRejection>,
 ) -> Response {
     let asked = match asked {
         Ok(Json(asked)) => asked,
         Err(rejection) => return text(rejection.status(), &rejection.body_text()),
     };
-    let wanted = match asked.check() {
-        Ok(wanted) => wanted,
+    let options = match asked.check() {
+        Ok(options) => options,
         Err(wrong) => return text(StatusCode::BAD_REQUEST, &wrong),
     };
-    match traces.begin(wanted, client).await {
-        Ok(trace) => (StatusCode::CREATED, Json(trace.row())).into_response(),
+    match traces.begin(options, client).await {
+        Ok(trace) => (StatusCode::CREATED, Json(trace.info())).into_response(),
         Err(error) => {
             let status = match error {
-                NotBegun::TooMany => StatusCode::TOO_MANY_REQUESTS,
-                NotBegun::Starting => StatusCode::SERVICE_UNAVAILABLE,
+                StartError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+                StartError::Starting => StatusCode::SERVICE_UNAVAILABLE,
             };
             text(status, &error.to_string())
         }
@@ -57,10 +57,10 @@ async fn begin(
 }
 
 async fn list(State(traces): State<Traces>) -> Response {
-    Json(traces.rows()).into_response()
+    Json(traces.list()).into_response()
 }
 
-/// `/trace/7` is the trace's row, `/trace/7.pcapng` all of it as a capture.
+/// `/trace/7` is the trace's row as JSON; `/trace/7.pcapng` is the whole trace as a capture file.
 async fn one(State(traces): State<Traces>, Path(name): Path<String>) -> Response {
     let (name, is_file) = match name.strip_suffix(".pcapng") {
         Some(name) => (name, true),
@@ -70,15 +70,15 @@ async fn one(State(traces): State<Traces>, Path(name): Path<String>) -> Response
         return unknown();
     };
     if !is_file {
-        return Json(trace.row()).into_response();
+        return Json(trace.info()).into_response();
     }
     let mut file = Vec::new();
-    pcapng::begin(&trace.story(), &mut file);
+    pcapng::begin(&trace.recording(), &mut file);
     let entries = trace.progress.borrow().entries;
     for number in 0..entries {
-        pcapng::packet(&trace.story(), number, &mut file);
-        // Explaining each takes time, and others have business on this thread.
-        if number % AT_ONCE == 0 {
+        pcapng::packet(&trace.recording(), number, &mut file);
+        // Decoding a packet takes time on the thread that serves every admin request.
+        if number % PACKETS_PER_TURN == 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -106,13 +106,13 @@ async fn end(State(traces): State<Traces>, Path(name): Path<String>) -> Response
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct From {
-    /// Entries that are known already.
+    /// Entries the client has already.
     #[serde(default)]
     after: usize,
 }
 
-/// Everything so far and then everything as it comes, a JSON object a line; the last one is the trace's row. A client
-/// that does not read holds nobody up.
+/// All entries so far, then each new one, as JSON lines. The last line is the trace's own row. A
+/// client that does not read delays only its own answer.
 async fn events(
     State(traces): State<Traces>,
     Path(name): Path<String>,
@@ -121,25 +121,25 @@ async fn events(
     let Some(trace) = find(&traces, &name) else {
         return unknown();
     };
-    let (write, lines) = mpsc::channel(LINES);
-    tokio::spawn(tell(trace, from.after, write));
-    let body = Body::new(Lines(lines));
+    let (write, lines) = mpsc::channel(MAX_QUEUED_LINES);
+    tokio::spawn(send_events(trace, from.after, write));
+    let body = Body::new(LineBody(lines));
     ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
-async fn tell(trace: Arc<Trace>, mut next: usize, write: mpsc::Sender<Bytes>) {
+async fn send_events(trace: Arc<Trace>, mut next: usize, write: mpsc::Sender<Bytes>) {
     let mut progress = trace.progress.subscribe();
     loop {
         let now = *progress.borrow_and_update();
         while next < now.entries {
-            let told = trace.story().told(next);
-            if !say(&write, &told).await {
+            let told = trace.recording().event(next);
+            if !send_line(&write, &told).await {
                 return;
             }
             next += 1;
         }
         if now.ended.is_some() {
-            say(&write, &trace.row()).await;
+            send_line(&write, &trace.info()).await;
             return;
         }
         tokio::select! {
@@ -149,7 +149,7 @@ async fn tell(trace: Arc<Trace>, mut next: usize, write: mpsc::Sender<Bytes>) {
     }
 }
 
-async fn say(write: &mpsc::Sender<Bytes>, line: &impl serde::Serialize) -> bool {
+async fn send_line(write: &mpsc::Sender<Bytes>, line: &impl serde::Serialize) -> bool {
     let Ok(mut line) = serde_json::to_vec(line) else {
         return false;
     };
@@ -157,10 +157,10 @@ async fn say(write: &mpsc::Sender<Bytes>, line: &impl serde::Serialize) -> bool 
     write.send(line.into()).await.is_ok()
 }
 
-/// A body that is written while it is sent.
-struct Lines(mpsc::Receiver<Bytes>);
+/// A response body of lines from a channel.
+struct LineBody(mpsc::Receiver<Bytes>);
 
-impl hyper::body::Body for Lines {
+impl hyper::body::Body for LineBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -189,7 +189,7 @@ fn text(status: StatusCode, words: &str) -> Response {
     (status, format!("{words}\n")).into_response()
 }
 
-/// Packets written before others have their turn.
-const AT_ONCE: usize = 16;
-/// Lines that may wait for a client.
-const LINES: usize = 64;
+/// Packets decoded before the thread serves other tasks.
+const PACKETS_PER_TURN: usize = 16;
+/// Lines queued for one client.
+const MAX_QUEUED_LINES: usize = 64;

@@ -1,10 +1,11 @@
-//! Traces of one subscriber each: begun, watched, ended, kept for a while.
+//! Traces, each of one subscriber.
 //!
-//! A trace lives on the control thread: it takes what the shards' taps catch and makes a [`Story`] of it. Who
-//! begins and ends one, and for whom, is in the log under the target `audit`.
+//! A trace is a task on the control thread. It receives events from the shards and adds them to a
+//! [`Recording`]. An ended trace is kept for [`RETENTION`]. The log line of a start and an end has
+//! the target `audit`.
 
 mod http;
-mod wanted;
+mod request;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,20 +19,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub(super) use self::http::router;
-use self::wanted::Wanted;
+use self::request::TraceOptions;
 use super::access::Client;
-use crate::server::{Caught, Shards, Watch};
-use crate::trace::{Seen, Story};
+use crate::server::{Shards, TapEvent, TraceSubscription};
+use crate::trace::{Observation, Recording};
 
-/// All traces. Clones are the same.
+/// All traces. Clones share one table.
 #[derive(Clone)]
 pub(super) struct Traces {
     shards: Arc<OnceLock<Shards>>,
-    known: Arc<Mutex<Known>>,
+    table: Arc<Mutex<TraceTable>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct TraceTable {
     last: u64,
     traces: BTreeMap<u64, Arc<Trace>>,
 }
@@ -40,14 +41,14 @@ struct Known {
 struct Trace {
     id: u64,
     subject: String,
-    /// The same for the log.
+    /// The subject as the log may show it.
     logged: String,
     raw: bool,
     began: Instant,
     lasts: Duration,
     stop: CancellationToken,
-    story: Mutex<Story>,
-    /// How many entries there are, and why it is over once it is.
+    recording: Mutex<Recording>,
+    /// The number of entries, and the reason of the end.
     progress: watch::Sender<Progress>,
     lost: Arc<AtomicU64>,
 }
@@ -55,47 +56,47 @@ struct Trace {
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
     entries: usize,
-    ended: Option<(Why, Instant)>,
+    ended: Option<(EndReason, Instant)>,
 }
 
-/// Why a trace is over.
+/// The reason for the end of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Why {
-    /// Its time was over.
+enum EndReason {
+    /// Its time ran out.
     TimeUp,
-    /// Somebody stopped it.
+    /// An operator stopped it.
     Stopped,
-    /// It had caught as much as one may keep.
+    /// It reached [`MAX_OCTETS`].
     Full,
-    /// The gateway stops.
+    /// The shards stopped.
     Gone,
 }
 
-/// Why a trace did not begin.
+/// The reason why a trace did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum NotBegun {
+enum StartError {
     #[error("{MAX_RUNNING} traces are running, which is the most: stop one of them")]
     TooMany,
     #[error("the gateway is still starting")]
     Starting,
 }
 
-/// A trace in a list.
+/// A trace as JSON.
 #[derive(Debug, Serialize)]
-struct Row {
+struct TraceInfo {
     id: u64,
     subject: String,
     raw: bool,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<Why>,
-    /// Seconds until it ends by itself.
+    ended: Option<EndReason>,
+    /// Seconds until its time runs out.
     remaining_s: u64,
     entries: usize,
     datagrams: u64,
     octets: usize,
-    /// What was seen and not caught, since the trace could not keep up.
+    /// Events dropped because the channel to the control thread was full.
     lost: u64,
 }
 
@@ -103,61 +104,61 @@ impl Traces {
     pub(super) fn new(shards: Arc<OnceLock<Shards>>) -> Self {
         Self {
             shards,
-            known: Arc::default(),
+            table: Arc::default(),
         }
     }
 
-    /// How many run now.
+    /// The number of running traces.
     pub(super) fn running(&self) -> usize {
-        let known = self.known();
-        known
+        let table = self.table();
+        table
             .traces
             .values()
             .filter(|trace| trace.is_running())
             .count()
     }
 
-    /// Begins one.
-    async fn begin(&self, wanted: Wanted, client: Client) -> Result<Arc<Trace>, NotBegun> {
-        let shards = self.shards.get().ok_or(NotBegun::Starting)?.clone();
+    /// Starts a trace. Returns when every shard sends its events.
+    async fn begin(&self, options: TraceOptions, client: Client) -> Result<Arc<Trace>, StartError> {
+        let shards = self.shards.get().ok_or(StartError::Starting)?.clone();
         let (catch, caught) = mpsc::channel(CHANNEL);
         let trace = {
-            let mut known = self.known();
-            known.clean();
-            let running = known.traces.values().filter(|trace| trace.is_running());
+            let mut table = self.table();
+            table.clean();
+            let running = table.traces.values().filter(|trace| trace.is_running());
             if running.count() >= MAX_RUNNING {
-                return Err(NotBegun::TooMany);
+                return Err(StartError::TooMany);
             }
-            known.last += 1;
+            table.last += 1;
             let trace = Arc::new(Trace {
-                id: known.last,
-                subject: wanted.subject.to_string(),
-                logged: wanted.subject.logged(),
-                raw: wanted.raw,
+                id: table.last,
+                subject: options.subject.to_string(),
+                logged: options.subject.logged(),
+                raw: options.raw,
                 began: Instant::now(),
-                lasts: wanted.lasts,
+                lasts: options.lasts,
                 stop: CancellationToken::new(),
-                story: Mutex::new(Story::new(MAX_OCTETS, wanted.raw, shards.names())),
+                recording: Mutex::new(Recording::new(MAX_OCTETS, options.raw, shards.names())),
                 progress: watch::Sender::default(),
                 lost: Arc::default(),
             });
-            known.traces.insert(trace.id, Arc::clone(&trace));
+            table.traces.insert(trace.id, Arc::clone(&trace));
             trace
         };
         let (id, subject) = (trace.id, &trace.logged);
-        info!(target: "audit", client = %client.0, trace = id, subject, raw = wanted.raw, seconds = wanted.lasts.as_secs(), "trace begun");
-        let watch = Watch {
+        info!(target: "audit", client = %client.0, trace = id, subject, raw = options.raw, seconds = options.lasts.as_secs(), "trace begun");
+        let watch = TraceSubscription {
             id,
-            subject: wanted.subject,
-            caught: catch,
+            subject: options.subject,
+            events: catch,
             lost: Arc::clone(&trace.lost),
         };
-        // On a task of its own from here on: whoever asked may hang up, and the trace has to end all the same.
+        // A client that hangs up cancels this function; the task ends the trace in that case too.
         let (tell, armed) = oneshot::channel();
         let running = Arc::clone(&trace);
         tokio::spawn(async move {
             shards.arm(&watch).await;
-            // Else it would hold its own channel open.
+            // This sender would keep the channel open.
             drop(watch);
             let _ = tell.send(());
             run(running, shards, caught).await;
@@ -167,41 +168,41 @@ impl Traces {
     }
 
     fn find(&self, id: u64) -> Option<Arc<Trace>> {
-        self.known().traces.get(&id).cloned()
+        self.table().traces.get(&id).cloned()
     }
 
-    /// Stops one, or forgets one that is over.
+    /// Stops a running trace, or removes an ended one.
     fn end(&self, trace: &Trace) {
         if trace.is_running() {
             trace.stop.cancel();
         } else {
-            self.known().traces.remove(&trace.id);
+            self.table().traces.remove(&trace.id);
         }
     }
 
-    fn rows(&self) -> Vec<Row> {
-        let mut known = self.known();
-        known.clean();
-        known.traces.values().map(|trace| trace.row()).collect()
+    fn list(&self) -> Vec<TraceInfo> {
+        let mut table = self.table();
+        table.clean();
+        table.traces.values().map(|trace| trace.info()).collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, TraceTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    /// Forgets what is over for long, and the oldest of what is over if that is too much.
+impl TraceTable {
+    /// Removes ended traces that are too old, and the oldest while there are too many.
     fn clean(&mut self) {
         let over = |trace: &Arc<Trace>| trace.progress.borrow().ended.map(|(_, at)| at);
         self.traces
-            .retain(|_, trace| over(trace).is_none_or(|at| at.elapsed() < KEPT));
+            .retain(|_, trace| over(trace).is_none_or(|at| at.elapsed() < RETENTION));
         while self
             .traces
             .values()
             .filter(|trace| over(trace).is_some())
             .count()
-            >= MAX_KEPT
+            >= MAX_ENDED
         {
             let oldest = self.traces.values().find(|trace| over(trace).is_some());
             let Some(id) = oldest.map(|trace| trace.id) else {
@@ -213,22 +214,24 @@ impl Known {
 }
 
 impl Trace {
-    fn story(&self) -> MutexGuard<'_, Story> {
-        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recording(&self) -> MutexGuard<'_, Recording> {
+        self.recording
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_running(&self) -> bool {
         self.progress.borrow().ended.is_none()
     }
 
-    fn row(&self) -> Row {
+    fn info(&self) -> TraceInfo {
         let Progress { entries, ended } = *self.progress.borrow();
-        let story = self.story();
+        let recording = self.recording();
         let remaining = match ended {
             None => self.lasts.saturating_sub(self.began.elapsed()).as_secs(),
             Some(_) => 0,
         };
-        Row {
+        TraceInfo {
             id: self.id,
             subject: self.subject.clone(),
             raw: self.raw,
@@ -236,17 +239,17 @@ impl Trace {
             ended: ended.map(|(why, _)| why),
             remaining_s: remaining,
             entries,
-            datagrams: story.datagrams(),
-            octets: story.octets(),
+            datagrams: recording.datagrams(),
+            octets: recording.octets(),
             lost: self.lost.load(Ordering::Relaxed),
         }
     }
 
-    fn add(&self, at: Duration, seen: Seen) -> bool {
+    fn add(&self, at: Duration, seen: Observation) -> bool {
         let (entries, is_full) = {
-            let mut story = self.story();
-            story.add(at, seen);
-            (story.entries().len(), story.is_full())
+            let mut recording = self.recording();
+            recording.add(at, seen);
+            (recording.entries().len(), recording.is_full())
         };
         self.progress
             .send_modify(|progress| progress.entries = entries);
@@ -254,55 +257,55 @@ impl Trace {
     }
 }
 
-/// Takes in what is caught until it is over, then tells everybody.
-async fn run(trace: Arc<Trace>, shards: Shards, mut caught: mpsc::Receiver<Caught>) {
+/// Receives events until the trace ends.
+async fn run(trace: Arc<Trace>, shards: Shards, mut caught: mpsc::Receiver<TapEvent>) {
     let end = trace.began + trace.lasts;
     let why = loop {
         let one = tokio::select! {
             one = caught.recv() => one,
-            () = tokio::time::sleep_until(end) => break Why::TimeUp,
-            () = trace.stop.cancelled() => break Why::Stopped,
+            () = tokio::time::sleep_until(end) => break EndReason::TimeUp,
+            () = trace.stop.cancelled() => break EndReason::Stopped,
         };
         match one {
-            Some(Caught::Seen(at, seen)) => {
+            Some(TapEvent::Observed(at, seen)) => {
                 if trace.add(at, seen) {
-                    break Why::Full;
+                    break EndReason::Full;
                 }
             }
-            Some(Caught::Session(session)) => shards.follow_session(trace.id, session).await,
-            Some(Caught::Moved(address)) => shards.follow_address(trace.id, address).await,
-            None => break Why::Gone,
+            Some(TapEvent::Session(session)) => shards.follow_session(trace.id, session).await,
+            Some(TapEvent::Moved(address)) => shards.follow_address(trace.id, address).await,
+            None => break EndReason::Gone,
         }
     };
     shards.disarm(trace.id).await;
-    // What was caught before, until every shard has let go.
+    // Events that the shards sent before they were disarmed.
     let rest = async {
         while let Some(one) = caught.recv().await {
-            if let Caught::Seen(at, seen) = one {
+            if let TapEvent::Observed(at, seen) = one {
                 trace.add(at, seen);
             }
         }
     };
-    let _ = tokio::time::timeout(LETTING_GO, rest).await;
+    let _ = tokio::time::timeout(DISARM_TIMEOUT, rest).await;
     trace
         .progress
         .send_modify(|progress| progress.ended = Some((why, Instant::now())));
-    let row = trace.row();
-    let (datagrams, octets, lost) = (row.datagrams, row.octets, row.lost);
+    let info = trace.info();
+    let (datagrams, octets, lost) = (info.datagrams, info.octets, info.lost);
     info!(target: "audit", trace = trace.id, subject = trace.logged, why = ?why, datagrams, octets, lost, seconds = trace.began.elapsed().as_secs(), "trace ended");
 }
 
-/// Traces that run at once.
+/// The most traces that run at once.
 const MAX_RUNNING: usize = 4;
-/// Traces that are over and kept.
-const MAX_KEPT: usize = 8;
-/// For how long.
-const KEPT: Duration = Duration::from_secs(15 * 60);
-/// Octets of one trace.
+/// The most ended traces that are kept.
+const MAX_ENDED: usize = 8;
+/// The time for which an ended trace is kept.
+const RETENTION: Duration = Duration::from_secs(15 * 60);
+/// The most octets of one trace.
 const MAX_OCTETS: usize = 8 << 20;
-/// How long the shards may take to let go of one that is over.
-const LETTING_GO: Duration = Duration::from_secs(1);
-/// What may wait for the control thread.
+/// The time in which the shards stop sending.
+const DISARM_TIMEOUT: Duration = Duration::from_secs(1);
+/// Events queued for the control thread.
 const CHANNEL: usize = 1024;
 
 #[cfg(test)]
@@ -314,13 +317,13 @@ mod tests {
     async fn a_trace_whose_client_hangs_up_while_it_begins_ends_all_the_same() {
         let (shards, hanging) = Shards::hanging();
         let traces = Traces::new(Arc::new(OnceLock::from(shards)));
-        let wanted = Wanted {
+        let options = TraceOptions {
             subject: Subject::Number("491701234567".to_owned()),
             lasts: Duration::from_secs(60),
             raw: false,
         };
         let client = Client(([127, 0, 0, 1], 1).into());
-        let begun = traces.begin(wanted, client);
+        let begun = traces.begin(options, client);
         let begun = tokio::time::timeout(Duration::from_millis(1), begun).await;
         assert!(begun.is_err(), "the shard takes no orders");
         assert_eq!(traces.running(), 1);

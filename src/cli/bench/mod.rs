@@ -1,40 +1,49 @@
-//! `wapbridge bench`: a crowd of handsets, to see what a gateway can bear.
+//! `wapbridge bench`: a pool of handsets that measures the capacity of a gateway.
 
-mod air;
-mod crowd;
-mod load;
+mod addresses;
+mod connectionless;
+mod event;
+mod link;
+mod messages;
 mod origin;
+mod pool;
 mod process;
+mod report;
 mod run;
-mod script;
-mod source;
-mod tally;
-mod unit;
+mod schedule;
+#[cfg(feature = "wtls")]
+mod secure;
+#[cfg(not(feature = "wtls"))]
+#[path = "secure_absent.rs"]
+mod secure;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::cli::request::resolve;
+use crate::cli::gateway_address::resolve;
+use crate::cli::secure::AnonymousArgs;
 use crate::server::clock::{self, Clock};
-use air::Air;
-use crowd::Crowd;
-use load::Pace;
+use addresses::AddressPool;
+use link::Link;
+use messages::Messages;
 use origin::{Http, Origin};
+use pool::HandsetPool;
 use process::Usage;
+use report::{Phase, PhaseStats, Report, micros_each, per_second, seconds};
 use run::{Plan, Progress, Stage, Until};
-use script::Script;
-use source::Source;
-use tally::{Phase, Report, Tally, micros_each, per_second, seconds};
+use schedule::Pace;
+use secure::SecureHandsets;
 
 /// Load a WAP gateway as many handsets would, and measure it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Bench {
-    /// The gateway's address. Without a port: 9201, or 9200 with --connectionless.
+    /// The gateway's address. Without a port: 9201, or 9200 with --connectionless; 9203 and 9202 with --secure.
     #[arg(
         long,
         value_name = "HOST[:PORT]",
@@ -42,44 +51,49 @@ pub(super) struct Bench {
         required_unless_present = "origin"
     )]
     gateway: Option<String>,
-    /// What handsets ask for.
+    /// The URI that handsets request.
     #[arg(default_value = "http://sync.example.com/")]
     uri: String,
 
-    /// Handsets that post, each with an address of its own; in a closed loop also the requests at a time.
+    /// Handsets that post, each with an address of its own; in a closed loop also the requests at a
+    /// time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     handsets: u32,
-    /// Further sessions that are held meanwhile.
+    /// Additional idle sessions during the load.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=4_000_000))]
     sessions: u32,
-    /// Requests come from all handsets in turn, those of --sessions included.
+    /// All handsets take turns, also those of --sessions.
     #[arg(long)]
     spread: bool,
-    /// Without sessions and transactions: one datagram there, one back.
+    /// Without sessions and transactions: one datagram each way.
     #[arg(long)]
     connectionless: bool,
+    #[command(flatten)]
+    secure: AnonymousArgs,
     /// Octets of each request's body.
     #[arg(long, value_name = "OCTETS", default_value_t = 500)]
     post_size: usize,
-    /// Octets of each answer's body, by --origin; elsewhere they are compared with it if it is given.
+    /// Octets of each reply's body from --origin; with another origin, the size to compare replies
+    /// with.
     #[arg(long, value_name = "OCTETS")]
     reply_size: Option<usize>,
     /// Pause of a handset between an answer and its next request, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "rate")]
     think: u64,
-    /// Open loop: so many requests a second, whatever becomes of them; latency counts from the intended start.
+    /// Open loop: requests a second, whether replies come or not. Latency counts from the intended
+    /// start.
     #[arg(long, value_name = "PER SECOND", value_parser = rate)]
     rate: Option<f64>,
     /// Datagrams lost, in percent, in each direction.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     loss: f64,
-    /// How long datagrams take, in milliseconds, in each direction.
+    /// Delay of datagrams in milliseconds, in each direction.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     delay: u64,
     /// Seconds of load that are measured.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = positive, conflicts_with = "count")]
     duration: f64,
-    /// Instead: transactions.
+    /// Number of transactions, instead of --duration.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Seconds of load before the clock starts to run.
@@ -91,34 +105,34 @@ pub(super) struct Bench {
     /// Connects at a time.
     #[arg(long, value_name = "N", default_value_t = 64)]
     connects: u32,
-    /// When a handset repeats a request that is not acknowledged, in milliseconds.
+    /// Time after which a handset repeats an unacknowledged request, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     retry: u64,
     /// Seconds to wait for an answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 130)]
     timeout: u64,
-    /// Seconds between the release of all sessions and the last look at --pid's memory.
+    /// Seconds between the release of all sessions and the last sample of --pid's memory.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = positive)]
     settle: f64,
-    /// Keep the sessions when all is done: no Disconnect.
+    /// Keep the sessions at the end: no Disconnect.
     #[arg(long)]
     no_release: bool,
 
-    /// A process whose CPU time and memory to tell; may be given more than once.
+    /// A process whose CPU time and memory to report; may be given more than once.
     #[arg(long, value_name = "PID")]
     pid: Vec<u32>,
-    /// Take handsets' addresses from this network, which is this host's own. Default with a gateway on
-    /// loopback: 127.64.0.0/10. Elsewhere each handset has a socket, up to 512.
+    /// Take handsets' addresses from this network, which is this host's own. Default with a gateway
+    /// on loopback: 127.64.0.0/10. Elsewhere each handset has a socket, up to 512.
     #[arg(long, value_name = "NETWORK")]
-    source: Option<Source>,
-    /// Decides loss and transaction ids; default: a new one each time.
+    source: Option<AddressPool>,
+    /// Seed of losses and transaction ids; default: a new one each time.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// Serve the HTTPS origin, too, on this address; without --gateway, nothing else.
+    /// Serve an HTTPS origin on this address; without --gateway, serve only the origin.
     #[arg(long, value_name = "ADDRESS:PORT")]
     origin: Option<SocketAddr>,
-    /// The origin's authority, for the gateway to trust: made if it is not there.
+    /// The certificate authority of the origin, for the gateway to trust; created if it is missing.
     #[arg(
         long,
         value_name = "FILE",
@@ -126,10 +140,10 @@ pub(super) struct Bench {
         requires = "origin"
     )]
     ca_file: PathBuf,
-    /// What the origin speaks.
+    /// HTTP versions that the origin offers.
     #[arg(long, value_enum, default_value = "any", requires = "origin")]
     origin_http: Http,
-    /// How long the origin thinks over each request, in milliseconds.
+    /// Time that the origin takes for each request, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0, requires = "origin")]
     origin_think: u64,
 
@@ -151,8 +165,9 @@ impl Bench {
                 std::thread::park();
             }
         };
-        let port = if self.connectionless { 9200 } else { 9201 };
+        let port = self.secure.default_port(self.connectionless);
         let gateway = resolve(gateway, port)?;
+        refuse_dead_port(gateway)?;
         let report = self.load(gateway, origin.as_ref())?;
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(&report)?),
@@ -191,20 +206,24 @@ impl Bench {
         };
         let clock = Clock::start();
         let delay = Duration::from_millis(self.delay);
-        let crowd = crowd::Config {
+        let pool = pool::PoolConfig {
             handsets,
             connectionless: self.connectionless,
-            patience: Duration::from_secs(self.timeout.max(1)),
+            timeout: Duration::from_secs(self.timeout.max(1)),
             retry: Duration::from_millis(self.retry),
-            bad_weather: self.loss > 0.0 || self.delay > 0,
+            impaired: self.loss > 0.0 || self.delay > 0,
             seed,
         };
-        let script = Script::new(&self.uri, self.post_size, self.connectionless);
+        let messages = Messages::new(&self.uri, self.post_size, self.connectionless);
         let mut stage = Stage {
             clock,
-            air: Air::open(gateway, self.source, handsets, (self.loss, delay), seed)?,
-            crowd: Crowd::new(&crowd, script, clock.now()),
+            link: Link::open(gateway, self.source, handsets, (self.loss, delay), seed)?,
+            pool: HandsetPool::new(&pool, messages, clock.now()),
             progress: Progress::new(self.quiet),
+            secure: self
+                .secure
+                .settings()
+                .map(|settings| SecureHandsets::new(settings, seed)),
         };
         let plan = Plan {
             pace: match self.rate {
@@ -222,44 +241,44 @@ impl Bench {
             reply_size: self.reply_size.or_else(|| origin.map(|_| REPLY_SIZE)),
         };
 
-        let mut watch = Watch::of(&self.pid)?;
+        let mut watch = ProcessMonitor::of(&self.pid)?;
         let (connected, time) = match self.connectionless {
-            true => (Tally::new(), Duration::ZERO),
+            true => (PhaseStats::new(), Duration::ZERO),
             false => stage.connect(0..handsets, self.connects.max(1))?,
         };
         watch.look()?;
         let connect = phase(connected, time);
         stage.hold(Duration::from_secs_f64(self.hold))?;
         watch.look()?;
-        let before = stage.crowd.stats();
+        let before = stage.pool.stats();
         let mut looks = Ok(());
         let posting = if self.spread { handsets } else { self.handsets };
-        // The idle ones come last, so that the first are those that post.
+        // Idle handsets come last, so that the first ones post.
         let loaded = stage.load(&plan, 0..posting, || {
             if let Err(error) = watch.look() {
                 looks = Err(error);
             }
         })?;
         looks?;
-        let after = stage.crowd.stats();
+        let after = stage.pool.stats();
         if !self.no_release && !self.connectionless {
             stage.release(0..handsets)?;
         }
         stage.hold(Duration::from_secs_f64(self.settle))?;
         watch.look()?;
 
-        let load = tally::Load {
+        let load = report::Load {
             seconds: seconds(loaded.time),
-            transactions: loaded.tally.done,
-            per_second: per_second(loaded.tally.in_time, loaded.time),
-            latency_ms: loaded.tally.latency(),
+            transactions: loaded.stats.done,
+            per_second: per_second(loaded.stats.in_time, loaded.time),
+            latency_ms: loaded.stats.latency(),
             retransmissions: after.retransmissions - before.retransmissions,
             repeats: after.duplicates - before.duplicates,
             not_begun: loaded.not_begun,
-            errors: loaded.tally.errors,
+            errors: loaded.stats.errors,
         };
         let counts = Counts {
-            transactions: loaded.tally.in_time,
+            transactions: loaded.stats.in_time,
             connects: connect.done,
             hold: Duration::from_secs_f64(self.hold),
         };
@@ -276,28 +295,32 @@ impl Bench {
             loss: self.loss * 100.0,
             delay_ms: self.delay,
             rate: self.rate,
+            handshakes: stage.secure.map(|secure| report::Handshakes {
+                done: secure.done,
+                errors: secure.errors,
+            }),
             connect,
             load,
-            processes: watch.tell(&counts),
+            processes: watch.finish(&counts),
             origin: origin.map(Origin::seen),
         })
     }
 }
 
-/// What watched processes had used at each look: at first, with all sessions up, when the load was to begin, when
-/// its clock started and stopped, and after the release.
-struct Watch {
+/// Figures of the watched processes at each sample: at first, with all sessions up, before the
+/// load, when the clock started and stopped, and after the release.
+struct ProcessMonitor {
     processes: Vec<(u32, Vec<Usage>)>,
 }
 
-/// What a process is measured by.
+/// Figures of a process.
 struct Counts {
     transactions: u64,
     connects: u64,
     hold: Duration,
 }
 
-impl Watch {
+impl ProcessMonitor {
     fn of(pids: &[u32]) -> anyhow::Result<Self> {
         let mut watch = Self {
             processes: pids.iter().map(|pid| (*pid, Vec::new())).collect(),
@@ -313,14 +336,14 @@ impl Watch {
         Ok(())
     }
 
-    fn tell(self, counts: &Counts) -> Vec<tally::Process> {
+    fn finish(self, counts: &Counts) -> Vec<report::Process> {
         let tell = |(pid, usages): &(u32, Vec<Usage>)| {
             let [first, connected, held, began, ended, released] = usages.as_slice() else {
                 return None;
             };
             let each = |time| micros_each(time, counts.transactions);
             let idle = held.cpu().saturating_sub(connected.cpu());
-            Some(tally::Process {
+            Some(report::Process {
                 pid: *pid,
                 name: process::name(*pid),
                 cpu_us_per_transaction: each(ended.cpu().saturating_sub(began.cpu())),
@@ -334,7 +357,7 @@ impl Watch {
                     true => 0.0,
                     false => seconds(idle.div_f64(counts.hold.as_secs_f64())) * 1000.0,
                 },
-                resident: tally::Resident {
+                resident: report::Resident {
                     before: first.resident,
                     connected: held.resident,
                     loaded: ended.resident,
@@ -346,13 +369,13 @@ impl Watch {
     }
 }
 
-fn phase(tally: Tally, time: Duration) -> Phase {
+fn phase(stats: PhaseStats, time: Duration) -> Phase {
     Phase {
-        done: tally.done,
+        done: stats.done,
         seconds: seconds(time),
-        per_second: per_second(tally.done, time),
-        latency_ms: tally.latency(),
-        errors: tally.errors,
+        per_second: per_second(stats.done, time),
+        latency_ms: stats.latency(),
+        errors: stats.errors,
     }
 }
 
@@ -377,17 +400,44 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Octets of an answer where nobody says how many.
+/// Octets of a reply without --reply-size.
 const REPLY_SIZE: usize = 500;
 
+/// An error if the gateway's host reports that the port is closed (ICMP port unreachable).
+///
+/// The handsets' sockets are shared and unconnected, so the kernel reports no such error to them.
+fn refuse_dead_port(gateway: SocketAddr) -> anyhow::Result<()> {
+    let any: IpAddr = match gateway {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(gateway)?;
+    socket.set_read_timeout(Some(PROBE_TIMEOUT))?;
+    // An empty datagram is no PDU: a gateway drops it.
+    let sent = socket.send(&[]);
+    let refused = sent.and_then(|_| socket.recv(&mut [0; 16]));
+    match refused {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => bail!(
+            "nobody listens at {gateway}: the host refuses UDP on this port; start the gateway \
+             (wapbridge serve), or name its port with --gateway HOST:PORT"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// How long a refusal is waited for.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
+
 const EXAMPLES: &str = "\
-It plays handsets that connect, post, acknowledge and repeat what is lost, against any WAP gateway. First all
-connect, then --handsets of them post, then all disconnect; --sessions only stay. Figures go to standard output,
-progress to standard error. What is measured of --pid is its CPU time (user and system) while the clock runs.
+Simulated handsets connect, post, acknowledge and retransmit, against any WAP gateway. First \
+all of them connect. Then --handsets of them post, while --sessions stay idle. At the end all \
+disconnect. Figures go to standard output, progress to standard error. For --pid the figure is \
+the CPU time (user and system) while the clock runs.
 
 Exit status:
-  0  everything was answered, with status 200
-  1  something was not: see the errors
+  0  every request got an answer with status 200
+  1  a request failed: see the errors
   2  the command line is wrong
 
 Examples:
@@ -396,11 +446,22 @@ Examples:
   wapbridge bench --gateway localhost --rate 2000 --duration 60 --json
   wapbridge bench --gateway localhost --handsets 64 --sessions 1000000 --connects 256 --hold 30
   wapbridge bench --gateway localhost --handsets 20 --reply-size 20000 --loss 10 --delay 300 --count 200
-  wapbridge bench --gateway localhost:9200 --connectionless --handsets 20 --sessions 50000 --spread";
+  wapbridge bench --gateway localhost:9200 --connectionless --handsets 20 --sessions 50000 --spread
+  wapbridge bench --gateway localhost --secure --suite RC5_CBC/SHA --pid $(pidof wapbridge)";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dead_port_is_refused_at_once() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        refuse_dead_port(address).unwrap();
+        drop(socket);
+        let error = refuse_dead_port(address).unwrap_err().to_string();
+        assert!(error.contains("nobody listens"), "{error}");
+    }
 
     #[test]
     fn numbers_out_of_range_are_refused() {

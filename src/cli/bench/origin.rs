@@ -24,8 +24,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::cli::bench::script::{MEDIA_TYPE, body};
-use crate::cli::bench::tally;
+use crate::cli::bench::messages::{MEDIA_TYPE, body};
+use crate::cli::bench::report;
 
 /// A running origin. It ends with the process.
 pub(super) struct Origin {
@@ -33,10 +33,10 @@ pub(super) struct Origin {
     pub(super) address: SocketAddr,
     /// The authority to trust.
     pub(super) ca_file: PathBuf,
-    seen: Arc<Seen>,
+    seen: Arc<RequestCounts>,
 }
 
-/// What an origin is like.
+/// Settings of an origin.
 pub(super) struct Settings {
     /// Where it listens.
     pub(super) address: SocketAddr,
@@ -59,12 +59,12 @@ pub(super) enum Http {
     /// Only HTTP/2.
     #[value(name = "2")]
     Two,
-    /// What the client prefers.
+    /// The version that the client prefers.
     Any,
 }
 
 #[derive(Default)]
-struct Seen {
+struct RequestCounts {
     requests: AtomicU64,
     connections: AtomicU64,
 }
@@ -84,7 +84,7 @@ impl Origin {
             .with_context(|| format!("--origin: cannot listen on {address}"))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(RequestCounts::default());
         let answer = Bytes::from(body(ANSWER, reply_size));
         let shared = Arc::clone(&seen);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -100,9 +100,9 @@ impl Origin {
         })
     }
 
-    /// What it has seen so far.
-    pub(super) fn seen(&self) -> tally::Origin {
-        tally::Origin {
+    /// Counters of the origin so far.
+    pub(super) fn seen(&self) -> report::Origin {
+        report::Origin {
             requests: self.seen.requests.load(Ordering::Relaxed),
             connections: self.seen.connections.load(Ordering::Relaxed),
         }
@@ -114,7 +114,7 @@ async fn serve(
     tls: TlsAcceptor,
     answer: Bytes,
     think: Duration,
-    seen: Arc<Seen>,
+    seen: Arc<RequestCounts>,
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
@@ -138,13 +138,13 @@ async fn serve(
     }
 }
 
-/// Answers one connection until its client is gone, which is none of our business.
+/// Answers one connection until its client closes it.
 async fn converse(
     stream: tokio::net::TcpStream,
     tls: TlsAcceptor,
     answer: Bytes,
     think: Duration,
-    seen: Arc<Seen>,
+    seen: Arc<RequestCounts>,
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = tls.accept(stream).await else {
@@ -212,7 +212,8 @@ fn generate(ca_file: &Path, own: &Path) -> anyhow::Result<()> {
     write(ca_file, authority.pem())
 }
 
-/// Beside the authority: the certificate and key of the origin, so that the next run has the same authority.
+/// Beside the authority: the certificate and key of the origin, so that the next run has the same
+/// authority.
 fn own_file(ca_file: &Path) -> PathBuf {
     let mut name = ca_file.as_os_str().to_owned();
     name.push(".origin");

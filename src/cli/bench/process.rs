@@ -1,11 +1,11 @@
-//! What another process has used up: its CPU time, its memory.
+//! CPU time and memory of another process.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-/// CPU time and memory of a process, all its threads together, as `/proc` tells.
+/// CPU time and memory of a process with all its threads, from `/proc`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     /// In its own code.
@@ -17,7 +17,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// What it has used since it started.
+    /// The figures since the start of the process.
     pub(super) fn of(pid: u32) -> anyhow::Result<Self> {
         let path = format!("/proc/{pid}/stat");
         let stat = fs::read_to_string(&path).with_context(|| format!("--pid {pid}: {path}"))?;
@@ -46,7 +46,8 @@ pub(super) fn name(pid: u32) -> String {
         .unwrap_or_default()
 }
 
-/// Fields 14, 15 and 24: utime, stime and rss. The name in field 2 may hold anything, even brackets.
+/// Fields 14, 15 and 24: utime, stime and rss. The name in field 2 may hold anything, even
+/// brackets.
 fn numbers(stat: &str) -> Option<[u64; 3]> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');

@@ -3,19 +3,23 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::cli::bench::air::Air;
-use crate::cli::bench::crowd::{Crowd, Event};
-use crate::cli::bench::load::{Load, Pace};
-use crate::cli::bench::tally::Tally;
+use crate::cli::bench::event::Event;
+use crate::cli::bench::link::Link;
+use crate::cli::bench::pool::HandsetPool;
+use crate::cli::bench::report::PhaseStats;
+use crate::cli::bench::schedule::{Pace, Schedule};
+use crate::cli::bench::secure::SecureHandsets;
 use crate::server::clock::Clock;
 use crate::time::Instant;
 
 /// Handsets on the air.
 pub(super) struct Stage {
     pub(super) clock: Clock,
-    pub(super) air: Air,
-    pub(super) crowd: Crowd,
+    pub(super) link: Link,
+    pub(super) pool: HandsetPool,
     pub(super) progress: Progress,
+    /// What is between the pool and the link, with `--secure`.
+    pub(super) secure: Option<SecureHandsets>,
 }
 
 /// When posting ends.
@@ -37,9 +41,9 @@ pub(super) struct Plan {
     pub(super) reply_size: Option<usize>,
 }
 
-/// What the load came to.
-pub(super) struct Loaded {
-    pub(super) tally: Tally,
+/// The result of the load.
+pub(super) struct LoadResult {
+    pub(super) stats: PhaseStats,
     pub(super) time: Duration,
     pub(super) not_begun: u64,
 }
@@ -50,10 +54,10 @@ impl Stage {
         &mut self,
         handsets: std::ops::Range<u32>,
         at_once: u32,
-    ) -> io::Result<(Tally, Duration)> {
+    ) -> io::Result<(PhaseStats, Duration)> {
         let began = self.clock.now();
         let all = handsets.len();
-        let mut tally = Tally::new();
+        let mut stats = PhaseStats::new();
         let mut waiting = handsets;
         let mut under_way = 0;
         loop {
@@ -62,24 +66,24 @@ impl Stage {
                 && let Some(who) = waiting.next()
             {
                 under_way += 1;
-                self.crowd.connect(now, who, now);
+                self.pool.connect(now, who, now);
             }
             self.flush(now)?;
-            while let Some(event) = self.crowd.poll_event() {
+            while let Some(event) = self.pool.poll_event() {
                 under_way = under_way.saturating_sub(1);
                 match event {
-                    Event::Connected { since, .. } => tally.done(since, self.clock.now()),
-                    Event::Failed { cause, .. } => tally.failed(cause),
+                    Event::Connected { since, .. } => stats.done(since, self.clock.now()),
+                    Event::Failed { cause, .. } => stats.failed(cause),
                     Event::Replied { .. } => {}
                 }
             }
             if under_way == 0 && waiting.is_empty() {
-                return Ok((tally, self.clock.now() - began));
+                return Ok((stats, self.clock.now() - began));
             }
             if under_way == 0 || !waiting.is_empty() && under_way < at_once {
                 continue;
             }
-            let (done, failed) = (tally.done, tally.failures());
+            let (done, failed) = (stats.done, stats.failures());
             self.progress.show(now, || {
                 format!("connected {done} of {all}, {failed} failed")
             });
@@ -105,15 +109,15 @@ impl Stage {
         plan: &Plan,
         handsets: std::ops::Range<u32>,
         mut measuring: impl FnMut(),
-    ) -> io::Result<Loaded> {
+    ) -> io::Result<LoadResult> {
         let start = self.clock.now();
         let from = start + plan.warm_up;
         let mut to = match plan.until {
             Until::Time(time) => Some(from + time),
             Until::Count(_) => None,
         };
-        let mut load = Load::new(plan.pace, handsets, start);
-        let mut tally = Tally::new();
+        let mut load = Schedule::new(plan.pace, handsets, start);
+        let mut stats = PhaseStats::new();
         let (mut under_way, mut begun) = (0_u64, 0_u64);
         let (mut started, mut stopped) = (false, None);
         loop {
@@ -132,19 +136,19 @@ impl Stage {
             {
                 under_way += 1;
                 begun += u64::from(since >= from);
-                match self.crowd.is_ready(who) {
-                    true => self.crowd.post(now, who, since),
-                    false => self.crowd.connect(now, who, since),
+                match self.pool.is_ready(who) {
+                    true => self.pool.post(now, who, since),
+                    false => self.pool.connect(now, who, since),
                 }
             }
             self.flush(now)?;
             let mut ended = false;
-            while let Some(event) = self.crowd.poll_event() {
+            while let Some(event) = self.pool.poll_event() {
                 let now = self.clock.now();
                 let (who, since, wrong) = match event {
                     // Its session was lost, and now it can go on.
                     Event::Connected { who, since } => {
-                        self.crowd.post(now, who, since);
+                        self.pool.post(now, who, since);
                         continue;
                     }
                     Event::Replied {
@@ -160,17 +164,17 @@ impl Stage {
                 load.ended(now, who, wrong.is_some());
                 if since >= from && to.is_none_or(|to| since < to) {
                     match wrong {
-                        None => tally.done(since, now),
-                        Some(cause) => tally.failed(cause),
+                        None => stats.done(since, now),
+                        Some(cause) => stats.failed(cause),
                     }
                 }
                 if started && stopped.is_none() {
-                    tally.in_time += 1;
+                    stats.in_time += 1;
                 }
             }
             if let Until::Count(count) = plan.until
                 && stopped.is_none()
-                && tally.done + tally.failures() >= count
+                && stats.done + stats.failures() >= count
             {
                 let now = self.clock.now();
                 (stopped, to) = (Some(now), Some(now));
@@ -182,7 +186,7 @@ impl Stage {
             if ended {
                 continue;
             }
-            let (done, failed) = (tally.done, tally.failures());
+            let (done, failed) = (stats.done, stats.failures());
             self.progress.show(now, || {
                 format!("{done} transactions, {failed} failed, {under_way} under way")
             });
@@ -200,19 +204,20 @@ impl Stage {
             self.turn(next)?;
         }
         let end = to.unwrap_or(from);
-        Ok(Loaded {
+        Ok(LoadResult {
             time: stopped.unwrap_or(end) - from,
             not_begun: load.not_begun(end),
-            tally,
+            stats,
         })
     }
 
-    /// Ends the sessions of these handsets, at a rate a gateway can follow: nobody confirms it.
+    /// Ends the sessions of these handsets, at a rate that a gateway can follow: Disconnects have
+    /// no confirmation.
     pub(super) fn release(&mut self, handsets: std::ops::Range<u32>) -> io::Result<()> {
         let all = handsets.len();
         for (done, who) in handsets.enumerate() {
             let now = self.clock.now();
-            self.crowd.disconnect(now, who);
+            self.pool.disconnect(now, who);
             self.flush(now)?;
             if done % RELEASED_AT_ONCE == RELEASED_AT_ONCE - 1 {
                 self.progress
@@ -226,37 +231,57 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits for a datagram, a timer or `until`, and handles what came.
+    /// Waits for a datagram, a timer or `until`, and handles it.
     fn turn(&mut self, until: Option<Instant>) -> io::Result<()> {
-        let wake = [until, self.crowd.poll_timeout(), self.air.due()]
+        let secure = self.secure.as_ref().and_then(SecureHandsets::poll_timeout);
+        let wake = [until, self.pool.poll_timeout(), self.link.due(), secure]
             .into_iter()
             .flatten()
             .min();
         let now = self.clock.now();
         let longest = now + LONGEST_WAIT;
-        self.air.wait(wake.unwrap_or(longest).min(longest) - now)?;
+        self.link.wait(wake.unwrap_or(longest).min(longest) - now)?;
         let now = self.clock.now();
-        let Self { air, crowd, .. } = self;
-        air.receive(now, |who, octets| crowd.handle_datagram(now, who, octets))?;
-        air.deliver(now, |who, octets| crowd.handle_datagram(now, who, octets))?;
-        if crowd.poll_timeout().is_some_and(|at| at <= now) {
-            crowd.handle_timeout(now);
+        let Self {
+            link, pool, secure, ..
+        } = self;
+        let mut hear = |who, octets: &[u8]| match secure {
+            Some(secure) => secure.handle_datagram(now, who, octets, |plain| {
+                pool.handle_datagram(now, who, plain);
+            }),
+            None => pool.handle_datagram(now, who, octets),
+        };
+        link.receive(now, &mut hear)?;
+        link.deliver(now, &mut hear)?;
+        if let Some(secure) = secure {
+            secure.handle_timeout(now);
+        }
+        if pool.poll_timeout().is_some_and(|at| at <= now) {
+            pool.handle_timeout(now);
         }
         self.flush(now)
     }
 
-    /// Sends what the handsets have to say.
+    /// Sends the handsets' datagrams.
     fn flush(&mut self, now: Instant) -> io::Result<()> {
         let mut buf = Vec::with_capacity(2048);
-        while let Some(who) = self.crowd.poll_transmit(&mut buf) {
-            self.air.send(now, who, &buf)?;
+        while let Some(who) = self.pool.poll_transmit(&mut buf) {
+            match &mut self.secure {
+                Some(secure) => secure.send(now, who, &buf)?,
+                None => self.link.send(now, who, &buf)?,
+            }
             buf.clear();
+        }
+        while let Some((who, datagram)) =
+            self.secure.as_mut().and_then(SecureHandsets::poll_transmit)
+        {
+            self.link.send(now, who, &datagram)?;
         }
         Ok(())
     }
 }
 
-/// What is wrong with an answer.
+/// The error in a reply.
 fn wrong(status: u16, octets: usize, expected: Option<usize>) -> Option<String> {
     match expected {
         _ if status != 200 => Some(format!("status {status}")),
@@ -274,7 +299,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Says nothing when `quiet`.
+    /// Prints no progress when `quiet`.
     pub(super) const fn new(quiet: bool) -> Self {
         Self {
             quiet,

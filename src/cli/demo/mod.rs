@@ -1,9 +1,9 @@
-//! `wapbridge demo`: the whole chain on one machine, in bad weather, with every octet checked.
+//! `wapbridge demo`: the whole chain on one machine, over a bad network, with every octet checked.
 
 mod origin;
 mod sessions;
+mod stay;
 
-use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use comfy_table::{Table, presets};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
-use crate::cli::air::{Air, AirError};
-use crate::cli::demo::origin::{Authority, Ledger};
+use crate::cli::client::{Client, ClientError};
+use crate::cli::demo::origin::{Authority, MessageLog};
 use crate::cli::demo::sessions::Exchange;
-use crate::cli::relay::{self, Counts};
+use crate::cli::relay::{self, RelayStats};
 use crate::gateway;
-use crate::handset::{self, Request};
+use crate::handset;
 use crate::record::Sinks;
 use crate::route::{RouteSettings, Routes};
 use crate::server::clock::Clock;
@@ -29,30 +29,33 @@ use crate::server::{self, Server};
 use crate::sim::Network;
 use crate::upstream::{Tls, TlsSettings};
 use crate::wsp::capability::Capabilities;
-use crate::wsp::pdu::Method;
-use crate::wsp::pseudonym::Pseudonyms;
+use crate::wsp::log_id::LogIds;
 use crate::wtp;
 
 /// See it work: handsets, a bad network, the gateway and an HTTPS origin, all on this machine
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Demo {
-    /// Decides the weather; a run with the same seed loses nearly the same datagrams.
+    /// Seed of losses and delays; a run with the same seed loses nearly the same datagrams.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Percentage of datagrams lost, in each direction. Above 10 both sides are more persistent than the
-    /// specification's limits, under which some handsets would give up.
+    /// Percentage of datagrams lost, in each direction. Above 10 both sides retransmit more often
+    /// than the specification's limits, under which some handsets would give up.
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=40))]
     loss: u8,
     /// Handsets that sync at the same time.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
     handsets: u16,
-    /// Break the gateway on purpose, to see that the checks notice.
+    /// Keep a gateway, an origin and handsets running until Ctrl-C, and print commands to try on
+    /// them.
+    #[arg(long, conflicts_with = "broken")]
+    stay: bool,
+    /// Break the gateway on purpose, to show that the checks notice.
     #[arg(long = "break", value_name = "WHAT", hide = true)]
     broken: Option<Break>,
 }
 
-/// What can be broken on purpose.
+/// Faults for --break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Break {
     /// The gateway forgets which Invokes it has seen.
@@ -60,8 +63,11 @@ enum Break {
 }
 
 impl Demo {
-    /// Runs the demo. An error unless everything held.
+    /// Runs the demo. A failed check is an error.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.stay {
+            return stay::run(self.handsets, self.loss, self.seed);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -72,18 +78,8 @@ impl Demo {
     }
 
     async fn play(self) -> anyhow::Result<()> {
-        let sessions = sessions::all();
-        let phones: Vec<&Vec<Exchange>> =
-            sessions.iter().cycle().take(self.handsets.into()).collect();
-        let expected: HashMap<String, Exchange> = phones
-            .iter()
-            .enumerate()
-            .flat_map(|(phone, session)| {
-                session
-                    .iter()
-                    .map(move |exchange| (exchange.path(phone), *exchange))
-            })
-            .collect();
+        let phones = sessions::of_handsets(self.handsets);
+        let expected = sessions::messages(&phones);
         let messages = expected.len();
         let timers = timers(self.loss);
 
@@ -91,8 +87,8 @@ impl Demo {
             "1. An HTTPS origin that knows {messages} recorded SyncML messages by heart, and a certificate authority of its own."
         );
         let authority = Authority::generate()?;
-        let ledger = Arc::new(Ledger::new(expected, THINK));
-        let origin = origin::start(&authority, Arc::clone(&ledger)).await?;
+        let origin_log = Arc::new(MessageLog::new(expected, THINK));
+        let origin = origin::start(&authority, Arc::clone(&origin_log)).await?;
         println!(
             "2. The gateway, on loopback UDP, trusting that authority and nobody else's word."
         );
@@ -102,25 +98,20 @@ impl Demo {
             .first()
             .context("the gateway listens nowhere")?
             .1;
-        // Whoever wants to see duplicates matter shall not depend on luck.
-        let doubled = if self.broken.is_some() { 90 } else { 10 };
+        // Duplicates must happen at every seed.
+        let doubled: u8 = if self.broken.is_some() { 90 } else { 10 };
         println!(
             "3. A relay between them and the handsets that loses {} %, doubles {doubled} % and reorders 10 % of all datagrams.",
             self.loss
         );
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(RelayStats::default());
         let relay = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let air = relay.local_addr()?;
-        let weather = Network::perfect()
-            .loss(f64::from(self.loss) / 100.0)
-            .duplication(f64::from(doubled) / 100.0)
-            .reordering(0.1)
-            .delay(Duration::from_millis(10))
-            .jitter(Duration::from_millis(20));
+        let client = relay.local_addr()?;
+        let network = impairment(self.loss, doubled);
         tokio::spawn(relay::run(
             relay,
             gateway,
-            weather,
+            network,
             self.seed,
             Arc::clone(&counts),
         ));
@@ -139,8 +130,8 @@ impl Demo {
             let handset = handset_config(timers.clone());
             running.spawn(sync(
                 phone,
-                (*session).clone(),
-                air,
+                session.clone(),
+                client,
                 handset,
                 Arc::clone(&done),
             ));
@@ -157,23 +148,23 @@ impl Demo {
         progress.show(done.load(Ordering::Relaxed), &clock);
         progress.finish();
 
-        // The last acknowledgements are under way; the gateway repeats what they acknowledge.
+        // The last acknowledgements are under way; the gateway repeats PDUs without one.
         server.shards().drain(Duration::from_secs(5)).await;
         let (stats, _) = server::total(&server.shards().published());
         tokio::task::spawn_blocking(move || server.stop()).await?;
-        let seen = ledger.seen();
-        let verdict = Verdict::new(&reports, &seen, messages);
-        println!("{}", verdict.table(&reports, &stats, &counts));
-        for fault in &verdict.faults {
+        let seen = origin_log.seen();
+        let checks = CheckReport::new(&reports, &seen, messages);
+        println!("{}", checks.table(&reports, &stats, &counts));
+        for fault in &checks.faults {
             println!("✗ {fault}");
         }
-        if verdict.faults.is_empty() {
+        if checks.faults.is_empty() {
             println!(
                 "✓ {messages} messages: each reached the origin exactly once and to the octet, and so did each answer."
             );
             Ok(())
         } else {
-            match verdict.faults.len() {
+            match checks.faults.len() {
                 1 => bail!("one thing did not hold"),
                 faults => bail!("{faults} things did not hold"),
             }
@@ -181,7 +172,17 @@ impl Demo {
     }
 }
 
-/// What one handset saw.
+/// A network that loses, doubles and reorders datagrams, in percent.
+fn impairment(loss: u8, doubled: u8) -> Network {
+    Network::perfect()
+        .loss(f64::from(loss) / 100.0)
+        .duplication(f64::from(doubled) / 100.0)
+        .reordering(0.1)
+        .delay(Duration::from_millis(10))
+        .jitter(Duration::from_millis(20))
+}
+
+/// Figures of one handset.
 #[derive(Debug, Default)]
 struct PhoneReport {
     latencies: Vec<Duration>,
@@ -201,8 +202,8 @@ async fn sync(
     let mut report = PhoneReport::default();
     let sends = u16::from(config.wtp.max_retransmissions) + 1;
     if let Err(error) = converse(phone, &session, gateway, config, &done, &mut report).await {
-        let gave_up = match error.downcast_ref::<AirError>() {
-            Some(AirError::Silence(_) | AirError::NoAnswer(_)) => {
+        let gave_up = match error.downcast_ref::<ClientError>() {
+            Some(ClientError::Silence(_) | ClientError::NoAnswer(_)) => {
                 Some(format!("gave up after sending {sends} times"))
             }
             _ => None,
@@ -222,20 +223,13 @@ async fn converse(
     report: &mut PhoneReport,
 ) -> anyhow::Result<()> {
     let clock = Clock::start();
-    let mut air = Air::open(gateway, config).await?;
-    air.connect(PATIENCE).await?;
+    let mut client = Client::open(gateway, config).await?;
+    client.connect(PATIENCE).await?;
     for exchange in session {
-        let uri = format!("http://sync.example.com{}", exchange.path(phone));
-        let headers = [("Content-Type".to_owned(), exchange.media_type.to_owned())];
-        let request = Request {
-            method: Method::POST,
-            uri: &uri,
-            headers: &headers,
-            body: exchange.request,
-        };
         let began = clock.now();
-        let reply = air.request(&request, PATIENCE).await?;
+        let reply = exchange.send(&mut client, phone, PATIENCE).await?;
         report.latencies.push(clock.now() - began);
+        let uri = exchange.uri(phone);
         if reply.status != 200 {
             report.faults.push(format!(
                 "handset {phone}: {uri} was answered {}",
@@ -253,14 +247,14 @@ async fn converse(
         }
         done.fetch_add(1, Ordering::Relaxed);
     }
-    air.linger(LINGER).await?;
-    air.disconnect().await?;
-    report.resent = air.stats().retransmissions;
-    report.repeats = air.stats().duplicates;
+    client.linger(LINGER).await?;
+    client.disconnect().await?;
+    report.resent = client.stats().retransmissions;
+    report.repeats = client.stats().duplicates;
     Ok(())
 }
 
-/// A handset that takes and sends all there is.
+/// A handset that accepts and sends messages of any size.
 fn handset_config(timers: wtp::Config) -> handset::Config {
     let mut capabilities = Capabilities::default();
     // So that a message taken for a second one is sent on and not refused.
@@ -290,14 +284,22 @@ fn start_gateway(
     })?;
     let upstream = format!("https://localhost:{}/", origin.port());
     let route = RouteSettings::from_prefix("http://sync.example.com/", &upstream)?;
+    let loopback: [crate::route::Network; 1] = ["127.0.0.0/8".parse()?];
     let config = gateway::Config {
         wtp: wtp::Config {
             duplicate_recognition: broken != Some(Break::Duplicate),
             ..timers
         },
+        // A trusted network, as operators configure it: else large results have few repeats until
+        // an address has proved itself, too few for the worst networks of the demo.
+        protection: gateway::protection::Config {
+            allow: Arc::new(loopback.into_iter().collect()),
+            ..gateway::protection::Config::default()
+        },
         ..gateway::Config::new(Arc::new(Routes::new(vec![route])))
     };
     Ok(Server::start(server::Config {
+        http_connections: 0,
         connection_mode: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         connectionless: Vec::new(),
         shards: 1,
@@ -305,7 +307,9 @@ fn start_gateway(
         tls,
         store: None,
         records: Sinks::default(),
-        names: Pseudonyms::new(&server::clock::key()?),
+        measurements: None,
+        secure: server::Secure::default(),
+        names: LogIds::new(&server::clock::key()?),
     })?)
 }
 
@@ -321,7 +325,8 @@ fn timers(loss: u8) -> wtp::Config {
         short_retry: ip.short_retry / speed,
         long_retry: ip.long_retry / speed,
         group_retry: ip.group_retry / speed,
-        // A message is forgotten when nothing of it was heard for so long: that must outlast a run of losses.
+        // A message without further packets is dropped after this time, which must outlast a run of
+        // losses.
         wait_timeout: ip.wait_timeout / 10,
         round_trip_per_kbyte: ip.round_trip_per_kbyte / speed,
         min_group_retry: ip.min_group_retry / speed,
@@ -335,12 +340,12 @@ fn timers(loss: u8) -> wtp::Config {
     }
 }
 
-/// How much faster than the specification the demo's timers run.
+/// The factor by which the demo's timers are faster than the specification's.
 const fn speed(loss: u8) -> u32 {
     if loss > MODEST_LOSS { 25 } else { 10 }
 }
 
-/// How far the handsets are: one line that changes on a terminal, a line for each change elsewhere.
+/// The handsets' progress: one line that changes on a terminal, a line for each change elsewhere.
 struct Progress {
     messages: usize,
     terminal: bool,
@@ -383,15 +388,15 @@ impl Progress {
     }
 }
 
-/// What held and what did not.
-struct Verdict {
+/// The checks, passed and failed.
+struct CheckReport {
     faults: Vec<String>,
     latencies: Vec<Duration>,
     exactly_once: usize,
     messages: usize,
 }
 
-impl Verdict {
+impl CheckReport {
     fn new(reports: &[PhoneReport], seen: &origin::Seen, messages: usize) -> Self {
         let mut faults: Vec<String> = reports
             .iter()
@@ -422,7 +427,7 @@ impl Verdict {
         }
     }
 
-    fn table(&self, reports: &[PhoneReport], stats: &gateway::Stats, counts: &Counts) -> Table {
+    fn table(&self, reports: &[PhoneReport], stats: &gateway::Stats, counts: &RelayStats) -> Table {
         let percentile = |share: usize| {
             let last = self.latencies.len().saturating_sub(1);
             let latency = self
@@ -448,7 +453,7 @@ impl Verdict {
             ("datagrams over the air", load(&counts.carried).to_string()),
             ("bytes over the air", load(&counts.octets).to_string()),
             (
-                "datagrams lost, doubled by the weather",
+                "datagrams lost, doubled by the relay",
                 format!("{}, {}", load(&counts.lost), load(&counts.doubled)),
             ),
             (
@@ -470,31 +475,34 @@ impl Verdict {
     }
 }
 
-/// The most loss, in percent, at which the specification's retry limits let nearly every message through.
+/// The most loss, in percent, at which the specification's retry limits let nearly every message
+/// through.
 const MODEST_LOSS: u8 = 10;
 
-/// How often what is lost is sent again beyond that: enough for 40 % in each direction.
+/// Number of retransmissions beyond that loss: enough for 40 % in each direction.
 const PERSISTENT: u8 = 40;
 
-/// How long the origin thinks over a message: long enough for a repeated Invoke to arrive meanwhile.
+/// Time that the origin takes for a message: long enough for a repeated Invoke to arrive meanwhile.
 const THINK: Duration = Duration::from_millis(60);
 
-/// How long a handset waits for one answer.
+/// The time limit for one answer.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a handset stays after its last answer, to repeat a lost acknowledgement.
+/// The time that a handset stays after its last answer, to repeat a lost acknowledgement.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The demo ends by itself within a minute.
+/// The time limit of the demo.
 const WHOLE: Duration = Duration::from_secs(58);
 
 const EXAMPLES: &str = "\
-Needs no configuration, no network and no installed server. Ends by itself within a minute.
+The demo needs no configuration, no network and no installed server. It ends by itself within a \
+minute, unless --stay is given.
 
 Exit status:
-  0  every message reached the origin exactly once, and every octet was right, both ways
-  1  something did not hold; what is told
+  0  every message reached the origin exactly once, with every octet right in both directions
+  1  a check failed; the output names it
 
 Examples:
   wapbridge demo
-  wapbridge demo --loss 40 --seed 7";
+  wapbridge demo --loss 40 --seed 7
+  wapbridge demo --stay                  then try get, top and trace on it, in another terminal";

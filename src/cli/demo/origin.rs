@@ -1,4 +1,4 @@
-//! The demo's sync server: HTTPS with a throw-away certificate, and a long memory.
+//! The demo's sync server: HTTPS with a certificate of its own, and a count of every message.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,34 +22,43 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::cli::demo::sessions::Exchange;
 
-/// What the origin expects and has seen.
+/// Expected and received messages of the origin.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct MessageLog {
     expected: HashMap<String, Exchange>,
     seen: Mutex<Seen>,
     think: Duration,
+    /// The answer to unexpected requests, which are mistakes otherwise.
+    welcome: Option<&'static str>,
 }
 
-/// What arrived.
+/// Received messages.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// How often each expected message came, by path and query.
+    /// The number of times that each expected message came, by path and query.
     pub(super) times: HashMap<String, u32>,
     /// Requests that were not expected, or not to the octet.
     pub(super) wrong: Vec<String>,
 }
 
-impl Ledger {
-    /// An origin that expects these messages, each under its path, and thinks so long over each.
+impl MessageLog {
+    /// An origin that expects these messages, each under its path, and answers each after `think`.
     pub(super) fn new(expected: HashMap<String, Exchange>, think: Duration) -> Self {
         Self {
             expected,
             seen: Mutex::default(),
             think,
+            welcome: None,
         }
     }
 
-    /// What has arrived so far.
+    /// Answers unexpected requests with this text, as 200.
+    pub(super) const fn with_welcome(mut self, text: &'static str) -> Self {
+        self.welcome = Some(text);
+        self
+    }
+
+    /// The messages received so far.
     pub(super) fn seen(&self) -> Seen {
         self.seen
             .lock()
@@ -63,14 +72,22 @@ impl Ledger {
             .path_and_query()
             .map_or("/", |path| path.as_str())
             .to_owned();
+        if let Some(text) = self.welcome
+            && !self.expected.contains_key(&path)
+        {
+            let mut welcome = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+            let plain = http::HeaderValue::from_static("text/plain");
+            welcome.headers_mut().insert(CONTENT_TYPE, plain);
+            return welcome;
+        }
         let media_type = request.headers().get(CONTENT_TYPE).cloned();
         let body = request
             .into_body()
             .collect()
             .await
             .map(http_body_util::Collected::to_bytes);
-        let verdict = match (self.expected.get(&path), body) {
-            (None, _) => Err(format!("{path}: nobody was to ask for this")),
+        let checks = match (self.expected.get(&path), body) {
+            (None, _) => Err(format!("{path}: this request was not expected")),
             (_, Err(error)) => Err(format!("{path}: {error}")),
             (Some(exchange), Ok(body)) if body != exchange.request => Err(format!(
                 "{path}: {} octets that are not the recorded ones",
@@ -88,7 +105,7 @@ impl Ledger {
         };
         let exchange = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            match verdict {
+            match checks {
                 Ok(exchange) => {
                     *seen.times.entry(path).or_insert(0) += 1;
                     exchange
@@ -140,10 +157,10 @@ impl Authority {
     }
 }
 
-/// Serves until the runtime ends; says where.
+/// Serves until the runtime ends; returns the address.
 pub(super) async fn start(
     authority: &Authority,
-    ledger: Arc<Ledger>,
+    origin_log: Arc<MessageLog>,
 ) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -152,7 +169,7 @@ pub(super) async fn start(
     let acceptor = TlsAcceptor::from(Arc::clone(&authority.server));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, acceptor.clone(), Arc::clone(&ledger)));
+            tokio::spawn(serve(stream, acceptor.clone(), Arc::clone(&origin_log)));
         }
     });
     Ok(address)
@@ -161,13 +178,13 @@ pub(super) async fn start(
 async fn serve(
     stream: tokio::net::TcpStream,
     acceptor: TlsAcceptor,
-    ledger: Arc<Ledger>,
+    origin_log: Arc<MessageLog>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
     let service = service_fn(move |request| {
-        let ledger = Arc::clone(&ledger);
-        async move { Ok::<_, std::convert::Infallible>(ledger.answer(request).await) }
+        let origin_log = Arc::clone(&origin_log);
+        async move { Ok::<_, std::convert::Infallible>(origin_log.answer(request).await) }
     });
     hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)

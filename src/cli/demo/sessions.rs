@@ -1,6 +1,13 @@
 //! The recorded SyncML sessions the demo plays, carried inside the program.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use include_dir::{Dir, include_dir};
+
+use crate::cli::client::{Client, ClientError};
+use crate::handset::{Reply, Request};
+use crate::wsp::pdu::Method;
 
 /// One recorded exchange.
 #[derive(Clone, Copy, Debug)]
@@ -11,21 +18,63 @@ pub(super) struct Exchange {
     pub(super) number: &'static str,
     /// The media type of both bodies.
     pub(super) media_type: &'static str,
-    /// What the handset sends.
+    /// The handset's message.
     pub(super) request: &'static [u8],
-    /// What the origin answers.
+    /// The origin's reply.
     pub(super) answer: &'static [u8],
 }
 
 impl Exchange {
+    /// Whether its bodies are WBXML.
+    pub(super) fn is_wbxml(&self) -> bool {
+        self.media_type.ends_with("+wbxml")
+    }
+
     /// The path and query under which the handset of this number posts it.
     pub(super) fn path(&self, handset: usize) -> String {
         format!("/syncml/{}/{}?handset={handset}", self.session, self.number)
     }
+
+    /// The request of the handset of this number, in a session with the gateway.
+    pub(super) async fn send(
+        &self,
+        client: &mut Client,
+        handset: usize,
+        timeout: Duration,
+    ) -> Result<Reply, ClientError> {
+        let headers = [("Content-Type".to_owned(), self.media_type.to_owned())];
+        let request = Request {
+            method: Method::POST,
+            uri: &self.uri(handset),
+            headers: &headers,
+            body: self.request,
+        };
+        client.request(&request, timeout).await
+    }
+
+    /// The URI of the request.
+    pub(super) fn uri(&self, handset: usize) -> String {
+        format!("http://sync.example.com{}", self.path(handset))
+    }
+}
+
+/// A session for each of so many handsets.
+pub(super) fn of_handsets(handsets: u16) -> Vec<Vec<Exchange>> {
+    let sessions = all().into_iter().cycle();
+    sessions.take(handsets.into()).collect()
+}
+
+/// The messages that the handsets of these sessions send, by path and query.
+pub(super) fn messages(sessions: &[Vec<Exchange>]) -> HashMap<String, Exchange> {
+    let messages = sessions.iter().enumerate().flat_map(|(handset, session)| {
+        let exchanges = session.iter().copied();
+        exchanges.map(move |exchange| (exchange.path(handset), exchange))
+    });
+    messages.collect()
 }
 
 /// The sessions, each in its order.
-pub(super) fn all() -> Vec<Vec<Exchange>> {
+fn all() -> Vec<Vec<Exchange>> {
     SESSIONS
         .iter()
         .map(|(name, dir)| read(name, dir))

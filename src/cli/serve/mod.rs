@@ -1,14 +1,15 @@
 //! `wapbridge serve`: the gateway itself.
 
-mod life;
-mod manager;
-mod parts;
+mod components;
 mod signals;
+pub(super) mod supervisor;
+mod systemd;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use tracing::info;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::{info, warn};
 
 use crate::cli;
 use crate::cli::log::Log;
@@ -30,25 +31,47 @@ impl Serve {
         // First, as it changes the environment, which threads would read.
         let inherited = Inherited::from_environment()?;
         let log = Log::start(&settings.log)?;
+        match raise_descriptor_limit() {
+            Ok(descriptors) => info!(descriptors, "file descriptors allowed"),
+            Err(error) => warn!(%error, "the limit of file descriptors cannot be raised"),
+        }
         info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), "starting");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(life::live(path, settings, inherited, log.places()))
+        runtime.block_on(supervisor::run(path, settings, inherited, log.outputs()))
     }
 }
 
+/// Raises the soft limit of file descriptors to the hard one: each connection to an origin takes
+/// one, and the usual soft limit of 1,024 is for programs that use `select`. Returns the limit,
+/// `None` for no limit.
+fn raise_descriptor_limit() -> rustix::io::Result<Option<u64>> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised)?;
+    }
+    Ok(limit.maximum)
+}
+
 const EXAMPLES: &str = "\
-SIGTERM and SIGINT drain: new requests are answered 503, what is under way may finish, for at most drain_timeout of
-[server], then sessions end. A second signal stops at once. With sockets of the service manager (LISTEN_FDS) what begins
-meanwhile is served, then left to the next process; refused only where what is under way takes 20 s more.
-SIGHUP reads the configuration, certificates and keys again; if there is a mistake in them, the old ones stay.
-SIGHUP and SIGUSR1 open the access log's file anew, after somebody has moved the old one away.
-Log lines go to standard error. RUST_LOG overrides the configured level.
+SIGTERM and SIGINT drain: new requests get 503. Running requests may finish, for at most \
+drain_timeout of [server]; then sessions end. A second signal stops at once.
+
+With sockets of the service manager (LISTEN_FDS) new requests are still served, then wait for \
+the next process. They get 503 only if running ones need more than 20 s.
+
+SIGHUP reads the configuration, certificates and keys again. After an error in them the old \
+ones stay. SIGHUP and SIGUSR1 reopen the access log's file for log rotation. Log lines go to \
+standard error. RUST_LOG overrides the configured level.
 
 Exit status:
-  0  stopped by a signal
-  1  it could not start; the reason and the remedy are on standard error
+  0  a signal stopped the gateway
+  1  the gateway could not start; standard error has the reason and the remedy
 
 Examples:
   wapbridge serve                              use ./wapbridge.toml

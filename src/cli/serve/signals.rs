@@ -1,21 +1,21 @@
-//! What the system tells us.
+//! Signals from the system.
 
 use std::io;
 
 use tokio::signal::unix::{self, SignalKind, signal};
 
-/// What a signal means.
+/// The meaning of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// SIGTERM, SIGINT: stop; by its name.
     Stop(&'static str),
     /// SIGHUP: read the configuration again.
     Reload,
-    /// SIGUSR1: open log files anew.
+    /// SIGUSR1: reopen log files.
     Reopen,
 }
 
-/// The signals we obey; from the first moment on, so that none of them kills us half started.
+/// The handled signals, from the first moment on, so that no signal kills a gateway that starts.
 pub(super) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,

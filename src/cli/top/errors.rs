@@ -1,10 +1,10 @@
-//! What goes wrong, by cause.
+//! Errors by cause.
 
 use serde::Serialize;
 
 use super::rates::Rates;
 
-/// Something that went wrong since the gateway started.
+/// A kind of error, with its number since the gateway started.
 #[derive(Debug, Serialize)]
 pub(super) struct Error {
     pub(super) metric: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct Error {
 }
 
 impl Error {
-    /// Those there were: the most frequent first, then by how many there were.
+    /// The errors that occurred: the most frequent first, then by number.
     pub(super) fn all(rates: &Rates<'_>) -> Vec<Self> {
         let mut found = Vec::new();
         for (metric, label, words) in ERRORS {
@@ -48,7 +48,8 @@ impl Error {
     }
 }
 
-/// What counts as an error: the metric, the label that tells causes apart if there is one, and how it is called.
+/// The metrics of errors: the metric, its label with the cause if there is one, and the name on
+/// screen.
 const ERRORS: &[(&str, &str, &str)] = &[
     (
         "wapbridge_problems_total",
@@ -106,11 +107,11 @@ const GOOD: &[&str] = &["acknowledged"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::catalogue::catalogue;
+    use crate::admin::families::families;
 
     #[test]
     fn every_error_is_a_metric_that_is_there() {
-        let families = catalogue();
+        let families = families();
         for (metric, label, _) in ERRORS {
             let family = families.iter().find(|family| family.name == *metric);
             let family = family.unwrap_or_else(|| panic!("{metric}"));

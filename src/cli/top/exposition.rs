@@ -14,7 +14,7 @@ use nom::{IResult, Parser};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exposition(HashMap<String, Vec<Number>>);
 
-/// One number and what tells it apart from others of its name.
+/// One value with its labels.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Number {
     labels: Labels,
@@ -43,7 +43,7 @@ impl Exposition {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The sum of those that have these labels; nothing if there are none.
+    /// The sum of the values with these labels; `None` without such values.
     pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |number: &&Number| {
             let mut wanted = labels.iter();
@@ -61,7 +61,7 @@ impl Number {
     }
 }
 
-/// A name and its labels; what is left is the value.
+/// Parses a name and its labels. The rest is the value.
 fn series(input: &str) -> IResult<&str, (&str, Labels)> {
     let label = separated_pair(map(name, str::to_owned), char('='), quoted);
     let labels = delimited(char('{'), separated_list0(char(','), label), char('}'));

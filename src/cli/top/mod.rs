@@ -2,59 +2,65 @@
 
 mod errors;
 mod exposition;
-mod figures;
-mod frame;
-mod line;
+mod feed;
+mod panel;
 mod quantiles;
 mod rates;
 mod reading;
-mod screen;
-mod words;
+mod rows;
+mod snapshot;
+mod terminal;
+mod units;
+mod view;
 
 use std::io::{self, Write, stdout};
 use std::time::Duration;
 
 use clap::Args;
-use rustix::process::{Signal, getpid, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::widgets::Widget;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use super::remote::Gateway;
+use super::admin_client::AdminArgs;
 use crate::config::duration;
-use figures::Figures;
-use reading::Feed;
-use screen::Screen;
+use crate::printable;
+use feed::Feed;
+use snapshot::Snapshot;
+use terminal::{Input, Screen};
+use view::{Outage, View};
 
 /// Show the live figures of a running gateway
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Top {
     #[command(flatten)]
-    gateway: Gateway,
-    /// What each frame's rates and latencies are about, from 1s to 1h
+    gateway: AdminArgs,
+    /// The interval of rates and latencies, from 1s to 1h
     #[arg(long, short, value_name = "TIME", default_value = "2s", value_parser = interval)]
     interval: Duration,
-    /// Print one frame and end; so it is where output is no terminal
+    /// Print one frame and end; the default if the output is no terminal
     #[arg(long, conflicts_with = "count")]
     once: bool,
-    /// Print so many frames, one below the other, and end
+    /// Print this number of frames, one below the other, and end
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// For machines: a JSON object a line, for each interval, without end unless --once or --count says so
+    /// Print JSON: one object a line for each interval, without end unless --once or --count is
+    /// given
     #[arg(long)]
     json: bool,
 }
 
 impl Top {
-    /// Runs until there are enough frames, or somebody has seen enough.
+    /// Runs until the frames are printed, or a key ends it.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let is_print = self.once || self.count.is_some() || self.json;
         runtime.block_on(async {
-            if is_print || !screen::is_interactive() {
+            if is_print || !terminal::is_interactive() {
                 self.print().await
             } else {
                 self.draw().await
@@ -62,11 +68,12 @@ impl Top {
         })
     }
 
-    /// Plain frames. What has an end fails with the gateway; what has none waits for it.
+    /// Prints plain frames. With a number of frames a missing gateway is an error; without one the
+    /// command waits.
     async fn print(&self) -> anyhow::Result<()> {
-        let remote = self.gateway.remote()?;
-        let name = remote.name().to_string();
-        let mut feed = Feed::new(remote);
+        let admin = self.gateway.client()?;
+        let name = admin.name().to_string();
+        let mut feed = Feed::new(admin);
         feed.next().await?;
         let frames = match self.count {
             Some(count) => Some(count),
@@ -77,18 +84,19 @@ impl Top {
         let mut ticks = self.ticks();
         while frames.is_none_or(|frames| shown < frames) {
             ticks.tick().await;
-            let figures = match feed.next().await {
-                Ok(figures) => figures,
+            let snapshot = match feed.next().await {
+                Ok(snapshot) => snapshot,
                 Err(error) if frames.is_none() => {
-                    eprintln!("error: {error:#}; trying again");
+                    let error = format!("{error:#}");
+                    eprintln!("error: {}; trying again", printable::line(&error));
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             let text = if self.json {
-                serde_json::to_string(&figures)? + "\n"
+                printable::json(&serde_json::to_string(&snapshot)?).into_owned() + "\n"
             } else {
-                plain(&figures, &name, shown > 0)
+                plain(&snapshot, &name, shown > 0)
             };
             shown += 1;
             let mut stdout = stdout().lock();
@@ -96,7 +104,7 @@ impl Top {
                 .write_all(text.as_bytes())
                 .and_then(|()| stdout.flush())
             {
-                // Whoever reads us has seen enough.
+                // The reader has closed the pipe.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
                 done => done?,
             }
@@ -104,55 +112,43 @@ impl Top {
         Ok(())
     }
 
-    /// One frame over the other, until somebody ends it.
+    /// Draws each frame over the last one, until a key ends it.
     async fn draw(&self) -> anyhow::Result<()> {
-        let remote = self.gateway.remote()?;
-        let name = remote.name().to_string();
-        let mut ends = [
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-        ];
-        let [interrupt, terminate, hangup] = &mut ends;
-        let mut resized = signal(SignalKind::window_change())?;
-        let mut stopped = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
-        let screen = Screen::enter()?;
-        let mut keys = screen::keys();
-        let mut news = self.watch(Feed::new(remote));
-        let (mut figures, mut trouble) = (None, None);
+        let admin = self.gateway.client()?;
+        let name = admin.name().to_string();
+        let mut inputs = terminal::inputs()?;
+        let mut screen = Screen::enter()?;
+        let mut news = self.watch(Feed::new(admin));
+        let (mut snapshot, mut error) = (None, None);
         loop {
             tokio::select! {
                 new = news.recv() => match new {
-                    Some(Ok(new)) => (figures, trouble) = (Some(new), None),
-                    Some(Err(error)) => trouble = Some(format!("{error:#}")),
+                    Some(Ok(new)) => (snapshot, error) = (Some(new), None),
+                    Some(Err(new)) => error = Some(format!("{new:#}")),
                     None => return Ok(()),
                 },
-                Some(key) = keys.recv() => match key {
-                    b'q' | b'Q' => return Ok(()),
-                    _ => continue,
+                Some(input) = inputs.recv() => match input {
+                    Input::Quit => return Ok(()),
+                    Input::Suspend => screen.suspend()?,
+                    Input::Resize => {}
                 },
-                _ = resized.recv() => {}
-                _ = stopped.recv() => {
-                    screen.lend()?;
-                    kill_process(getpid(), Signal::STOP)?;
-                    screen.take()?;
-                }
-                _ = interrupt.recv() => return Ok(()),
-                _ = terminate.recv() => return Ok(()),
-                _ = hangup.recv() => return Ok(()),
             }
-            let size = screen::size();
-            let lines = match (&trouble, &figures) {
-                (Some(trouble), known) => frame::troubled(trouble, known.as_ref(), &name, size),
-                (None, Some(known)) => frame::frame(known, &name, size),
-                (None, None) => continue,
-            };
-            screen.show(&lines, size)?;
+            match (&error, &snapshot) {
+                (Some(error), snapshot) => screen.draw(Outage {
+                    error,
+                    snapshot: snapshot.as_ref(),
+                    gateway: &name,
+                })?,
+                (None, Some(snapshot)) => {
+                    screen.draw(View::new(snapshot, &name, terminal::columns()))?;
+                }
+                (None, None) => {}
+            }
         }
     }
 
-    /// Figures, or why there are none, once an interval.
-    fn watch(&self, mut feed: Feed) -> mpsc::Receiver<anyhow::Result<Figures>> {
+    /// Figures or an error, once an interval.
+    fn watch(&self, mut feed: Feed) -> mpsc::Receiver<anyhow::Result<Snapshot>> {
         let (tell, news) = mpsc::channel(1);
         let mut ticks = self.ticks();
         tokio::spawn(async move {
@@ -173,23 +169,16 @@ impl Top {
 }
 
 /// A frame that stays, without colours.
-fn plain(figures: &Figures, gateway: &str, is_further: bool) -> String {
-    let size = frame::Size {
-        height: usize::MAX,
-        ..screen::size()
-    };
-    let mut text = String::new();
-    if is_further {
-        text.push('\n');
-    }
-    for line in frame::frame(figures, gateway, size) {
-        text.push_str(&line.render(size.width, false));
-        text.push('\n');
-    }
-    text
+fn plain(snapshot: &Snapshot, gateway: &str, is_further: bool) -> String {
+    let columns = terminal::columns();
+    let view = View::new(snapshot, gateway, columns);
+    let mut buf = Buffer::empty(Rect::new(0, 0, columns, view.rows()));
+    view.render(buf.area, &mut buf);
+    let separator = if is_further { "\n" } else { "" };
+    separator.to_owned() + &view::plain(&buf)
 }
 
-/// Shards show what they counted once a second, so shorter ones tell nothing.
+/// Shards publish their counters once a second, so shorter intervals have no figures.
 fn interval(text: &str) -> Result<Duration, String> {
     let range = Duration::from_secs(1)..=Duration::from_secs(3600);
     duration(text)
@@ -198,14 +187,16 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 const EXAMPLES: &str = "\
-Rates are per second; they and the latencies are about the last interval. Latencies are read off the buckets of
-wapbridge_exchange_duration_seconds, so they are as fine as those. An exchange is a handset's request, mostly a POST, from
-its first packet to its last acknowledgement. On a terminal the figures are drawn in place: q or Ctrl-C ends it, and a
-gateway that does not answer is asked again. NO_COLOR is respected.
+Rates are per second. Rates and latencies cover the last interval. Latencies come from the \
+buckets of wapbridge_exchange_duration_seconds and have their resolution. An exchange is one \
+request of a handset, from its first packet to the last acknowledgement of its reply.
+
+On a terminal the figures are redrawn in place; q or Ctrl-C ends the command. A gateway that \
+does not answer is asked again. NO_COLOR is respected.
 
 Exit status:
-  0  all frames are printed, or somebody ended it
-  1  the gateway does not answer; why is on standard error
+  0  all frames are printed, or a key ended the command
+  1  the gateway does not answer; standard error has the reason
 
 Examples:
   wapbridge top

@@ -1,4 +1,4 @@
-//! How long things took between two readings, out of the buckets of a histogram.
+//! Quantiles of the durations between two readings, from the buckets of a histogram.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub(super) struct Latency {
 }
 
 impl Latency {
-    /// Nothing if nothing happened in between, or the counts went back.
+    /// `None` without events in between, or if a count went back.
     pub(super) fn between(then: &Exposition, now: &Exposition, name: &str) -> Option<Self> {
         let buckets = buckets(then, now, &format!("{name}_bucket"))?;
         let all = buckets
@@ -34,7 +34,7 @@ impl Latency {
     }
 }
 
-/// Upper bounds in order, each with how many values were not above it.
+/// Upper bounds in order, each with the number of values up to it.
 fn buckets(then: &Exposition, now: &Exposition, name: &str) -> Option<Vec<(f64, f64)>> {
     let of = |all: &Exposition| -> Option<Vec<(f64, f64)>> {
         let bound = |number: &super::exposition::Number| {
@@ -53,7 +53,7 @@ fn buckets(then: &Exposition, now: &Exposition, name: &str) -> Option<Vec<(f64, 
         .collect()
 }
 
-/// The value that so many are not above. Above the last bound nothing is known but that.
+/// The value of a quantile. Above the last bound the value is unknown.
 fn quantile(buckets: &[(f64, f64)], wanted: f64) -> f64 {
     let (mut floor, mut below) = (0.0, 0.0);
     for (bound, until) in buckets {
@@ -70,7 +70,7 @@ fn quantile(buckets: &[(f64, f64)], wanted: f64) -> f64 {
     floor
 }
 
-/// Parts of a second that are told.
+/// The resolution, in parts of a second.
 const MICROS: f64 = 1e6;
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_interval() {
-        // What was before is slow, what came since is not.
+        // Earlier events were slow, later ones are fast.
         let then = histogram([0, 0, 0, 1000], 5000.0);
         let now = histogram([50, 98, 100, 1100], 5002.0);
         let Latency {

@@ -1,16 +1,10 @@
-//! What a gateway says of itself at one moment: `/status` and `/metrics`, one after the other.
+//! One reading of a gateway: `/status` and `/metrics`, one after the other.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
-use hyper::http::Method;
 use serde::Deserialize;
 
 use super::exposition::Exposition;
-use super::figures::Figures;
-use crate::cli::remote::Remote;
-use crate::server::clock::Clock;
 use crate::time::Instant;
 
 /// Both, and when they were read.
@@ -71,15 +65,16 @@ pub(super) struct Target {
 }
 
 impl Reading {
-    /// When each shard counted what it shows, in seconds on our clock.
+    /// The time of each shard's counters, in seconds on our clock.
     pub(super) fn counted(&self) -> impl Iterator<Item = Option<f64>> {
         let now = seconds(self.at);
         let shards = self.status.shards.iter();
         shards.map(move |shard| shard.heartbeat_age_seconds.map(|age| now - age))
     }
 
-    /// Whether no shard counted anew between the two answers, so that they are about the same moments.
-    fn is_whole(&self) -> bool {
+    /// Whether no shard published new counters between the two answers, so that both have the same
+    /// counters.
+    pub(super) fn is_whole(&self) -> bool {
         let count = |direction| {
             let labels = [("direction", direction)];
             self.metrics.sum("wapbridge_datagrams_total", &labels)
@@ -91,14 +86,15 @@ impl Reading {
                 && count("out") == Some(said(|shard| shard.datagrams_out))
     }
 
-    /// Whether a shard has counted anew since.
-    fn is_newer(&self, than: &Self) -> bool {
+    /// Whether a shard has published new counters since.
+    pub(super) fn is_newer(&self, than: &Self) -> bool {
         let silent = self.status.shards.is_empty();
         silent || self.status.pid != than.status.pid || since_counted(than, self).is_some()
     }
 }
 
-/// How long shards counted between two readings, on average over those that did: what they show is up to a second old.
+/// The time between the counters of two readings, on average over the shards that published new
+/// ones: counters are up to a second old.
 pub(super) fn since_counted(then: &Reading, now: &Reading) -> Option<f64> {
     let spans = then.counted().zip(now.counted());
     let spans = spans.filter_map(|(then, now)| Some(now? - then?));
@@ -115,72 +111,5 @@ pub(super) const fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// Reads a gateway again and again.
-pub(super) struct Feed {
-    remote: Remote,
-    clock: Clock,
-    last: Option<Reading>,
-}
-
-impl Feed {
-    pub(super) fn new(remote: Remote) -> Self {
-        Self {
-            remote,
-            clock: Clock::start(),
-            last: None,
-        }
-    }
-
-    /// The figures between the last reading that succeeded and now; without rates the first time.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Figures> {
-        let asked = tokio::time::timeout(PATIENCE, self.whole()).await;
-        let Ok(now) = asked else {
-            bail!(
-                "{}: no answer in {} s; is that the gateway's admin address, and is the gateway well?",
-                self.remote.name(),
-                PATIENCE.as_secs()
-            );
-        };
-        let now = now?;
-        let figures = Figures::between(self.last.as_ref(), &now);
-        self.last = Some(now);
-        Ok(figures)
-    }
-
-    /// A reading that is whole, and newer than the last one where there is hope of that.
-    async fn whole(&self) -> anyhow::Result<Reading> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let now = self.read().await?;
-            let is_newer = self.last.as_ref().is_none_or(|last| now.is_newer(last));
-            if now.is_whole() && is_newer || tries == TRIES {
-                return Ok(now);
-            }
-            tokio::time::sleep(BETWEEN_TRIES).await;
-        }
-    }
-
-    async fn read(&self) -> anyhow::Result<Reading> {
-        let status = self.remote.whole(Method::GET, "/status", None).await?;
-        let at = self.clock.now();
-        let metrics = self.remote.whole(Method::GET, "/metrics", None).await?;
-        Ok(Reading {
-            at,
-            unix: self.clock.wall() / 1_000_000,
-            status: serde_json::from_slice(&status).with_context(|| {
-                let gateway = self.remote.name();
-                format!("{gateway}: its /status is not that of a wapbridge of this version")
-            })?,
-            metrics: Exposition::parse(&String::from_utf8_lossy(&metrics)),
-        })
-    }
-}
-
-/// For an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Shards count once a second, so after these two seconds they hang, and that is shown.
-const TRIES: u32 = 20;
-const BETWEEN_TRIES: Duration = Duration::from_millis(100);
-/// Seconds: what lies closer together is the same moment, told twice.
+/// Seconds: closer times are one time, read twice.
 const A_MOMENT: f64 = 0.2;

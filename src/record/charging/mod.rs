@@ -1,45 +1,49 @@
-//! Charging records: one for each transaction, in files that a mediation system collects.
+//! Charging records: one for each transaction, and one for each recipient of a push, in files for a
+//! mediation system.
 //!
-//! A transaction is charged for once it was answered, but it is over only with the handset's acknowledgement, or
-//! when the gateway stops waiting for that. So what was answered and is not over goes into a journal beside the
-//! file, and whoever starts after a crash makes records of what is in it.
+//! A transaction is charged once it was answered, but it ends only with the handset's
+//! acknowledgement, or when the gateway stops waiting for it. So an answered transaction goes into
+//! a journal beside the file until its end. The next start after a crash makes records of the
+//! transactions in the journal.
 //!
-//! - `form`: a record's fields; what shards hand over.
-//! - `clerk`: the thread that numbers records and writes them.
+//! - `encode`: the fields of a record, and the batches that shards hand over.
+//! - `push`: the fields of the record of a push.
+//! - `writer`: the thread that numbers and writes records.
 //! - `spool`: the files: open, rotated, repaired.
-//! - [`verify`]: whether files are whole.
+//! - [`verify`]: checks that files are complete.
 
-mod clerk;
-mod form;
+mod encode;
+mod push;
 mod spool;
 mod verify;
+mod writer;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use clerk::{Clerk, Counts, Desk};
-pub(super) use form::{Batch, Form, Now};
-pub use verify::{Sequence, Sums, Verdict, verify};
+pub(super) use encode::{Batch, CdrEncoder, Clocks};
+pub use verify::{Sequence, Totals, Verification, verify};
+pub use writer::{CdrHandle, CdrWriter, Counts};
 
-/// Where charging records go, and how.
+/// Settings of charging records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What files are called. `records.jsonl` is written as `records.jsonl.open`; closed, it is called
-    /// `records-TIME-FIRST-LAST.jsonl`, after the first and the last sequence number in it.
+    /// Path of the file. `records.jsonl` is written as `records.jsonl.open`. The closed file is
+    /// called `records-TIME-FIRST-LAST.jsonl`, after its first and last sequence number.
     pub path: PathBuf,
-    /// How a record looks. Default: `json`.
+    /// The format of a record. Default: `json`.
     pub format: Format,
-    /// A file is closed when it has so many octets. Default: 64 MiB.
+    /// The size in octets at which a file is closed. Default: 64 MiB.
     pub rotate_size: u64,
-    /// A file with something in it is closed after so long. Default: 15 min.
+    /// The age at which a file with a record is closed. Default: 15 min.
     pub rotate_every: Duration,
-    /// What to wait for before octets count as written. Default: `closed`.
+    /// When octets count as written. Default: `closed`.
     pub sync: Sync,
-    /// Who we are, in every record. Default: the host's name.
+    /// The name of this node, in every record. Default: the host's name.
     pub node: String,
 }
 
-/// How a record looks.
+/// The format of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object per line; every field is there, `null` if it has no value.
@@ -49,11 +53,11 @@ pub enum Format {
     Csv,
 }
 
-/// When the disk itself must have what was written. Against the death of the process nothing of it is needed: the
-/// system keeps what was given to it.
+/// When octets are synchronised to the disk. The death of the process loses no octet in any mode:
+/// the system keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sync {
-    /// Never: a crash of the system may cost what it had not written yet, some 30 s.
+    /// Never: a crash of the system may lose the octets of its last 30 s or so.
     Never,
     /// When a file is closed. A crash of the system may cost some of the open file.
     #[default]

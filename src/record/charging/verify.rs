@@ -1,4 +1,4 @@
-//! Whether files of records are whole: every number there, none twice, no line torn.
+//! Checks files of records: every number once, and no incomplete line.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-/// What was found.
+/// Results of the check.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict {
+pub struct Verification {
     /// Records in all.
     pub records: u64,
     /// By node the first and the last sequence number, and the numbers missing in between.
@@ -18,8 +18,8 @@ pub struct Verdict {
     pub doubled: Vec<String>,
     /// Places of lines that are no records: `FILE:LINE: why`.
     pub damaged: Vec<String>,
-    /// By cause of the end, what it comes to.
-    pub causes: BTreeMap<String, Sums>,
+    /// Totals by cause of the end.
+    pub causes: BTreeMap<String, Totals>,
 }
 
 /// The sequence numbers of one node.
@@ -35,10 +35,10 @@ pub struct Sequence {
     pub doubled: Vec<u64>,
 }
 
-/// What records come to.
+/// Totals of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// How many.
+pub struct Totals {
+    /// The number of records.
     pub records: u64,
     /// Octets of request bodies.
     pub request_octets: u64,
@@ -50,8 +50,8 @@ pub struct Sums {
     pub air_out_octets: u64,
 }
 
-impl Verdict {
-    /// Whether nothing is missing, doubled or damaged.
+impl Verification {
+    /// Whether no record is missing, doubled or damaged.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let sequence = |it: &Sequence| it.gaps.is_empty() && it.doubled.is_empty();
@@ -59,26 +59,27 @@ impl Verdict {
     }
 }
 
-/// Reads the files, in any order, as one. In a file that is still open (`.open`) the last line may be torn.
+/// Reads the files, in any order, as one. In a file that is still open (`.open`) the last line may
+/// be torn.
 ///
 /// # Errors
-/// When a file cannot be read.
-pub fn verify(files: &[PathBuf]) -> io::Result<Verdict> {
-    let mut verdict = Verdict::default();
+/// A file cannot be read.
+pub fn verify(files: &[PathBuf]) -> io::Result<Verification> {
+    let mut verification = Verification::default();
     let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut ids = HashSet::new();
     for file in files {
-        read(file, &mut verdict, &mut numbers, &mut ids)?;
+        read(file, &mut verification, &mut numbers, &mut ids)?;
     }
     for (node, numbers) in numbers {
-        verdict.nodes.insert(node, sequence(numbers));
+        verification.nodes.insert(node, sequence(numbers));
     }
-    Ok(verdict)
+    Ok(verification)
 }
 
 fn read(
     path: &Path,
-    verdict: &mut Verdict,
+    verification: &mut Verification,
     numbers: &mut BTreeMap<String, Vec<u64>>,
     ids: &mut HashSet<String>,
 ) -> io::Result<()> {
@@ -92,7 +93,7 @@ fn read(
     while reader.read_until(b'\n', &mut line).map_err(with_path)? > 0 {
         number += 1;
         let mut damaged = |why: &str| {
-            verdict
+            verification
                 .damaged
                 .push(format!("{}:{number}: {why}", path.display()));
         };
@@ -105,7 +106,7 @@ fn read(
         if line.starts_with(b"v,seq,id") {
             columns = split(&line);
         } else if let Some(record) = parse(&line, columns.as_deref()) {
-            count(&record, verdict, numbers, ids);
+            count(&record, verification, numbers, ids);
         } else {
             damaged("this is no record");
         }
@@ -116,7 +117,7 @@ fn read(
 
 fn count(
     record: &Map<String, Value>,
-    verdict: &mut Verdict,
+    verification: &mut Verification,
     numbers: &mut BTreeMap<String, Vec<u64>>,
     ids: &mut HashSet<String>,
 ) {
@@ -132,30 +133,30 @@ fn count(
         Some(Value::String(text)) => text.parse().ok(),
         _ => None,
     };
-    verdict.records += 1;
+    verification.records += 1;
     numbers
         .entry(text("node"))
         .or_default()
         .push(value("seq").unwrap_or_default());
     let id = text("id");
     if ids.contains(&id) {
-        verdict.doubled.push(id);
+        verification.doubled.push(id);
     } else {
         ids.insert(id);
     }
-    let sums = verdict.causes.entry(text("cause")).or_default();
-    sums.records += 1;
+    let totals = verification.causes.entry(text("cause")).or_default();
+    totals.records += 1;
     for (sum, name) in [
-        (&mut sums.request_octets, "request_octets"),
-        (&mut sums.reply_octets, "reply_octets"),
-        (&mut sums.air_in_octets, "air_in_octets"),
-        (&mut sums.air_out_octets, "air_out_octets"),
+        (&mut totals.request_octets, "request_octets"),
+        (&mut totals.reply_octets, "reply_octets"),
+        (&mut totals.air_in_octets, "air_in_octets"),
+        (&mut totals.air_out_octets, "air_out_octets"),
     ] {
         *sum = sum.saturating_add(value(name).unwrap_or_default());
     }
 }
 
-/// A record by its fields' names; `None` if it is none.
+/// A record by the names of its fields; `None` if the line is no record.
 fn parse(line: &[u8], columns: Option<&[String]>) -> Option<Map<String, Value>> {
     let record = match columns {
         None => serde_json::from_slice::<Map<String, Value>>(line).ok()?,
@@ -201,7 +202,7 @@ fn sequence(mut numbers: Vec<u64>) -> Sequence {
 mod tests {
     use super::*;
 
-    fn judge(name: &str, text: &str) -> Verdict {
+    fn judge(name: &str, text: &str) -> Verification {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -216,26 +217,29 @@ mod tests {
 
     #[test]
     fn whole_files_are_summed() {
-        let verdict = judge("r.jsonl", &(line(7, "a") + &line(8, "b")));
-        assert!(verdict.is_whole(), "{verdict:?}");
-        assert_eq!(verdict.causes["sent"].reply_octets, 10);
-        assert_eq!((verdict.nodes["n"].first, verdict.nodes["n"].last), (7, 8));
+        let verification = judge("r.jsonl", &(line(7, "a") + &line(8, "b")));
+        assert!(verification.is_whole(), "{verification:?}");
+        assert_eq!(verification.causes["sent"].reply_octets, 10);
+        assert_eq!(
+            (verification.nodes["n"].first, verification.nodes["n"].last),
+            (7, 8)
+        );
         let csv = "v,seq,id,node,cause,reply_octets\n1,1,a,n,sent,4\n1,2,b,n,aborted,\n";
-        let verdict = judge("r.csv", csv);
-        assert!(verdict.is_whole(), "{verdict:?}");
-        assert_eq!(verdict.causes["sent"].reply_octets, 4);
+        let verification = judge("r.csv", csv);
+        assert!(verification.is_whole(), "{verification:?}");
+        assert_eq!(verification.causes["sent"].reply_octets, 4);
     }
 
     #[test]
     fn what_is_wrong_is_found() {
-        let verdict = judge("r.jsonl", &(line(1, "a") + &line(4, "b")));
-        assert_eq!(verdict.nodes["n"].gaps, [(2, 3)]);
-        let verdict = judge("r.jsonl", &(line(1, "a") + &line(2, "a")));
-        assert_eq!(verdict.doubled, ["a"]);
-        let verdict = judge("r.jsonl", &(line(1, "a") + &line(1, "b")));
-        assert_eq!(verdict.nodes["n"].doubled, [1]);
-        let verdict = judge("r.jsonl", &(line(1, "a") + "{}\n"));
-        assert_eq!(verdict.damaged.len(), 1);
+        let verification = judge("r.jsonl", &(line(1, "a") + &line(4, "b")));
+        assert_eq!(verification.nodes["n"].gaps, [(2, 3)]);
+        let verification = judge("r.jsonl", &(line(1, "a") + &line(2, "a")));
+        assert_eq!(verification.doubled, ["a"]);
+        let verification = judge("r.jsonl", &(line(1, "a") + &line(1, "b")));
+        assert_eq!(verification.nodes["n"].doubled, [1]);
+        let verification = judge("r.jsonl", &(line(1, "a") + "{}\n"));
+        assert_eq!(verification.damaged.len(), 1);
         let torn = line(1, "a") + line(2, "b").trim_end();
         assert!(judge("r.jsonl", &torn).damaged[0].ends_with("r.jsonl:2: the line is torn"));
         assert!(judge("r.jsonl.open", &torn).is_whole());

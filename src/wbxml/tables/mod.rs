@@ -1,11 +1,16 @@
 //! The vocabularies: one data file each, all listed here.
 //!
-//! The data files were generated from `fixtures/wbxml/*.tsv`; the tests below hold the two together.
+//! The data files were generated from `fixtures/wbxml/*.tsv`. The tests below compare them with the
+//! fixtures.
 
 mod co;
+mod csp;
+mod ddf;
 mod devinf;
+mod drmrel;
 mod emn;
 mod metinf;
+mod ota;
 mod prov;
 mod si;
 mod sl;
@@ -15,7 +20,7 @@ mod wml;
 use crate::wbxml::vocabulary::{AttributePage, Page, Space, Vocabulary};
 
 /// Every vocabulary this codec knows.
-pub static ALL: [&Vocabulary; 16] = [
+pub static ALL: [&Vocabulary; 21] = [
     &SYNCML_1_0,
     &SYNCML_1_1,
     &SYNCML_1_2,
@@ -31,10 +36,15 @@ pub static ALL: [&Vocabulary; 16] = [
     &WML_1_1,
     &WML_1_2,
     &WML_1_3,
+    &CSP_1_1,
+    &CSP_1_2,
+    &DRMREL,
+    &OTA,
+    &DDF_1_2,
     &UNKNOWN,
 ];
 
-/// A document whose type nobody told us: every token is unassigned.
+/// The vocabulary of a document of unknown type: every token is unassigned.
 pub static UNKNOWN: Vocabulary = Vocabulary {
     name: "unknown",
     ..ANY
@@ -227,9 +237,9 @@ macro_rules! wml {
             root: "wml",
             pages: &[Page { number: 0, namespace: "", tags: &wml::WML }],
             attribute_pages: &[AttributePage { number: 0, attributes: &wml::WML_ATTRIBUTES }],
-            datetimes: &[],
             defaults: wml::DEFAULTS,
             space: Space::Variables,
+            ..ANY
         };
     )*};
 }
@@ -239,9 +249,97 @@ wml! {
     WML_1_3 "WML 1.3" 0x0A "-//WAPFORUM//DTD WML 1.3//EN" "http://www.wapforum.org/DTD/wml13.dtd";
 }
 
+macro_rules! csp {
+    ($($NAME:ident $name:literal $number:literal $page_6:ident $public:literal $system:literal;)*) => {$(
+        #[doc = concat!($name, ", the client-server protocol of Wireless Village.")]
+        pub static $NAME: Vocabulary = Vocabulary {
+            name: $name,
+            number: $number,
+            public_id: $public,
+            system_id: $system,
+            root: "WV-CSP-Message",
+            pages: &[
+                Page { number: 0, namespace: "", tags: &csp::CSP_0 },
+                Page { number: 1, namespace: "", tags: &csp::CSP_1 },
+                Page { number: 2, namespace: "", tags: &csp::CSP_2 },
+                Page { number: 3, namespace: "", tags: &csp::CSP_3 },
+                Page { number: 4, namespace: "", tags: &csp::CSP_4 },
+                Page { number: 5, namespace: "", tags: &csp::CSP_5 },
+                Page { number: 6, namespace: "", tags: &csp::$page_6 },
+                Page { number: 7, namespace: "", tags: &csp::CSP_7 },
+                Page { number: 8, namespace: "", tags: &csp::CSP_8 },
+                Page { number: 9, namespace: "", tags: &csp::CSP_9 },
+                Page { number: 10, namespace: "", tags: &csp::CSP_10 },
+            ],
+            attribute_pages: &[AttributePage { number: 0, attributes: &csp::CSP_ATTRIBUTES }],
+            extensions: csp::CSP_EXTENSIONS,
+            opaques: csp::CSP_OPAQUES,
+            ..STRICT
+        };
+    )*};
+}
+csp! {
+    CSP_1_1 "WV-CSP 1.1" 0x10 CSP_6_OF_1_1 "-//WIRELESSVILLAGE//DTD CSP 1.1//EN"
+        "http://www.openmobilealliance.org/DTD/WV-CSP.XML";
+    CSP_1_2 "WV-CSP 1.2" 0x11 CSP_6 "-//OMA//DTD WV-CSP 1.2//EN"
+        "http://www.openmobilealliance.org/DTD/WV-CSP.DTD";
+}
+
+/// Rights of OMA DRM 1.0. The prefixes belong to the names, as one table has tags of three
+/// namespaces.
+pub static DRMREL: Vocabulary = Vocabulary {
+    name: "DRMREL 1.0",
+    number: 0x0E,
+    public_id: "-//OMA//DTD DRMREL 1.0//EN",
+    system_id: "http://www.openmobilealliance.org/DTD/drmrel10.dtd",
+    root: "o-ex:rights",
+    pages: &[Page {
+        number: 0,
+        namespace: "",
+        tags: &drmrel::DRMREL,
+    }],
+    attribute_pages: &[AttributePage {
+        number: 0,
+        attributes: &drmrel::DRMREL_ATTRIBUTES,
+    }],
+    ..STRICT
+};
+
+/// Over The Air Settings. The type has no public identifier; its documents are recognised by their
+/// first elements.
+pub static OTA: Vocabulary = Vocabulary {
+    name: "OTA 7.0",
+    root: "CHARACTERISTIC-LIST",
+    pages: &[Page {
+        number: 0,
+        namespace: "",
+        tags: &ota::OTA,
+    }],
+    attribute_pages: &[AttributePage {
+        number: 0,
+        attributes: &ota::OTA_ATTRIBUTES,
+    }],
+    base64: &[("NAME", "ICON", "VALUE")],
+    ..STRICT
+};
+
+/// Descriptions of device management objects, embedded in a SyncML message.
+pub static DDF_1_2: Vocabulary = Vocabulary {
+    name: "DDF 1.2",
+    public_id: "-//OMA//DTD-DM-DDF 1.2//EN",
+    system_id: "http://www.openmobilealliance.org/tech/DTD/dm_ddf-v1_2.dtd",
+    root: "MgmtTree",
+    pages: &[Page {
+        number: 2,
+        namespace: "syncml:dmddf1.2",
+        tags: &ddf::DDF,
+    }],
+    ..STRICT
+};
+
 const METINF_NAMESPACE: &str = "syncml:metinf";
 
-/// What most document types share: only elements or only text inside an element, no dates.
+/// The properties of most document types: only elements or only text inside an element, no dates.
 const STRICT: Vocabulary = Vocabulary {
     space: Space::Ignorable,
     ..ANY
@@ -257,8 +355,30 @@ const ANY: Vocabulary = Vocabulary {
     attribute_pages: &[],
     datetimes: &[],
     defaults: &[],
+    extensions: &[],
+    opaques: &[],
+    base64: &[],
     space: Space::Kept,
 };
+
+impl Vocabulary {
+    /// The document type with this assigned public identifier.
+    #[must_use]
+    pub fn by_number(number: u32) -> Option<&'static Self> {
+        ALL.into_iter().find(|v| v.number == number && number > 1)
+    }
+
+    /// The document type with this formal public identifier.
+    #[must_use]
+    pub fn by_public_id(public_id: &[u8]) -> Option<&'static Self> {
+        ALL.into_iter()
+            .find(|v| v.public_id.as_bytes() == public_id && !public_id.is_empty())
+            .or_else(|| (public_id == OTHER_CSP_1_1).then_some(&CSP_1_1))
+    }
+}
+
+/// The later public identifier of CSP 1.1, by OMA.
+const OTHER_CSP_1_1: &[u8] = b"-//OMA//DTD WV-CSP 1.1//EN";
 
 #[cfg(test)]
 mod tests {
@@ -268,6 +388,7 @@ mod tests {
 
     const TOKENS: &str = include_str!("../../../fixtures/wbxml/tokens.tsv");
     const ATTRIBUTES: &str = include_str!("../../../fixtures/wbxml/attributes.tsv");
+    const EXTENSIONS: &str = include_str!("../../../fixtures/wbxml/extensions.tsv");
 
     fn rows(tsv: &str) -> impl Iterator<Item = Vec<&str>> {
         tsv.lines().skip(1).map(|line| line.split('\t').collect())
@@ -328,6 +449,26 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_extension_of_the_register_is_in_the_tables_and_the_reverse() {
+        for row in rows(EXTENSIONS) {
+            let vocabulary = vocabulary(row[0]);
+            assert_eq!(vocabulary.number, hex(row[1]), "{row:?}");
+            assert_eq!(
+                vocabulary.extension(0, hex(row[4])),
+                Some(row[5]),
+                "{row:?}"
+            );
+        }
+        for vocabulary in ALL {
+            for (value, text) in vocabulary.extensions {
+                let known = rows(EXTENSIONS).any(|row| hex(row[4]) == *value && row[5] == *text);
+                assert!(known, "{} {value:#x} {text}", vocabulary.name);
+            }
+            assert!(vocabulary.extensions.is_sorted_by_key(|(value, _)| *value));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Client Provisioning 1.0 and 1.1: page 0 is the WAP Forum's, page 1 what OMA added.
 //!
-//! Its values 81 to 83 of page 1, which one register lists, are global tokens and therefore not here.
+//! Its values 81 to 83 of page 1, which one register lists, are global tokens and therefore not
+//! here.
 
 use crate::wbxml::vocabulary::{Attributes, Tags};
 

@@ -1,4 +1,5 @@
-//! SyncML 1.0 to 1.2. One table serves all: later versions only add, and Nokia sends `SourceParent` in 1.1.
+//! SyncML 1.0 to 1.2. One table serves all: later versions only add, and Nokia sends `SourceParent`
+//! in 1.1.
 
 use crate::wbxml::vocabulary::Tags;
 

@@ -1,6 +1,7 @@
 //! Dates in attributes: ISO 8601 text in XML, opaque digits in WBXML (WAP-167 8.2.2).
 
-/// `1999-04-30T06:40:00Z` from `19 99 04 30 06 40`: four bits a digit, zeros at the end left out in pairs.
+/// `1999-04-30T06:40:00Z` from `19 99 04 30 06 40`: four bits a digit, zeros at the end left out in
+/// pairs.
 pub(super) fn to_text(octets: &[u8]) -> Option<String> {
     let digits =
         |octet: &u8| (octet >> 4 <= 9 && octet & 0x0F <= 9).then(|| format!("{octet:02x}"));
@@ -17,7 +18,7 @@ pub(super) fn to_text(octets: &[u8]) -> Option<String> {
     }
 }
 
-/// The reverse; `None` for anything but `YYYY-MM-DDThh:mm:ssZ`, which then travels as text.
+/// The digits of `YYYY-MM-DDThh:mm:ssZ`; `None` for any other text, which then travels as text.
 pub(super) fn from_text(text: &str) -> Option<Vec<u8>> {
     let shape = text
         .bytes()

@@ -1,25 +1,27 @@
-//! A WBXML document while it is made from XML: names to tokens, values to tokens, text to strings.
+//! The WBXML document that is made from XML: names and values become tokens, text becomes strings.
 
 use std::borrow::Cow;
 
+use super::chunks::{ChunkReader, Chunks};
 use super::meaning::{Meaning, Role};
 use super::{UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, WbxmlOptions, datetime, variables};
+use crate::codec::decode_base64;
 use crate::wbxml::charset::Charset;
 use crate::wbxml::encoder::{Encoder, EncoderConfig};
 use crate::wbxml::error::Error;
 use crate::wbxml::tables;
 use crate::wbxml::vocabulary::{Space, Vocabulary};
 
-/// What a namespace name stands for in the document's type.
+/// The meaning of a namespace name in the document's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Namespace {
-    /// None was declared: the name alone decides.
+    /// No namespace was declared: the name alone decides.
     None,
     /// A code page.
     Page(u8),
     /// Device information, a document of its own.
     DevInf,
-    /// One nobody here knows: names in it are literals.
+    /// An unknown namespace: its names are literals.
     Foreign,
 }
 
@@ -28,15 +30,23 @@ pub(super) struct Document<'o> {
     pub(super) encoder: Encoder<'o>,
     pub(super) config: EncoderConfig,
     pub(super) meaning: Option<Meaning>,
-    /// The credential at hand has to be a raw digest.
+    /// The current credential has to be a raw digest.
     pub(super) raw_digest: bool,
+    /// Octets of output that the document may reach.
     pub(super) limit: usize,
+    pub(super) chunk: ChunkReader,
+    /// The current Item holds device information.
+    pub(super) has_devinf: bool,
+    /// The attribute whose value is octets, because of the last attribute of the element.
+    base64: Option<&'static str>,
 }
 
 impl<'o> Document<'o> {
     pub(super) fn new(
         vocabulary: &'static Vocabulary,
         options: &WbxmlOptions,
+        input: usize,
+        chunks: Option<Chunks>,
         out: &'o mut Vec<u8>,
     ) -> Self {
         let config = EncoderConfig {
@@ -45,11 +55,14 @@ impl<'o> Document<'o> {
             ..EncoderConfig::new(vocabulary)
         };
         Self {
-            limit: out.len().saturating_add(options.limits.output),
+            limit: out.len().saturating_add(options.limits.output_of(input)),
             encoder: Encoder::new(out, &config),
             config,
             meaning: vocabulary.is_syncml().then(Meaning::default),
             raw_digest: false,
+            chunk: ChunkReader::new(chunks),
+            has_devinf: false,
+            base64: None,
         }
     }
 
@@ -66,7 +79,7 @@ impl<'o> Document<'o> {
         self.config.vocabulary.number == tables::SYNCML_1_0.number
     }
 
-    /// What a namespace name stands for here. Real messages vary in case and in the version at the end.
+    /// The meaning of a namespace name. Real messages vary in case and in the version at the end.
     pub(super) fn namespace(&self, name: &str) -> Namespace {
         let plain = |name: &str| {
             name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
@@ -138,6 +151,18 @@ impl<'o> Document<'o> {
                 value
             }
         };
+        let announced = self.base64.take();
+        self.base64 = vocabulary
+            .base64
+            .iter()
+            .find(|(known, octets, _)| (*known, *octets) == (name, value))
+            .map(|(_, _, octets)| *octets);
+        if announced == Some(name)
+            && let Some(octets) = decode_base64(rest.as_bytes())
+        {
+            self.encoder.opaque(&octets);
+            return Ok(());
+        }
         if vocabulary.datetimes.contains(&name)
             && let Some(digits) = datetime::from_text(rest)
         {
@@ -149,6 +174,11 @@ impl<'o> Document<'o> {
             self.encoder.empty_string();
         }
         Ok(())
+    }
+
+    pub(super) fn end_attributes(&mut self) {
+        self.base64 = None;
+        self.encoder.end_attributes();
     }
 
     /// An attribute value, by its tokens where there are any.
@@ -210,8 +240,9 @@ impl<'o> Document<'o> {
         };
         let digest = role == Role::Format && meaning.is_digest();
         meaning.leave();
-        // SyncML 1.0 clients send a digest raw and without a Format until they are asked for base64. Its Format
-        // was then added after the Type by the translation, and is taken back; one before it was there.
+        // A SyncML 1.0 client sends a raw digest without a Format until the server asks for base64.
+        // The translation to XML added the Format of such a digest after the Type, so a Format
+        // there is removed again. A Format before the Type is the client's own.
         if digest && self.is_syncml_1_0() {
             self.encoder.take_back(tag_at..self.encoder.position());
             self.raw_digest = true;
@@ -229,13 +260,22 @@ impl<'o> Document<'o> {
     }
 }
 
-/// Page and token of a name that [`super::writer`] made for a token nobody assigned.
+/// Page and token of a name that [`super::writer`] made for an unassigned token.
 fn unassigned(name: &str, kind: &str) -> Option<(u8, u8)> {
     let (page, token) = name
         .strip_prefix(kind)?
         .strip_prefix('-')?
         .split_once('-')?;
     Some((page.parse().ok()?, u8::from_str_radix(token, 16).ok()?))
+}
+
+/// The document of this root that belongs into Data.
+pub(super) fn embedded_of(root: &str, vocabulary: &Vocabulary) -> Option<&'static Vocabulary> {
+    match root {
+        "DevInf" => Some(devinf_of(vocabulary)),
+        "MgmtTree" => Some(&tables::DDF_1_2),
+        _ => None,
+    }
 }
 
 /// The device information that goes with a version of SyncML.

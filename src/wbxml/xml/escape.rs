@@ -1,7 +1,9 @@
-//! Characters to XML: what must be escaped, what must not appear, and everything else as fast as copying.
+//! Characters to XML: what must be escaped, what must not appear, and everything else as fast as
+//! copying.
 
-/// Appends character data that may not even be UTF-8: `None` then, or if XML cannot hold it. Most text is ASCII, of
-/// which this is sure while it looks for markup, so that it need not be checked first.
+/// Appends character data. `None` for octets that are not UTF-8, and for characters that XML cannot
+/// hold. The search for markup also proves that a text is ASCII, as most texts are; only other
+/// texts need a check for UTF-8.
 #[inline]
 pub(super) fn octets(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = text;
@@ -39,7 +41,7 @@ fn push_escaped(octet: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// A character that XML 1.0 has no way to hold, at this octet of the text.
+/// The offset of a character that XML 1.0 cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Forbidden(pub(super) usize);
 
@@ -76,7 +78,7 @@ pub(super) fn attribute(text: &[u8], out: &mut Vec<u8>) -> Result<(), Forbidden>
     Ok(())
 }
 
-/// Whether XML can hold all of `text`, which is UTF-8; else where it cannot.
+/// Checks that XML can hold all characters of `text`, which is UTF-8.
 pub(super) fn check(text: &[u8]) -> Result<(), Forbidden> {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -90,7 +92,7 @@ pub(super) fn check(text: &[u8]) -> Result<(), Forbidden> {
     Ok(())
 }
 
-/// Whether `text` may stand as it is between tags: what [`check`] says, and no `]]>`.
+/// Checks that `text` may stand unescaped between tags: as [`check`], and without `]]>`.
 pub(super) fn check_character_data(text: &[u8]) -> Result<(), Forbidden> {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -129,13 +131,14 @@ fn escape(
     }
 }
 
-/// Whether `rest` begins with a character that XML 1.0 lacks: C0 controls but TAB, LF, CR; U+FFFE and U+FFFF.
+/// Whether `rest` begins with a character that XML 1.0 lacks: C0 controls but TAB, LF, CR; U+FFFE
+/// and U+FFFF.
 fn is_forbidden(rest: &[u8]) -> bool {
     matches!(rest, [0x00..=0x08 | 0x0B | 0x0C | 0x0E..=0x1F, ..] | [0xEF, 0xBF, 0xBE | 0xBF, ..])
 }
 
-/// How many octets at the beginning need no look: no control, no markup, not the first octet of U+FFFE. Eight at
-/// a time.
+/// The number of octets at the beginning without a control, markup or the first octet of U+FFFE.
+/// Eight octets at a time.
 #[inline]
 fn plain_len(text: &[u8]) -> usize {
     run_len(text, 0, |octet| {
@@ -153,7 +156,8 @@ fn ascii_len(text: &[u8]) -> usize {
     )
 }
 
-/// Stops at what both stop at, and at octets with a bit of `high`; `stops` says the same of one octet.
+/// Stops at controls, at markup, and at octets with a bit of `high`. `stops` decides the same about
+/// one octet.
 #[inline(always)]
 fn run_len(text: &[u8], high: u64, stops: impl Fn(u8) -> bool) -> usize {
     let mut rest = text;

@@ -1,14 +1,14 @@
-//! What an element means in a SyncML message, as far as the two notations say it differently.
+//! The meaning of elements of a SyncML message in which the two notations differ.
 //!
-//! Both directions walk the same tree, so both ask this: it follows the open elements, knows which text is an
-//! item's data, a credential, a type or an announced size, and what the Meta in force says about it.
+//! Both directions of translation use it. It follows the open elements, and knows which text is an
+//! item's data, a credential, a type or an announced size, and which Meta is in force.
 
 use super::Announce;
 
-/// What the text of an element is.
+/// The role of an element's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Nothing special.
+    /// No special role.
     Plain,
     /// MetInf Type.
     Type,
@@ -18,29 +18,37 @@ pub(super) enum Role {
     MaxMsgSize,
     /// MetInf MaxObjSize.
     MaxObjSize,
+    /// MetInf Size.
+    Size,
     /// A Meta.
     Meta,
     /// Data of an Item: in WBXML it is OPAQUE.
     ItemData,
     /// Data of a Cred.
     Credential,
+    /// An Item.
+    Item,
+    /// MoreData of an Item.
+    MoreData,
 }
 
 impl Role {
-    /// Whether the text is looked at once it is whole.
+    /// Whether the whole text of such an element is examined at its end.
     pub(super) fn is_examined(self) -> bool {
         matches!(
             self,
-            Self::Type | Self::Format | Self::MaxMsgSize | Self::MaxObjSize
+            Self::Type | Self::Format | Self::MaxMsgSize | Self::MaxObjSize | Self::Size
         )
     }
 }
 
-/// What a Meta says about the Data it belongs to.
+/// The statements of a Meta about its Data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) format: Format,
     pub(super) kind: Kind,
+    /// The Meta has a Size: the Data is a whole object, or the first chunk of one.
+    pub(super) sized: bool,
 }
 
 /// MetInf Format, as far as it matters here.
@@ -68,8 +76,10 @@ pub(super) enum Kind {
 
 pub(super) const DEVINF_XML: &[u8] = b"application/vnd.syncml-devinf+xml";
 pub(super) const DEVINF_WBXML: &[u8] = b"application/vnd.syncml-devinf+wbxml";
+const DDF_XML: &[u8] = b"application/vnd.syncml.dmtnds+xml";
+const DDF_WBXML: &[u8] = b"application/vnd.syncml.dmtnds+wbxml";
 
-/// The element whose Meta is meant.
+/// The element that a Meta belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     /// A command, a Cred or a Chal.
@@ -98,6 +108,7 @@ impl Meaning {
             (METINF, 0x07) => Role::Format,
             (METINF, 0x0C) => Role::MaxMsgSize,
             (METINF, 0x15) => Role::MaxObjSize,
+            (METINF, 0x12) => Role::Size,
             (SYNCML, DATA) if parent == (SYNCML, ITEM) => Role::ItemData,
             (SYNCML, DATA) if parent == (SYNCML, CRED) => Role::Credential,
             (SYNCML, META) => {
@@ -109,9 +120,10 @@ impl Meaning {
                 *self.meta_mut() = Meta::default();
                 Role::Meta
             }
+            (SYNCML, MORE_DATA) if parent == (SYNCML, ITEM) => Role::MoreData,
             (SYNCML, ITEM) => {
                 self.item = Meta::default();
-                Role::Plain
+                Role::Item
             }
             (SYNCML, CRED | CHAL) => {
                 self.command = Meta::default();
@@ -132,8 +144,8 @@ impl Meaning {
         self.open.pop();
     }
 
-    /// The whole text of an examined element, in the notation it comes from. What it becomes in the other, if
-    /// that differs.
+    /// Takes the whole text of an examined element, in the notation of the source. Returns the text
+    /// for the other notation, if it differs.
     pub(super) fn examine(
         &mut self,
         role: Role,
@@ -147,6 +159,8 @@ impl Meaning {
                     b"syncml:auth-md5" => (Kind::Md5, None),
                     _ if text == DEVINF_XML => (Kind::DevInf, Some(DEVINF_WBXML)),
                     _ if text == DEVINF_WBXML => (Kind::DevInf, Some(DEVINF_XML)),
+                    _ if text == DDF_XML => (Kind::Other, Some(DDF_WBXML)),
+                    _ if text == DDF_WBXML => (Kind::Other, Some(DDF_XML)),
                     _ => (Kind::Other, None),
                 };
                 self.meta_mut().kind = kind;
@@ -162,11 +176,20 @@ impl Meaning {
             }
             Role::MaxMsgSize => announce.message.of(text),
             Role::MaxObjSize => announce.object.of(text),
-            Role::Plain | Role::Meta | Role::ItemData | Role::Credential => None,
+            Role::Size => {
+                self.meta_mut().sized = true;
+                None
+            }
+            Role::Plain
+            | Role::Meta
+            | Role::ItemData
+            | Role::Credential
+            | Role::Item
+            | Role::MoreData => None,
         }
     }
 
-    /// What holds for the Data that has just begun.
+    /// The Meta in force for the Data that has just begun.
     pub(super) fn effective(&self, role: Role) -> Meta {
         match role {
             Role::ItemData => Meta {
@@ -180,13 +203,14 @@ impl Meaning {
                 } else {
                     self.item.kind
                 },
+                sized: self.item.sized || self.command.sized,
             },
             _ => self.command,
         }
     }
 
-    /// Whether the innermost Data is that of an Item in a Status or an Alert: words for people, which peers send
-    /// as strings.
+    /// Whether the innermost Data is that of an Item in a Status or an Alert: readable text, which
+    /// peers send as strings.
     pub(super) fn is_remark(&self) -> bool {
         matches!(
             self.open.iter().rev().nth(2),
@@ -202,12 +226,12 @@ impl Meaning {
             .rev()
             .take(3)
             .any(|&tag| tag == (SYNCML, CRED));
-        in_cred
-            && self.command
-                == Meta {
-                    format: Format::Base64,
-                    kind: Kind::Md5,
-                }
+        in_cred && self.command.format == Format::Base64 && self.command.kind == Kind::Md5
+    }
+
+    /// Whether the command's own Meta names a Size.
+    pub(super) fn is_command_sized(&self) -> bool {
+        self.command.sized
     }
 
     /// The level whose Meta was read last.
@@ -232,6 +256,7 @@ const CRED: u8 = 0x0E;
 const DATA: u8 = 0x0F;
 const ITEM: u8 = 0x14;
 const META: u8 = 0x1A;
+const MORE_DATA: u8 = 0x34;
 const SEQUENCE: u8 = 0x24;
 const STATUS: u8 = 0x29;
 const SYNC: u8 = 0x2A;

@@ -1,17 +1,19 @@
 //! WBXML to XML text and back.
 //!
-//! The two notations of a SyncML message differ in more than tokens: device information is a document inside the
-//! document, its Meta Type names the notation, raw octets need base64 in XML, and line ends need care. All of it is
-//! kept here, to the octet, so that a message may change its notation without its meaning.
+//! The two notations of a SyncML message differ in more than tokens: device information is a
+//! document inside the document, its Meta Type names the notation, raw octets need base64 in XML,
+//! and line ends need care. The translation keeps every octet of meaning.
 //!
-//! XML is read with `quick-xml`, without expanding anything but the five entities and character references, and
-//! without fetching anything.
+//! `quick-xml` reads XML. Only the five entities and character references are expanded, and no
+//! external resource is fetched.
 
+mod chunks;
 mod data;
 mod datetime;
 mod document;
 mod escape;
 mod meaning;
+mod readable;
 mod reader;
 mod source;
 mod variables;
@@ -22,13 +24,17 @@ use crate::wbxml::decoder;
 use crate::wbxml::error::{Error, Fault, Limits};
 use crate::wbxml::vocabulary::Vocabulary;
 
-pub use reader::from_xml;
-pub use writer::to_xml;
+pub use chunks::{Carry, Chunks};
+pub(super) use readable::to_readable_xml;
+pub use reader::{from_xml, from_xml_in};
+pub use source::text;
+pub(super) use variables::to_text as variable_to_text;
+pub use writer::{to_xml, to_xml_in};
 
-/// How WBXML becomes XML.
+/// Settings of the translation from WBXML to XML.
 #[derive(Clone, Copy, Debug)]
 pub struct XmlOptions {
-    /// What the document does not say about itself, and what it may cost.
+    /// Settings of the decoder: limits, and facts that the transport knows.
     pub decode: decoder::Options,
     /// Writes the XML declaration. Default: yes.
     pub declaration: bool,
@@ -36,6 +42,9 @@ pub struct XmlOptions {
     pub doctype: bool,
     /// Breaks and indents lines where white space means nothing. Default: no.
     pub indent: bool,
+    /// For display: parts without a form in XML become comments or brackets; else they are an
+    /// error. Such XML cannot be translated back. Default: no.
+    pub readable: bool,
     /// Changes the sizes that the sender announces.
     pub announce: Announce,
 }
@@ -47,19 +56,21 @@ impl Default for XmlOptions {
             declaration: true,
             doctype: true,
             indent: false,
+            readable: false,
             announce: Announce::default(),
         }
     }
 }
 
-/// How XML becomes WBXML.
+/// Settings of the translation from XML to WBXML.
 #[derive(Clone, Copy, Debug)]
 pub struct WbxmlOptions {
-    /// What the document may cost.
+    /// Limits on the cost of the document.
     pub limits: Limits,
-    /// Its type, if neither its DOCTYPE nor its document element says (from its media type).
+    /// The type for a document whose DOCTYPE and document element name no known type. The media
+    /// type tells it.
     pub vocabulary: Option<&'static Vocabulary>,
-    /// Its charset according to the transport, which has precedence.
+    /// The charset that the transport names. It has precedence over the declaration's.
     pub source_charset: Option<Charset>,
     /// The version octet to write. Default: 02.
     pub version: u8,
@@ -82,8 +93,8 @@ impl Default for WbxmlOptions {
     }
 }
 
-/// What becomes of the sizes a SyncML peer announces in MetInf, so that what comes back still fits after
-/// translation.
+/// Changes of the sizes that a SyncML peer announces in MetInf, so that replies fit the peer after
+/// their translation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announce {
     /// For MaxMsgSize.
@@ -95,9 +106,9 @@ pub struct Announce {
 /// A part of an announced size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// It is divided by this; 0 and 1 leave it alone.
+    /// The divisor of the size; 0 and 1 change nothing.
     pub divisor: u32,
-    /// And then is at most this.
+    /// The limit of the quotient.
     pub at_most: u32,
 }
 
@@ -111,7 +122,7 @@ impl Default for Share {
 }
 
 impl Share {
-    /// What to announce instead of `text`; `None` to leave it as it is, also where it is no number.
+    /// The size to announce instead of `text`. `None` if it stays, also where `text` is no number.
     fn of(self, text: &[u8]) -> Option<Vec<u8>> {
         let announced: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
         let share = (announced / u64::from(self.divisor.max(1))).min(u64::from(self.at_most));
@@ -129,7 +140,8 @@ fn untranslatable(offset: usize, expected: &'static str) -> Error {
     }
 }
 
-/// Whether `name` may name an element or an attribute. Beyond ASCII anything is taken for a letter.
+/// Whether `name` may name an element or an attribute. Every character beyond ASCII counts as a
+/// letter.
 fn is_name(name: &[u8]) -> bool {
     let begins = |octet: u8| octet.is_ascii_alphabetic() || matches!(octet, b'_' | b':' | 0x80..);
     let goes_on =
@@ -137,6 +149,6 @@ fn is_name(name: &[u8]) -> bool {
     name.first().is_some_and(|&octet| begins(octet)) && name.iter().all(|&octet| goes_on(octet))
 }
 
-/// The name in XML for a token nobody assigned, so that it finds its way back.
+/// The beginning of the name in XML for an unassigned tag token. The reverse translation knows it.
 const UNASSIGNED_TAG: &str = "wbxml-tag";
 const UNASSIGNED_ATTRIBUTE: &str = "wbxml-attribute";

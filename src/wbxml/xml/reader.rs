@@ -1,42 +1,96 @@
 //! XML text to WBXML.
 
 use quick_xml::Reader;
+use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesStart, Event};
 
-use super::document::{Document, Namespace, devinf_of};
+use super::chunks::Chunks;
+use super::document::{Document, Namespace, devinf_of, embedded_of};
 use super::escape::{self, Forbidden};
 use super::meaning::{Kind, Role};
 use super::source::{self, Prolog};
 use super::{WbxmlOptions, is_name, untranslatable};
-use crate::codec::decode_base64;
+use crate::codec::{decode_base64, within};
 use crate::wbxml::error::{Error, Fault};
+use crate::wbxml::header::Header;
 use crate::wbxml::tables;
-use crate::wbxml::vocabulary::Space;
+use crate::wbxml::vocabulary::{Opaque, Space, Vocabulary};
 
-/// Appends the WBXML of a whole XML document to `out`; nothing if it fails.
+/// Appends the WBXML of a whole XML document to `out`. After an error `out` is unchanged.
 ///
 /// # Errors
 ///
-/// The text is not well-formed, exceeds a limit, refers to an entity other than the five, or holds something
-/// WBXML has no way to say.
+/// The text is not well-formed, exceeds a limit, refers to an entity other than the five, or has a
+/// part without a form in WBXML.
 pub fn from_xml(xml: &[u8], options: &WbxmlOptions, out: &mut Vec<u8>) -> Result<(), Error> {
+    translate(xml, options, None, out).map(|_| ())
+}
+
+/// The same for a message of a SyncML session. `chunks` is the state of large objects after the
+/// earlier messages; success updates it.
+///
+/// # Errors
+///
+/// As [`from_xml`]. [`Fault::Untranslatable`] where device information comes in chunks: it can only
+/// be translated as a whole.
+pub fn from_xml_in(
+    chunks: &mut Chunks,
+    xml: &[u8],
+    options: &WbxmlOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let after = translate(xml, options, Some(*chunks), out)?;
+    *chunks = after.unwrap_or(*chunks);
+    Ok(())
+}
+
+fn translate(
+    xml: &[u8],
+    options: &WbxmlOptions,
+    chunks: Option<Chunks>,
+    out: &mut Vec<u8>,
+) -> Result<Option<Chunks>, Error> {
     let begin = out.len();
     let text = source::text(xml, options.source_charset)?;
     out.reserve(text.len() / 2 + 64);
-    let read = Session::new(&text, options, 0).document(out);
+    let mut session = Session::new(&text, options, 0);
+    let mut read = session.document(chunks, out);
+    // A type without an identifier is recognised by its first elements only. A document with other
+    // first elements keeps its names as literals.
+    let vocabulary = session.vocabulary;
+    if read.is_ok() && !vocabulary.is_named() && !is_recognised(vocabulary, out.get(begin..)) {
+        out.truncate(begin);
+        session = Session::new(&text, options, 0);
+        session.is_literal = true;
+        read = session.document(chunks, out);
+    }
     if read.is_err() {
         out.truncate(begin);
     }
     read
 }
 
+/// Whether a decoder recognises a document as one of this type.
+fn is_recognised(vocabulary: &Vocabulary, wbxml: Option<&[u8]>) -> bool {
+    Header::parse(wbxml.unwrap_or_default())
+        .ok()
+        .and_then(|(body, header)| header.vocabulary(body))
+        .is_some_and(|found| std::ptr::eq(found, vocabulary))
+}
+
 /// One pass over a text.
 struct Session<'i, 'p> {
     text: &'i str,
     reader: Reader<&'i [u8]>,
+    /// The offset of the current event.
+    at: usize,
     options: &'p WbxmlOptions,
+    /// The type of the document.
+    vocabulary: &'static Vocabulary,
+    /// All names are literals, for any type.
+    is_literal: bool,
     open: Vec<Open>,
-    /// Elements open around this text, when it is itself the text of one.
+    /// Open elements around this text, which may be the text of an element.
     outside: usize,
     /// Namespace prefixes in force.
     prefixes: Vec<(String, Namespace)>,
@@ -44,7 +98,7 @@ struct Session<'i, 'p> {
     characters: String,
 }
 
-/// An element whose end is to come.
+/// An open element.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     /// The default namespace inside it.
@@ -53,6 +107,8 @@ struct Open {
     /// Prefixes in force outside it.
     prefixes: usize,
     children: bool,
+    /// The meaning of binary data in the element, if the document's type defines one.
+    opaque: Option<Opaque>,
 }
 
 impl<'i, 'p> Session<'i, 'p> {
@@ -64,7 +120,10 @@ impl<'i, 'p> Session<'i, 'p> {
         Self {
             text,
             reader,
+            at: 0,
             options,
+            vocabulary: &tables::UNKNOWN,
+            is_literal: false,
             open: Vec::with_capacity(16),
             outside,
             prefixes: Vec::new(),
@@ -73,14 +132,17 @@ impl<'i, 'p> Session<'i, 'p> {
     }
 
     /// `document = prolog element Misc*`
-    fn document(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn document(
+        &mut self,
+        chunks: Option<Chunks>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Chunks>, Error> {
         let mut prolog = Prolog::default();
         let (root, empty) = loop {
-            let at = self.offset();
             match self.next()? {
                 Event::Start(root) => break (root, false),
                 Event::Empty(root) => break (root, true),
-                Event::Decl(_) if at == 0 => {}
+                Event::Decl(_) if self.at == 0 => {}
                 Event::DocType(doctype) if prolog.public_id.is_none() => prolog.doctype(&doctype),
                 Event::PI(pi) => prolog.instructions.push(self.instruction(&pi)?),
                 Event::Comment(comment) => self.check(&comment)?,
@@ -89,13 +151,15 @@ impl<'i, 'p> Session<'i, 'p> {
             }
         };
         let vocabulary = prolog
-            .vocabulary(root.local_name().as_ref(), root.attributes_raw(), self.text)
+            .vocabulary(root.name().as_ref(), root.attributes_raw(), self.text)
             .or(self.options.vocabulary)
+            .filter(|_| !self.is_literal)
             .unwrap_or(&tables::UNKNOWN);
-        if self.outside > 0 && vocabulary.root != "DevInf" {
-            return Err(untranslatable(self.offset(), "device information"));
+        self.vocabulary = vocabulary;
+        if self.outside > 0 && !vocabulary.is_embedded() {
+            return Err(untranslatable(self.at, "a document that belongs into Data"));
         }
-        let mut document = Document::new(vocabulary, self.options, out);
+        let mut document = Document::new(vocabulary, self.options, self.text.len(), chunks, out);
         for (target, value) in &prolog.instructions {
             document
                 .instruction(target, value)
@@ -116,11 +180,12 @@ impl<'i, 'p> Session<'i, 'p> {
                 _ => return Err(self.malformed("the end of the document")),
             }
         }
+        let chunks = document.chunk.chunks;
         document.encoder.finish();
-        Ok(())
+        Ok(chunks)
     }
 
-    /// One element with all it holds.
+    /// One element with its content.
     fn element(
         &mut self,
         start: BytesStart<'i>,
@@ -133,7 +198,8 @@ impl<'i, 'p> Session<'i, 'p> {
             self.end(true, document)?;
         }
         while self.open.len() > floor {
-            // Matched where it stands: copying the event would cost more than reading it.
+            self.at = self.offset();
+            // Matched by reference: a copy of the event would cost more than its parsing.
             match self.reader.read_event() {
                 Err(_) => return Err(self.not_well_formed()),
                 Ok(Event::Text(text)) => {
@@ -177,8 +243,11 @@ impl<'i, 'p> Session<'i, 'p> {
         self.flush(document);
         if let Some(open) = self.open.last_mut() {
             open.children = true;
-            if open.role == Role::ItemData && start.local_name().as_ref() == "DevInf" {
-                return self.embedded(start, empty, document);
+            if open.role == Role::ItemData
+                && let Some(inner) =
+                    embedded_of(start.local_name().as_ref(), document.config.vocabulary)
+            {
+                return self.embedded(start, empty, inner, document);
             }
         }
         self.start(&start, document)?;
@@ -188,24 +257,43 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok(())
     }
 
-    /// Device information in an item: a document of its own, as opaque data.
+    /// A document inside the document, such as device information in an item, as opaque data.
     fn embedded(
         &mut self,
         start: BytesStart<'i>,
         empty: bool,
+        vocabulary: &'static Vocabulary,
         document: &mut Document<'_>,
     ) -> Result<(), Error> {
+        self.begin_devinf(document)?;
         let mut octets = Vec::with_capacity(4096);
-        let mut inner = Document::new(
-            devinf_of(document.config.vocabulary),
-            self.options,
-            &mut octets,
-        );
-        // Inside, the device information's own namespace is the one that names need not mention.
+        let mut inner = Document::new(vocabulary, self.options, self.text.len(), None, &mut octets);
+        // In the embedded document its own namespace is the default one.
+        let outside = self.open.last().map(|open| open.namespace);
+        if let Some(open) = self.open.last_mut() {
+            open.namespace = Namespace::None;
+        }
         self.element(start, empty, &mut inner)?;
+        if let (Some(open), Some(outside)) = (self.open.last_mut(), outside) {
+            open.namespace = outside;
+        }
         inner.encoder.finish();
         document.encoder.opaque(&octets);
         Ok(())
+    }
+
+    /// The current Item holds device information, which has to be whole.
+    fn begin_devinf(&self, document: &mut Document<'_>) -> Result<(), Error> {
+        document.has_devinf = true;
+        if document.chunk.is_chunk() {
+            return Err(self.cut_devinf());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn cut_devinf(&self) -> Error {
+        untranslatable(self.at, "device information whole in one message")
     }
 
     fn start(&mut self, start: &BytesStart<'i>, document: &mut Document<'_>) -> Result<(), Error> {
@@ -229,8 +317,14 @@ impl<'i, 'p> Session<'i, 'p> {
         let qualified = start.name();
         let name: &str = qualified.as_ref();
         let (prefix, local) = split_name(name);
+        // Without namespaces a prefix is a part of the name.
+        let local = match document.is_namespaced() {
+            true => local,
+            false => name,
+        };
         let of = match prefix {
             "" => namespace,
+            _ if !document.is_namespaced() => Namespace::None,
             _ => self
                 .prefixes
                 .iter()
@@ -273,6 +367,17 @@ impl<'i, 'p> Session<'i, 'p> {
                     .map_or(Role::Plain, |meaning| meaning.enter(0, 0))
             }
         };
+        match (role, &document.meaning) {
+            (Role::ItemData, Some(meaning)) if !meaning.is_remark() => {
+                document.chunk.data_begins(meaning.effective(role).sized);
+            }
+            (Role::MoreData, _) if document.has_devinf && document.chunk.chunks.is_some() => {
+                return Err(self.cut_devinf());
+            }
+            (Role::MoreData, _) => document.chunk.more_data(),
+            (Role::Item, _) => document.has_devinf = false,
+            _ => {}
+        }
         if others || !bare && token.is_none() {
             self.attributes(start, token.is_some(), document)?;
         }
@@ -281,6 +386,7 @@ impl<'i, 'p> Session<'i, 'p> {
             role,
             prefixes,
             children: false,
+            opaque: token.and_then(|_| document.config.vocabulary.opaque(local)),
         });
         Ok(())
     }
@@ -295,8 +401,8 @@ impl<'i, 'p> Session<'i, 'p> {
     ) -> Result<(Namespace, bool), Error> {
         let mut others = false;
         for (index, attribute) in start.attributes().enumerate() {
-            // Among others, quick-xml refuses an attribute that is there twice.
-            let attribute = attribute.map_err(|_| self.malformed("attributes of XML"))?;
+            // quick-xml refuses, among others, an attribute that stands twice.
+            let attribute = attribute.map_err(|error| self.attribute_error(&error))?;
             if index >= MAX_ATTRIBUTES || self.prefixes.len() >= MAX_PREFIXES {
                 return Err(self.malformed("a few attributes"));
             }
@@ -322,7 +428,7 @@ impl<'i, 'p> Session<'i, 'p> {
         document: &mut Document<'_>,
     ) -> Result<(), Error> {
         for (index, attribute) in start.attributes().enumerate() {
-            let attribute = attribute.map_err(|_| self.malformed("attributes of XML"))?;
+            let attribute = attribute.map_err(|error| self.attribute_error(&error))?;
             let name: &str = attribute.key.as_ref();
             if index >= MAX_ATTRIBUTES || !is_name(name.as_bytes()) {
                 return Err(self.malformed("the name of an attribute, one of a few"));
@@ -339,11 +445,11 @@ impl<'i, 'p> Session<'i, 'p> {
                 .attribute(name, &value)
                 .map_err(|error| self.located(error))?;
         }
-        document.encoder.end_attributes();
+        document.end_attributes();
         Ok(())
     }
 
-    /// Character data ends because an element begins.
+    /// An element begins, which ends character data.
     fn flush(&mut self, document: &mut Document<'_>) {
         if self.characters.is_empty() {
             return;
@@ -365,17 +471,21 @@ impl<'i, 'p> Session<'i, 'p> {
             self.characters.clear();
         }
         document.end(open.role);
+        if open.role == Role::Item {
+            document
+                .chunk
+                .item_ends()
+                .ok_or_else(|| untranslatable(self.at, "the rest of a character"))?;
+        }
         self.prefixes.truncate(open.prefixes);
         if document.encoder.position() > document.limit {
-            return Err(Error {
-                fault: Fault::TooLarge,
-                ..self.malformed("a shorter document in WBXML")
-            });
+            let limits = &self.options.limits;
+            return Err(limits.exceeded(self.text.len(), self.at));
         }
         Ok(())
     }
 
-    /// The character data before an end tag; all there is if there are no children.
+    /// The character data before an end tag; the whole content of an element without children.
     fn content(
         &mut self,
         open: &Open,
@@ -394,7 +504,10 @@ impl<'i, 'p> Session<'i, 'p> {
             return Ok(());
         }
         let Some(meaning) = &mut document.meaning else {
-            document.text(characters);
+            match open.opaque.and_then(|kind| kind.octets(characters)) {
+                Some(octets) => document.encoder.opaque(&octets),
+                None => document.text(characters),
+            }
             return Ok(());
         };
         if !data {
@@ -410,6 +523,9 @@ impl<'i, 'p> Session<'i, 'p> {
         }
         let meta = meaning.effective(open.role);
         if open.role == Role::ItemData {
+            if meta.kind == Kind::DevInf {
+                self.begin_devinf(document)?;
+            }
             if meta.kind == Kind::DevInf && characters.trim_ascii_start().starts_with('<') {
                 return self.embedded_text(characters, document);
             }
@@ -421,7 +537,7 @@ impl<'i, 'p> Session<'i, 'p> {
             let digest =
                 decode_base64(characters.trim().as_bytes()).filter(|digest| digest.len() == 16);
             let digest =
-                digest.ok_or_else(|| untranslatable(self.offset(), "an MD5 digest in base64"))?;
+                digest.ok_or_else(|| untranslatable(self.at, "an MD5 digest in base64"))?;
             document.encoder.opaque(&digest);
         } else {
             document.encoder.text(characters);
@@ -429,7 +545,7 @@ impl<'i, 'p> Session<'i, 'p> {
         Ok(())
     }
 
-    /// Device information that came as text, in a CDATA section perhaps.
+    /// Device information as text, perhaps in a CDATA section.
     fn embedded_text(&mut self, text: &str, document: &mut Document<'_>) -> Result<(), Error> {
         let options = WbxmlOptions {
             vocabulary: Some(devinf_of(document.config.vocabulary)),
@@ -439,10 +555,11 @@ impl<'i, 'p> Session<'i, 'p> {
         let begin = text.len() - text.trim_ascii_start().len();
         let depth = self.open.len() + self.outside + 1;
         let text = text.get(begin..).unwrap_or_default();
-        let read = Session::new(text, &options, depth).document(&mut octets);
-        read.map_err(|error| Error {
-            offset: self.offset(),
-            ..error
+        let read = Session::new(text, &options, depth).document(None, &mut octets);
+        read.map_err(|error| match document.chunk.chunks {
+            // Text that is no document by itself may be a chunk of one.
+            Some(_) if error.fault == Fault::Malformed => self.cut_devinf(),
+            _ => self.located(error),
         })?;
         document.encoder.opaque(&octets);
         Ok(())
@@ -458,6 +575,7 @@ impl<'i, 'p> Session<'i, 'p> {
     }
 
     fn next(&mut self) -> Result<Event<'i>, Error> {
+        self.at = self.offset();
         self.reader.read_event().map_err(|_| self.not_well_formed())
     }
 
@@ -477,22 +595,47 @@ impl<'i, 'p> Session<'i, 'p> {
 
     #[inline]
     fn check(&self, text: &str) -> Result<(), Error> {
-        escape::check(text.as_bytes()).map_err(|Forbidden(_)| self.malformed("characters of XML"))
+        escape::check(text.as_bytes()).map_err(|forbidden| Error {
+            offset: self.place(text, forbidden),
+            ..self.malformed("characters of XML")
+        })
     }
 
     #[inline]
     fn check_character_data(&self, text: &str) -> Result<(), Error> {
-        escape::check_character_data(text.as_bytes())
-            .map_err(|Forbidden(_)| self.malformed("character data of XML"))
+        escape::check_character_data(text.as_bytes()).map_err(|forbidden| Error {
+            offset: self.place(text, forbidden),
+            ..self.malformed("character data of XML")
+        })
+    }
+
+    /// The offset in the whole text of a character in a part of it.
+    #[cold]
+    fn place(&self, part: &str, Forbidden(at): Forbidden) -> usize {
+        within(self.text.as_bytes(), part.as_bytes()).map_or(self.at, |place| place.start + at)
     }
 
     #[cold]
     fn malformed(&self, expected: &'static str) -> Error {
         Error {
             fault: Fault::Malformed,
-            offset: self.offset(),
+            offset: self.at,
             token: None,
             expected,
+        }
+    }
+
+    /// An attribute that is wrong, in the start tag at hand.
+    #[cold]
+    fn attribute_error(&self, error: &AttrError) -> Error {
+        let (AttrError::ExpectedEq(at)
+        | AttrError::ExpectedValue(at)
+        | AttrError::UnquotedValue(at)
+        | AttrError::ExpectedQuote(at, _)
+        | AttrError::Duplicated(at, _)) = error;
+        Error {
+            offset: self.at + 1 + at,
+            ..self.malformed("attributes of XML")
         }
     }
 
@@ -503,13 +646,13 @@ impl<'i, 'p> Session<'i, 'p> {
 
     #[cold]
     fn unencodable(&self) -> Error {
-        untranslatable(self.offset(), "data that the charset can hold")
+        untranslatable(self.at, "data that the charset can hold")
     }
 
     #[cold]
     fn located(&self, error: Error) -> Error {
         Error {
-            offset: self.offset(),
+            offset: self.at,
             ..error
         }
     }
@@ -543,8 +686,8 @@ fn is_blank(text: &str) -> bool {
         .all(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
-/// Attributes of one element; comparing each with each stays cheap.
+/// The most attributes of one element: each is compared with each.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// Namespace prefixes in force; looking one up stays cheap.
+/// The most namespace prefixes in force: a look-up goes through all of them.
 const MAX_PREFIXES: usize = 64;

@@ -8,8 +8,9 @@ use crate::wbxml::error::{Error, Fault};
 use crate::wbxml::tables;
 use crate::wbxml::vocabulary::Vocabulary;
 
-/// The text of an XML document, by the transport's charset, its byte order mark or its own declaration.
-pub(super) fn text(xml: &[u8], transport: Option<Charset>) -> Result<Cow<'_, str>, Error> {
+/// The text of an XML document, by the transport's charset, its byte order mark or its own
+/// declaration.
+pub fn text(xml: &[u8], transport: Option<Charset>) -> Result<Cow<'_, str>, Error> {
     let (charset, xml) = match xml {
         [0xEF, 0xBB, 0xBF, rest @ ..] => (Charset::UTF_8, rest),
         [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => (Charset::UTF_16, xml),
@@ -30,7 +31,8 @@ pub(super) fn text(xml: &[u8], transport: Option<Charset>) -> Result<Cow<'_, str
     })
 }
 
-/// `<?xml version="1.0" encoding="..."?>`, which is ASCII whatever follows. A charset nobody knows is 999999.
+/// The charset of `<?xml version="1.0" encoding="..."?>`. The declaration is ASCII in every
+/// charset. An unknown charset is 999999.
 fn declared(xml: &[u8]) -> Option<Charset> {
     let declaration = xml.strip_prefix(b"<?xml")?;
     let end = declaration
@@ -45,7 +47,7 @@ fn declared(xml: &[u8]) -> Option<Charset> {
     Some(Charset::by_name(name).unwrap_or(Charset(999_999)))
 }
 
-/// What stands before the document element.
+/// The parts before the document element.
 #[derive(Debug, Default)]
 pub(super) struct Prolog {
     /// The formal public identifier, empty if there is a DOCTYPE without.
@@ -55,7 +57,8 @@ pub(super) struct Prolog {
 }
 
 impl Prolog {
-    /// Takes the public identifier from a DOCTYPE; nothing else in it matters, least of all its declarations.
+    /// Takes the public identifier from a DOCTYPE. Its other parts are ignored, above all its
+    /// declarations.
     pub(super) fn doctype(&mut self, doctype: &str) {
         let external = doctype.split('[').next().unwrap_or_default();
         let public = external.split_once("PUBLIC").and_then(|(_, after)| {
@@ -82,8 +85,16 @@ impl Prolog {
 }
 
 fn by_root(root: &str, attributes: &str, text: &str) -> Option<&'static Vocabulary> {
-    let same_root = |vocabulary: &&&'static Vocabulary| vocabulary.root == root && !root.is_empty();
-    let candidates: Vec<_> = tables::ALL.iter().filter(same_root).copied().collect();
+    let with_root = |root: &str| -> Vec<&'static Vocabulary> {
+        let same = |vocabulary: &&&'static Vocabulary| vocabulary.root == root && !root.is_empty();
+        tables::ALL.iter().filter(same).copied().collect()
+    };
+    // The prefix is a part of the name where the type has no namespaces.
+    let local = root.rsplit(':').next().unwrap_or_default();
+    let candidates = match with_root(root) {
+        candidates if candidates.is_empty() => with_root(local),
+        candidates => candidates,
+    };
     let attributes = attributes.to_ascii_lowercase();
     let named = candidates
         .iter()

@@ -6,10 +6,11 @@ use crate::wbxml::encoder::Encoder;
 const CONVERSIONS: [&str; 3] = ["escape", "unesc", "noesc"];
 
 /// The text for a variable whose name is `name`.
-pub(super) fn to_text(number: u8, name: &[u8], out: &mut Vec<u8>) {
+pub(in crate::wbxml) fn to_text(number: u8, name: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"$(");
     out.extend_from_slice(name);
-    // Without a conversion a variable is substituted as its place demands, which is what token 2 says in content.
+    // A variable without a conversion is substituted as its place demands. Token 2 has this meaning
+    // in content.
     if let Some(conversion) = CONVERSIONS.get(usize::from(number)).filter(|_| number != 2) {
         out.push(b':');
         out.extend_from_slice(conversion.as_bytes());
@@ -40,7 +41,7 @@ pub(super) fn encode(text: &str, encoder: &mut Encoder<'_>) {
     encoder.text(&plain);
 }
 
-/// A variable after its `$`: token number, name, what follows.
+/// A variable after its `$`: token number, name, and the text after the variable.
 fn variable(after: &str) -> Option<(u8, &str, &str)> {
     let Some(inner) = after.strip_prefix('(') else {
         let end = after

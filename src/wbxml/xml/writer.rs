@@ -3,26 +3,55 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::chunks::{ChunkReader, Chunks};
 use super::escape::{self, Forbidden};
 use super::meaning::{Level, Meaning, Role};
 use super::{
     UNASSIGNED_ATTRIBUTE, UNASSIGNED_TAG, XmlOptions, datetime, is_name, untranslatable, variables,
 };
+use crate::codec::put_base64;
 use crate::wbxml::charset::Charset;
 use crate::wbxml::decoder::Decoder;
-use crate::wbxml::error::{Error, Fault};
+use crate::wbxml::error::Error;
 use crate::wbxml::event::{AttributeName, Event, Extension, Name, Tag};
-use crate::wbxml::vocabulary::Space;
+use crate::wbxml::vocabulary::{Opaque, Space, Vocabulary};
 
-/// Appends the XML text of a whole WBXML document to `out`; nothing if it fails.
+/// Appends the XML text of a whole WBXML document to `out`. After an error `out` is unchanged.
 ///
 /// # Errors
 ///
-/// The document is malformed, exceeds a limit, or holds something XML has no way to say.
+/// The document is malformed, exceeds a limit, or has a part without a form in XML.
 pub fn to_xml(wbxml: &[u8], options: &XmlOptions, out: &mut Vec<u8>) -> Result<(), Error> {
+    translate(wbxml, options, None, out).map(|_| ())
+}
+
+/// The same for a message of a SyncML session. All chunks of a large object are written as text, or
+/// refused. `chunks` is the state of large objects after the earlier messages; success updates it.
+///
+/// # Errors
+///
+/// As [`to_xml`]. `Fault::Untranslatable` where a chunk is not text in UTF-8: a chunk in base64
+/// would give an object in two notations, and its Size would be false.
+pub fn to_xml_in(
+    chunks: &mut Chunks,
+    wbxml: &[u8],
+    options: &XmlOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let after = translate(wbxml, options, Some(*chunks), out)?;
+    *chunks = after.unwrap_or(*chunks);
+    Ok(())
+}
+
+fn translate(
+    wbxml: &[u8],
+    options: &XmlOptions,
+    chunks: Option<Chunks>,
+    out: &mut Vec<u8>,
+) -> Result<Option<Chunks>, Error> {
     let begin = out.len();
     out.reserve(wbxml.len() + wbxml.len() / 2 + 256);
-    let written = write(wbxml, options, None, out);
+    let written = write(wbxml, options, None, chunks, out);
     if written.is_err() {
         out.truncate(begin);
     }
@@ -34,15 +63,18 @@ pub(super) fn write(
     wbxml: &[u8],
     options: &XmlOptions,
     inside: Option<usize>,
+    chunks: Option<Chunks>,
     out: &mut Vec<u8>,
-) -> Result<(), Error> {
+) -> Result<Option<Chunks>, Error> {
     let mut decoder = Decoder::new(wbxml, &options.decode)?;
     let vocabulary = decoder.vocabulary();
-    if inside.is_some() && vocabulary.root != "DevInf" {
-        return Err(untranslatable(0, "device information"));
+    if inside.is_some() && !vocabulary.is_embedded() && !options.readable {
+        return Err(untranslatable(0, "a document that belongs into Data"));
     }
     let mut writer = Writer {
-        limit: out.len().saturating_add(options.decode.limits.output),
+        limit: out
+            .len()
+            .saturating_add(options.decode.limits.output_of(wbxml.len())),
         out,
         options,
         open: Vec::with_capacity(16),
@@ -59,35 +91,42 @@ pub(super) fn write(
         tag: Started::default(),
         attribute_names: Vec::new(),
         date: false,
+        base64: false,
         meta: MetaPlaces::default(),
         command_type: 0..0,
+        command_size: 0..0,
         encoded: false,
+        chunk: ChunkReader::new(chunks),
     };
     if inside.is_none() {
         writer.prolog(&decoder);
     }
     while let Some(event) = decoder.next()? {
-        writer.event(&event, &mut decoder)?;
+        let before = writer.out.len();
+        if let Err(error) = writer.event(&event, &mut decoder) {
+            // In readable XML an event of another kind becomes a comment, and is no error.
+            if !options.readable || !event.is_character_data() {
+                return Err(error);
+            }
+            writer.out.truncate(before);
+            writer.show(&event, &decoder);
+        }
         if writer.out.len() > writer.limit {
-            return Err(Error {
-                fault: Fault::TooLarge,
-                offset: decoder.offset(),
-                token: None,
-                expected: "a shorter document in XML",
-            });
+            let limits = &options.decode.limits;
+            return Err(limits.exceeded(wbxml.len(), decoder.event_offset()));
         }
     }
     if writer.indent.is_some() && inside.is_none() {
         writer.out.push(b'\n');
     }
-    Ok(())
+    Ok(writer.chunk.chunks)
 }
 
 pub(super) struct Writer<'o, 'p> {
     pub(super) out: &'o mut Vec<u8>,
     limit: usize,
     pub(super) options: &'p XmlOptions,
-    /// The elements whose end tag is to come.
+    /// Open elements, the innermost last.
     pub(super) open: Vec<Open>,
     /// The namespace in force.
     scope: Scope,
@@ -96,33 +135,40 @@ pub(super) struct Writer<'o, 'p> {
     /// Levels outside this document, if it is indented.
     pub(super) indent: Option<usize>,
     pub(super) meaning: Option<Meaning>,
-    place: Place,
+    pub(super) place: Place,
     /// The element whose attributes are being written.
     tag: Started,
-    /// Where the names of its attributes stand in the output.
+    /// The ranges of the names of its attributes in the output.
     attribute_names: Vec<Range<usize>>,
-    /// The attribute is one whose value is a date.
+    /// The value of the current attribute is a date.
     date: bool,
+    /// The value of the current attribute is octets.
+    base64: bool,
     pub(super) meta: MetaPlaces,
-    /// Where the type that a command's Meta names stands in the output.
+    /// The range in the output of the Type in a command's Meta.
     pub(super) command_type: Range<usize>,
+    /// The same for its Size.
+    pub(super) command_size: Range<usize>,
     /// The Data so far was put into base64.
     pub(super) encoded: bool,
+    pub(super) chunk: ChunkReader,
 }
 
-/// An element whose end tag is to come.
+/// An open element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     /// The namespace in force outside it.
     outside: Scope,
     role: Role,
-    /// Where its start tag begins and its content begins.
+    /// The offsets of its start tag and of its content.
     pub(super) tag_at: usize,
     pub(super) content_at: usize,
     pub(super) children: bool,
+    /// The meaning of binary data in the element, if the document's type defines one.
+    opaque: Option<Opaque>,
 }
 
-/// Which namespace unprefixed names are in: that of a code page, or one a literal `xmlns` named.
+/// The namespace of names without a prefix: that of a code page, or that of a literal `xmlns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Scope(u16);
 
@@ -132,13 +178,13 @@ impl Scope {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Content,
     /// In an attribute list, before the first attribute.
     Attributes,
     /// In the value of an attribute.
     Value,
-    /// In a processing instruction whose value begins here.
+    /// In a processing instruction. Its value begins at this offset.
     Pi(usize),
 }
 
@@ -147,13 +193,13 @@ struct Started {
     content: bool,
 }
 
-/// Where the Meta read last stands in the output, for a Format that has to be added.
+/// The place of the last Meta in the output, where a Format may have to be added.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MetaPlaces {
-    /// Where its content begins and ends; 0 if it has none.
+    /// The offsets of its content; 0 without content.
     pub(super) content_at: usize,
     pub(super) end_at: usize,
-    /// Where the text of its Format is.
+    /// The range of the text of its Format.
     pub(super) format: Option<Range<usize>>,
 }
 
@@ -181,6 +227,8 @@ impl Writer<'_, '_> {
             if self.indent.is_none() {
                 self.put("\n");
             }
+        } else if self.options.readable && self.indent.is_none() {
+            self.put("\n");
         }
     }
 
@@ -205,6 +253,9 @@ impl Writer<'_, '_> {
             Event::Value(_, Some(text)) => self.characters(text.as_bytes(), decoder),
             Event::Value(_, None) => Err(self.cannot(decoder, "an attribute value of the tables")),
             Event::Entity(character) => {
+                if !self.chunk.carry().is_empty() {
+                    return Err(self.cannot(decoder, "the rest of a character"));
+                }
                 self.characters(character.encode_utf8(&mut [0; 4]).as_bytes(), decoder)
             }
             Event::Extension(extension) => self.extension(extension, decoder),
@@ -240,12 +291,24 @@ impl Writer<'_, '_> {
             (Some(meaning), Name::Assigned(_)) => meaning.enter(tag.page, tag.token),
             (Some(meaning), _) => meaning.enter(0, 0),
         };
+        match (role, &self.meaning) {
+            (Role::ItemData, Some(meaning)) if !meaning.is_remark() => {
+                self.chunk.data_begins(meaning.effective(role).sized);
+            }
+            (Role::MoreData, _) => self.chunk.more_data(),
+            _ => {}
+        }
+        let opaque = match tag.name {
+            Name::Assigned(name) => decoder.vocabulary().opaque(name),
+            _ => None,
+        };
         self.open.push(Open {
             outside,
             role,
             tag_at,
             content_at: 0,
             children: false,
+            opaque,
         });
         self.tag = Started { content };
         if attributes {
@@ -284,6 +347,12 @@ impl Writer<'_, '_> {
         }
     }
 
+    fn item_ends(&mut self, decoder: &Decoder<'_>) -> Result<(), Error> {
+        self.chunk
+            .item_ends()
+            .ok_or_else(|| self.cannot(decoder, "the rest of a character"))
+    }
+
     fn end(&mut self, tag: Tag<'_>, decoder: &Decoder<'_>) -> Result<(), Error> {
         let Some(open) = self.open.pop() else {
             return Err(self.cannot(decoder, "an element that is open")); // the decoder has seen to it
@@ -291,8 +360,10 @@ impl Writer<'_, '_> {
         if open.role.is_examined() {
             self.examine(&open);
         }
-        if open.role == Role::Meta {
-            self.meta.end_at = self.out.len();
+        match open.role {
+            Role::Meta => self.meta.end_at = self.out.len(),
+            Role::Item => self.item_ends(decoder)?,
+            _ => {}
         }
         if open.children {
             self.put_indent(self.open.len());
@@ -310,7 +381,8 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// The whole text of a type, a format or a size is there: remembers it, and changes what has to change.
+    /// Takes the whole text of a type, a format or a size, and changes it in the output if the
+    /// other notation needs another one.
     fn examine(&mut self, open: &Open) {
         let Some(meaning) = &mut self.meaning else {
             return;
@@ -324,6 +396,7 @@ impl Writer<'_, '_> {
         match open.role {
             Role::Format => self.meta.format = Some(range),
             Role::Type if meaning.level() == Some(Level::Command) => self.command_type = range,
+            Role::Size if meaning.level() == Some(Level::Command) => self.command_size = range,
             _ => {}
         }
     }
@@ -339,10 +412,21 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn put_literal(&mut self, name: &[u8], decoder: &Decoder<'_>) -> Result<(), Error> {
-        match decoder.charset().decode(name) {
+    fn put_literal(&mut self, name_octets: &[u8], decoder: &Decoder<'_>) -> Result<(), Error> {
+        match decoder.charset().decode(name_octets) {
             Some(name) if is_name(name.as_bytes()) && escape::check(name.as_bytes()).is_ok() => {
                 self.put(&name);
+                Ok(())
+            }
+            name if self.options.readable => {
+                let name = name.map_or_else(
+                    || String::from_utf8_lossy(name_octets).into_owned(),
+                    Cow::into_owned,
+                );
+                let is_plain =
+                    |octet: char| octet.is_ascii_alphanumeric() || ":._-".contains(octet);
+                self.put("_");
+                self.put(&name.replace(|character| !is_plain(character), "_"));
                 Ok(())
             }
             _ => Err(self.cannot(decoder, "a literal that is a name in XML")),
@@ -360,22 +444,23 @@ impl Writer<'_, '_> {
         self.put_attribute_name(attribute, decoder)?;
         let name = at..self.out.len();
         let text = |range: &Range<usize>| self.out.get(range.clone()).unwrap_or_default();
-        if self.attribute_names.len() >= MAX_ATTRIBUTES
-            || self
-                .attribute_names
-                .iter()
-                .any(|earlier| text(earlier) == text(&name))
-        {
+        let is_repeated = self
+            .attribute_names
+            .iter()
+            .any(|earlier| text(earlier) == text(&name));
+        if self.attribute_names.len() >= MAX_ATTRIBUTES || is_repeated && !self.options.readable {
             return Err(self.cannot(decoder, "a few different attributes"));
         }
-        self.date = decoder
-            .vocabulary()
+        let vocabulary = decoder.vocabulary();
+        self.date = vocabulary
             .datetimes
             .iter()
             .any(|date| date.as_bytes() == text(&name));
+        self.base64 = self.is_base64(vocabulary, &name);
         if text(&name) == b"xmlns" {
-            // The element itself would be taken for one of that namespace.
-            if self.scope != self.open.last().map_or(Scope::NONE, |open| open.outside) {
+            // Readers would take the element itself for one of this namespace.
+            let outside = self.open.last().map_or(Scope::NONE, |open| open.outside);
+            if self.scope != outside && !self.options.readable {
                 return Err(self.cannot(decoder, "one namespace for an element"));
             }
             self.scope = Scope::FOREIGN;
@@ -384,6 +469,19 @@ impl Writer<'_, '_> {
         self.put("=\"");
         self.place = Place::Value;
         self.characters(attribute.prefix.as_bytes(), decoder)
+    }
+
+    /// Whether an earlier attribute makes the value of the attribute with this name octets.
+    fn is_base64(&self, vocabulary: &Vocabulary, name: &Range<usize>) -> bool {
+        let text = |range: Range<usize>| self.out.get(range).unwrap_or_default();
+        let Some(before) = self.attribute_names.last() else {
+            return false;
+        };
+        vocabulary.base64.iter().any(|(attribute, value, octets)| {
+            text(name.clone()) == octets.as_bytes()
+                && text(before.start..name.start).trim_ascii_end()
+                    == format!("{attribute}=\"{value}\"").as_bytes()
+        })
     }
 
     fn put_attribute_name(
@@ -424,15 +522,15 @@ impl Writer<'_, '_> {
             return escape::octets(octets, self.out)
                 .ok_or_else(|| self.cannot(decoder, "text of XML in the charset of the document"));
         }
+        if let Some(open) = self.open.last()
+            && data
+            && self.place == Place::Content
+        {
+            return self.string_data(open.role, octets, decoder);
+        }
         let text = self.decode(octets, decoder)?;
         if self.variables && text.contains('$') {
             return self.characters(text.replace('$', "$$").as_bytes(), decoder);
-        }
-        if let Some(open) = self.open.last()
-            && matches!(open.role, Role::ItemData | Role::Credential)
-            && self.place == Place::Content
-        {
-            return self.data(open.role, text.as_bytes(), false, decoder);
         }
         self.characters(text.as_bytes(), decoder)
     }
@@ -442,6 +540,18 @@ impl Writer<'_, '_> {
             let date = datetime::to_text(octets)
                 .ok_or_else(|| self.cannot(decoder, "the digits of a date"))?;
             return self.characters(date.as_bytes(), decoder);
+        }
+        if self.place == Place::Value && self.base64 {
+            put_base64(self.out, octets);
+            return Ok(());
+        }
+        if self.place == Place::Content
+            && let Some(kind) = self.open.last().and_then(|open| open.opaque)
+        {
+            let text = kind
+                .text(octets)
+                .ok_or_else(|| self.cannot(decoder, "an integer or a date"))?;
+            return self.characters(text.as_bytes(), decoder);
         }
         match self.open.last() {
             Some(open) if self.place == Place::Content && self.meaning.is_some() => {
@@ -459,14 +569,16 @@ impl Writer<'_, '_> {
         extension: Extension<'_>,
         decoder: &mut Decoder<'_>,
     ) -> Result<(), Error> {
-        let (number, name) = match extension {
-            Extension::Text(number, name) => (number, name),
-            Extension::Integer(number, index) => (number, decoder.string(index)?),
-            Extension::Single(_) => return Err(self.cannot(decoder, "an extension with a meaning")),
-        };
-        if !self.variables {
-            return Err(self.cannot(decoder, "an extension with a meaning"));
+        if let Extension::Integer(number, value) = extension
+            && let Some(text) = decoder.vocabulary().extension(number, value)
+        {
+            return self.characters(text.as_bytes(), decoder);
         }
+        let (number, name) = match extension {
+            Extension::Text(number, name) if self.variables => (number, name),
+            Extension::Integer(number, index) if self.variables => (number, decoder.string(index)?),
+            _ => return Err(self.cannot(decoder, "an extension with a meaning")),
+        };
         let name = self.decode(name, decoder)?;
         let mut text = Vec::with_capacity(name.len() + 10);
         variables::to_text(number, name.as_bytes(), &mut text);
@@ -484,6 +596,7 @@ impl Writer<'_, '_> {
             .out
             .get(at..)
             .is_some_and(|name| name.eq_ignore_ascii_case(b"xml"))
+            && !self.options.readable
         {
             return Err(self.cannot(decoder, "another target of a processing instruction"));
         }
@@ -497,6 +610,7 @@ impl Writer<'_, '_> {
                 .out
                 .get(at..)
                 .is_some_and(|value| value.windows(2).any(|pair| pair == b"?>"))
+            && !self.options.readable
         {
             return Err(self.cannot(decoder, "a processing instruction without ?>"));
         }
@@ -505,7 +619,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// Characters wherever we are. `text` is UTF-8.
+    /// Characters in content, in an attribute or in a processing instruction. `text` is UTF-8.
     fn characters(&mut self, text: &[u8], decoder: &Decoder<'_>) -> Result<(), Error> {
         match self.place {
             Place::Content => escape::text(text, self.out),
@@ -520,14 +634,18 @@ impl Writer<'_, '_> {
         .map_err(|Forbidden(_)| self.cannot(decoder, "characters that XML can hold"))
     }
 
-    fn decode<'t>(&self, octets: &'t [u8], decoder: &Decoder<'_>) -> Result<Cow<'t, str>, Error> {
+    pub(super) fn decode<'t>(
+        &self,
+        octets: &'t [u8],
+        decoder: &Decoder<'_>,
+    ) -> Result<Cow<'t, str>, Error> {
         decoder
             .charset()
             .decode(octets)
             .ok_or_else(|| self.cannot(decoder, "text in the charset of the document"))
     }
 
-    /// A new line for an element, where lines are broken.
+    /// Begins a new line for an element, if lines are broken.
     fn break_line(&mut self) {
         if self.indent.is_none() {
             return;
@@ -558,9 +676,9 @@ impl Writer<'_, '_> {
 
     #[cold]
     pub(super) fn cannot(&self, decoder: &Decoder<'_>, expected: &'static str) -> Error {
-        untranslatable(decoder.offset(), expected)
+        untranslatable(decoder.event_offset(), expected)
     }
 }
 
-/// Attributes of one element; comparing each with each stays cheap.
+/// The most attributes of one element: each is compared with each.
 const MAX_ATTRIBUTES: usize = 64;

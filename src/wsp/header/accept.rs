@@ -1,6 +1,7 @@
-//! What a client takes, and how gladly: character sets, codings, languages (WSP 8.4.2.8 to 8.4.2.10, 8.4.2.64).
+//! Character sets, content codings and languages that a client accepts, with quality factors (WSP
+//! 8.4.2.8 to 8.4.2.10, 8.4.2.64).
 //!
-//! They share one form: a number or a token alone, or behind a length with a quality factor.
+//! The fields share one form: a number or token alone, or with a quality factor behind a length.
 
 use std::borrow::Cow;
 
@@ -34,7 +35,7 @@ pub(crate) fn encoding(value: Value<'_>) -> Decoded<'_> {
     weighted(value, |number| token(CODINGS, number))
 }
 
-/// Reads a TE value, whose quality factor has a token before it.
+/// Decodes a TE value, whose quality factor has a token before it.
 pub(crate) fn te(value: Value<'_>) -> Decoded<'_> {
     let name = |number| token(TRANSFER_CODINGS, number);
     let Raw::Data(data) = value.raw else {
@@ -50,13 +51,13 @@ fn weighted<'a>(value: Value<'a>, name: impl Fn(u64) -> Option<&'static str>) ->
     };
     match element(value, data, &name) {
         Ok((rest, element)) => with_q(element, rest),
-        // A Long-integer that somebody sent without a length of its own around it.
+        // A Long-integer without a length of its own around it.
         Err(_) if data.len() <= 2 => value.named(name),
         Err(error) => Err(error),
     }
 }
 
-/// What an element is, and the octets after it.
+/// The text of an element, and the octets after it.
 type Element<'a> = Result<(&'a [u8], &'a [u8]), nom::Err<Malformed<'a>>>;
 
 fn element<'a>(
@@ -126,7 +127,7 @@ pub(crate) fn put_te(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     })
 }
 
-/// `name;q=0.5`: the name and the factor in thousandths; a factor of one is none.
+/// `name;q=0.5`: the name, and the factor in thousandths. A factor of one is `None`.
 fn factor(value: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let (name, parameter) = text::cut(value, b';');
     let Some(parameter) = parameter else {
@@ -176,12 +177,7 @@ fn put_element(out: &mut Vec<u8>, name: &[u8], number: Option<u64>) -> Option<()
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
-        let (_, raw) = wire::raw(wire).unwrap();
-        let text = decode(Value { raw, whole: wire }).ok()?;
-        Some(String::from_utf8(text.into_owned()).unwrap())
-    }
+    use crate::wsp::header::tests::read_value as read;
 
     #[test]
     fn an_integer_without_a_length_around_it_is_read() {
@@ -199,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_assigned_is_refused() {
+    fn unassigned_values_are_refused() {
         assert_eq!(read(b"\xFF", encoding), None);
         assert_eq!(read(b"\x02\xFF\x47", encoding), None);
         assert_eq!(read(b"\x02\x80\x00", encoding), None, "a factor of nothing");

@@ -9,7 +9,8 @@ pub(crate) struct Assigned {
     pub(crate) name: &'static str,
 }
 
-/// A table in the order of its numbers, with an index in the order of its names, made when compiling.
+/// A table in the order of its numbers, with an index in the order of its names, made when
+/// compiling.
 pub(crate) struct Table<const N: usize> {
     rows: [Assigned; N],
     by_name: [u16; N],
@@ -108,12 +109,19 @@ pub(crate) const fn order<const N: usize>(names: &[&'static str; N]) -> [u16; N]
     index
 }
 
-/// Compares without regard to ASCII case; `Ord::cmp` cannot run at compile time.
+/// Compares without regard to ASCII case, the length first: many names share their beginning, few
+/// their length. `Ord::cmp` cannot run at compile time.
 #[expect(clippy::indexing_slicing, reason = "const, and bounded by the loop")]
 pub(crate) const fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    if a.len() != b.len() {
+        return match a.len() < b.len() {
+            true => Ordering::Less,
+            false => Ordering::Greater,
+        };
+    }
     let mut at = 0;
-    while at < a.len() && at < b.len() {
-        // Most of what is compared is the same, and in the same case.
+    while at < a.len() {
+        // Most comparisons are between equal names in the same case.
         if a[at] != b[at] {
             let (x, y) = (a[at].to_ascii_lowercase(), b[at].to_ascii_lowercase());
             if x < y {
@@ -125,13 +133,7 @@ pub(crate) const fn compare(a: &[u8], b: &[u8]) -> Ordering {
         }
         at += 1;
     }
-    if a.len() < b.len() {
-        Ordering::Less
-    } else if a.len() > b.len() {
-        Ordering::Greater
-    } else {
-        Ordering::Equal
-    }
+    Ordering::Equal
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Credentials and challenges (WSP 8.4.2.5).
 //!
-//! Basic credentials travel bare and are made again to the octet; whatever would not come out as it went in
-//! goes as text.
+//! Basic credentials have a binary form, and decoding restores every octet. Values that decoding
+//! would change are sent as text.
 
 use std::borrow::Cow;
 
@@ -67,7 +67,7 @@ fn scheme<'a>(data: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], nom::Err<Ma
     Ok(rest)
 }
 
-/// Appends credentials; `None` if they would not come out as they went in.
+/// Appends credentials; `None` if decoding would change them.
 pub(crate) fn put_credentials(
     out: &mut Vec<u8>,
     version: EncodingVersion,
@@ -94,7 +94,7 @@ pub(crate) fn put_credentials(
     comes_back(out.get(start..)?, credentials, value)
 }
 
-/// Appends a challenge; `None` if it has no realm, or would not come out as it went in.
+/// Appends a challenge; `None` if it has no realm, or decoding would change it.
 pub(crate) fn put_challenge(
     out: &mut Vec<u8>,
     version: EncodingVersion,
@@ -107,7 +107,8 @@ pub(crate) fn put_challenge(
         .1?;
     let realm = text::quoted(realm).or_else(|| wire::is_token(realm).then_some(realm))?;
     let is_basic = scheme.eq_ignore_ascii_case(b"basic");
-    // The character set to use is younger than any handset; anything else a Basic challenge says has no place.
+    // The charset parameter is younger than all handsets. The form has no place for other
+    // parameters of a Basic challenge.
     let known = |name: &[u8]| {
         [&b"realm"[..], b"charset"]
             .iter()
@@ -144,7 +145,7 @@ fn put_parameters(
     Some(())
 }
 
-/// Reads back what was written and compares, white space and the scheme's case aside.
+/// Decodes the encoded octets and compares, apart from white space and the scheme's case.
 fn comes_back(
     wire: &[u8],
     decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>,

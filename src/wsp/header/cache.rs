@@ -74,7 +74,7 @@ pub(crate) fn decode(value: Value<'_>) -> Decoded<'_> {
     Ok(Cow::Owned(out))
 }
 
-/// Appends one directive; `None` if it has or lacks a value against its rule.
+/// Appends one directive; `None` if it must have a value and has none, or the reverse.
 pub(crate) fn put(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8]) -> Option<()> {
     let (name, content) = text::parameter(value);
     // s-maxage came with 1.3, and so did the field number that knows it.
@@ -95,6 +95,8 @@ pub(crate) fn put(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8]) -> 
             Some(())
         }
         (Some(directive @ (NO_CACHE | PRIVATE)), Some(names)) => {
+            // Without a name it would read as the directive for everything.
+            text::split(&text::unquoted(names), b',', false).next()?;
             wire::put_with_length(out, |out| {
                 wire::put_short(out, directive);
                 for name in text::split(&text::unquoted(names), b',', false) {
@@ -117,12 +119,7 @@ pub(crate) fn put(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
-        let (_, raw) = wire::raw(wire).unwrap();
-        let text = decode(Value { raw, whole: wire }).ok()?;
-        Some(String::from_utf8(text.into_owned()).unwrap())
-    }
+    use crate::wsp::header::tests::read_value as read;
 
     #[test]
     fn a_directive_needs_what_its_rule_says() {
@@ -130,6 +127,7 @@ mod tests {
         assert_eq!(put("max-age"), None);
         assert_eq!(put("max-age=soon"), None);
         assert_eq!(put("no-store=1"), None);
+        assert_eq!(put("private=\"\""), None);
         assert_eq!(put("private=\"a b\""), None);
         assert_eq!(put("max-age=\"5\""), Some(()));
     }

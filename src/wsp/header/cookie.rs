@@ -9,7 +9,7 @@ use super::wire::{self, Raw, text_string};
 use super::{EncodingVersion, text};
 use crate::codec::{Malformed, Parsed, fail, octets, put_uintvar, uintvar, uintvar_of};
 
-/// The version of a cookie that names none: Netscape's, and all of today's.
+/// The version of a cookie without one: Netscape's, which all of today's cookies have.
 const UNVERSIONED: &[u8] = b"0";
 
 /// Reads Set-Cookie: `name=value; path=/`, with `version` if it is not zero.
@@ -90,7 +90,7 @@ fn name_and_value(input: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
     Ok((rest, (name, content)))
 }
 
-/// A cookie cannot smuggle in another: what would end its value is quoted.
+/// A value is quoted where it could end early and start another cookie.
 fn put_pair(out: &mut Vec<u8>, name: &[u8], content: &[u8]) {
     out.extend_from_slice(name);
     out.push(b'=');
@@ -119,7 +119,8 @@ fn is_unversioned(version: &[u8]) -> bool {
     matches!(version, b"" | b"0" | b"0.0")
 }
 
-/// Appends Set-Cookie; `None` if an attribute would not come out as it went in (a date with its commas).
+/// Appends Set-Cookie; `None` if an attribute would not survive the encoding, such as a date with
+/// its commas.
 pub(crate) fn put_set(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8]) -> Option<()> {
     let mut parts = text::split(value, b';', false);
     let (name, content) = text::parameter(parts.next()?);
@@ -141,14 +142,14 @@ pub(crate) fn put_set(out: &mut Vec<u8>, version: EncodingVersion, value: &[u8])
     })
 }
 
-/// Attributes whose values have a form that brings them back bare.
+/// Attributes whose values the decoder returns without quotes.
 fn is_attribute(name: &[u8]) -> bool {
     ["path", "domain"]
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// Appends Cookie; `None` if it is not a list of cookies.
+/// Appends Cookie; `None` if the value is no list of cookies.
 pub(crate) fn put(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     let mut parts = text::split(value, b';', false)
         .map(text::parameter)

@@ -8,7 +8,13 @@ pub(crate) fn parse(text: &[u8]) -> Option<u64> {
     Some(date.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
 }
 
-/// The date in RFC 1123 form; `None` beyond the year 9999, which no handset means.
+/// The seconds of a date for the wire; `None` for a date that WSP cannot encode: before 1970, or
+/// beyond 32 bits.
+pub(crate) fn on_wire(text: &[u8]) -> Option<u64> {
+    parse(text).filter(|seconds| u32::try_from(*seconds).is_ok())
+}
+
+/// The date in RFC 1123 form; `None` beyond the year 9999.
 pub(crate) fn text(seconds: u64) -> Option<String> {
     const YEAR_10000: u64 = 253_402_300_800;
     let date = (seconds < YEAR_10000)
@@ -37,6 +43,16 @@ mod tests {
             text(0x353F_BA11).as_deref(),
             Some("Thu, 23 Apr 1998 22:00:49 GMT")
         );
+    }
+
+    #[test]
+    fn a_date_that_handsets_cannot_hold_is_not_for_the_wire() {
+        assert_eq!(on_wire(b"Wed, 31 Dec 1969 23:59:59 GMT"), None);
+        assert_eq!(on_wire(b"Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        let last = on_wire(b"Sun, 07 Feb 2106 06:28:15 GMT");
+        assert_eq!(last, Some(u64::from(u32::MAX)));
+        assert_eq!(on_wire(b"Sun, 07 Feb 2106 06:28:16 GMT"), None);
+        assert_eq!(on_wire(b"Fri, 31 Dec 9999 23:59:59 GMT"), None);
     }
 
     #[test]

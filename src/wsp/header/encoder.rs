@@ -1,7 +1,8 @@
 //! Writing a header block.
 
+use super::form::{self, Peer};
 use super::text;
-use super::value::{self, Form, Peer};
+use super::value::Form;
 use super::{CodePage, DEFAULT_PAGE, EncodingVersion, SHIFT, table, wire};
 
 /// Writes a block for one reader.
@@ -28,23 +29,25 @@ impl<'p> Encoder<'p> {
         }
     }
 
-    /// Uses the extension pages of a session: agreeing on a page means having to use it (WSP 8.3.2.6).
+    /// Uses the extension pages of a session: agreeing on a page means having to use it (WSP
+    /// 8.3.2.6).
     #[must_use]
     pub const fn with_pages(mut self, pages: &'p [CodePage]) -> Self {
         self.pages = pages;
         self
     }
 
-    /// Sends registered media types (0x0201 and up, SyncML's among them) as numbers. Only for a reader that
-    /// has sent such a number itself: many know none.
+    /// Sends registered media types (0x0201 and up, with SyncML's) as numbers. Only for a peer that
+    /// has sent such a number itself: many peers know none.
     #[must_use]
     pub const fn with_registered_media(mut self) -> Self {
         self.peer.registered = true;
         self
     }
 
-    /// Appends a field: as one header per element if it is a list, and whatever its number's form cannot hold
-    /// as text. A name that is no HTTP token cannot be sent at all and is left out.
+    /// Appends a field. A list becomes one header per element. A value that its number's form
+    /// cannot hold becomes text. A name that is no HTTP token has no encoding, and the field is
+    /// left out.
     pub fn field(&mut self, name: &str, value: &[u8], out: &mut Vec<u8>) {
         if !wire::is_token(name.as_bytes()) {
             return;
@@ -74,7 +77,7 @@ impl<'p> Encoder<'p> {
         let (start, page) = (out.len(), self.page);
         self.shift(DEFAULT_PAGE, out);
         wire::put_short(out, row.code);
-        if value::encode(row.form, self.peer, element, out).is_none() {
+        if form::encode(row.form, self.peer, element, out).is_none() {
             // A name in text stands on any page.
             out.truncate(start);
             self.page = page;
@@ -92,7 +95,7 @@ impl<'p> Encoder<'p> {
     pub fn refuse_page(&mut self, page: u8, out: &mut Vec<u8>) {
         self.shift(DEFAULT_PAGE, out);
         wire::put_short(out, ENCODING_VERSION);
-        value::put_page_refused(out, page);
+        form::put_page_refused(out, page);
     }
 
     fn extension(&self, name: &str) -> Option<(u8, u8)> {
@@ -114,7 +117,8 @@ impl<'p> Encoder<'p> {
 
 const ENCODING_VERSION: u8 = 0x43;
 
-/// Appends one field for a reader of this version that agreed on no extension page; see [`Encoder::field`].
+/// Appends one field for a reader of this version that agreed on no extension page; see
+/// [`Encoder::field`].
 pub fn encode_field(version: EncodingVersion, name: &str, value: &[u8], out: &mut Vec<u8>) {
     Encoder::new(version).field(name, value, out);
 }

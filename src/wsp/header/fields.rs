@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::value::{self, Form, Value};
+use super::form;
+use super::value::{Form, Value};
 use super::wire::{self, Raw};
 use super::{CodePage, DEFAULT_PAGE, Field, FieldError, Page, SHIFT, safe, table};
 use crate::codec::{DecodeError, located, terminated, uint8};
@@ -18,6 +19,51 @@ pub fn fields<'a>(block: &'a [u8], pages: &'a [CodePage]) -> Fields<'a> {
         body: None,
     }
 }
+
+/// A copy of a block without the credentials of the client: Authorization, Proxy-Authorization,
+/// Cookie. Fields behind a malformed one are left out.
+#[must_use]
+pub fn without_credentials(block: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(block.len());
+    let mut fields = fields(block, &[]);
+    let mut start = 0;
+    loop {
+        let field = fields.next();
+        let end = fields.offset();
+        let is_kept = match &field {
+            None | Some(Err(FieldError::Malformed(_))) => return kept,
+            Some(Ok(field)) => !CREDENTIALS
+                .iter()
+                .any(|name| field.name.eq_ignore_ascii_case(name)),
+            // A value that cannot be read may be a credential all the same.
+            Some(Err(FieldError::Value(_))) => false,
+            Some(Err(FieldError::Unassigned(_) | FieldError::Page { .. })) => true,
+        };
+        let octets = block.get(start..end).unwrap_or_default();
+        // A shift of the page before a credential is for the fields after it too.
+        let len = if is_kept {
+            octets.len()
+        } else {
+            shift_len(octets)
+        };
+        kept.extend_from_slice(octets.get(..len).unwrap_or_default());
+        start = end;
+    }
+}
+
+/// Octets of the page shifts at the start of a block.
+fn shift_len(block: &[u8]) -> usize {
+    let mut rest = block;
+    loop {
+        rest = match rest {
+            [0x01..=0x1F, after @ ..] | [SHIFT, _, after @ ..] => after,
+            _ => return block.len() - rest.len(),
+        };
+    }
+}
+
+/// The names of fields by which a client proves itself, in lower case.
+const CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// The fields of a block; see [`fields`].
 #[derive(Clone, Debug)]
@@ -37,7 +83,7 @@ enum On {
 }
 
 impl<'a> Fields<'a> {
-    /// Says how long the body is that the fields describe: Content-Range leaves out what follows from it.
+    /// Gives the length of the body, which Content-Range needs for its last position.
     #[must_use]
     pub fn with_body(mut self, len: usize) -> Self {
         self.body = u64::try_from(len).ok();
@@ -88,7 +134,7 @@ impl<'a> Fields<'a> {
         start: usize,
     ) -> Result<Cow<'a, [u8]>, FieldError> {
         let read = located(value.whole, |_| {
-            value::decode(form, value, self.body).map(|text| (&[][..], text))
+            form::decode(form, value, self.body).map(|text| (&[][..], text))
         });
         match read {
             Ok((_, text)) => Ok(safe(text)),
@@ -142,9 +188,13 @@ impl<'a> Fields<'a> {
                 expected: "a field's name",
             }));
         };
-        // A name in text asks for a value in text (WSP 8.4.1.2), but X-WAP.TOD is older than that rule.
+        // A name in text asks for a value in text (WSP 8.4.1.2), but X-WAP.TOD is older than that
+        // rule.
         let form = match value.raw {
-            Raw::Text(_) => Form::Text,
+            Raw::Text(_) => match table::rows(name.as_bytes()).next().map(|row| row.form) {
+                Some(form @ (Form::Accept | Form::ContentType | Form::Disposition)) => form,
+                _ => Form::Text,
+            },
             raw => match table::rows(name.as_bytes()).next() {
                 Some(row) => row.form,
                 None if name.eq_ignore_ascii_case("x-wap.tod") => Form::TimeOfDay,
@@ -202,7 +252,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Fields of an extension page, and named fields in binary, are whatever their first octet says.
+/// The first octet decides the form of fields of an extension page, and of named fields in binary.
 fn extension_form(raw: Raw<'_>) -> Form {
     match raw {
         Raw::Text(_) => Form::Text,

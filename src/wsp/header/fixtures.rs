@@ -1,10 +1,10 @@
-//! The specification's tables and examples, transcribed a second time in `fixtures/wsp`, checked against the
-//! code: two transcriptions that must agree.
+//! The specification's tables and examples, transcribed a second time in `fixtures/wsp`, checked
+//! against the code: two transcriptions that must agree.
 
 use super::wire::{put_integer, put_long, put_with_length};
 use super::{
     CodePage, EncodingVersion, X_UP_1, application, charset, decode_content_type, encode_field,
-    fields, language, media, table,
+    fields, language, media_types, table,
 };
 use crate::wsp::capability::Id;
 use crate::wsp::pdu::{AbortReason, Method};
@@ -106,9 +106,22 @@ fn every_field_number_has_its_examples() {
 }
 
 #[test]
+fn every_row_of_the_table_has_its_number_in_the_specification() {
+    let numbers = numbers("field");
+    for number in 0..=0x7F {
+        let specified = numbers.iter().find(|(specified, ..)| *specified == number);
+        assert_eq!(
+            table::name(number),
+            specified.map(|(_, name, _)| *name),
+            "{number:#x}"
+        );
+    }
+}
+
+#[test]
 fn every_media_type_is_read_and_written_by_its_version() {
     for (number, name, version) in numbers("media") {
-        assert_eq!(media::name(number), Some(name));
+        assert_eq!(media_types::name(number), Some(name));
         let Ok(short) = u8::try_from(number) else {
             let mut wire = Vec::new();
             put_with_length(&mut wire, |out| put_long(out, number));
@@ -120,7 +133,7 @@ fn every_media_type_is_read_and_written_by_its_version() {
             let peer = EncodingVersion::new(1, minor).unwrap();
             let since = EncodingVersion::parse(version.as_bytes());
             let known = since.is_some_and(|since| since <= peer);
-            let found = media::short_number(peer, name.as_bytes());
+            let found = media_types::short_number(peer, name.as_bytes());
             assert_eq!(found, known.then_some(short), "{name} for {peer}");
         }
     }

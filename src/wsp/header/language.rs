@@ -7,7 +7,7 @@ pub(crate) fn name(number: u64) -> Option<&'static str> {
     LANGUAGES.name(number)
 }
 
-/// The number of a code. A code with a region (`en-gb`) has none.
+/// The number of a language code. A code with a region (`en-gb`) has no number.
 pub(crate) fn number(code: &[u8]) -> Option<u16> {
     LANGUAGES.number(code).or_else(|| renamed(code))
 }

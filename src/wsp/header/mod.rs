@@ -1,9 +1,10 @@
 //! Header blocks: HTTP fields in WSP's compact coding (WSP 8.4).
 //!
-//! [`fields`] reads a block as HTTP text and [`Encoder`] (or [`encode_field`]) writes one. What either side
-//! has no number for travels as text, so nothing is lost but the saving.
+//! [`fields`] decodes a block to HTTP text, and [`Encoder`] (or [`encode_field`]) encodes one. A
+//! field without an assigned number is sent as text.
 //!
-//! `table` says which field has which number and form; `value` has the forms.
+//! `table` has the number and the form of each field; `value` has the forms. A new header field is
+//! a row in `table`.
 
 mod accept;
 mod application;
@@ -17,8 +18,10 @@ mod encoder;
 mod fields;
 #[cfg(test)]
 mod fixtures;
+mod form;
 mod language;
 mod media;
+mod media_types;
 mod parameter;
 mod range;
 mod table;
@@ -33,7 +36,7 @@ mod wire;
 use std::borrow::Cow;
 
 pub use self::encoder::{Encoder, encode_field};
-pub use self::fields::{Fields, fields};
+pub use self::fields::{Fields, fields, without_credentials};
 pub use self::table::{Page, X_UP_1};
 pub use self::version::EncodingVersion;
 use self::wire::Raw;
@@ -42,7 +45,8 @@ use crate::codec::{DecodeError, located};
 /// A field in HTTP's text form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// The name: in lower case where it came as a number, as sent where it came as text. Always a token.
+    /// The name: in lower case where it came as a number, as sent where it came as text. Always a
+    /// token.
     pub name: Cow<'a, str>,
     /// The value. Never holds a control other than a tab, so it cannot break an HTTP header.
     pub value: Cow<'a, [u8]>,
@@ -51,17 +55,17 @@ pub struct Field<'a> {
 /// Why a field, or the rest of a block, is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
-    /// The block cannot be read from here on. It is the last thing the iterator says.
+    /// The rest of the block cannot be decoded. The iterator ends after this error.
     #[error("{0}")]
     Malformed(DecodeError),
     /// This field's value is not in its form. The fields after it are read.
     #[error("{0}")]
     Value(DecodeError),
-    /// A field's name or its value is a number that nobody assigned. The fields after it are read.
+    /// The number of a field's name or value is unassigned. The fields after it are decoded.
     #[error("{0}")]
     Unassigned(DecodeError),
-    /// The block shifts to a page that was not agreed; its numbered fields are left out. Answered with 400
-    /// and an Encoding-Version field that refuses the page ([`Encoder::refuse_page`]).
+    /// The block shifts to a page that was not agreed; its numbered fields are left out. Answered
+    /// with 400 and an Encoding-Version field that refuses the page ([`Encoder::refuse_page`]).
     #[error("header code page {page:#04x} was not agreed (offset {offset})")]
     Page {
         /// The page's number.
@@ -93,7 +97,7 @@ impl FieldError {
 pub struct CodePage {
     /// The number the client gave it.
     pub code: u8,
-    /// What its numbers mean.
+    /// The code page of its numbers.
     pub page: &'static Page,
 }
 
@@ -101,14 +105,45 @@ pub struct CodePage {
 const DEFAULT_PAGE: u8 = 1;
 const SHIFT: u8 = 0x7F;
 
-/// Reads the content type at the start of a Post's, Reply's or Push's block, and returns the fields after it.
+/// Whether a field of this name, in lower case, has a number in some version of the encoding.
+#[must_use]
+pub fn is_assigned(name: &[u8]) -> bool {
+    table::rows(name).next().is_some()
+}
+
+/// The media type of an assigned number, well-known or registered (WINA).
+#[must_use]
+pub fn media_name(number: u32) -> Option<&'static str> {
+    media_types::name(number.into())
+}
+
+/// The assigned number of a media type, in upper or lower case.
+#[must_use]
+pub fn media_number(name: &str) -> Option<u16> {
+    media_types::number(name.as_bytes())
+}
+
+/// The number of a push application's URI, if it is registered.
+#[must_use]
+pub fn application_number(uri: &str) -> Option<u16> {
+    application::number(uri.as_bytes())
+}
+
+/// The URI of a push application's number, if it is registered.
+#[must_use]
+pub fn application_name(number: u64) -> Option<&'static str> {
+    application::name(number)
+}
+
+/// Decodes the content type at the start of a Post's, Reply's or Push's block, and returns the
+/// fields after it.
 ///
-/// An empty block has an empty content type. A number that nobody assigned is `application/octet-stream`.
-/// Text that is not UTF-8 is taken for ISO 8859-1.
+/// An empty block has an empty content type. An unassigned number becomes
+/// `application/octet-stream`. Text that is not UTF-8 is decoded as ISO 8859-1.
 ///
 /// # Errors
 ///
-/// What stands there is no content type.
+/// The block starts with no content type.
 pub fn decode_content_type(block: &[u8]) -> Result<(Cow<'_, str>, &[u8]), DecodeError> {
     if block.is_empty() {
         return Ok((Cow::Borrowed(""), block));
@@ -130,8 +165,9 @@ fn from_latin1(octets: &[u8]) -> String {
     octets.iter().map(|&octet| char::from(octet)).collect()
 }
 
-/// Appends a content type for a reader of this version; an empty one becomes `*/*`. Registered types, SyncML's
-/// among them, go as text, which every reader takes; see [`encode_registered_content_type`].
+/// Appends a content type for a reader of this version; an empty one becomes `*/*`. Registered
+/// types, SyncML's among them, go as text, which every reader takes; see
+/// [`encode_registered_content_type`].
 pub fn encode_content_type(version: EncodingVersion, value: &str, out: &mut Vec<u8>) {
     media::put_content_type(out, version, false, value.as_bytes());
 }
@@ -141,7 +177,8 @@ pub fn encode_registered_content_type(version: EncodingVersion, value: &str, out
     media::put_content_type(out, version, true, value.as_bytes());
 }
 
-/// The newest encoding of the default page a block's sender says it understands, if it says so (WSP 8.4.2.70).
+/// The newest encoding version of the default page in a block's Encoding-Version field, if there is
+/// one (WSP 8.4.2.70).
 #[must_use]
 pub fn encoding_version(block: &[u8]) -> Option<EncodingVersion> {
     fields(block, &[])
@@ -150,7 +187,8 @@ pub fn encoding_version(block: &[u8]) -> Option<EncodingVersion> {
         .and_then(|field| EncodingVersion::parse(&field.value))
 }
 
-/// Whether a content type is a registered one sent as a number (WSP: 0x0100 and up), as in `03 02 03 03`.
+/// Whether a content type is a registered one sent as a number (WSP: 0x0100 and up), as in `03 02
+/// 03 03`.
 #[must_use]
 pub fn is_registered_number(block: &[u8]) -> bool {
     match wire::raw(block) {
@@ -159,7 +197,8 @@ pub fn is_registered_number(block: &[u8]) -> bool {
     }
 }
 
-/// Makes a value safe for an HTTP header: any control but a tab becomes a space, and the ends are trimmed.
+/// Makes a value safe for an HTTP header: any control but a tab becomes a space, and the ends are
+/// trimmed.
 fn safe(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     let trimmed = text::trim(&value);
     if !trimmed.iter().copied().any(wire::is_forbidden) {

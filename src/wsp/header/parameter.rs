@@ -3,10 +3,10 @@
 use super::assigned::compare;
 use super::version::{short_version, version_value};
 use super::wire::{self, QUOTATION, q_value, text_string};
-use super::{EncodingVersion, charset, date, media, table, text};
+use super::{EncodingVersion, charset, date, media_types, table, text};
 use crate::codec::{Malformed, Parsed};
 
-/// Where a parameter stands, which decides what its name means or how it is written.
+/// The place of a parameter, which decides the meaning of its name and the form of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// In a value like any other.
@@ -17,7 +17,8 @@ pub(crate) enum Scope {
     Connectivity,
     /// In a cookie, where values are written bare if they can be.
     Cookie,
-    /// In credentials or a challenge: names mean what the scheme says, and what is quoted stays quoted.
+    /// In credentials or a challenge: the scheme decides the meaning of names, and quoted values
+    /// stay quoted.
     Auth,
 }
 
@@ -89,8 +90,14 @@ pub(crate) fn parameters<'a>(
         out.extend_from_slice(separator);
         let named = out.len();
         (input, ()) = parameter(input, scope, out)?;
-        if out.len() == named {
+        let text = out.get(named..).unwrap_or_default();
+        let has_value = text.contains(&b'=');
+        if text.is_empty() {
             out.truncate(start);
+        } else if !has_value && !matches!(scope, Scope::Cookie | Scope::Auth) {
+            // HTTP's media types and dispositions have no parameter without a value (RFC 9110
+            // 5.6.6).
+            out.extend_from_slice(b"=\"\"");
         } else if scope == Scope::Auth {
             separator = b", ";
         }
@@ -98,7 +105,7 @@ pub(crate) fn parameters<'a>(
     Ok(())
 }
 
-/// Appends one parameter as `name=value`, or nothing if nobody assigned its number.
+/// Appends one parameter as `name=value`, or no octet if its number is unassigned.
 pub(crate) fn parameter<'a>(input: &'a [u8], scope: Scope, out: &mut Vec<u8>) -> Parsed<'a, ()> {
     if let Some(rest) = input.strip_prefix(&[0]) {
         // Padding: some encoders count the NUL of a string that they then left out.
@@ -136,7 +143,7 @@ fn untyped_value<'a>(input: &'a [u8], scope: Scope, out: &mut Vec<u8>) -> Parsed
     Ok((input, ()))
 }
 
-/// Whatever its type, a parameter may have a text instead, or no value at all.
+/// A parameter of any type may have a text instead of its value, or no value.
 fn typed_value<'a>(input: &'a [u8], kind: Kind, scope: Scope, out: &mut Vec<u8>) -> Parsed<'a, ()> {
     match kind {
         Kind::Q => {
@@ -149,21 +156,23 @@ fn typed_value<'a>(input: &'a [u8], kind: Kind, scope: Scope, out: &mut Vec<u8>)
             out.extend_from_slice(b"=\"\"");
             return Ok((input.get(1..).unwrap_or_default(), ()));
         }
-        // Nothing but text can stand here, so an octet above 127 is one even if Quote was forgotten.
+        // Only text is possible here, so an octet above 127 begins a text even without Quote.
         Kind::TextString | Kind::TextValue => return text_value(input, scope, out),
         _ if wire::is_text(input) || input.first() == Some(&0) => {
             return text_value(input, scope, out);
         }
         _ => {}
     }
+    let named = out.len();
     out.push(b'=');
     if kind == Kind::Version {
         return version_value(input, out);
     }
     let (input, number) = wire::integer(input)?;
     let name = match kind {
-        Kind::Charset => charset::name(number),
-        Kind::Media => media::name(number),
+        // Zero is any character set, which no content is in.
+        Kind::Charset => charset::name(number).filter(|_| number != 0),
+        Kind::Media => media_types::name(number),
         Kind::FieldName => table::name(number),
         Kind::Date => {
             if let Some(date) = date::text(number) {
@@ -174,9 +183,15 @@ fn typed_value<'a>(input: &'a [u8], kind: Kind, scope: Scope, out: &mut Vec<u8>)
         }
         _ => None,
     };
-    match name {
-        Some(name) => text::put_plain(out, name.as_bytes()),
-        None => text::put_decimal(out, number),
+    match (name, kind) {
+        (Some(name), _) => text::put_plain(out, name.as_bytes()),
+        // HTTP has no name for an unassigned number: the parameter is left out.
+        (None, Kind::Charset | Kind::Media | Kind::FieldName | Kind::Date) => {
+            let name = out.get(..named).unwrap_or_default();
+            let start = name.iter().rposition(|octet| !wire::is_token_octet(*octet));
+            out.truncate(start.map_or(0, |last| last + 1));
+        }
+        (None, _) => text::put_decimal(out, number),
     }
     Ok((input, ()))
 }
@@ -213,8 +228,8 @@ fn is_bare(text: &[u8]) -> bool {
     !text.is_empty() && !text.iter().any(special)
 }
 
-/// Appends a parameter given as in HTTP: in its newest form that the peer knows, else by name. `None` if its
-/// name is no token.
+/// Appends a parameter given as in HTTP: in the newest form that the peer knows, else by name.
+/// `None` if its name is no token.
 pub(crate) fn put(
     out: &mut Vec<u8>,
     version: EncodingVersion,
@@ -247,8 +262,8 @@ pub(crate) fn put(
     Some(())
 }
 
-/// Appends a value in the form its parameter asks for; `None` if it does not fit, so that another form of the
-/// parameter may be tried.
+/// Appends a value in the form of its parameter; `None` if the value does not fit, so that the
+/// caller may try another form of the parameter.
 fn put_typed(
     out: &mut Vec<u8>,
     kind: Kind,
@@ -258,15 +273,15 @@ fn put_typed(
     let plain = value.map(text::unquoted);
     let plain = plain.as_deref();
     match kind {
-        // Where a quality factor belongs, it is written by whoever writes the value.
+        // A quality factor is written with the value it belongs to.
         Kind::Q => return None,
         Kind::NoValue => {
-            if value.is_some() {
+            if plain.is_some_and(|value| !value.is_empty()) {
                 return None;
             }
             out.push(0);
         }
-        Kind::Charset => match charset::number(plain?) {
+        Kind::Charset => match charset::number(plain?).filter(|number| *number != 0) {
             Some(number) => wire::put_integer(out, u64::from(number)),
             None => put_text_value(out, value),
         },
@@ -285,16 +300,16 @@ fn put_typed(
             Some(code) => wire::put_short(out, code),
             None => put_text_value(out, value),
         },
-        Kind::Media => match media::short_number(version, plain?) {
+        Kind::Media => match media_types::short_number(version, plain?) {
             Some(short) => wire::put_short(out, short),
             None => wire::put_text(out, plain?),
         },
-        Kind::Date => wire::put_long(out, date::parse(plain?)?),
+        Kind::Date => wire::put_long(out, date::on_wire(plain?)?),
     }
     Some(())
 }
 
-/// Appends a Text-value: nothing, a token, or what stands between quotation marks.
+/// Appends a Text-value: no value, a token, or the text between quotation marks.
 pub(crate) fn put_text_value(out: &mut Vec<u8>, value: Option<&[u8]>) {
     let Some(value) = value else {
         out.push(0);
@@ -477,7 +492,6 @@ mod tests {
             (Cookie, V::V1_4, "path", Some("/a"), b"\x9D\"/a\0"),
             (Plain, V::V1_5, "foo", Some("5"), b"foo\0\x85"),
             (Plain, V::V1_5, "foo", Some("05"), b"foo\x0005\0"),
-            (Plain, V::V1_5, "foo", None, b"foo\0\0"),
             (Auth, V::V1_5, "domain", Some("\"/a\""), b"domain\0\"/a\0"),
         ] {
             let read = decoded(wire, scope);
@@ -492,6 +506,32 @@ mod tests {
     }
 
     #[test]
+    fn what_http_has_no_form_for_does_not_break_it() {
+        // A parameter without a value, and unassigned numbers: of a character set, a media type, a
+        // date.
+        for (wire, scope, text) in [
+            (
+                &b"foo\0\0\x81\xEA"[..],
+                Scope::Plain,
+                "; foo=\"\"; charset=utf-8",
+            ),
+            (b"\x81\x02\x27\x0F\x85a\0", Scope::Plain, "; name=a"),
+            (b"\x81\x80", Scope::Plain, ""),
+            (b"\x89\xFF\x81\xEA", Scope::Related, "; charset=utf-8"),
+            (
+                b"\x93\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
+                Scope::Plain,
+                "",
+            ),
+            (b"\x90\0", Scope::Cookie, "; secure"),
+        ] {
+            assert_eq!(decoded(wire, scope), text);
+        }
+        let bare = encoded(EncodingVersion::V1_5, Scope::Plain, "foo", None);
+        assert_eq!(bare, b"foo\0\0", "an origin's is sent as it is");
+    }
+
+    #[test]
     fn newer_parameters_go_by_name() {
         assert_eq!(
             encoded(EncodingVersion::V1_3, Scope::Plain, "size", Some("5")),
@@ -501,7 +541,7 @@ mod tests {
 
     #[test]
     fn sloppy_parameters_are_read() {
-        // The closing mark that should not be there, a stray NUL, and a number nobody assigned.
+        // A superfluous closing mark, a stray NUL, and an unassigned number.
         assert_eq!(decoded(b"\x97\"a b\"\0", Scope::Plain), "; name=\"a b\"");
         assert_eq!(decoded(b"\x81\xEA\0", Scope::Plain), "; charset=utf-8");
         assert_eq!(

@@ -32,7 +32,7 @@ pub(crate) fn range(value: Value<'_>) -> Decoded<'_> {
     Ok(Cow::Owned(text.into_bytes()))
 }
 
-/// Appends Range; `None` if it is more than one range, or not of octets.
+/// Appends Range; `None` if the value has several ranges, or a unit other than octets.
 pub(crate) fn put_range(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     let (unit, ranges) = text::cut(value, b'=');
     unit.eq_ignore_ascii_case(b"bytes").then_some(())?;
@@ -58,8 +58,8 @@ pub(crate) fn put_range(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     })
 }
 
-/// Reads Content-Range. The wire leaves the last position out: it follows from the body's length. Where that
-/// is not known, the text says only how long the whole is.
+/// Decodes Content-Range. The wire omits the last position, because the body's length gives it.
+/// Without that length the text has only the length of the whole.
 pub(crate) fn content_range(value: Value<'_>, body: Option<u64>) -> Decoded<'_> {
     let Raw::Data(data) = value.raw else {
         return value.refuse("a content range");
@@ -76,17 +76,20 @@ pub(crate) fn content_range(value: Value<'_>, body: Option<u64>) -> Decoded<'_> 
     Ok(Cow::Owned(text.into_bytes()))
 }
 
-/// Appends Content-Range; `None` if the whole's length is open and the peer's form has no place for that.
+/// Appends Content-Range; `None` if the peer's form cannot hold it: an unsatisfied range (`*`, with
+/// 416), or, in older forms, an unknown length of the whole.
 pub(crate) fn put_content_range(out: &mut Vec<u8>, unknown: bool, value: &[u8]) -> Option<()> {
     let (unit, rest) = text::cut(value, b' ');
     unit.eq_ignore_ascii_case(b"bytes").then_some(())?;
     let (range, length) = text::cut(rest?, b'/');
     let length = length?;
-    // A range that cannot be had (416) is sent as if it began at zero (WSP 8.4.2.23).
-    let first = match range {
-        b"*" => 0,
-        range => position(text::cut(range, b'-').0)?,
-    };
+    // The wire leaves the last position out: one that is no number, or before the first, cannot
+    // follow from a body.
+    let (first, last) = text::cut(range, b'-');
+    let (first, last) = (position(first)?, position(last?)?);
+    if last < first {
+        return None;
+    }
     wire::put_with_length(out, |out| {
         put_uintvar(out, first);
         match length {
@@ -119,7 +122,7 @@ pub(crate) fn retry_after(value: Value<'_>) -> Decoded<'_> {
     }
 }
 
-/// Appends Retry-After; `None` if it is neither a date nor seconds.
+/// Appends Retry-After; `None` if the value is neither a date nor seconds.
 pub(crate) fn put_retry_after(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     wire::put_with_length(out, |out| {
         if let Some(seconds) = text::decimal(value) {
@@ -127,7 +130,7 @@ pub(crate) fn put_retry_after(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
             wire::put_integer(out, seconds);
         } else {
             out.push(ABSOLUTE_TIME);
-            wire::put_long(out, date::parse(value)?);
+            wire::put_long(out, date::on_wire(value)?);
         }
         Some(())
     })
@@ -136,12 +139,7 @@ pub(crate) fn put_retry_after(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
-        let (_, raw) = wire::raw(wire).unwrap();
-        let text = decode(Value { raw, whole: wire }).ok()?;
-        Some(String::from_utf8(text.into_owned()).unwrap())
-    }
+    use crate::wsp::header::tests::read_value as read;
 
     #[test]
     fn the_last_position_follows_from_the_body() {
@@ -153,10 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_cannot_be_had_begins_at_zero() {
-        let mut out = Vec::new();
-        put_content_range(&mut out, true, b"bytes */1025").unwrap();
-        assert_eq!(out, b"\x03\x00\x88\x01");
+    fn a_range_that_cannot_be_had_goes_as_text() {
+        for value in [
+            "bytes */1234",
+            "bytes */*",
+            "bytes 5-/9",
+            "bytes 5-3/9",
+            "bytes 5/9",
+        ] {
+            let mut out = Vec::new();
+            assert_eq!(
+                put_content_range(&mut out, true, value.as_bytes()),
+                None,
+                "{value}"
+            );
+        }
     }
 
     #[test]
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_nobody_assigned_are_refused() {
+    fn unassigned_kinds_are_refused() {
         assert_eq!(read(b"\x02\x82\x01", range), None);
         assert_eq!(read(b"\x02\x82\x81", retry_after), None);
         assert_eq!(read(b"\x85", range), None);

@@ -102,7 +102,7 @@ impl Page {
     }
 }
 
-/// Openwave's page: what its browsers say of themselves and of its proxy.
+/// Openwave's page: fields about its browsers and its proxy.
 pub static X_UP_1: Page = Page { name: "x-up-1" };
 
 /// The numbers of every field, in the order of their names.
@@ -142,8 +142,8 @@ const CLOSE_SUBORDINATE: &[(u8, &str)] = &[(0, "close-subordinate")];
 
 /// Table 39, each row at the place of its number.
 ///
-/// 0x48 to 0x4A are in the 2002 edition only and a widespread implementation has them off by one: they are
-/// read, and sent as text.
+/// 0x48 to 0x4A are in the 2002 edition only and a widespread implementation has them off by one:
+/// they are read, and sent as text.
 static ROWS: [Row; 75] = {
     use super::EncodingVersion as V;
     use Form::*;
@@ -151,7 +151,7 @@ static ROWS: [Row; 75] = {
     [
         row_of(0x00, V::V1_1, "accept", Accept).list(Commas),
         row_of(0x01, V::V1_1, "accept-charset", AcceptCharset).list(Commas),
-        row_of(0x02, V::V1_1, "accept-encoding", Tokens(CODINGS)).list(Commas),
+        row_of(0x02, V::V1_1, "accept-encoding", AcceptEncoding).list(Commas),
         row_of(0x03, V::V1_1, "accept-language", AcceptLanguage).list(Commas),
         row_of(0x04, V::V1_1, "accept-ranges", Tokens(RANGES)).list(Commas),
         row_of(0x05, V::V1_1, "age", Integer),

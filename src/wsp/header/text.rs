@@ -13,7 +13,7 @@ pub(crate) fn trim(text: &[u8]) -> &[u8] {
     text.get(start..end).unwrap_or_default()
 }
 
-/// The two sides of the first `separator`, trimmed; no second side if there is none.
+/// The two sides of the first `separator`, trimmed; the second one is `None` without a separator.
 pub(crate) fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     let at = text.iter().position(|&octet| octet == separator);
     match at.and_then(|at| text.split_at_checked(at)) {
@@ -22,13 +22,14 @@ pub(crate) fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The parts between `separator`s that stand outside quotation marks (and outside comments, if there may be
-/// any); trimmed, empty ones left out.
+/// The parts between `separator`s that stand outside quotation marks (and outside comments, if
+/// there may be any); trimmed, empty ones left out.
 pub(crate) fn split(text: &[u8], separator: u8, comments: bool) -> impl Iterator<Item = &[u8]> {
     split_where(text, comments, move |rest| rest.first() == Some(&separator))
 }
 
-/// Splits at the octets where `ends` says so of the rest of the text; the octet itself is dropped.
+/// Splits the text at the octets where `ends` is true of the rest of the text. These octets are
+/// dropped.
 pub(crate) fn split_where(
     text: &[u8],
     comments: bool,
@@ -118,7 +119,7 @@ fn starts_challenge(text: &[u8]) -> bool {
         && (rest.first() == Some(&b' ') || matches!(next, None | Some(&b',')))
 }
 
-/// The token at the start and what follows it.
+/// The token at the start, and the text after it.
 pub(crate) fn leading_token(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text
         .iter()
@@ -132,7 +133,7 @@ pub(crate) fn parameter(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     cut(text, b'=')
 }
 
-/// What stands between the quotation marks, its escapes left as they are; `None` if it is not quoted.
+/// The text between the quotation marks, with its escapes; `None` if the text is not quoted.
 pub(crate) fn quoted(text: &[u8]) -> Option<&[u8]> {
     let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     // A mark inside must be escaped, and the last one must not be.
@@ -148,7 +149,7 @@ pub(crate) fn quoted(text: &[u8]) -> Option<&[u8]> {
     (!escaped).then_some(inner)
 }
 
-/// What a token or quoted string means: without marks and escapes.
+/// The content of a token or quoted string, without marks and escapes.
 pub(crate) fn unquoted(text: &[u8]) -> Vec<u8> {
     let Some(inner) = quoted(text) else {
         return text.to_vec();
@@ -192,8 +193,8 @@ pub(crate) fn put_escaped(out: &mut Vec<u8>, plain: &[u8]) {
     }
 }
 
-/// Appends a quoted string from text whose escapes are there already, as in a WSP Quoted-string. A mark that
-/// would end the string early is escaped, and a lone backslash at the end doubled.
+/// Appends a quoted string from text that has its escapes already, as in a WSP Quoted-string. A
+/// mark that would end the string early is escaped, and a lone backslash at the end is doubled.
 pub(crate) fn put_requoted(out: &mut Vec<u8>, inner: &[u8]) {
     // Some stacks send the closing mark, which the encoding leaves out.
     let inner = inner

@@ -6,16 +6,18 @@ use super::text;
 use super::wire;
 use crate::codec::{Parsed, uint8};
 
-/// A version of the binary encoding; what is newer than the peer's goes as text.
+/// A version of the binary encoding. Values that are newer than the peer's version are sent as
+/// text.
 ///
-/// Held as on the wire: the major number in the high nibble and the minor one in the low.
+/// The octet is as on the wire: the major number in the high nibble, the minor number in the low
+/// one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EncodingVersion(u8);
 
 impl EncodingVersion {
     /// 1.1
     pub const V1_1: Self = Self(0x11);
-    /// 1.2, which a client that says nothing is held to know.
+    /// 1.2, the version of a client that names none.
     pub const V1_2: Self = Self(0x12);
     /// 1.3
     pub const V1_3: Self = Self(0x13);
@@ -27,7 +29,7 @@ impl EncodingVersion {
     pub const OURS: Self = Self::V1_5;
     /// 1.6 was registered after the last specification; some media types name it.
     pub(crate) const V1_6: Self = Self(0x16);
-    /// Assigned without a version: nobody can be held to know it.
+    /// Assigned without a version: no client is known to support it.
     pub(crate) const NEVER: Self = Self(0xFF);
 
     /// A version by its two numbers, the minor at most 14.
@@ -39,9 +41,10 @@ impl EncodingVersion {
         }
     }
 
-    /// Reads the value of an Encoding-Version field in text form: `1.3`.
+    /// Parses the value of an Encoding-Version field in text form: `1.3`.
     ///
-    /// A value about an extension page (`10 1.3`) says nothing about the default page and is `None`.
+    /// A value for an extension page (`10 1.3`) is `None`, because it gives no version of the
+    /// default page.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (major, minor) = text::cut(value, b'.');
@@ -49,8 +52,8 @@ impl EncodingVersion {
         Self::new(number(major)?, minor.map_or(Some(0), number)?)
     }
 
-    /// What the two sides use: the highest version of ours that is not above the client's, and 1.2 for a
-    /// client that named none.
+    /// The version of both sides: the highest version of ours that is not above the client's, and
+    /// 1.2 for a client that named none.
     #[must_use]
     pub fn agreed(client: Option<Self>) -> Self {
         client.unwrap_or_default().min(Self::OURS)
@@ -61,7 +64,7 @@ impl EncodingVersion {
         self.0
     }
 
-    /// What [`octet`](Self::octet) said.
+    /// The inverse of [`octet`](Self::octet).
     pub(in crate::wsp) const fn from_octet(octet: u8) -> Self {
         Self(octet)
     }
@@ -83,7 +86,8 @@ impl EncodingVersion {
         since <= self
     }
 
-    /// Whether a field name of version `since` goes as a number: those up to 1.2 always do (WSP 8.4.1.1).
+    /// Whether a field name of version `since` is sent as a number. Names up to 1.2 always are (WSP
+    /// 8.4.1.1).
     pub(crate) fn knows_field(self, since: Self) -> bool {
         since <= self.max(Self::V1_2)
     }
@@ -107,7 +111,8 @@ impl fmt::Debug for EncodingVersion {
     }
 }
 
-/// Reads a Version-value and appends it as text: `1.3`, or `1` when it has no minor number (WSP 8.4.2.3).
+/// Reads a Version-value and appends it as text: `1.3`, or `1` when it has no minor number (WSP
+/// 8.4.2.3).
 pub(crate) fn version_value<'a>(input: &'a [u8], out: &mut Vec<u8>) -> Parsed<'a, ()> {
     if wire::is_text(input) || input.first() == Some(&0) {
         let (input, version) = wire::text_string(input)?;
@@ -132,7 +137,7 @@ pub(crate) fn put_short_version(octet: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// The octet of a version that has one: major 1 to 7, minor 0 to 14 or none.
+/// The octet of a version that has one: major 1 to 7, minor 0 to 14 or absent.
 pub(crate) fn short_version(version: &[u8]) -> Option<u8> {
     let (major, minor) = text::cut(version, b'.');
     let major = text::decimal(major).filter(|major| (1..=7).contains(major))?;

@@ -7,7 +7,8 @@ use super::wire::{self, ASSIGNED, Raw, text_string};
 use super::{date, text};
 use crate::codec::uint8;
 
-/// Codes as a Short-integer and in HTTP. 199 and 299 share a number, of which we read the first.
+/// Codes as a Short-integer and in HTTP. 199 and 299 share a number, which means 199 here; 299 goes
+/// as text.
 const CODES: &[(u8, u64)] = &[
     (10, 110),
     (11, 111),
@@ -15,7 +16,6 @@ const CODES: &[(u8, u64)] = &[
     (13, 113),
     (14, 214),
     (99, 199),
-    (99, 299),
 ];
 const PROFILE_CODES: &[(u8, u64)] = &[
     (0x10, 100),
@@ -27,7 +27,8 @@ const PROFILE_CODES: &[(u8, u64)] = &[
     (0x23, 203),
 ];
 
-/// Reads Warning: `110 agent "text"`. A code that came alone gets the nobody that HTTP asks for.
+/// Decodes Warning: `110 agent "text"`. A code without an agent gets the agent `-`, which HTTP
+/// requires.
 pub(crate) fn decode(value: Value<'_>) -> Decoded<'_> {
     let (code, rest) = code(value, CODES)?;
     let mut out = Vec::new();
@@ -48,7 +49,8 @@ pub(crate) fn decode(value: Value<'_>) -> Decoded<'_> {
     Ok(Cow::Owned(out))
 }
 
-/// Appends Warning; `None` if its code has no number or it is dated, for which there is no place.
+/// Appends Warning; `None` if its code has no number, or if it has a date, which the form cannot
+/// hold.
 pub(crate) fn put(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     let (code, rest) = text::cut(value, b' ');
     let code = short(CODES, code)?;
@@ -102,7 +104,7 @@ pub(crate) fn put_profile(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
         wire::put_short(out, code);
         wire::put_text(out, target);
         for quoted in parts {
-            wire::put_long(out, date::parse(text::quoted(quoted)?)?);
+            wire::put_long(out, date::on_wire(text::quoted(quoted)?)?);
         }
         Some(())
     })
@@ -110,7 +112,7 @@ pub(crate) fn put_profile(out: &mut Vec<u8>, value: &[u8]) -> Option<()> {
 
 type Code<'a> = Result<(u64, &'a [u8]), nom::Err<crate::codec::Malformed<'a>>>;
 
-/// The code at the start, as HTTP has it, and what follows.
+/// The code at the start in HTTP's notation, and the rest.
 fn code<'a>(value: Value<'a>, codes: &[(u8, u64)]) -> Code<'a> {
     let (number, rest): (u8, &[u8]) = match value.raw {
         Raw::Short(number) => (number, &[]),
@@ -135,12 +137,7 @@ fn short(codes: &[(u8, u64)], code: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(wire: &[u8], decode: impl for<'a> Fn(Value<'a>) -> Decoded<'a>) -> Option<String> {
-        let (_, raw) = wire::raw(wire).unwrap();
-        let text = decode(Value { raw, whole: wire }).ok()?;
-        Some(String::from_utf8(text.into_owned()).unwrap())
-    }
+    use crate::wsp::header::tests::read_value as read;
 
     #[test]
     fn a_warning_of_http_needs_an_agent_and_a_text() {
@@ -160,6 +157,7 @@ mod tests {
         assert_eq!(put("113 a \"b\" \"Thu, 23 Apr 1998 13:41:37 GMT\""), None);
         assert_eq!(put("113 a b"), None);
         assert_eq!(put("117 a \"b\""), None);
+        assert_eq!(put("299 a \"b\""), None);
         assert_eq!(put("110"), None);
     }
 

@@ -4,12 +4,12 @@
 
 use crate::codec::{Parsed, fail, octets, put_uintvar, terminated, uint8, uintvar, uintvar_of};
 
-/// Says that the text after it starts with an octet above 127.
+/// Marks text whose first octet is above 127.
 pub(crate) const QUOTE: u8 = 0x7F;
 /// Opens a Quoted-string, which has no closing mark.
 pub(crate) const QUOTATION: u8 = b'"';
 const LENGTH_QUOTE: u8 = 0x1F;
-/// What a number that nobody assigned is not.
+/// The element that an unassigned number violates.
 pub(crate) const ASSIGNED: &str = "an assigned number";
 /// The longest length that is a single octet.
 const MAX_SHORT: u8 = 30;
@@ -23,7 +23,7 @@ pub(crate) enum Raw<'a> {
     Short(u8),
     /// A string, without Quote and NUL.
     Text(&'a [u8]),
-    /// So many octets as the length said. None at all is also how an empty string looks.
+    /// Octets with a length. An empty string also appears as no octets.
     Data(&'a [u8]),
 }
 
@@ -80,14 +80,15 @@ pub(crate) fn integer(input: &[u8]) -> Parsed<'_, u64> {
     }
 }
 
-/// The octets of a Multi-octet-integer; those above 64 bits are beyond anything that is counted.
+/// The value of a Multi-octet-integer; `None` above 64 bits.
 pub(crate) fn big_endian(octets: &[u8]) -> Option<u64> {
     octets.iter().try_fold(0u64, |value, &octet| {
         (value >> 56 == 0).then_some(value << 8 | u64::from(octet))
     })
 }
 
-/// Whether the next value is a string rather than an integer (an octet of 32 to 127, or the NUL of none).
+/// Whether the next value is a string rather than an integer (an octet of 32 to 127, or the NUL of
+/// an empty string).
 pub(crate) fn is_text(input: &[u8]) -> bool {
     matches!(input.first(), Some(0x20..=QUOTE))
 }
@@ -104,8 +105,8 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().copied().all(is_token_octet)
 }
 
-/// Appends a Text-string. An octet that no WSP or HTTP text may hold (a control, above all NUL, which would
-/// end the string early) becomes a space.
+/// Appends a Text-string. An octet that no WSP or HTTP text may hold (a control, above all NUL,
+/// which would end the string early) becomes a space.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     if text.first().is_some_and(|&first| first >= QUOTE) {
         out.push(QUOTE);
@@ -113,7 +114,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     put_terminated(out, text);
 }
 
-/// Appends a Quoted-string: what stood between the quotation marks.
+/// Appends a Quoted-string: the text between the quotation marks.
 pub(crate) fn put_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(QUOTATION);
     put_terminated(out, text);
@@ -159,7 +160,7 @@ pub(crate) fn put_long(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(number);
 }
 
-/// Appends Value-length and then what `write` appends.
+/// Appends Value-length and then the octets that `write` appends.
 pub(crate) fn put_with_length<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let start = out.len();
     let value = write(out);

@@ -1,4 +1,4 @@
-//! Transactions of ours: their identifiers, and those that must wait (WTP 7.8.3).
+//! Transactions that this endpoint initiates: their TIDs, and Invokes that must wait (WTP 7.8.3).
 
 use bytes::Bytes;
 
@@ -13,11 +13,11 @@ use crate::wtp::transaction::{Side, Transaction};
 use crate::wtp::unowned::Unowned;
 
 impl Endpoint {
-    /// TR-Invoke.req of class 2, acknowledged by the users, with a TID of the caller's choice (15 bits).
+    /// TR-Invoke.req of class 2 with user acknowledgement and a TID chosen by the caller (15 bits).
     ///
-    /// For who plays many initiators over one endpoint, which would use up the one counter that
-    /// [`invoke`](Self::invoke) has for all peers. Whoever chooses keeps the TIDs of each peer in order and no two
-    /// live transactions the same.
+    /// For a caller that runs many initiators over one endpoint: they would exhaust the counter of
+    /// [`invoke`](Self::invoke), which all peers share. The caller keeps the TIDs of each peer in
+    /// order and gives no two live transactions the same TID.
     ///
     /// # Errors
     /// [`Refused`], also when a transaction with this TID is alive.

@@ -1,6 +1,7 @@
 //! One end of WTP: all transactions with all peers over one port, both sides.
 
 mod begin;
+mod evict;
 mod query;
 mod receive;
 mod transmit;
@@ -20,44 +21,51 @@ use crate::wtp::counter::TidCounter;
 use crate::wtp::indication::{Fragment, Handle, Indication};
 use crate::wtp::initiator::{self, Initiator};
 use crate::wtp::pdu::{Class, Pdu};
-use crate::wtp::pool::Pool;
+use crate::wtp::pool::{Charge, Pool};
 use crate::wtp::report::{Report, Stats};
 use crate::wtp::responder;
+use crate::wtp::shared::{AckReceipt, Outcome, Shared, StepContext};
 use crate::wtp::slots::{FROM_RESPONDER, Slots};
 use crate::wtp::tid::Peers;
-use crate::wtp::transaction::{Charge, Fate, Shared, Side, Transaction, Turn};
+use crate::wtp::transaction::{Side, Transaction};
 use crate::wtp::unowned::UnownedRing;
+use crate::wtp::validation::Validation;
 
 /// A WTP provider, initiator and responder, that does no I/O.
 ///
 /// Give it datagrams, the time, and its user's primitives; after each, drain
 /// [`poll_indication`](Self::poll_indication) and [`poll_transmit`](Self::poll_transmit), and call
-/// [`handle_timeout`](Self::handle_timeout) at the moment [`poll_timeout`](Self::poll_timeout) names.
-/// Time never runs backwards. Two endpoints with one seed and one history are identical octet for octet.
+/// [`handle_timeout`](Self::handle_timeout) at the moment [`poll_timeout`](Self::poll_timeout)
+/// names. Time never runs backwards. Two endpoints with one seed and one history are identical
+/// octet for octet.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     config: Config,
     slots: Slots,
     peers: Peers,
     pool: Pool,
+    validation: Validation,
     aborted: Aborted<Key>,
     timers: Timers,
     /// Transactions with something to say, in the order they came to have it.
     ready: VecDeque<Handle>,
     unowned: UnownedRing,
     indications: VecDeque<Indication>,
-    /// Invokes with TIDnew that are not confirmed, and those held back behind them.
+    /// Invokes with TIDnew that are not confirmed, and the Invokes that wait for them.
     tid_new: Vec<(Peer, Handle)>,
     held: Vec<Handle>,
-    /// New Invokes are left to somebody else.
+    /// Transactions that began incomplete, oldest first; some are complete or over since.
+    incomplete: VecDeque<Handle>,
+    /// New Invokes are left to the next process.
     leaving: bool,
     tids: TidCounter,
-    /// The latest moment heard of.
+    /// The latest time given to the endpoint.
     now: Instant,
     stats: Stats,
 }
 
-/// What names a transaction: the quadruplet, and the TID as the peer sends it, direction bit included.
+/// The key of a transaction: the quadruplet, and the TID as the peer sends it, with the direction
+/// bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     peer: Peer,
@@ -70,22 +78,24 @@ pub enum Refused {
     /// `max_transactions` are alive.
     #[error("too many transactions")]
     TooManyTransactions,
-    /// The message fits neither one datagram nor the segments the peer is known to take.
+    /// The message fits neither in one datagram nor in the segments that the peer accepts.
     #[error("message too large")]
     TooLarge,
-    /// 16,384 transactions were begun within `tid_lifetime`; more would confuse old with new (WTP 7.8.3.1).
+    /// 16,384 transactions were begun within `tid_lifetime`; more would confuse old with new (WTP
+    /// 7.8.3.1).
     #[error("transaction identifiers used up for now")]
     NoTid,
 }
 
 impl Endpoint {
-    /// An endpoint that knows nobody. Until `tid_lifetime` after `now` it verifies peers it has not heard.
+    /// An endpoint without known peers. It verifies unknown peers until `tid_lifetime` after `now`.
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         Self {
             slots: Slots::new(seed),
             peers: Peers::new(seed, now, &config),
             pool: Pool::new(seed),
+            validation: Validation::new(seed),
             aborted: Aborted::new(seed),
             timers: Timers::new(),
             ready: VecDeque::new(),
@@ -93,6 +103,7 @@ impl Endpoint {
             indications: VecDeque::new(),
             tid_new: Vec::new(),
             held: Vec::new(),
+            incomplete: VecDeque::new(),
             leaving: false,
             tids: TidCounter::new(seed),
             now,
@@ -107,10 +118,8 @@ impl Endpoint {
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8]) {
         self.set_time(now);
         self.stats.datagrams_in += 1;
-        if !concat::is_whole(payload) {
-            self.stats.malformed += 1;
-        }
-        for octets in concat::separate(payload) {
+        let mut pdus = concat::separate(payload);
+        for octets in pdus.by_ref() {
             match Pdu::decode(octets) {
                 Ok(pdu) => {
                     self.stats.pdus_in += 1;
@@ -118,6 +127,9 @@ impl Endpoint {
                 }
                 Err(malformed) => self.handle_malformed(peer, malformed, octets.len()),
             }
+        }
+        if pdus.is_broken() {
+            self.stats.malformed += 1;
         }
     }
 
@@ -139,8 +151,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether new transactions of class 1 and 2 are left to who will hear this port after us: their Invokes
-    /// are not answered, and come again.
+    /// Whether new transactions of class 1 and 2 are left to the next process on this port. Their
+    /// Invokes get no answer, and the initiators repeat them.
     pub const fn set_leaving(&mut self, leaving: bool) {
         self.leaving = leaving;
     }
@@ -163,8 +175,8 @@ impl Endpoint {
 
     /// TR-Invoke.req with the parameters More Data and Frame Boundary (extended SAR, WTP 7.15.2).
     ///
-    /// More data can be sent with [`invoke_data`](Self::invoke_data). A peer without extended SAR gets
-    /// only what 256 packets hold.
+    /// [`invoke_data`](Self::invoke_data) sends more data. A peer without extended SAR gets only
+    /// the data that fits in 256 packets.
     pub fn invoke_fragment(
         &mut self,
         now: Instant,
@@ -221,16 +233,16 @@ impl Endpoint {
         Ok(handle)
     }
 
-    /// TR-InvokeData.req: a further data unit of an Invoke that announced more (extended SAR). Ignored if
-    /// it did not.
+    /// TR-InvokeData.req: a further data unit of an Invoke that announced more (extended SAR).
+    /// Ignored if it did not.
     pub fn invoke_data(&mut self, now: Instant, handle: Handle, data: Bytes, fragment: Fragment) {
         self.initiator_step(now, handle, initiator::Event::InvokeData(data, fragment));
     }
 
     /// TR-Invoke.res: the user has the Invoke, and answers later (class 2) or not at all (class 1).
     ///
-    /// `exit_info`, at most 255 octets, goes with the ack of class 1 and is ignored for class 2. Ignored
-    /// when it comes too late.
+    /// `exit_info`, at most 255 octets, goes with the ack of class 1 and is ignored for class 2.
+    /// Ignored when it comes too late.
     pub fn accept(&mut self, now: Instant, handle: Handle, exit_info: &[u8]) {
         self.responder_step(now, handle, responder::Event::Accept(exit_info));
     }
@@ -242,37 +254,39 @@ impl Endpoint {
         self.result_data(now, handle, data, Fragment::WHOLE);
     }
 
-    /// TR-Result.req and TR-ResultData.req with the parameters More Data and Frame Boundary (extended SAR).
+    /// TR-Result.req and TR-ResultData.req with the parameters More Data and Frame Boundary
+    /// (extended SAR).
     pub fn result_data(&mut self, now: Instant, handle: Handle, data: Bytes, fragment: Fragment) {
         self.responder_step(now, handle, responder::Event::Result(data, fragment));
     }
 
-    /// TR-Result.res: the user of a class 2 initiator has the Result. `exit_info`, at most 255 octets, goes
-    /// with the last ack.
+    /// TR-Result.res: the user of a class 2 initiator has the Result. `exit_info`, at most 255
+    /// octets, goes with the last ack.
     pub fn acknowledge(&mut self, now: Instant, handle: Handle, exit_info: &[u8]) {
         self.initiator_step(now, handle, initiator::Event::Acknowledge(exit_info));
     }
 
-    /// TR-Abort.req: ends a transaction; the peer's user is given the reason. No indication follows.
+    /// TR-Abort.req: ends a transaction; the peer's user is given the reason. No indication
+    /// follows.
     pub fn abort(&mut self, now: Instant, handle: Handle, reason: u8) {
         self.set_time(now);
-        self.step(handle, |transaction, turn| match &mut transaction.side {
+        self.step(handle, |transaction, cx| match &mut transaction.side {
             Side::Responder(side) => side.step(
                 responder::Event::AbortRequest(reason),
                 &mut transaction.shared,
-                turn,
+                cx,
             ),
             Side::Initiator(side) => side.step(
                 initiator::Event::AbortRequest(reason),
                 &mut transaction.shared,
-                turn,
+                cx,
             ),
         });
     }
 
     // --- Outputs ---
 
-    /// What the user is to know, oldest first.
+    /// The next indication for the user, oldest first.
     pub fn poll_indication(&mut self) -> Option<Indication> {
         self.indications.pop_front()
     }
@@ -292,7 +306,7 @@ impl Endpoint {
             }
             self.stats.pdus_out += 1;
         }
-        self.say_ready(peer, limit, &mut joiner, buf);
+        self.encode_ready(peer, limit, &mut joiner, buf);
         self.stats.datagrams_out += 1;
         Some(Transmit {
             peer,
@@ -300,7 +314,8 @@ impl Endpoint {
         })
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may find nothing to do.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called. A call may find that no timer
+    /// has expired.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
@@ -312,8 +327,8 @@ impl Endpoint {
         self.peers.tidy_at()
     }
 
-    /// Gives back what peers took that are not heard of any more. Traffic does the same along the way, so this
-    /// matters where a burst was followed by silence.
+    /// Releases the memory of peers that send no more. Traffic releases it along the way; this call
+    /// matters after a burst that is followed by silence.
     pub fn tidy(&mut self, now: Instant) {
         self.set_time(now);
         self.peers.tidy(self.now);
@@ -321,8 +336,8 @@ impl Endpoint {
 
     // --- Settings ---
 
-    /// Replaces the settings. What has begun goes on under the new ones as far as it can: what it has
-    /// announced, and timers that run, stay as they are.
+    /// Replaces the settings. Live transactions use the new ones, except for announced values and
+    /// running timers.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
     }
@@ -342,6 +357,7 @@ impl Endpoint {
             user_ack,
             capabilities: Capabilities::default(),
             complaint: None,
+            ack_receipt: AckReceipt::NotYet { groups: 0 },
             report: Report {
                 started: self.now,
                 updated: self.now,
@@ -354,9 +370,12 @@ impl Endpoint {
         let by_peer = matches!(side, Side::Responder(_));
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
         self.peers.begin(now, shared.peer, by_peer, config, stats);
+        if by_peer {
+            self.pool.begin(shared.peer.remote.ip());
+        }
         let duplicates = !self.config.duplicate_recognition;
-        self.slots.insert(duplicates, |handle| Transaction {
-            shared: Shared { handle, ..shared },
+        self.slots.insert(duplicates, shared, |shared| Transaction {
+            shared,
             side,
             queued: false,
             charge: Charge::default(),
@@ -365,32 +384,32 @@ impl Endpoint {
 
     fn responder_step(&mut self, now: Instant, handle: Handle, event: responder::Event<'_>) {
         self.set_time(now);
-        self.step(handle, |transaction, turn| match &mut transaction.side {
-            Side::Responder(side) => side.step(event, &mut transaction.shared, turn),
-            Side::Initiator(_) => Fate::Lives,
+        self.step(handle, |transaction, cx| match &mut transaction.side {
+            Side::Responder(side) => side.step(event, &mut transaction.shared, cx),
+            Side::Initiator(_) => Outcome::Lives,
         });
     }
 
     fn initiator_step(&mut self, now: Instant, handle: Handle, event: initiator::Event<'_>) {
         self.set_time(now);
-        self.step(handle, |transaction, turn| match &mut transaction.side {
-            Side::Initiator(side) => side.step(event, &mut transaction.shared, turn),
-            Side::Responder(_) => Fate::Lives,
+        self.step(handle, |transaction, cx| match &mut transaction.side {
+            Side::Initiator(side) => side.step(event, &mut transaction.shared, cx),
+            Side::Responder(_) => Outcome::Lives,
         });
     }
 
-    /// Runs one step of a transaction and puts the books in order after it. Says whether there is such a
-    /// transaction.
+    /// Runs one step of a transaction and updates the tables afterwards. Returns whether the
+    /// transaction exists.
     fn step(
         &mut self,
         handle: Handle,
-        step: impl FnOnce(&mut Transaction, &mut Turn<'_>) -> Fate,
+        step: impl FnOnce(&mut Transaction, &mut StepContext<'_>) -> Outcome,
     ) -> bool {
         let Some(transaction) = self.slots.get_mut(handle) else {
             return false;
         };
         transaction.shared.report.updated = self.now;
-        let mut turn = Turn {
+        let mut cx = StepContext {
             now: self.now,
             config: &self.config,
             indications: &mut self.indications,
@@ -398,11 +417,12 @@ impl Endpoint {
             stats: &mut self.stats,
             peers: &mut self.peers,
             pool: &self.pool,
+            validation: &mut self.validation,
         };
-        match step(transaction, &mut turn) {
-            Fate::Lives => self.settle(handle),
-            Fate::Over => self.remove(handle, None),
-            Fate::Aborted(reason) => self.remove(handle, Some(reason)),
+        match step(transaction, &mut cx) {
+            Outcome::Lives => self.settle(handle),
+            Outcome::Over => self.remove(handle, None),
+            Outcome::Aborted(reason) => self.remove(handle, Some(reason)),
         }
         if !self.tid_new.is_empty() {
             self.release_held(handle);
@@ -421,7 +441,7 @@ impl Endpoint {
             self.pool.charge(address.ip(), transaction.charge, charge);
             transaction.charge = charge;
         }
-        if !transaction.queued && transaction.has_something_to_say() {
+        if !transaction.queued && transaction.has_pdu() {
             transaction.queued = true;
             self.ready.push_back(handle);
         }
@@ -445,6 +465,9 @@ impl Endpoint {
         self.pool
             .charge(key.peer.remote.ip(), transaction.charge, Charge::default());
         let by_peer = matches!(transaction.side, Side::Responder(_));
+        if by_peer {
+            self.pool.end(key.peer.remote.ip());
+        }
         self.peers.end(self.now, key.peer, by_peer, &self.config);
     }
 }

@@ -1,4 +1,4 @@
-//! What can be asked of an endpoint.
+//! Queries about an endpoint and its transactions.
 
 use std::hash::{Hash, Hasher};
 
@@ -6,8 +6,9 @@ use super::Endpoint;
 use crate::time::Instant;
 use crate::wtp::indication::Handle;
 use crate::wtp::report::{Report, Stats};
-use crate::wtp::sender::LARGEST_LONE_PACKET;
+use crate::wtp::sender::{LARGEST_LONE_PACKET, largest_plain};
 use crate::wtp::transaction::Side;
+use crate::wtp::validation::LARGEST_UNVALIDATED;
 
 impl Endpoint {
     /// Counters since the start.
@@ -16,7 +17,7 @@ impl Endpoint {
         &self.stats
     }
 
-    /// Transactions alive, those waiting for their timeout included.
+    /// Transactions alive, including those that wait for their timeout.
     #[must_use]
     pub const fn transactions(&self) -> usize {
         self.slots.len()
@@ -34,8 +35,8 @@ impl Endpoint {
         self.pool.held().reassembly
     }
 
-    /// Whether the peer of a transaction can re-assemble segments. If not, a Result goes as one datagram
-    /// whatever its size (WTP table 1, SIN 002).
+    /// Whether the peer of a transaction can re-assemble segments. If not, a Result goes as one
+    /// datagram whatever its size (WTP table 1, SIN 002).
     #[must_use]
     pub fn can_segment(&self, handle: Handle) -> bool {
         self.slots
@@ -52,10 +53,20 @@ impl Endpoint {
         })
     }
 
-    /// Octets of a Result the peer of a transaction takes, if it said so. A longer one is aborted.
+    /// Octets of a Result that the peer of a transaction accepts, if it announced a limit. A longer
+    /// Result is aborted.
     #[must_use]
     pub fn max_receive_unit(&self, handle: Handle) -> Option<u32> {
         self.slots.get(handle)?.shared.capabilities.max_receive_unit
+    }
+
+    /// Whether a transaction's peer that cannot re-assemble may be sent large packets.
+    fn takes_large_packets(&self, handle: Handle) -> bool {
+        let transaction = self.slots.get(handle);
+        transaction.is_some_and(|transaction| {
+            self.validation
+                .takes_large_packets(transaction.shared.peer, &self.config)
+        })
     }
 
     /// The largest Result the transport itself can get to the peer of a transaction.
@@ -63,11 +74,14 @@ impl Endpoint {
     pub fn max_result(&self, handle: Handle) -> Option<usize> {
         let peer = &self.slots.get(handle)?.shared.capabilities;
         let packets = if !peer.sar {
-            LARGEST_LONE_PACKET
+            match self.takes_large_packets(handle) {
+                true => LARGEST_LONE_PACKET,
+                false => LARGEST_UNVALIDATED,
+            }
         } else if peer.window(&self.config).is_some() {
             usize::MAX
         } else {
-            usize::from(self.config.segment_size.max(1)).min(peer.group(&self.config)) * 256
+            largest_plain(peer, &self.config)
         };
         let unit = peer
             .max_receive_unit
@@ -75,7 +89,7 @@ impl Endpoint {
         Some(packets.min(unit))
     }
 
-    /// What a transaction cost so far.
+    /// The packets, octets and repetitions of a transaction so far.
     #[must_use]
     pub fn report(&self, handle: Handle) -> Option<Report> {
         self.slots
@@ -100,8 +114,8 @@ impl Endpoint {
         self.slots.get(handle)?.deadline()
     }
 
-    /// Feeds everything that can change behaviour later to a hasher: two endpoints, drained and of equal
-    /// configuration, that feed the same behave the same. For exhaustive search.
+    /// Feeds everything that can change behaviour later to a hasher: two endpoints, drained and of
+    /// equal configuration, that feed the same behave the same. For exhaustive search.
     #[doc(hidden)]
     pub fn digest(&self, sink: &mut impl Hasher) {
         for transaction in self.slots.iter() {
@@ -110,6 +124,7 @@ impl Endpoint {
             (
                 shared.capabilities,
                 shared.complaint,
+                shared.ack_receipt,
                 shared.report.verified,
             )
                 .hash(sink);

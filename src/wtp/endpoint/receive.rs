@@ -1,4 +1,4 @@
-//! A PDU came: whose is it, and what is to be done if it is nobody's (WTP 9.2).
+//! Received PDUs: finds the transaction of a PDU, or handles a PDU without one (WTP 9.2).
 
 use bytes::Bytes;
 
@@ -16,6 +16,14 @@ use crate::wtp::unowned::Unowned;
 impl Endpoint {
     pub(super) fn handle_pdu(&mut self, peer: Peer, pdu: &Pdu<'_>, octets: usize) {
         let tid = pdu.tid();
+        // A message of class 0 belongs to no transaction, whatever its TID.
+        if let Pdu::Invoke(invoke) = pdu
+            && invoke.class == Class::Zero
+            && tid & FROM_RESPONDER == 0
+        {
+            return self.handle_unreliable(peer, invoke, octets);
+        }
+        self.make_room(peer, pdu);
         let Some(handle) = self.slots.find(peer, tid) else {
             return self.handle_unknown(peer, pdu, octets);
         };
@@ -24,27 +32,27 @@ impl Endpoint {
         if whole_invoke && !self.config.duplicate_recognition {
             return self.handle_unknown(peer, pdu, octets);
         }
-        let known = self.step(handle, |transaction, turn| {
-            transaction.hear(octets, turn.now);
+        let known = self.step(handle, |transaction, cx| {
+            transaction.count_received(octets, cx.now);
             let shared = &mut transaction.shared;
             match &mut transaction.side {
                 Side::Responder(side) => match responder_event(pdu) {
                     Some(event) => {
                         if matches!(event, responder::Event::Abort(_)) {
-                            turn.stats.aborts_in += 1;
+                            cx.stats.aborts_in += 1;
                         }
-                        side.step(event, shared, turn)
+                        side.step(event, shared, cx)
                     }
-                    None => side.step(responder::Event::ErrorPdu, shared, turn),
+                    None => side.step(responder::Event::ErrorPdu, shared, cx),
                 },
                 Side::Initiator(side) => match initiator_event(pdu) {
                     Some(event) => {
                         if matches!(event, initiator::Event::Abort(_)) {
-                            turn.stats.aborts_in += 1;
+                            cx.stats.aborts_in += 1;
                         }
-                        side.step(event, shared, turn)
+                        side.step(event, shared, cx)
                     }
-                    None => side.step(initiator::Event::ErrorPdu, shared, turn),
+                    None => side.step(initiator::Event::ErrorPdu, shared, cx),
                 },
             }
         });
@@ -74,21 +82,23 @@ impl Endpoint {
         }
     }
 
-    /// LISTEN / RcvInvoke.
+    /// LISTEN / RcvInvoke, class 1 or 2.
     pub(super) fn handle_invoke(&mut self, peer: Peer, invoke: &Invoke<'_>, octets: usize) {
-        if invoke.class == Class::Zero {
-            return self.handle_unreliable(peer, invoke, octets);
-        }
         if self.leaving {
             self.stats.left += 1;
             return;
         }
-        if self.slots.len() >= self.config.max_transactions {
-            self.stats.refused_transactions += 1;
-            return;
-        }
         if self.peers.begun_by(peer) >= self.config.max_transactions_per_peer {
             self.stats.refused_peer += 1;
+            return;
+        }
+        let of_source = self.pool.begun_by(peer.remote.ip());
+        if of_source >= self.config.max_transactions_of_source() {
+            self.stats.refused_address += 1;
+            return;
+        }
+        if self.slots.len() >= self.config.max_transactions && !self.evict_incomplete() {
+            self.stats.refused_transactions += 1;
             return;
         }
         let tid = invoke.packet.tid;
@@ -96,16 +106,17 @@ impl Endpoint {
             && let Some(reason) = self.aborted.reason(self.now, Key { peer, tid })
         {
             self.stats.duplicates += 1;
-            // Who never answered a Result may have it all the same: an Abort would tell it otherwise.
+            // An initiator that never acknowledged a Result may have received it: an Abort would
+            // contradict the Result.
             if reason != AbortReason::Unanswered {
                 self.answer_unowned(peer, tid | FROM_RESPONDER, reason);
             }
             return;
         }
         let (now, config, stats) = (self.now, &self.config, &mut self.stats);
-        let verdict = self
+        let tid_test = self
             .peers
-            .judge(now, peer, tid, invoke.tid_new, config, stats);
+            .test_tid(now, peer, tid, invoke.tid_new, config, stats);
         let mut shared = self.shared(peer, tid | FROM_RESPONDER, invoke.class, invoke.user_ack);
         shared.capabilities.sar = invoke.packet.trailer != Trailer::NoSar;
         shared.learn(invoke.packet.tpis);
@@ -114,12 +125,13 @@ impl Endpoint {
         self.stats.responded += 1;
         // The slot must be known before the machine starts, since its first indication names it.
         let handle = self.insert(shared, Side::Responder(Responder::unborn(now)));
-        self.step(handle, |transaction, turn| {
-            let (responder, fate) =
-                Responder::listen(&mut transaction.shared, invoke, verdict, turn);
+        self.step(handle, |transaction, cx| {
+            let (responder, outcome) =
+                Responder::listen(&mut transaction.shared, invoke, tid_test, cx);
             transaction.side = Side::Responder(responder);
-            fate
+            outcome
         });
+        self.note_incomplete(handle);
     }
 
     /// LISTEN / RcvInvoke, class 0: no state, no answer, no look at the TID.
@@ -163,14 +175,14 @@ impl Endpoint {
             return;
         }
         if let Some(handle) = self.slots.find(peer, tid) {
-            self.step(handle, |transaction, turn| {
-                transaction.hear(octets, turn.now);
+            self.step(handle, |transaction, cx| {
+                transaction.count_received(octets, cx.now);
                 match &mut transaction.side {
                     Side::Responder(side) => {
-                        side.step(responder::Event::ErrorPdu, &mut transaction.shared, turn)
+                        side.step(responder::Event::ErrorPdu, &mut transaction.shared, cx)
                     }
                     Side::Initiator(side) => {
-                        side.step(initiator::Event::ErrorPdu, &mut transaction.shared, turn)
+                        side.step(initiator::Event::ErrorPdu, &mut transaction.shared, cx)
                     }
                 }
             });
@@ -184,8 +196,8 @@ impl Endpoint {
         }
     }
 
-    /// Refuses the Invoke of this TID with CAPTEMPEXCEEDED, without having looked at it: the peer may try again
-    /// later. A transaction that has begun goes on.
+    /// Refuses the Invoke of this TID with CAPTEMPEXCEEDED, without having looked at it: the peer
+    /// may try again later. A transaction that has begun goes on.
     pub fn refuse(&mut self, peer: Peer, tid: u16) {
         let is_new = self.slots.find(peer, tid).is_none();
         if tid & FROM_RESPONDER == 0 && is_new {

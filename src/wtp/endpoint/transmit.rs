@@ -1,9 +1,9 @@
-//! Who speaks next, and what shares a datagram (WTP 7.5).
+//! The order of transmissions, and the PDUs that share a datagram (WTP 7.5).
 
 use super::Endpoint;
 use crate::wdp::Peer;
 use crate::wtp::concat::Joiner;
-use crate::wtp::transaction::SayContext;
+use crate::wtp::shared::EncodeContext;
 
 impl Endpoint {
     pub(super) fn next_peer(&mut self) -> Option<Peer> {
@@ -13,7 +13,7 @@ impl Endpoint {
         loop {
             let handle = *self.ready.front()?;
             match self.slots.get_mut(handle) {
-                Some(transaction) if transaction.has_something_to_say() => {
+                Some(transaction) if transaction.has_pdu() => {
                     return Some(transaction.shared.peer);
                 }
                 Some(transaction) => transaction.queued = false,
@@ -24,7 +24,7 @@ impl Endpoint {
     }
 
     /// Lets the transactions of one peer speak, in their order, until the datagram is full.
-    pub(super) fn say_ready(
+    pub(super) fn encode_ready(
         &mut self,
         peer: Peer,
         limit: usize,
@@ -36,7 +36,7 @@ impl Endpoint {
             let Some(&handle) = self.ready.get(at) else {
                 return;
             };
-            let context = SayContext {
+            let context = EncodeContext {
                 config: &self.config,
                 now: self.now,
                 peers: &self.peers,
@@ -49,18 +49,18 @@ impl Endpoint {
                 at += 1;
                 continue;
             }
-            // What is said cannot be unsaid: another PDU is begun only if any but the largest would fit,
-            // and the largest are let begin a datagram of their own.
-            while transaction.has_something_to_say() {
+            // An encoded PDU cannot be taken back. So another PDU is started only where all but the
+            // largest would fit; the largest start a datagram of their own.
+            while transaction.has_pdu() {
                 if joiner.pdus() > 0 && !transaction.fits(limit, joiner.len(buf)) {
                     return;
                 }
                 let from = buf.len();
-                let Some(said) = transaction.say(&context, buf) else {
+                let Some(encoded) = transaction.encode_next(&context, buf) else {
                     break;
                 };
                 self.stats.pdus_out += 1;
-                self.stats.retransmissions += u64::from(said.is_again());
+                self.stats.retransmissions += u64::from(encoded.is_again());
                 let joined = joiner.add(from, buf);
                 debug_assert!(joined, "its size was foretold");
             }

@@ -1,15 +1,16 @@
-//! What the rows of the responder's tables do (WTP 9.3), and the segments below them.
+//! Actions of the responder's tables (WTP 9.3), and the segments below them.
 
 use bytes::Bytes;
 
-use super::{Doubt, Held, Responder, State, ack_interval};
+use super::{Held, Responder, State, Verification, ack_interval};
 use crate::wtp::abort::{AbortReason, ProviderAbort};
 use crate::wtp::indication::{Fragment, Indication};
 use crate::wtp::pdu::{Class, Packet};
-use crate::wtp::receiver::{Receiver, Reception};
+use crate::wtp::receiver::Receiver;
 use crate::wtp::sender::Sender;
+use crate::wtp::shared::{AckReceipt, Answer, Outcome, Shared, StepContext};
 use crate::wtp::tpi::Psn;
-use crate::wtp::transaction::{Answer, Fate, Shared, Turn};
+use crate::wtp::validation::LARGEST_UNVALIDATED;
 
 impl Responder {
     /// A packet of the Invoke.
@@ -18,56 +19,41 @@ impl Responder {
         low: u8,
         packet: &Packet<'_>,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
         let State::Receiving {
             receiver,
-            doubt,
+            verification,
             indicated,
         } = &mut self.state
         else {
-            return Fate::Lives;
+            return Outcome::Lives;
         };
-        if let Err(reason) = shared.check_room(receiver.message_len(), packet, turn) {
+        if let Err(reason) = shared.check_room(receiver.message_len(), packet, cx) {
             return if *indicated {
-                shared.abort(reason, turn)
+                shared.abort(reason, cx)
             } else {
-                shared.refuse(AbortReason::Provider(reason), turn)
+                shared.refuse(AbortReason::Provider(reason), cx)
             };
         }
         let address = shared.peer.remote.ip();
-        if doubt.is_some() && turn.pool.unverified_room(address, turn.config) < packet.data.len() {
+        if verification.is_some() && cx.pool.unverified_room(address, cx.config) < packet.data.len()
+        {
             // As if it were lost; the Nack will ask for it.
-            turn.stats.refused_unverified += 1;
-            return Fate::Lives;
+            cx.stats.refused_unverified += 1;
+            return Outcome::Lives;
         }
-        let reception = receiver.hear(turn.now, low, packet, turn.config);
-        match reception {
-            Reception::Stored => {}
-            Reception::Duplicate => shared.note_duplicate(turn),
-            Reception::Impossible => turn.stats.strays += 1,
-            Reception::Nack { up_to } => self.answer = Some(Answer::Nack { up_to }),
-            Reception::Ack {
-                psn,
-                repeated,
-                duplicate,
-            } => {
-                if duplicate {
-                    shared.note_duplicate(turn);
-                }
-                if let Some(doubt) = *doubt {
-                    let held =
-                        std::mem::replace(receiver, Box::new(Receiver::new(turn.now, turn.config)));
-                    self.ask(Held::Segments(held), doubt, Some(psn), shared, turn);
-                    return Fate::Lives;
-                }
-                self.answer = Some(Answer::Ack {
-                    psn: Some(psn),
-                    repeated,
-                });
-            }
+        let reception = receiver.receive(cx.now, low, packet, cx.config);
+        let answer = shared.answer_to(reception, cx);
+        if let (Some(verification), Some(Answer::Ack { psn, .. })) = (*verification, answer) {
+            let held = std::mem::replace(receiver, Box::new(Receiver::new(cx.now, cx.config)));
+            self.ask(Held::Segments(held), verification, psn, shared, cx);
+            return Outcome::Lives;
         }
-        self.deliver(shared, turn)
+        if answer.is_some() {
+            self.answer = answer;
+        }
+        self.deliver(shared, cx)
     }
 
     /// The first group was verified; go on with the rest, if any.
@@ -75,47 +61,48 @@ impl Responder {
         &mut self,
         receiver: Box<Receiver>,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
         self.state = State::Receiving {
             receiver,
-            doubt: None,
+            verification: None,
             indicated: false,
         };
         if let State::Receiving { receiver, .. } = &mut self.state {
-            receiver.keep_until(turn.now + turn.config.wait_timeout);
+            receiver.keep_until(cx.now + cx.config.wait_timeout);
         }
-        self.deliver(shared, turn)
+        self.deliver(shared, cx)
     }
 
-    /// Gives the user what is whole; with the last of it the transaction proper begins.
-    pub(super) fn deliver(&mut self, shared: &mut Shared, turn: &mut Turn<'_>) -> Fate {
+    /// Gives complete data units to the user. The last one starts the transaction proper.
+    pub(super) fn deliver(&mut self, shared: &mut Shared, cx: &mut StepContext<'_>) -> Outcome {
         loop {
             let State::Receiving {
                 receiver,
-                doubt: None,
+                verification: None,
                 indicated,
             } = &mut self.state
             else {
-                return Fate::Lives;
+                return Outcome::Lives;
             };
             let Some((data, fragment)) = receiver.take_unit() else {
-                return Fate::Lives;
+                return Outcome::Lives;
             };
             let first = !std::mem::replace(indicated, true);
             if fragment.more {
-                indicate(data, fragment, first, shared, turn);
+                indicate(data, fragment, first, shared, cx);
                 continue;
             }
-            turn.stats.reassembled += 1;
+            cx.stats.reassembled += 1;
             self.last_psn = receiver.acked();
-            // The Result, or the ack of the transaction, stands for that of the last group (Fig. 10).
+            // The Result, or the ack of the transaction, stands for that of the last group (Fig.
+            // 10).
             self.answer = None;
             if first {
-                return self.begin(data, fragment, shared, turn);
+                return self.begin(data, fragment, shared, cx);
             }
-            indicate(data, fragment, false, shared, turn);
-            return self.await_user(shared, turn);
+            indicate(data, fragment, false, shared, cx);
+            return self.await_user(shared, cx);
         }
     }
 
@@ -125,77 +112,85 @@ impl Responder {
         data: Bytes,
         fragment: Fragment,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        indicate(data, fragment, true, shared, turn);
-        self.await_user(shared, turn)
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
+        indicate(data, fragment, true, shared, cx);
+        self.await_user(shared, cx)
     }
 
-    pub(super) fn await_user(&mut self, shared: &Shared, turn: &mut Turn<'_>) -> Fate {
-        let interval = ack_interval(shared, turn.config);
+    pub(super) fn await_user(&mut self, shared: &Shared, cx: &mut StepContext<'_>) -> Outcome {
+        let interval = ack_interval(shared, cx.config);
         if interval.is_zero() {
-            return self.acknowledge_last(Bytes::new(), turn);
+            return self.acknowledge_last(Bytes::new(), cx);
         }
         self.state = State::InvokeRespWait {
-            ack_at: turn.now + interval,
+            ack_at: cx.now + interval,
             expirations: 0,
         };
-        Fate::Lives
+        Outcome::Lives
     }
 
     /// Send Ack(TIDve).
     pub(super) fn ask(
         &mut self,
         held: Held,
-        doubt: Doubt,
+        verification: Verification,
         psn: Option<Psn>,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
+        cx: &mut StepContext<'_>,
     ) {
-        let config = turn.config;
+        let config = cx.config;
         let repeats = u32::from(config.max_retransmissions) + 1;
         self.state = State::TidokWait {
             held,
-            doubt,
-            forget_at: turn.now + config.base_retry * repeats,
+            verification,
+            forget_at: cx.now + config.base_retry * repeats,
         };
         self.answer = Some(Answer::Verify {
             psn,
             repeated: false,
         });
         shared.report.verified = true;
-        turn.stats.verifications += 1;
+        cx.stats.verifications += 1;
     }
 
-    pub(super) fn ask_again(&mut self, psn: Option<Psn>, turn: &mut Turn<'_>) {
+    pub(super) fn ask_again(&mut self, psn: Option<Psn>, cx: &mut StepContext<'_>) {
         self.answer = Some(Answer::Verify {
             psn,
             repeated: true,
         });
-        turn.stats.verifications += 1;
+        cx.stats.verifications += 1;
     }
 
-    /// The initiator has such a transaction. Says whether this is the first we hear of it; if not, late copies
-    /// speak, and it is forgotten without a word, since the initiator may have its answer.
-    pub(super) fn vouched(&mut self, tid_new: bool, shared: &Shared, turn: &mut Turn<'_>) -> bool {
+    /// The initiator confirms the transaction. Returns whether this is the first confirmation. A
+    /// later one comes from late copies: the transaction is then dropped without an answer, since
+    /// the initiator may have its Result.
+    pub(super) fn vouched(
+        &mut self,
+        tid_new: bool,
+        shared: &mut Shared,
+        cx: &mut StepContext<'_>,
+    ) -> bool {
         self.answer = None;
+        // The question carried the options.
+        shared.ack_receipt = AckReceipt::Yes;
         let tid = shared.send_tid & 0x7FFF;
-        let (config, stats) = (turn.config, &mut *turn.stats);
-        turn.peers
-            .verified(turn.now, shared.peer, tid, tid_new, config, stats)
+        let (config, stats) = (cx.config, &mut *cx.stats);
+        cx.peers
+            .verified(cx.now, shared.peer, tid, tid_new, config, stats)
     }
 
     /// Ack of a class 1 transaction; start timer W.
-    pub(super) fn acknowledge_last(&mut self, exit_info: Bytes, turn: &Turn<'_>) -> Fate {
+    pub(super) fn acknowledge_last(&mut self, exit_info: Bytes, cx: &StepContext<'_>) -> Outcome {
         self.state = State::WaitTimeout {
-            until: turn.now + turn.config.wait_timeout,
+            until: cx.now + cx.config.wait_timeout,
             exit_info,
         };
         self.answer = Some(Answer::Ack {
             psn: self.last_psn,
             repeated: false,
         });
-        Fate::Lives
+        Outcome::Lives
     }
 
     pub(super) fn repeat_last(&mut self) {
@@ -220,50 +215,65 @@ impl Responder {
         data: Bytes,
         fragment: Fragment,
         shared: &Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
         if shared.class != Class::Two {
-            return Fate::Lives;
+            return Outcome::Lives;
         }
-        let (config, peer) = (turn.config, &shared.capabilities);
+        let (config, peer) = (cx.config, &shared.capabilities);
         if peer
             .max_receive_unit
             .is_some_and(|limit| data.len() > limit as usize)
         {
-            return shared.abort(ProviderAbort::MESSAGETOOLARGE, turn);
+            return shared.abort(ProviderAbort::MESSAGETOOLARGE, cx);
         }
         // Extended SAR is needed for more than one data unit.
         if fragment.more && peer.window(config).is_none() {
-            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, turn);
+            return shared.abort(ProviderAbort::NOTIMPLEMENTEDESAR, cx);
         }
-        match Sender::new(turn.now, (data, fragment), config.long_retry, peer, config) {
+        let probe = match config.validate_addresses {
+            true => cx.validation.probe(cx.now, shared.peer),
+            false => None,
+        };
+        if !peer.sar
+            && data.len() > LARGEST_UNVALIDATED
+            && !cx.validation.takes_large_packets(shared.peer, config)
+        {
+            return shared.abort(ProviderAbort::MESSAGETOOLARGE, cx);
+        }
+        let retry = config.long_retry;
+        match Sender::new(cx.now, (data, fragment), retry, peer, config, probe) {
             Ok(sender) => {
                 self.answer = None;
                 let sender = Box::new(sender);
                 self.state = State::ResultRespWait { sender };
-                Fate::Lives
+                Outcome::Lives
             }
-            Err(reason) => shared.abort(reason, turn),
+            Err(reason) => shared.abort(reason, cx),
         }
     }
 }
 
 impl Held {
-    pub(super) fn of(data: &[u8], shared: &Shared, turn: &mut Turn<'_>) -> Self {
-        let room = turn
-            .pool
-            .unverified_room(shared.peer.remote.ip(), turn.config);
+    pub(super) fn of(data: &[u8], shared: &Shared, cx: &mut StepContext<'_>) -> Self {
+        let room = cx.pool.unverified_room(shared.peer.remote.ip(), cx.config);
         if data.len() > room {
-            turn.stats.refused_unverified += 1;
+            cx.stats.refused_unverified += 1;
             return Self::Dropped { vouched: false };
         }
         Self::Message(Bytes::copy_from_slice(data))
     }
 }
 
-fn indicate(data: Bytes, fragment: Fragment, first: bool, shared: &Shared, turn: &mut Turn<'_>) {
+fn indicate(
+    data: Bytes,
+    fragment: Fragment,
+    first: bool,
+    shared: &Shared,
+    cx: &mut StepContext<'_>,
+) {
     let handle = shared.handle;
-    turn.indications.push_back(if first {
+    cx.indications.push_back(if first {
         Indication::Invoke {
             handle,
             peer: shared.peer,

@@ -1,11 +1,11 @@
 //! The responder of one transaction of class 1 or 2 (WTP 9.6).
 //!
-//! The arms of each `match` follow the rows of the specification's tables and name them. Segmentation, for
-//! which the specification has no table, is the state `Receiving` before LISTEN's first row, and what the
-//! [`Sender`] does inside RESULT RESP WAIT.
+//! The arms of each `match` follow the rows of the specification's tables and name them.
+//! Segmentation has no table in the specification: it is the state `Receiving` before LISTEN's
+//! first row, and the [`Sender`] inside RESULT RESP WAIT.
 
 mod actions;
-mod say;
+mod encode;
 
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ use crate::wtp::abort::{AbortReason, ProviderAbort};
 use crate::wtp::config::Config;
 use crate::wtp::indication::{Fragment, Indication};
 use crate::wtp::pdu::{Ack, Class, Invoke, Nack, Packet};
-use crate::wtp::receiver::{Lapse, Receiver};
+use crate::wtp::pool::Charge;
+use crate::wtp::receiver::{Receiver, Timeout};
 use crate::wtp::sender::{Expiry, Progress, Sender};
-use crate::wtp::tid::Verdict;
+use crate::wtp::shared::{Answer, Outcome, Shared, StepContext, exit_info};
+use crate::wtp::tid::TidTest;
 use crate::wtp::tpi::Psn;
-use crate::wtp::transaction::{Answer, Charge, Fate, Shared, Turn, exit_info};
 
 /// One transaction begun by a peer.
 #[derive(Clone, Debug, Hash)]
@@ -38,14 +39,14 @@ enum State {
     Receiving {
         receiver: Box<Receiver>,
         /// It is to be verified once its first group is whole (10.6.3).
-        doubt: Option<Doubt>,
+        verification: Option<Verification>,
         /// Data units given to the user already (extended SAR).
         indicated: bool,
     },
     /// TIDOK WAIT.
     TidokWait {
         held: Held,
-        doubt: Doubt,
+        verification: Verification,
         forget_at: Instant,
     },
     /// INVOKE RESP WAIT.
@@ -63,22 +64,23 @@ enum State {
 
 /// Why an Invoke must be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Doubt {
+struct Verification {
     tid_new: bool,
 }
 
-/// What is kept of an Invoke that waits for verification.
+/// The part of an Invoke that is kept during verification.
 #[derive(Clone, Debug, Hash)]
 enum Held {
     Message(Bytes),
     Segments(Box<Receiver>),
-    /// There was no room. `vouched`: the initiator has said yes, only the message is wanted still.
+    /// The limits left no room for the body. `vouched`: the initiator has confirmed its TID, only
+    /// the message is missing.
     Dropped {
         vouched: bool,
     },
 }
 
-/// What can happen to a responder.
+/// Events of a responder.
 #[derive(Clone, Debug)]
 pub(in crate::wtp) enum Event<'a> {
     Invoke(Invoke<'a>),
@@ -97,7 +99,7 @@ pub(in crate::wtp) enum Event<'a> {
 }
 
 impl Responder {
-    /// What stands in for a responder until its transaction has a handle.
+    /// A placeholder until the transaction has a handle.
     pub(in crate::wtp) const fn unborn(now: Instant) -> Self {
         Self {
             state: State::WaitTimeout {
@@ -113,38 +115,35 @@ impl Responder {
     pub(in crate::wtp) fn listen(
         shared: &mut Shared,
         invoke: &Invoke<'_>,
-        verdict: Verdict,
-        turn: &mut Turn<'_>,
-    ) -> (Self, Fate) {
-        let doubt = (verdict == Verdict::Verify).then_some(Doubt {
+        tid_test: TidTest,
+        cx: &mut StepContext<'_>,
+    ) -> (Self, Outcome) {
+        let verification = (tid_test == TidTest::Verify).then_some(Verification {
             tid_new: invoke.tid_new,
         });
-        let mut responder = Self::unborn(turn.now);
+        let mut responder = Self::unborn(cx.now);
         let packet = &invoke.packet;
-        if let Err(reason) = shared.check_room(0, packet, turn) {
-            return (
-                responder,
-                shared.refuse(AbortReason::Provider(reason), turn),
-            );
+        if let Err(reason) = shared.check_room(0, packet, cx) {
+            return (responder, shared.refuse(AbortReason::Provider(reason), cx));
         }
-        let fate = if !packet.trailer.ends_message() {
+        let outcome = if !packet.trailer.ends_message() {
             responder.state = State::Receiving {
-                receiver: Box::new(Receiver::new(turn.now, turn.config)),
-                doubt,
+                receiver: Box::new(Receiver::new(cx.now, cx.config)),
+                verification,
                 indicated: false,
             };
-            responder.receive(0, packet, shared, turn)
-        } else if let Some(doubt) = doubt {
+            responder.receive(0, packet, shared, cx)
+        } else if let Some(verification) = verification {
             // Class 1 or 2, invalid TID.
-            let held = Held::of(packet.data, shared, turn);
-            responder.ask(held, doubt, None, shared, turn);
-            Fate::Lives
+            let held = Held::of(packet.data, shared, cx);
+            responder.ask(held, verification, None, shared, cx);
+            Outcome::Lives
         } else {
             // Class 1 or 2, valid TID, with and without flag U/P.
             let data = Bytes::copy_from_slice(packet.data);
-            responder.begin(data, Fragment::WHOLE, shared, turn)
+            responder.begin(data, Fragment::WHOLE, shared, cx)
         };
-        (responder, fate)
+        (responder, outcome)
     }
 
     /// One row of the state tables.
@@ -152,17 +151,17 @@ impl Responder {
         &mut self,
         event: Event<'_>,
         shared: &mut Shared,
-        turn: &mut Turn<'_>,
-    ) -> Fate {
-        let (now, config) = (turn.now, turn.config);
+        cx: &mut StepContext<'_>,
+    ) -> Outcome {
+        let (now, config) = (cx.now, cx.config);
         match (&mut self.state, event) {
             // --- Segments of the Invoke (7.14, 7.15) ---
             (State::Receiving { .. }, Event::Invoke(invoke)) => {
-                self.receive(0, &invoke.packet, shared, turn)
+                self.receive(0, &invoke.packet, shared, cx)
             }
             (State::Receiving { .. }, Event::Segment(low, packet)) => {
                 shared.learn(packet.tpis);
-                self.receive(low, &packet, shared, turn)
+                self.receive(low, &packet, shared, cx)
             }
             (
                 State::Receiving {
@@ -172,116 +171,129 @@ impl Responder {
                 },
                 Event::Timeout,
             ) => match receiver.expire(now) {
-                Lapse::NotYet => Fate::Lives,
-                Lapse::Nack { up_to } => {
+                Timeout::NotYet => Outcome::Lives,
+                Timeout::Nack { up_to } => {
                     self.answer = Some(Answer::Nack { up_to });
-                    Fate::Lives
+                    Outcome::Lives
                 }
-                Lapse::Abandoned if *indicated => {
-                    turn.stats.abandoned += 1;
-                    shared.give_up(turn)
+                Timeout::Abandoned if *indicated => {
+                    cx.stats.abandoned += 1;
+                    shared.give_up(cx)
                 }
-                Lapse::Abandoned => {
-                    turn.stats.abandoned += 1;
-                    Fate::Over
+                Timeout::Abandoned => {
+                    cx.stats.abandoned += 1;
+                    Outcome::Over
                 }
             },
             (State::Receiving { indicated, .. }, Event::Abort(reason)) => {
                 if *indicated {
-                    shared.indicate_abort(reason, turn)
+                    shared.indicate_abort(reason, cx)
                 } else {
-                    Fate::Over
+                    Outcome::Over
                 }
             }
             (State::Receiving { indicated, .. }, Event::ErrorPdu) => {
                 if *indicated {
-                    shared.abort(ProviderAbort::PROTOERR, turn)
+                    shared.abort(ProviderAbort::PROTOERR, cx)
                 } else {
-                    shared.refuse(PROTOERR, turn)
+                    shared.refuse(PROTOERR, cx)
                 }
             }
             (State::Receiving { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
 
             // --- TIDOK WAIT ---
             // RcvAck, class 2 or 1, TIDok.
-            (State::TidokWait { held, doubt, .. }, Event::Ack(ack)) if ack.verify => {
-                let tid_new = doubt.tid_new;
+            (
+                State::TidokWait {
+                    held, verification, ..
+                },
+                Event::Ack(ack),
+            ) if ack.verify => {
+                let tid_new = verification.tid_new;
                 match std::mem::replace(held, Held::Dropped { vouched: true }) {
                     Held::Message(data) => {
-                        if !self.vouched(tid_new, shared, turn) {
-                            return Fate::Over;
+                        if !self.vouched(tid_new, shared, cx) {
+                            return Outcome::Over;
                         }
-                        self.begin(data, Fragment::WHOLE, shared, turn)
+                        self.begin(data, Fragment::WHOLE, shared, cx)
                     }
                     Held::Segments(receiver) => {
-                        if !self.vouched(tid_new, shared, turn) {
-                            return Fate::Over;
+                        if !self.vouched(tid_new, shared, cx) {
+                            return Outcome::Over;
                         }
-                        self.resume(receiver, shared, turn)
+                        self.resume(receiver, shared, cx)
                     }
                     // Its message is gone: a peer with re-assembly can be asked for it, any other
                     // repeats it or repeats the Ack until it gives up.
                     Held::Dropped { .. } => {
                         self.answer = shared.capabilities.sar.then_some(Answer::NackAll);
-                        Fate::Lives
+                        Outcome::Lives
                     }
                 }
             }
             // RcvErrorPDU.
             (State::TidokWait { .. }, Event::ErrorPdu) => {
-                turn.stats.unverified += 1;
-                shared.refuse(PROTOERR, turn)
+                cx.stats.unverified += 1;
+                shared.refuse(PROTOERR, cx)
             }
             // RcvAbort.
             (State::TidokWait { .. }, Event::Abort(_)) => {
-                turn.stats.unverified += 1;
-                Fate::Over
+                cx.stats.unverified += 1;
+                Outcome::Over
             }
             // RcvInvoke, RID=1: and the message is taken if it was dropped before. RID=0: ignored.
-            (State::TidokWait { held, doubt, .. }, Event::Invoke(invoke)) => {
-                shared.note_duplicate(turn);
+            (
+                State::TidokWait {
+                    held, verification, ..
+                },
+                Event::Invoke(invoke),
+            ) => {
+                shared.note_duplicate(cx);
                 if invoke.packet.repeated && invoke.packet.trailer.ends_message() {
-                    let tid_new = doubt.tid_new;
+                    let tid_new = verification.tid_new;
                     if matches!(held, Held::Dropped { vouched: true }) {
-                        if !self.vouched(tid_new, shared, turn) {
-                            return Fate::Over;
+                        if !self.vouched(tid_new, shared, cx) {
+                            return Outcome::Over;
                         }
                         let data = Bytes::copy_from_slice(invoke.packet.data);
-                        return self.begin(data, Fragment::WHOLE, shared, turn);
+                        return self.begin(data, Fragment::WHOLE, shared, cx);
                     }
                     if matches!(held, Held::Dropped { .. }) {
-                        *held = Held::of(invoke.packet.data, shared, turn);
+                        *held = Held::of(invoke.packet.data, shared, cx);
                     }
-                    self.ask_again(None, turn);
+                    self.ask_again(None, cx);
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // A repeated end of the first group means that the question was lost.
             (State::TidokWait { held, .. }, Event::Segment(_, packet)) => {
-                shared.note_duplicate(turn);
+                shared.note_duplicate(cx);
                 if let Held::Segments(receiver) = held
                     && packet.repeated
                 {
                     let psn = receiver.acked();
-                    self.ask_again(psn, turn);
+                    self.ask_again(psn, cx);
                 }
-                Fate::Lives
+                Outcome::Lives
             }
-            // The table gives no end to the wait; ours comes after the sender's last possible repeat.
+            // The table gives no end to the wait; ours comes after the sender's last possible
+            // repeat.
             (State::TidokWait { forget_at, .. }, Event::Timeout) => {
                 if *forget_at > now {
-                    return Fate::Lives;
+                    return Outcome::Lives;
                 }
-                turn.stats.unverified += 1;
-                Fate::Over
+                cx.stats.unverified += 1;
+                Outcome::Over
             }
 
             // --- INVOKE RESP WAIT ---
-            // TR-Invoke.res, class 1, with and without exit info. The ack may wait for A; it does not.
+
+            // TR-Invoke.res, class 1, with and without exit info. The ack
+            // may wait for A; it does not.
             (State::InvokeRespWait { .. }, Event::Accept(info)) if shared.class == Class::One => {
-                self.acknowledge_last(exit_info(info), turn)
+                self.acknowledge_last(exit_info(info), cx)
             }
             // TR-Invoke.res, class 2. Exit info must not go with it (7.4.4).
             (State::InvokeRespWait { .. }, Event::Accept(_)) => {
@@ -289,34 +301,34 @@ impl Responder {
                     ack_at: Some(now + config.base_ack),
                     acked: false,
                 };
-                Fate::Lives
+                Outcome::Lives
             }
             // TR-Result.req.
             (State::InvokeRespWait { .. }, Event::Result(data, fragment)) => {
-                self.send_result(data, fragment, shared, turn)
+                self.send_result(data, fragment, shared, cx)
             }
             // TR-Abort.req.
             (State::InvokeRespWait { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
             // RcvAbort.
             (State::InvokeRespWait { .. }, Event::Abort(reason)) => {
-                shared.indicate_abort(reason, turn)
+                shared.indicate_abort(reason, cx)
             }
-            // RcvInvoke: ignored, and with user acknowledgement the timer starts anew (7.3.3).
+            // RcvInvoke: ignored. With user acknowledgement the timer starts again (7.3.3).
             (State::InvokeRespWait { ack_at, .. }, Event::Invoke(_) | Event::Segment(..)) => {
-                shared.note_duplicate(turn);
+                shared.note_duplicate(cx);
                 if shared.user_ack {
                     *ack_at = now + ack_interval(shared, config);
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvErrorPDU.
             (State::InvokeRespWait { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
-            // TimerTO_A: the printed rows for AEC have no condition on Uack, without which user
-            // acknowledgement would mean nothing; they are those of Uack == True.
+            // TimerTO_A: the printed rows for AEC have no condition on Uack. User acknowledgement
+            // would then have no meaning, so they are the rows of Uack == True.
             (
                 State::InvokeRespWait {
                     ack_at,
@@ -325,19 +337,19 @@ impl Responder {
                 Event::Timeout,
             ) => {
                 if *ack_at > now {
-                    return Fate::Lives;
+                    return Outcome::Lives;
                 }
                 match (shared.user_ack, shared.class) {
                     // AEC < AEC_MAX.
                     (true, _) if *expirations < config.max_ack_expirations => {
                         *expirations += 1;
                         *ack_at = now + ack_interval(shared, config);
-                        Fate::Lives
+                        Outcome::Lives
                     }
                     // AEC == AEC_MAX.
-                    (true, _) => shared.abort(ProviderAbort::NORESPONSE, turn),
+                    (true, _) => shared.abort(ProviderAbort::NORESPONSE, cx),
                     // Class 1, Uack == False.
-                    (false, Class::Zero | Class::One) => self.acknowledge_last(Bytes::new(), turn),
+                    (false, Class::Zero | Class::One) => self.acknowledge_last(Bytes::new(), cx),
                     // Class 2, Uack == False.
                     (false, Class::Two) => {
                         self.state = State::ResultWait {
@@ -345,7 +357,7 @@ impl Responder {
                             acked: true,
                         };
                         self.hold_on(false);
-                        Fate::Lives
+                        Outcome::Lives
                     }
                 }
             }
@@ -353,29 +365,29 @@ impl Responder {
             // --- RESULT WAIT ---
             // TR-Result.req.
             (State::ResultWait { .. }, Event::Result(data, fragment)) => {
-                self.send_result(data, fragment, shared, turn)
+                self.send_result(data, fragment, shared, cx)
             }
             // RcvInvoke, RID=0 and RID=1: ignored, unless RID=1 and the ack was sent already.
             (
                 State::ResultWait { acked, .. },
                 Event::Invoke(Invoke { packet, .. }) | Event::Segment(_, packet),
             ) => {
-                shared.note_duplicate(turn);
+                shared.note_duplicate(cx);
                 if packet.repeated && *acked && self.answer.is_none() {
                     self.hold_on(true);
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvErrorPDU.
             (State::ResultWait { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
             // TR-Abort.req.
             (State::ResultWait { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
             // RcvAbort.
-            (State::ResultWait { .. }, Event::Abort(reason)) => shared.indicate_abort(reason, turn),
+            (State::ResultWait { .. }, Event::Abort(reason)) => shared.indicate_abort(reason, cx),
             // TimerTO_A: once, and then the user may think for as long as it likes.
             (State::ResultWait { ack_at, acked }, Event::Timeout) => {
                 if ack_at.is_some_and(|at| at <= now) {
@@ -383,32 +395,37 @@ impl Responder {
                     *acked = true;
                     self.hold_on(false);
                 }
-                Fate::Lives
+                Outcome::Lives
             }
 
             // --- RESULT RESP WAIT ---
             // TR-Abort.req.
             (State::ResultRespWait { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
             // RcvAbort.
             (State::ResultRespWait { .. }, Event::Abort(reason)) => {
-                shared.indicate_abort(reason, turn)
+                shared.indicate_abort(reason, cx)
             }
             // RcvAck, TIDok: ignored.
-            (State::ResultRespWait { .. }, Event::Ack(ack)) if ack.verify => Fate::Lives,
+            (State::ResultRespWait { .. }, Event::Ack(ack)) if ack.verify => Outcome::Lives,
             // RcvAck: of a group, or of all.
             (State::ResultRespWait { sender }, Event::Ack(ack)) => {
                 let delay = shared.learn(ack.tpis);
-                match sender.ack(now, ack.tpis.psn(), delay, &shared.capabilities, config) {
-                    Progress::None | Progress::Some => Fate::Lives,
+                let progress = sender.ack(now, ack.tpis.psn(), delay, &shared.capabilities, config);
+                if let Some(proof) = sender.take_proof() {
+                    cx.validation.note(now, shared.peer, proof);
+                }
+                match progress {
+                    Progress::None | Progress::Some => Outcome::Lives,
+                    Progress::Forged => shared.abort(ProviderAbort::PROTOERR, cx),
                     Progress::Done => {
-                        turn.indications.push_back(Indication::ResultConfirmed {
+                        cx.indications.push_back(Indication::ResultConfirmed {
                             handle: shared.handle,
                             exit_info: ack.tpis.info().map_or_else(Bytes::new, exit_info),
                             report: shared.report,
                         });
-                        Fate::Over
+                        Outcome::Over
                     }
                 }
             }
@@ -422,32 +439,32 @@ impl Responder {
                     &shared.capabilities,
                     config,
                 );
-                Fate::Lives
+                Outcome::Lives
             }
             // TR-ResultData.req.
             (State::ResultRespWait { sender }, Event::Result(data, fragment)) => {
                 sender.push(now, (data, fragment), &shared.capabilities, config);
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvErrorPDU.
             (State::ResultRespWait { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
             // TimerTO_R.
             (State::ResultRespWait { sender }, Event::Timeout) => {
                 match sender.expire(now, &shared.capabilities, config) {
-                    Expiry::NotYet | Expiry::Resumed => Fate::Lives,
+                    Expiry::NotYet | Expiry::Resumed => Outcome::Lives,
                     Expiry::Again => {
                         sender.repeat();
-                        Fate::Lives
+                        Outcome::Lives
                     }
-                    Expiry::GaveUp => shared.give_up(turn),
+                    Expiry::GaveUp => shared.give_up(cx),
                 }
             }
             // Not in the table; it happens when the Result and a repeated Invoke cross.
             (State::ResultRespWait { .. }, Event::Invoke(_) | Event::Segment(..)) => {
-                shared.note_duplicate(turn);
-                Fate::Lives
+                shared.note_duplicate(cx);
+                Outcome::Lives
             }
 
             // --- WAIT TIMEOUT ---
@@ -456,41 +473,39 @@ impl Responder {
                 State::WaitTimeout { .. },
                 Event::Invoke(Invoke { packet, .. }) | Event::Segment(_, packet),
             ) => {
-                shared.note_duplicate(turn);
+                shared.note_duplicate(cx);
                 if packet.repeated {
                     self.repeat_last();
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvAck, TIDok, RID=1, with and without exit info.
             (State::WaitTimeout { .. }, Event::Ack(ack)) => {
                 if ack.verify && ack.repeated {
                     self.repeat_last();
                 }
-                Fate::Lives
+                Outcome::Lives
             }
             // RcvErrorPDU.
             (State::WaitTimeout { .. }, Event::ErrorPdu) => {
-                shared.abort(ProviderAbort::PROTOERR, turn)
+                shared.abort(ProviderAbort::PROTOERR, cx)
             }
             // RcvAbort.
-            (State::WaitTimeout { .. }, Event::Abort(reason)) => {
-                shared.indicate_abort(reason, turn)
-            }
+            (State::WaitTimeout { .. }, Event::Abort(reason)) => shared.indicate_abort(reason, cx),
             // TimerTO_W.
             (State::WaitTimeout { until, .. }, Event::Timeout) => {
                 if *until <= now {
-                    Fate::Over
+                    Outcome::Over
                 } else {
-                    Fate::Lives
+                    Outcome::Lives
                 }
             }
             // TR-Abort.req.
             (State::WaitTimeout { .. }, Event::AbortRequest(reason)) => {
-                shared.abort_quietly(AbortReason::User(reason), turn)
+                shared.abort_quietly(AbortReason::User(reason), cx)
             }
-            // Without user acknowledgement A is zero: the ack is due before the user can attach exit info,
-            // but as long as it was not sent it still can.
+            // Without user acknowledgement A is zero: the ack is due before the user can attach
+            // exit info, but as long as it was not sent it still can.
             (
                 State::WaitTimeout {
                     exit_info: kept, ..
@@ -500,24 +515,24 @@ impl Responder {
                 if self.answer.is_some() {
                     *kept = exit_info(info);
                 }
-                Fate::Lives
+                Outcome::Lives
             }
 
-            // Pairs without a row: late copies, and users who speak out of turn.
+            // Pairs without a row: late copies, and primitives out of turn.
             (State::Receiving { .. }, Event::Ack(_) | Event::Nack(_))
             | (State::TidokWait { .. }, Event::Ack(_) | Event::Nack(_))
             | (
                 State::InvokeRespWait { .. } | State::ResultWait { .. },
                 Event::Ack(_) | Event::Nack(_),
             )
-            | (State::WaitTimeout { .. }, Event::Nack(_)) => Fate::Lives,
+            | (State::WaitTimeout { .. }, Event::Nack(_)) => Outcome::Lives,
             (
                 State::Receiving { .. } | State::TidokWait { .. },
                 Event::Accept(_) | Event::Result(..),
             )
             | (State::TidokWait { .. }, Event::AbortRequest(_))
             | (State::ResultWait { .. } | State::ResultRespWait { .. }, Event::Accept(_))
-            | (State::WaitTimeout { .. }, Event::Result(..)) => Fate::Lives,
+            | (State::WaitTimeout { .. }, Event::Result(..)) => Outcome::Lives,
         }
     }
 
@@ -531,6 +546,17 @@ impl Responder {
             State::ResultRespWait { sender } => sender.deadline(),
             State::WaitTimeout { until, .. } => Some(*until),
         }
+    }
+
+    /// Whether the Invoke is incomplete or unverified, so that the user has no indication of it.
+    pub(in crate::wtp) const fn is_incomplete(&self) -> bool {
+        matches!(
+            self.state,
+            State::Receiving {
+                indicated: false,
+                ..
+            } | State::TidokWait { .. }
+        )
     }
 
     /// The name of the state in the specification's tables.
@@ -548,8 +574,10 @@ impl Responder {
     pub(in crate::wtp) fn footprint(&self) -> Charge {
         let (reassembly, doubted) = match &self.state {
             State::Receiving {
-                receiver, doubt, ..
-            } => (receiver.footprint(), doubt.is_some()),
+                receiver,
+                verification,
+                ..
+            } => (receiver.footprint(), verification.is_some()),
             State::TidokWait { held, .. } => match held {
                 Held::Message(data) => (data.len(), true),
                 Held::Segments(receiver) => (receiver.footprint(), true),

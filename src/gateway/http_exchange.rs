@@ -1,0 +1,101 @@
+//! Exchanges over HTTP and OBEX: begun by a request, ended by the shell.
+//!
+//! A request becomes the exchange that a WSP method becomes: routes, limits, header rules,
+//! translation and records are the same. HTTP has no transaction identifiers, so a repeated POST
+//! is a new POST.
+
+use ::http::Method;
+use bytes::Bytes;
+
+use crate::gateway::admission::{Arrived, Prepared};
+use crate::gateway::answer::{Problem, Refused};
+use crate::gateway::exchange::{Encoding, Exchange, ReplyPlan, Requester, State};
+use crate::gateway::http::{HttpId, HttpRequest};
+use crate::gateway::protection::Decision;
+use crate::gateway::record::{Ending, ExchangeRecord};
+use crate::gateway::{Gateway, http};
+use crate::time::Instant;
+use crate::wdp::Service;
+use crate::wsp::method::ReplyLimit;
+
+impl Gateway {
+    /// A handset sent a request over HTTP. One [`Event::HttpReply`](super::Event::HttpReply)
+    /// follows, unless [`handle_http_end`](Self::handle_http_end) comes first.
+    pub fn handle_http_request(&mut self, now: Instant, id: HttpId, request: HttpRequest) {
+        self.stats.exchanges_begun += 1;
+        let mut record = self.http_record(now, &request);
+        let admitted = self.admit_http(now, request, &mut record);
+        let exchange = Exchange {
+            requester: Requester::Http(id),
+            state: State::Replying,
+            encoding: Encoding::Http,
+            max_reply: None,
+            reply_limit: ReplyLimit::default(),
+            max_problem: None,
+            held: 0,
+            reserved: 0,
+            plan: ReplyPlan::default(),
+            record,
+        };
+        self.start(now, exchange, admitted);
+        self.run(now);
+    }
+
+    /// The reply to a request over HTTP has been written, or its handset has gone.
+    pub fn handle_http_end(&mut self, now: Instant, id: HttpId, ending: Ending) {
+        self.end(now, Requester::Http(id), ending, Bytes::new(), None);
+    }
+
+    fn admit_http(
+        &mut self,
+        now: Instant,
+        request: HttpRequest,
+        record: &mut ExchangeRecord,
+    ) -> Result<Prepared, Refused> {
+        let source = request.peer.remote.ip();
+        let octets = record.request_octets;
+        let admitted = self
+            .policer
+            .admit(now, &self.config.protection, source, octets, 1, || true);
+        if admitted != Decision::Pass {
+            return Err(Problem::TooMany.into());
+        }
+        self.check_arrival(now, Service::Connectionless, record)?;
+        if request.method == Method::CONNECT {
+            return Err(Refused {
+                detail: Some("CONNECT asks for a tunnel, and the gateway makes none".to_owned()),
+                ..Problem::UnknownMethod.into()
+            });
+        }
+        let has_body = request.body.is_some();
+        let headers = http::headers(request.headers, request.version, &self.config.headers)?;
+        let arrived = Arrived {
+            peer: request.peer,
+            session: None,
+            max_reply: None,
+            method: request.method,
+            uri: record.uri.clone(),
+            headers,
+            body: request.body.unwrap_or_default(),
+            has_body,
+            obex_target: request.obex_target,
+        };
+        self.forward(now, arrived, record)
+    }
+
+    fn http_record(&self, now: Instant, request: &HttpRequest) -> ExchangeRecord {
+        let octets = request.body.as_ref().map_or(0, Bytes::len);
+        ExchangeRecord {
+            binding: request.binding,
+            request_octets: octets,
+            // The port may have the number of a UDP port for WTLS.
+            secured: false,
+            ..self.record_of(
+                now,
+                request.peer,
+                http::method(&request.method),
+                http::absolute(request),
+            )
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The messages to the store's thread, and the counters that come back.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::tables::{Change, Entries, Table};
+use crate::wsp::claim::ClaimKey;
+use crate::wsp::saved::SessionRecord;
+
+/// Counters of a store, and gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Changes taken into the queue.
+    pub writes: u64,
+    /// Changes not taken: the queue was full, or there were too many sessions.
+    pub refused: u64,
+    /// Batches committed.
+    pub commits: u64,
+    /// Commits and reads that failed.
+    pub errors: u64,
+    /// Sessions forgotten because they were too old.
+    pub expired: u64,
+    /// Files created again because the old one was deleted, truncated or overwritten in use.
+    pub recreated: u64,
+    /// Gauge: changes that wait for the next commit.
+    pub pending: u64,
+    /// Gauge: sessions remembered.
+    pub sessions: u64,
+    /// Whether a restart would lose new changes: the file cannot be written, or another file has
+    /// its name.
+    pub failing: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) writes: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) errors: AtomicU64,
+    pub(super) expired: AtomicU64,
+    pub(super) recreated: AtomicU64,
+    pub(super) pending: AtomicU64,
+    pub(super) sessions: AtomicU64,
+    pub(super) failing: AtomicBool,
+}
+
+impl Counts {
+    pub(super) fn stats(&self) -> Stats {
+        let Self {
+            writes,
+            refused,
+            commits,
+            errors,
+            expired,
+            recreated,
+            pending,
+            sessions,
+            failing,
+        } = self;
+        Stats {
+            writes: writes.load(Relaxed),
+            refused: refused.load(Relaxed),
+            commits: commits.load(Relaxed),
+            errors: errors.load(Relaxed),
+            expired: expired.load(Relaxed),
+            recreated: recreated.load(Relaxed),
+            pending: pending.load(Relaxed),
+            sessions: sessions.load(Relaxed),
+            failing: failing.load(Relaxed),
+        }
+    }
+}
+
+/// The receiver of a look-up's answer. Dropped unused, it answers with `None`.
+pub(super) struct Answer(pub(super) Option<Box<dyn FnOnce(Option<SessionRecord>) + Send>>);
+
+impl Answer {
+    pub(super) fn give(mut self, found: Option<SessionRecord>) {
+        if let Some(answer) = self.0.take() {
+            answer(found);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(answer) = self.0.take() {
+            answer(None);
+        }
+    }
+}
+
+pub(super) enum Message {
+    Change(Vec<Change>),
+    Save(Box<SessionRecord>),
+    Forget(u32),
+    Look(ClaimKey, Answer),
+    Entries(Table, mpsc::Sender<Entries>),
+    Flush(mpsc::Sender<()>),
+    Limits(Limits),
+}
+
+/// The limits of stored sessions.
+pub(super) struct Limits {
+    pub(super) max_age: Duration,
+    pub(super) max_sessions: u64,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Sessions and subscribers do not belong into a log.
+        f.write_str("Message")
+    }
+}

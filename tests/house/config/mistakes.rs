@@ -1,0 +1,534 @@
+//! Mistakes are reported at their place, with a remedy, and all at once.
+
+use wapbridge::config::Settings;
+
+use super::{ROUTE, Scratch, parse, problems};
+
+/// The report of a configuration with one route and `rest`.
+fn report(rest: &str) -> String {
+    parse(&format!("{rest}\n{ROUTE}"))
+        .expect_err("this configuration has mistakes")
+        .to_string()
+}
+
+#[test]
+fn what_a_route_cannot_do_is_told() {
+    let route = |keys: &str| {
+        parse(&format!(
+            "[[route]]\nmatch = \"http://a.example/\"\n{keys}\n"
+        ))
+    };
+    let to = "upstream = \"https://b.example/\"\n";
+    for (keys, told) in [
+        (format!("{to}syncml = \"1.3\""), "\"1.0\", \"1.1\""),
+        (format!("{to}allowed_methods = \"get\""), "write \"GET\""),
+        (format!("{to}request_headers = \"add X: y\""), "set X-Carrier"),
+        (format!("{to}reply_headers = \"remove Content-Length\""), "belongs to the connection"),
+        (format!("{to}forwarded = \"yes\""), "\"x-forwarded-for\""),
+        (format!("{to}http_proxy = \"https://p.example/\""), "plain HTTP"),
+        (format!("{to}[privacy]\nidentity_headers = \"a b\""), "name of a header field"),
+        (
+            "upstream = \"http://b.example/\"\nallow_plaintext = true\nhttp_proxy = \"http://p.example/\"".to_owned(),
+            "https:// only",
+        ),
+        (
+            "upstream = \"as-requested\"\nallow_plaintext = true\nhttp_proxy = \"http://p.example/\"".to_owned(),
+            "could not be checked",
+        ),
+        (
+            "upstream = \"as-requested\"\nallow_plaintext = true\nrewrite_resp_uri = true".to_owned(),
+            "own addresses already",
+        ),
+    ] {
+        let report = route(&keys).expect_err(&keys).to_string();
+        assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
+}
+
+#[test]
+fn every_mistake_is_told_at_once_and_in_order() {
+    let source = "\
+[listen]
+conection_mode = \"0.0.0.0:9201\"
+connectionless = [\"0.0.0.0\", \"0.0.0.0:99999\", 9200]
+
+[admn]
+listen = \"127.0.0.1:9280\"
+
+[[route]]
+match = \"sync.example.com\"
+upstream = \"http://sync.internal.example/\"
+timeout = 30
+
+[[route]]
+match = \"http://b.example/\"
+max_reply = \"1GB\"
+
+[tls]
+ca_file = \"no-such-file.pem\"
+
+[log]
+level = \"verbose\"
+format = true
+";
+    let expected = [
+        ("unknown key `conection_mode` in [listen]", "conection_mode"),
+        ("invalid `connectionless` in [listen]", "\"0.0.0.0\""),
+        ("invalid `connectionless` in [listen]", "\"0.0.0.0:99999\""),
+        ("invalid `connectionless` in [listen]", "9200"),
+        ("unknown section `admn` in this file", "admn"),
+        ("invalid `match` in [[route]]", "\"sync.example.com\""),
+        (
+            "invalid `upstream` in [[route]]",
+            "\"http://sync.internal.example/\"",
+        ),
+        ("invalid `timeout` in [[route]]", "30"),
+        ("[[route]] has no `upstream`", "[[route]]"),
+        ("invalid `max_reply` in [[route]]", "\"1GB\""),
+        ("invalid `ca_file` in [tls]", "\"no-such-file.pem\""),
+        ("invalid `level` in [log]", "\"verbose\""),
+        ("invalid `format` in [log]", "true"),
+    ];
+    let found = problems(source);
+    let found: Vec<_> = found
+        .iter()
+        .map(|(t, a)| (t.as_str(), a.as_str()))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_report_shows_the_place_and_the_remedy() {
+    assert_eq!(
+        report("[listen]\nconection_mode = \"0.0.0.0:9201\"\nconnectionless = \"::\""),
+        "\
+error: unknown key `conection_mode` in [listen]
+ --> wapbridge.toml:2:1
+  |
+2 | conection_mode = \"0.0.0.0:9201\"
+  | ^^^^^^^^^^^^^^ there is no such key
+  |
+  = help: did you mean `connection_mode`?
+
+error: invalid `connectionless` in [listen]
+ --> wapbridge.toml:3:18
+  |
+3 | connectionless = \"::\"
+  |                  ^^^^ expected an address and a port such as \"0.0.0.0:9201\" or \"[::]:9201\"
+  |
+  = help: put the address in brackets and add the port: \"[::]:PORT\"
+
+wapbridge.toml: 2 errors"
+    );
+}
+
+#[test]
+fn a_route_behind_a_wider_one_is_an_error_at_both_places() {
+    let report = report(&format!("{ROUTE}allow_plaintext = false\n"));
+    assert_eq!(
+        report,
+        "\
+error: route 2 can never be reached
+ --> wapbridge.toml:7:9
+  |
+2 | match = \"http://sync.example.com/\"
+  |         -------------------------- ... is taken by this route already
+...
+7 | match = \"http://sync.example.com/\"
+  |         ^^^^^^^^^^^^^^^^^^^^^^^^^^ every request of this route ...
+  |
+  = help: the first match wins: move the more special route up, or remove it
+
+wapbridge.toml: 1 error"
+    );
+}
+
+#[test]
+fn remedies_fit_the_mistake() {
+    for (rest, remedy) in [
+        (
+            "[listen]\nconnection_mode = \"localhost:9201\"",
+            "names are not looked up",
+        ),
+        ("[listen]\nconnection_mode = \":9201\"", "\"0.0.0.0:9201\""),
+        ("[listen]\nconnection_mode = \"1.2.3.4:port\"", "0 to 65535"),
+        (
+            "[listen]\nconnection_mode = \"0.0.0.0:9201\"\nconnectionless = \"0.0.0.0:9201\"",
+            "0.0.0.0:9201 is listed twice",
+        ),
+        ("[listen]", "connection_mode = \\\"0.0.0.0:9201\\\""),
+        ("listen = 3", "[listen] on a line of its own"),
+        ("[route]\nmatch = \"http://a.example/\"", "write [[route]]"),
+        ("[log]\nlevel = \"Info\"", "did you mean \"info\"?"),
+        ("[log]\nformat = \"jsno\"", "did you mean \"json\"?"),
+        ("[log]\ncolour = true", "known here: access, format, level"),
+        ("[wtp]\nbase_retry = \"0s\"", "10ms to 600s"),
+        ("[wtp]\nbearer = \"gprs\"", "\"circuit-switched\""),
+        (
+            "[limits]\nmax_message = \"2MiB\"\nmax_reassembly = \"1MiB\"",
+            "less than 2MiB",
+        ),
+        (
+            "[[route]]\nmatch = []\nupstream = \"https://o.example/\"",
+            "at least one",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = []",
+            "at least one",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = [\"https://o.example/\", \"https://p.example/x\"]",
+            "give them its scheme and path",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/?x\"\nupstream = \"https://o.example/\"",
+            "has a query or a fragment",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://user:secret@o.example/\"",
+            "user name before the host",
+        ),
+        (
+            "[[route]]\nmatch = \"wap://a.example/\"\nupstream = \"https://o.example/\"",
+            "neither http:// nor https://",
+        ),
+        (
+            "[[route]]\nupstream = \"https://o.example/\"",
+            "`match` is missing",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"http://o.example/\"",
+            "allow_plaintext = true",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"\nallow_plaintext = \"yes\"",
+            "write it without quotes",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"\ntimeout = \"2d\"",
+            "ms, s, m and h",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"\ntimeout = \"99h\"",
+            "10ms to 3600s",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"\nmax_reply = 3",
+            "1KiB to 64MiB",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"\nport = 9299",
+            "nothing in [listen] has port 9299",
+        ),
+        (
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"\nmethod = \"post\"",
+            "\"POST\"",
+        ),
+        (
+            "[[route]]\nname = \"2\"\nmatch = \"http://a.example/\"\nupstream = \"https://o.example/\"",
+            "two routes are named 2",
+        ),
+    ] {
+        let report = report(rest);
+        assert!(
+            report.contains(&remedy.replace("\\\"", "\"")),
+            "{rest}\n---\n{report}"
+        );
+    }
+}
+
+#[test]
+fn broken_toml_is_told_with_the_other_mistakes() {
+    let report = report(
+        "[listen\nconnection_mode = \"0.0.0.0:9201\"\n[log]\nlevel = \"inof\"\nformat = = 3",
+    );
+    assert!(report.contains("this is not TOML"), "{report}");
+    assert!(report.contains("wapbridge.toml:1:8"), "{report}");
+    assert!(report.contains("wapbridge.toml:5:"), "{report}");
+    assert!(report.contains("did you mean \"info\"?"), "{report}");
+}
+
+#[test]
+fn an_empty_file_says_what_it_needs() {
+    for source in [
+        "",
+        "\n",
+        "# nothing yet\n",
+        "[[route]]",
+        "\u{feff}",
+        "[log]\r\nlevel = \"info\"\r\n",
+    ] {
+        let report = parse(source).expect_err("no route").to_string();
+        assert!(
+            report.contains("upstream = \"https://"),
+            "{source:?}: {report}"
+        );
+    }
+}
+
+#[test]
+fn what_a_route_says_about_tls_is_checked() {
+    let scratch = Scratch::new("tls");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    let other_key = rcgen::KeyPair::generate().unwrap();
+    scratch.write("client.pem", &certificate.pem());
+    scratch.write("client.key", &key.serialize_pem());
+    scratch.write("other.key", &other_key.serialize_pem());
+    scratch.write("both.pem", &(certificate.pem() + &key.serialize_pem()));
+    let check =
+        |keys: &str| Settings::parse(&format!("{ROUTE}{keys}\n"), "wapbridge.toml", &scratch.0);
+    for keys in [
+        "tls_min_version = \"1.3\"",
+        "client_certificate = \"both.pem\"",
+        "client_certificate = \"client.pem\"\nclient_key = \"client.key\"",
+        &format!("pin = [\"{}\"]", "0aF9".repeat(16)),
+    ] {
+        if let Err(report) = check(keys) {
+            panic!("{report}");
+        }
+    }
+    for (keys, told) in [
+        ("tls_min_version = \"1.1\"", "expected \"1.2\" or \"1.3\""),
+        ("tls_min_version = 1.3", "found a number with a fraction"),
+        (
+            "client_certificate = \"client.pem\"",
+            "client.pem: no private key in it",
+        ),
+        (
+            "client_certificate = \"none.pem\"",
+            "none.pem: No such file",
+        ),
+        (
+            "client_certificate = \"client.pem\"\nclient_key = \"other.key\"",
+            "other.key: keys may not be consistent",
+        ),
+        (
+            "client_key = \"client.key\"",
+            "a key without its certificate",
+        ),
+        ("pin = \"abc\"", "openssl dgst -sha256"),
+        ("pin = []", "at least one"),
+        (
+            "allow_plaintext = true\n[[route]]\nmatch = \"http://b.example/\"\n\
+             upstream = \"http://o.example/\"\nallow_plaintext = true\ntls_min_version = \"1.3\"",
+            "there is no TLS with this",
+        ),
+    ] {
+        let report = check(keys).expect_err(keys).to_string();
+        assert!(report.contains(told), "{keys}\n---\n{report}");
+    }
+}
+
+#[test]
+fn mistakes_in_them_are_told() {
+    let wrong = [
+        ("[wsp]\nredirect = \"192.0.2.9:9300\"\n", "49152"),
+        (
+            "[wsp]\nredirect = \"192.0.2.9:50000\"\nredirect_permanent = true\n",
+            "keeps the port",
+        ),
+        ("[headers]\ncookies = \"gatway\"\n", "gateway"),
+        (
+            "[headers]\ndrop_to_origin = [\"no name\"]\n",
+            "name of a header field",
+        ),
+        ("[connectionless]\nrate = 0\n", "less than 1"),
+    ];
+    for (text, told) in wrong {
+        let report = parse(&format!("{text}{ROUTE}")).unwrap_err().to_string();
+        assert!(report.contains(told), "{report}");
+    }
+}
+
+/// Whatever is wrong with a line, a secret in it is not quoted. `S3CR3T` stands for one.
+#[test]
+fn reports_never_show_a_secret() {
+    let route =
+        |rest: &str| format!("[[route]]\nmatch = \"http://b/\"\nupstream = \"https://b/\"\n{rest}");
+    for source in [
+        "[admin]\ntoken = \"S3CR3T".to_owned(),
+        "[admin]\ntoken = S3CR3T".to_owned(),
+        "[admin]\ntoken \"S3CR3T\"".to_owned(),
+        "[admin]\ntoken = [\"S3CR3T\", 5]".to_owned(),
+        "[admin]\ntoken = { is = \"S3CR3T\" }".to_owned(),
+        "[admin]\ntoken = \"\"\"\nS3CR3T".to_owned(),
+        "[admin]\ntoken = \"S3CR3T\"".to_owned(),
+        "[admin]\ntokn = \"S3CR3T\"".to_owned(),
+        "[admin]\nlisten = 5 # S3CR3T".to_owned(),
+        "[admin]\n\"S3CR3T\" = \"token\"".to_owned(),
+        "[admin]\ntoken.S3CR3T = 1".to_owned(),
+        "[tokens]\na = \"S3CR3T\"".to_owned(),
+        "[identity.radius]\nclient = { network = \"10.0.0.0/8\", secret = \"S3CR3T\" }".to_owned(),
+        "[[identity.radius.client]]\nnetwork = \"10.0.0.0\"\nsecret = \"S3CR3T\"\nsecret_file = \"x\""
+            .to_owned(),
+        "[[identity.radius.client]]\nnetwork = \"nonsense\", secret = \"S3CR3T\"".to_owned(),
+        "[[identity.radius.client]]\nsecret = 5S3CR3T".to_owned(),
+        "[[identity.radius.forward]]\nsecrets = \"S3CR3T\"".to_owned(),
+        "[identity]\nsubscribers = [\"10.1.2.3;;S3CR3T;;\"]".to_owned(),
+        route("request_headers = \"sett X-Key: S3CR3T\""),
+        route("request_headers = [\"set X Y: S3CR3T\"]"),
+        route("http_proxy = \"http://S3CR3T@p/\""),
+        route("http_proxy = \"http:/user:S3CR3T@p/\""),
+        "[[route]]\nmatch = \"http://b/\"\nupstream = \"https://user:S3CR3T@b/\"".to_owned(),
+        "[[route]]\nmatch = \"http://b/\"\nupstream = \"htps://user:S3CR3T@b/\"".to_owned(),
+        "[store]\npath = \"x\"\nurl = \"redis://:S3CR3T@h/\"".to_owned(),
+    ] {
+        for source in [format!("{source}\n{ROUTE}"), format!("{ROUTE}{source}\n")] {
+            let report = parse(&source).expect_err(&source);
+            let shown = format!("{report}\n{}", report.render(true));
+            assert!(!shown.contains("S3CR3T"), "{source}\n{report}");
+            for entry in report.entries() {
+                let shown = serde_json::to_string(&entry).unwrap();
+                assert!(!shown.contains("S3CR3T"), "{shown}");
+            }
+            for line in report.lines() {
+                assert!(!line.contains("S3CR3T"), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn mistakes_of_form_come_with_their_remedy() {
+    for (source, remedy) in [
+        ("[listen]\nconnection_mode = \"::1:9201\"", "[::1]:9201"),
+        ("[listen]\nconnection_mode = \"[::1]\"", "[::1]:PORT"),
+        ("[listen]\nconnection_mode = \"9201\"", "0.0.0.0:9201"),
+        ("[listen]\nconnection_mode = 9201", "0.0.0.0:9201"),
+        ("[admin]\nlisten = \"9280\"", "0.0.0.0:9280"),
+        ("[admin]\nlisten = \"http://127.0.0.1:9280\"", "no URL"),
+        (
+            "[listen\nconnection_mode = \"0.0.0.0:9201\"",
+            "as in [listen]",
+        ),
+        (
+            "[listen]\nconnection_mode = \"0.0.0.0:9201\"\nshards = \"many\"",
+            "shards = \"auto\"",
+        ),
+        (
+            "[listen]\nconnection_mode = \"0.0.0.0:9201\"\nshards = \"4\"",
+            "without quotes",
+        ),
+        ("[log]\nlevel = info", "between quotes"),
+        ("[log]\nlevel = \"info", "between two quotes"),
+        ("[log]\nlevel", "KEY = VALUE"),
+        ("[log]\nlevel = 5", "write text between quotes"),
+        ("[wsp]\nmax_methods = [5]", "only one value"),
+        (
+            "[[route]]\nmatch = \"http://b/\"\nupstream = \"htps://b/\"",
+            "did you mean https://?",
+        ),
+    ] {
+        let report = report(source);
+        assert!(report.contains(remedy), "{source}\n{report}");
+    }
+}
+
+#[test]
+fn credentials_that_no_request_can_show_are_told() {
+    let scratch = Scratch::new("initiators");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    scratch.write("client.pem", &certificate.pem());
+    scratch.write("both.pem", &(certificate.pem() + &key.serialize_pem()));
+    let check = |listener: &str, credentials: &str| {
+        let source = format!(
+            "{ROUTE}[push]\nlisten = \"127.0.0.1:0\"\n{listener}[[push.initiator]]\nname = \"a\"\n\
+             targets = \"*\"\n{credentials}"
+        );
+        Settings::parse(&source, "wapbridge.toml", &scratch.0)
+    };
+    let (tls, asks) = (
+        "certificate = \"both.pem\"\n",
+        "certificate = \"both.pem\"\nclient_ca_file = \"client.pem\"\n",
+    );
+    let (password, token, shown) = (
+        "user = \"a\"\npassword = \"long-enough-to-be-one\"\n",
+        "token = \"long-enough-to-be-one\"\n",
+        "client_certificate = \"client.pem\"\n",
+    );
+    for (listener, credentials) in [
+        ("", password.to_owned()),
+        ("", token.to_owned()),
+        (asks, format!("{password}{shown}")),
+        (asks, format!("{token}{shown}")),
+    ] {
+        let settings = check(listener, &credentials).unwrap_or_else(|report| panic!("{report}"));
+        // The ends of the certificates are watched.
+        let expiries = settings.certificates.iter();
+        let watched: Vec<_> = expiries
+            .map(|it| (it.role.label(), it.file.clone()))
+            .collect();
+        let file = |name: &str| scratch.0.join(name);
+        let expected = match listener.is_empty() {
+            true => Vec::new(),
+            false => vec![
+                ("listener", file("both.pem")),
+                ("authority", file("client.pem")),
+            ],
+        };
+        assert_eq!(watched, expected);
+    }
+    for (listener, credentials, told) in [
+        ("", format!("{password}{token}"), "keep one of the two"),
+        ("", shown.to_owned(), "set certificate and client_ca_file"),
+        (tls, shown.to_owned(), "set certificate and client_ca_file"),
+    ] {
+        let report = check(listener, &credentials).expect_err(told).to_string();
+        assert!(report.contains(told), "{credentials}\n---\n{report}");
+    }
+}
+
+#[test]
+fn terminals_need_networks_and_whole_credentials() {
+    let scratch = Scratch::new("terminals");
+    scratch.write("empty", "\n");
+    let check = |terminals: &str| {
+        let source = format!(
+            "{ROUTE}[push]\nlisten = \"127.0.0.1:0\"\n[push.http]\n{terminals}\n[[push.initiator]]\n\
+             name = \"a\"\ntargets = \"*\"\nnetworks = \"127.0.0.1\"\n"
+        );
+        Settings::parse(&source, "wapbridge.toml", &scratch.0)
+    };
+    let networks = "networks = \"10.0.0.0/8\"\n";
+    for (terminals, told) in [
+        ("port = 5".to_owned(), "name the networks of terminals"),
+        (
+            format!("{networks}user = \"a\""),
+            "both `user` and `password_file`",
+        ),
+        (
+            format!("{networks}password = \"a\""),
+            "both `user` and `password_file`",
+        ),
+        (
+            format!("{networks}user = \"a\"\npassword = \"\""),
+            "the secret is empty",
+        ),
+        (
+            format!("{networks}user = \"a\"\npassword_file = \"empty\""),
+            "the secret is empty",
+        ),
+        (
+            format!("{networks}user = \"a\"\npassword = \"a\"\npassword_file = \"empty\""),
+            "keep one of the two",
+        ),
+        (
+            format!("{networks}provisioning_url = \"a\\nb\""),
+            "expected a URL, or an empty string",
+        ),
+    ] {
+        let report = check(&terminals).expect_err(told).to_string();
+        assert!(report.contains(told), "{terminals}\n---\n{report}");
+    }
+    let whole = format!("{networks}user = \"a\"\npassword = \"b\"\nprovisioning_url = \"\"");
+    let settings = check(&whole).unwrap_or_else(|report| panic!("{report}"));
+    let terminals = settings.push.unwrap().terminals.unwrap();
+    assert_eq!(terminals.port, 4035);
+    assert!(terminals.presentation.credentials.is_some());
+}

@@ -1,0 +1,30 @@
+//! The running program: `wapbridge serve` in front of HTTPS origins, with handsets and admin
+//! clients.
+
+mod access;
+mod descriptors;
+mod gateway;
+mod http;
+mod identity;
+mod life;
+mod manager;
+mod obex;
+mod proxy;
+mod push;
+mod push_hostile;
+mod push_kill;
+mod records;
+mod reload;
+#[cfg(feature = "wtls")]
+mod secure;
+mod store;
+mod top;
+mod trace;
+mod upgrade;
+
+use std::time::Instant;
+
+#[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
+fn now() -> Instant {
+    Instant::now()
+}
