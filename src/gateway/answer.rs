@@ -134,8 +134,11 @@ impl Problem {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::Encoding | Self::UriTooLong | Self::UnknownMethod => {
+            Self::BadRequest | Self::Encoding | Self::UriTooLong => {
                 "examine the handset's request with `wapbridge decode`"
+            }
+            Self::UnknownMethod => {
+                "none: no method but those of WSP is forwarded, CONNECT of HTTP included"
             }
             Self::NoRoute => {
                 "add a [[route]] whose match is a prefix of this URI, if it should be forwarded"

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, PROXY_AUTHENTICATE,
-    SET_COOKIE, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION,
+    PROXY_AUTHENTICATE, SET_COOKIE, WWW_AUTHENTICATE,
 };
+use http::uri::Authority as UriAuthority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -30,6 +31,8 @@ use super::sessions;
 #[derive(Clone, Debug)]
 pub(crate) struct ReceivedRequest {
     pub(crate) method: Method,
+    /// `:authority` of HTTP/2, `Host` of HTTP/1.1.
+    pub(crate) authority: String,
     /// Path and query.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
@@ -135,8 +138,11 @@ async fn answer(request: Request<Incoming>, state: watch::Sender<State>) -> Resp
     let (head, body) = request.into_parts();
     let mut watched = Watched(Some(state.clone()));
     let body = body.collect().await.unwrap().to_bytes();
+    let host = head.headers.get(HOST).map(|host| host.to_str().unwrap());
+    let authority = head.uri.authority().map(UriAuthority::as_str).or(host);
     let heard = ReceivedRequest {
         method: head.method.clone(),
+        authority: authority.unwrap().to_owned(),
         target,
         headers: head.headers,
         body,

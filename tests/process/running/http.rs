@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::cli::process::{Gateway, configuration, recorded, run};
@@ -44,14 +44,19 @@ async fn rest(tcp: &mut TcpStream) -> Vec<u8> {
     answer
 }
 
-/// One response: head and body, by its Content-Length.
-async fn response(tcp: &mut TcpStream) -> (String, Vec<u8>) {
+/// The head of a response.
+async fn response_head(tcp: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let octet = timeout(Duration::from_secs(20), tcp.read_u8()).await;
         head.push(octet.expect("a response").unwrap());
     }
-    let head = String::from_utf8(head).unwrap();
+    String::from_utf8(head).unwrap()
+}
+
+/// One response: head and body, by its Content-Length.
+async fn response(tcp: &mut TcpStream) -> (String, Vec<u8>) {
+    let head = response_head(tcp).await;
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("Content-Length: "));
@@ -167,15 +172,8 @@ async fn the_host_is_that_of_the_upstream() {
                    Connection: close\r\n\r\n";
     exchange(address, request.as_bytes()).await;
     let heard = origin.heard("/echo");
-    let host = heard[0]
-        .headers
-        .get("host")
-        .map(|host| host.to_str().unwrap().to_owned());
-    // HTTP/2 says the authority elsewhere.
-    assert!(
-        host.is_none_or(|host| host.starts_with("localhost:")),
-        "{heard:?}"
-    );
+    let upstream = format!("localhost:{}", origin.address.port());
+    assert_eq!(heard[0].authority, upstream);
 }
 
 #[tokio::test]
@@ -188,7 +186,7 @@ async fn requests_share_a_connection_and_are_answered_in_their_order() {
     let three = [
         get("/bytes/3000"),
         get("/echo"),
-        get("/bytes/5").replace("GET", "HEAD"),
+        get("/hello").replace("GET", "HEAD"),
     ]
     .concat();
     let (first, second) = three.as_bytes().split_at(three.len() / 2);
@@ -202,6 +200,18 @@ async fn requests_share_a_connection_and_are_answered_in_their_order() {
         head.starts_with("HTTP/1.1 200") && body.is_empty(),
         "{head}"
     );
+    let head = response_head(&mut tcp).await;
+    assert!(head.contains("\r\nContent-Length: 5\r\n"), "{head}");
+    // Statuses without a body: the next response follows their heads.
+    for status in ["204", "304"] {
+        let both = [get(&format!("/status/{status}")), get("/bytes/9")].concat();
+        tcp.write_all(both.as_bytes()).await.unwrap();
+        let (head, body) = response(&mut tcp).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(body.is_empty());
+        let (_, body) = response(&mut tcp).await;
+        assert!(body == octets(9));
+    }
     // An HTTP/1.0 handset keeps the connection if it says so, and the last request closes it.
     let mut old = connect(address).await;
     let keep = "GET http://sync.example.com/bytes/7 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
@@ -225,8 +235,8 @@ async fn chunks_and_expectations_are_served() {
     let origin = Origin::start().await;
     let (_gateway, address) = start(&origin.uri(), "").await;
     let head = "POST http://sync.example.com/echo HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\n";
-    let chunked =
-        format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n");
+    let chunks = "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nX-Trailer: 1\r\nAccept: late/type\r\n\r\n";
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}");
     // The end of a chunked body is the end of the connection, so nothing can hide behind it.
     let got = exchange(address, chunked.as_bytes()).await;
     let got = String::from_utf8(got).unwrap();
@@ -246,11 +256,13 @@ async fn chunks_and_expectations_are_served() {
         "{head}"
     );
     let heard = origin.heard("/echo");
-    assert!(
-        heard
-            .iter()
-            .all(|heard| !heard.headers.contains_key("expect"))
-    );
+    assert_eq!(heard.len(), 2);
+    for heard in heard {
+        assert!(!heard.headers.contains_key("expect"));
+        assert!(!heard.headers.contains_key("x-trailer"), "{heard:?}");
+        let mut accepted = heard.headers.get_all("accept").iter();
+        assert!(accepted.all(|value| value != "late/type"), "{heard:?}");
+    }
 }
 
 #[tokio::test]
@@ -442,6 +454,10 @@ async fn idle_connections_of_a_source_give_way_to_new_ones() {
     let mut busy = connect(address).await;
     busy.write_all(get.as_bytes()).await.unwrap();
     origin.wait(|state| state.heard.len() == 1).await;
+    // A connection of another source keeps its place.
+    let neighbour = TcpSocket::new_v4().unwrap();
+    neighbour.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut neighbour = neighbour.connect(address).await.unwrap();
     let mut idle = Vec::new();
     for _ in 0..6 {
         idle.push(connect(address).await);
@@ -449,6 +465,8 @@ async fn idle_connections_of_a_source_give_way_to_new_ones() {
     assert!(rest(&mut idle[0]).await.is_empty());
     origin.release();
     assert!(rest(&mut busy).await.ends_with(b"held"));
+    neighbour.write_all(get.as_bytes()).await.unwrap();
+    assert!(rest(&mut neighbour).await.ends_with(b"held"));
     let mut last = connect(address).await;
     last.write_all(get.as_bytes()).await.unwrap();
     assert!(rest(&mut last).await.ends_with(b"held"));
