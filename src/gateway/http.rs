@@ -78,7 +78,7 @@ pub(super) fn headers(
     }
     request::drop_named_by_connection(&mut headers);
     request::drop_of_this_hop(&mut headers);
-    request::drop_listed(&mut headers, rules);
+    rules.drop_to_origin.remove_from(&mut headers);
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }

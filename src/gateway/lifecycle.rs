@@ -213,8 +213,9 @@ impl Gateway {
         answer
     }
 
-    /// S-MethodResult.req, S-Unit-MethodResult.req, or a response of HTTP. The second ends the
-    /// exchange: no acknowledgement follows.
+    /// S-MethodResult.req, S-Unit-MethodResult.req, or a response of HTTP. A reply without session
+    /// ends the exchange, since no acknowledgement follows. A response of HTTP has its end told by
+    /// [`handle_http_end`](Self::handle_http_end).
     fn respond(&mut self, now: Instant, id: RequestId, requester: Requester, answer: Answer) {
         match (requester, answer) {
             (Requester::Method(method), Answer::Wsp { sdu, trailers }) => {
@@ -225,8 +226,11 @@ impl Gateway {
             (Requester::Http(request), Answer::Http(response)) => {
                 self.events.push_back(Event::HttpReply(request, response));
             }
-            // The requester decides the form of its answer.
-            (Requester::Http(_), _) | (_, Answer::Http(_)) => {}
+            // The requester decides the form of its answer, so no other pair occurs. Without an
+            // answer the exchange ends here.
+            (Requester::Http(_), _) | (_, Answer::Http(_)) => {
+                self.end(now, requester, Ending::Aborted, Bytes::new(), None);
+            }
             (Requester::Unit(unit), Answer::Wsp { sdu, .. }) => {
                 let report = self.connectionless.reply(now, unit, sdu);
                 self.end(now, requester, Ending::Sent, Bytes::new(), report);

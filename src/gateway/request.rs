@@ -111,7 +111,7 @@ fn ready(session: &Fields, rules: &HeaderRules) -> Option<HeaderMap> {
         ready.append(name, value.clone());
     }
     uaprof::rename(&mut ready);
-    drop_listed(&mut ready, rules);
+    rules.drop_to_origin.remove_from(&mut ready);
     Some(ready)
 }
 
@@ -128,7 +128,7 @@ fn merged(session: &[(HeaderName, HeaderValue)], own: Fields, rules: &HeaderRule
     }
     drop_named_by_connection(&mut all);
     uaprof::rename(&mut all);
-    drop_listed(&mut all, rules);
+    rules.drop_to_origin.remove_from(&mut all);
     all
 }
 
@@ -144,14 +144,6 @@ fn with_own(ready: &HeaderMap, own: Fields, rules: &HeaderRules) -> HeaderMap {
         }
     }
     all
-}
-
-pub(super) fn drop_listed(headers: &mut HeaderMap, rules: &HeaderRules) {
-    let listed = |name: &&HeaderName| rules.drop_to_origin.mean(name.as_str());
-    let listed: Vec<HeaderName> = headers.keys().filter(listed).cloned().collect();
-    for name in listed {
-        headers.remove(name);
-    }
 }
 
 /// The body. A binary multipart becomes MIME, and the content type changes with it.
@@ -225,7 +217,7 @@ fn collect(
         ) else {
             continue;
         };
-        if is_of_this_hop(name.as_str()) {
+        if THIS_HOP.mean(name.as_str()) {
             continue;
         }
         if into.len() >= MOST_FIELDS {
@@ -239,18 +231,9 @@ fn collect(
     Ok(())
 }
 
-/// Whether a field never leaves the gateway towards the origin, however its name is spelt.
-fn is_of_this_hop(name: &str) -> bool {
-    THIS_HOP.mean(name)
-}
-
-/// Removes the fields that never leave the gateway towards the origin.
+/// Removes the fields that never leave the gateway towards the origin, however spelt.
 pub(super) fn drop_of_this_hop(headers: &mut HeaderMap) {
-    let listed = |name: &&HeaderName| is_of_this_hop(name.as_str());
-    let listed: Vec<HeaderName> = headers.keys().filter(listed).cloned().collect();
-    for name in listed {
-        headers.remove(name);
-    }
+    THIS_HOP.remove_from(headers);
 }
 
 /// Applies Max-Forwards to a request (RFC 9110 7.6.2): the request may go on, with one less, or

@@ -5,6 +5,7 @@
 //! that owns the pushes has a [`PushRecorder`].
 
 mod access;
+mod buffer;
 pub mod charging;
 mod digits;
 mod line;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::access::{self, Format};
-use super::charging::{Batch, CdrEncoder, CdrHandle, Clocks};
+use super::buffer::{BULK, ChargingRecords, LogLines};
+use super::charging::{CdrHandle, Clocks};
 use super::log_writer::LogHandle;
-use super::timestamp::Timestamp;
 use crate::gateway::Gateway;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
@@ -24,30 +24,14 @@ pub struct Sinks {
 /// Records of one shard. Dropping it hands over the rest.
 #[derive(Debug)]
 pub struct Recorder {
-    access: Option<Access>,
-    charging: Option<Charging>,
-    /// The time at which even a few gathered records are handed over.
-    due: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Charging {
-    handle: CdrHandle,
-    encoder: CdrEncoder,
-    batch: Batch,
+    access: Option<LogLines>,
+    charging: Option<ChargingRecords>,
     /// Transactions answered since the last batch. One that ends before the next batch needs no
     /// line in the journal.
     answered: Vec<RequestId>,
-}
-
-#[derive(Debug)]
-struct Access {
-    format: Format,
     names: LogIds,
-    handle: LogHandle,
-    timestamp: Timestamp,
-    lines: Vec<u8>,
-    count: u64,
+    /// The time at which even a few gathered records are handed over.
+    due: Option<Instant>,
 }
 
 impl Recorder {
@@ -55,28 +39,21 @@ impl Recorder {
     #[must_use]
     pub fn new(sinks: &Sinks, names: LogIds, shard: usize) -> Self {
         Self {
-            access: sinks.access.clone().map(|(format, handle)| Access {
-                format,
-                names,
-                handle,
-                timestamp: Timestamp::default(),
-                lines: Vec::new(),
-                count: 0,
+            access: sinks.access.clone().map(LogLines::new),
+            charging: sinks.charging.clone().map(|handle| {
+                let encoder = handle.encoder(shard as u64, names);
+                ChargingRecords::new(handle, encoder)
             }),
-            charging: sinks.charging.clone().map(|handle| Charging {
-                encoder: handle.encoder(shard as u64, names),
-                handle,
-                batch: Batch::default(),
-                answered: Vec::new(),
-            }),
+            answered: Vec::new(),
+            names,
             due: None,
         }
     }
 
     /// An exchange was answered and waits for its end.
     pub fn answered(&mut self, now: Instant, id: RequestId) {
-        if let Some(charging) = &mut self.charging {
-            charging.answered.push(id);
+        if self.charging.is_some() {
+            self.answered.push(id);
             self.due.get_or_insert(now + INTERVAL);
         }
     }
@@ -84,7 +61,9 @@ impl Recorder {
     /// An exchange is over. It is `micros` microseconds after 1970.
     pub fn finished(&mut self, now: Instant, micros: u64, record: &ExchangeRecord) {
         if let Some(access) = &mut self.access {
-            access.add(record, micros);
+            access.add(|format, timestamp, lines| {
+                access::write(record, micros, format, self.names, timestamp, lines);
+            });
             self.due.get_or_insert(now + INTERVAL);
         }
         if let Some(charging) = &mut self.charging {
@@ -122,7 +101,7 @@ impl Recorder {
             self.due = None;
             if let Some(charging) = &mut self.charging {
                 let now = Clocks { at: now, micros };
-                for id in charging.answered.drain(..) {
+                for id in self.answered.drain(..) {
                     if let Some(record) = gateway.record(id) {
                         charging.batch.answered(&mut charging.encoder, now, record);
                     }
@@ -147,47 +126,6 @@ impl Drop for Recorder {
         self.flush();
     }
 }
-
-impl Charging {
-    fn flush(&mut self) {
-        if !self.batch.is_empty() {
-            self.handle.offer(std::mem::take(&mut self.batch));
-        }
-    }
-}
-
-impl Access {
-    fn add(&mut self, record: &ExchangeRecord, micros: u64) {
-        if self.lines.capacity() == 0 {
-            self.lines.reserve_exact(BULK + LONGEST_LINE);
-        }
-        access::write(
-            record,
-            micros,
-            self.format,
-            self.names,
-            &mut self.timestamp,
-            &mut self.lines,
-        );
-        self.count += 1;
-        if self.lines.len() >= BULK {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        if self.count > 0 {
-            self.handle.offer(&mut self.lines, self.count);
-            self.count = 0;
-        }
-    }
-}
-
-/// Octets that are handed over at once.
-const BULK: usize = 64 << 10;
-
-/// Room for the part of the last line above [`BULK`], in most cases.
-const LONGEST_LINE: usize = 1 << 10;
 
 /// The longest time a line waits for further ones.
 const INTERVAL: Duration = Duration::from_millis(100);

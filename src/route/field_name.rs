@@ -1,6 +1,6 @@
 //! Names of header fields as rules compare them.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 /// A list of names and patterns, ready to be compared with every field of every message.
 ///
@@ -51,6 +51,15 @@ impl FieldNames {
     #[must_use]
     pub fn mean(&self, name: &str) -> bool {
         !self.names.is_empty() && self.mean_profiled(&NameProfile::of(name))
+    }
+
+    /// Removes the fields that the list means.
+    pub fn remove_from(&self, headers: &mut HeaderMap) {
+        let listed = |name: &&HeaderName| self.mean(name.as_str());
+        let listed: Vec<HeaderName> = headers.keys().filter(listed).cloned().collect();
+        for name in listed {
+            headers.remove(name);
+        }
     }
 
     /// The same of a name that is compared with several lists.

@@ -80,40 +80,23 @@ impl Shards {
     /// A stretch of the session table of one shard. `None` if there is no such shard, if it has
     /// stopped, or if it does not answer within `ANSWER_TIMEOUT`.
     pub async fn list_sessions(&self, shard: usize, query: Query) -> Option<Page> {
-        let handle = self.0.get(shard)?;
-        let (answer, answered) = oneshot::channel();
-        let asking = async {
-            let command = ShardCommand::ListSessions(query, answer);
-            handle.mailbox.send(command).await.ok()?;
-            answered.await.ok()
-        };
+        let asking = self.ask(shard, |answer| ShardCommand::ListSessions(query, answer));
         tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?
     }
 
     /// The capabilities of the client at an address by the Connect of its session, which any shard
-    /// may have.
+    /// may have. `None` if no shard has one, or if a shard does not answer within
+    /// `ANSWER_TIMEOUT`.
     pub async fn capabilities(&self, address: IpAddr) -> Option<Capabilities> {
-        for handle in self.0.iter() {
-            let (answer, answered) = oneshot::channel();
-            let command = ShardCommand::Capabilities(address, answer);
-            let asking = async {
-                handle.mailbox.send(command).await.ok()?;
-                answered.await.ok()?
-            };
-            if let Ok(Some(found)) = tokio::time::timeout(ANSWER_TIMEOUT, asking).await {
-                return Some(found);
-            }
-        }
-        None
+        let asking = self.ask_all(|answer| ShardCommand::Capabilities(address, answer));
+        let answers = tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?;
+        answers.into_iter().flatten().next()
     }
 
     /// Has one shard push. `None` if there is no such shard, or if it has stopped.
     pub async fn push(&self, shard: usize, push: Push) -> Option<PushOutcome> {
-        let handle = self.0.get(shard)?;
-        let (answer, answered) = oneshot::channel();
-        let command = ShardCommand::Push(Box::new(push), answer);
-        handle.mailbox.send(command).await.ok()?;
-        answered.await.ok()
+        self.ask(shard, |answer| ShardCommand::Push(Box::new(push), answer))
+            .await
     }
 
     /// The mailbox of the shard that serves a source's requests over HTTP.
@@ -186,18 +169,8 @@ impl Shards {
     /// Tells every shard which subscriber has which address; returns once every core has the
     /// changes.
     pub async fn identify(&self, changes: Arc<[Change]>) {
-        let mut answers = Vec::with_capacity(self.0.len());
-        for handle in self.0.iter() {
-            let (done, known) = oneshot::channel();
-            let command = ShardCommand::Identify(Arc::clone(&changes), done);
-            if handle.mailbox.send(command).await.is_ok() {
-                answers.push(known);
-            }
-        }
-        for known in answers {
-            // A shard that has stopped serves no handset.
-            let _ = known.await;
-        }
+        self.ask_all(|done| ShardCommand::Identify(Arc::clone(&changes), done))
+            .await;
     }
 
     /// Enters [`Mode::Draining`] and waits for `idle`.
@@ -236,6 +209,19 @@ impl Shards {
     async fn wait_for(&self, condition: DrainCondition) {
         self.ask_all(|answer| ShardCommand::NotifyWhen(condition, answer))
             .await;
+    }
+
+    /// Sends a command to one shard and waits for its answer. `None` if there is no such shard, or
+    /// if it has stopped.
+    async fn ask<T>(
+        &self,
+        shard: usize,
+        command: impl FnOnce(oneshot::Sender<T>) -> ShardCommand,
+    ) -> Option<T> {
+        let handle = self.0.get(shard)?;
+        let (sender, receiver) = oneshot::channel();
+        handle.mailbox.send(command(sender)).await.ok()?;
+        receiver.await.ok()
     }
 
     /// Sends a command to all shards at the same time and waits for their answers. Stopped shards
