@@ -72,7 +72,7 @@ async fn http_2_floods_end_with_the_request() {
         let result = upstream().fetch(hasty(address)).await;
         assert!(result.is_err(), "kind {kind}");
         assert!(
-            began.elapsed() < Duration::from_secs(3),
+            began.elapsed() < Duration::from_secs(20),
             "kind {kind}: {:?}",
             began.elapsed()
         );
@@ -123,6 +123,6 @@ async fn http_1_replies_that_never_end_end_in_time() {
         let result = upstream().fetch(hasty(address)).await;
         let error = result.expect_err(start);
         assert_eq!(error.failure, Failure::Timeout, "{start}: {error}");
-        assert!(began.elapsed() < Duration::from_secs(3));
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
 }

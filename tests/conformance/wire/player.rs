@@ -10,7 +10,7 @@ use crate::origin::{Origin, ReceivedRequest};
 use crate::script::{ExpectedRequest, Port, Scenario, Step, Token};
 
 /// How long a request may take to reach the origin.
-const TO_THE_ORIGIN: Duration = Duration::from_secs(6);
+const TO_THE_ORIGIN: Duration = Duration::from_secs(20);
 
 /// A client in the middle of its transcript.
 struct Player<'a> {

@@ -31,7 +31,7 @@ async fn a_slow_origin_leaves_descriptors_for_the_admin_port() {
         phones.push(phone);
     }
     // More are waiting than there are descriptors: the admin port still has its own.
-    let alive = timeout(Duration::from_secs(5), http_get(admin, "/livez")).await;
+    let alive = timeout(Duration::from_secs(30), http_get(admin, "/livez")).await;
     assert!(alive.expect("an answer").starts_with("HTTP/1.1 200"));
     let mut last = Phone::connect(address, roomy()).await;
     assert_eq!(last.get(URI).await.status, 503);

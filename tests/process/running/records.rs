@@ -181,7 +181,7 @@ fn silent(address: &str, uri: &str) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(address).unwrap();
     socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
     let mut buffer = [0; 2048];
     // An unknown handset has to verify its transaction; the answer is an Ack with TIDok.
