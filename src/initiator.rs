@@ -2,11 +2,9 @@
 //! get pushes over HTTP (`[push]`).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 
 use crate::gateway::push::UserAgentRule;
@@ -15,6 +13,7 @@ use crate::push::ppg;
 use crate::push::terminal::Presentation;
 use crate::push::{Address, Recipient};
 use crate::route::Network;
+use crate::server_tls::ServerTls;
 
 /// The settings of `[push]`.
 #[derive(Clone, Debug)]
@@ -58,23 +57,6 @@ pub struct TerminalSettings {
     pub timeout: Duration,
     /// How the gateway presents itself.
     pub presentation: Arc<Presentation>,
-}
-
-/// TLS for initiators.
-#[derive(Clone)]
-pub struct ServerTls {
-    /// The files with the certificate, the key and the authorities of clients.
-    pub files: Vec<PathBuf>,
-    /// The loaded configuration.
-    pub config: Arc<ServerConfig>,
-}
-
-impl std::fmt::Debug for ServerTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerTls")
-            .field("files", &self.files)
-            .finish_non_exhaustive()
-    }
 }
 
 /// One initiator. Every credential that is set has to fit.

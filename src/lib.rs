@@ -68,6 +68,7 @@
 //! | 3 | [`push`] | from a push initiator's document to what is delivered to a client |
 //! | 4 | [`gateway`] | the loop through the layers; exchanges; WSP to HTTP and back |
 //! | 5 | [`handset`], [`sim`], [`trace`] | the client side of the same stack; virtual time, network and origin; one subscriber's datagrams for operators |
+//! | 6 | [`server_tls`] | certificate and key of a TCP listener of the gateway |
 //! | 6 | [`worker`] | a thread with a bounded queue of messages |
 //! | 7 | [`smsc`] | connections to SMS centres; the centre of each number |
 //! | 7 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records; the file that survives the process. `record` and `store` write on a [`worker`] |
@@ -270,6 +271,7 @@ pub mod random;
 pub mod record;
 pub mod route;
 pub mod server;
+pub mod server_tls;
 pub mod sim;
 pub mod smpp;
 pub mod sms;

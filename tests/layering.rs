@@ -39,6 +39,7 @@ const RANKS: &[(&str, u8)] = &[
     ("worker", 6),
     ("initiator", 7),
     ("record", 7),
+    ("server_tls", 6),
     ("smsc", 7),
     ("store", 7),
     ("upstream", 7),

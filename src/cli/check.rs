@@ -125,6 +125,7 @@ fn summarise(settings: &Settings) {
         ("WSP over WTP, WTLS", &listen.secure_connection_mode),
         ("connectionless, WTLS", &listen.secure_connectionless),
         ("HTTP", &listen.http),
+        ("HTTP, TLS", &listen.https),
         ("OBEX", &listen.obex),
     ];
     for (name, addresses) in others.into_iter().filter(|(_, them)| !them.is_empty()) {

@@ -31,7 +31,7 @@ pub(super) struct Route {
     #[arg(long)]
     secured: bool,
     /// The request comes over HTTP
-    #[arg(long, conflicts_with_all = ["secured", "obex_target"])]
+    #[arg(long, conflicts_with = "obex_target")]
     http: bool,
     /// The request comes over OBEX, from a client of this service: SYNCML-SYNC, SYNCML-DM, IRMC-SYNC
     #[arg(long, value_name = "TARGET", conflicts_with = "secured")]
@@ -101,7 +101,8 @@ impl Route {
     fn usual_port(&self, listen: &ListenSettings) -> u16 {
         let (listeners, assigned) = match (&self.obex_target, self.http, self.secured) {
             (Some(_), ..) => (&listen.obex, 650),
-            (None, true, _) => (&listen.http, 8080),
+            (None, true, false) => (&listen.http, 8080),
+            (None, true, true) => (&listen.https, 443),
             (None, false, true) => (&listen.secure_connection_mode, 9203),
             (None, false, false) => (&listen.connection_mode, 9201),
         };

@@ -24,6 +24,8 @@ pub struct ListenSettings {
     pub secure_connectionless: Vec<SocketAddr>,
     /// HTTP over TCP, such as `0.0.0.0:8080`. Default: nowhere.
     pub http: Vec<SocketAddr>,
+    /// HTTP over TLS over TCP, such as `0.0.0.0:443`. Default: nowhere.
+    pub https: Vec<SocketAddr>,
     /// OBEX over TCP, such as `0.0.0.0:650`. Default: nowhere.
     pub obex: Vec<SocketAddr>,
     /// Shards: threads that each serve their share of the handsets. Default: as many as there are
@@ -40,6 +42,7 @@ impl Default for ListenSettings {
             secure_connection_mode: Vec::new(),
             secure_connectionless: Vec::new(),
             http: Vec::new(),
+            https: Vec::new(),
             obex: Vec::new(),
             shards: one_per_processor(),
         }
@@ -55,7 +58,7 @@ impl ListenSettings {
         let said_any = services
             .iter()
             .chain(secure_services.iter().filter(|_| HAS_WTLS))
-            .chain(["http", "obex"].iter())
+            .chain(["http", "https", "obex"].iter())
             .any(|key| section.has(key));
         let connection_mode = section.spanned::<Vec<SocketAddr>>("connection_mode");
         let connectionless = section.spanned::<Vec<SocketAddr>>("connectionless");
@@ -64,6 +67,7 @@ impl ListenSettings {
             read.flatten()
         });
         let http = section.spanned::<Vec<SocketAddr>>("http");
+        let https = section.spanned::<Vec<SocketAddr>>("https");
         let obex = section.spanned::<Vec<SocketAddr>>("obex");
         if at.is_none() {
             section.default("connection_mode", &default.connection_mode);
@@ -113,6 +117,7 @@ impl ListenSettings {
             secure_connection_mode: addresses(secure_connection_mode),
             secure_connectionless: addresses(secure_connectionless),
             http: addresses(http),
+            https: addresses(https),
             obex: addresses(obex),
             shards,
         }
@@ -123,6 +128,13 @@ impl ListenSettings {
         !self.secure_connection_mode.is_empty() || !self.secure_connectionless.is_empty()
     }
 
+    /// Services over TCP with a table of connections each: HTTP, with and without TLS, and OBEX.
+    #[must_use]
+    pub fn tcp_services(&self) -> usize {
+        let has_http = !self.http.is_empty() || !self.https.is_empty();
+        usize::from(has_http) + usize::from(!self.obex.is_empty())
+    }
+
     /// Whether one of our ports is `port`, or might be once the system has chosen it.
     pub(super) fn may_have_port(&self, port: u16) -> bool {
         self.connection_mode
@@ -131,6 +143,7 @@ impl ListenSettings {
             .chain(&self.secure_connection_mode)
             .chain(&self.secure_connectionless)
             .chain(&self.http)
+            .chain(&self.https)
             .chain(&self.obex)
             .any(|address| address.port() == port || address.port() == 0)
     }

@@ -28,6 +28,7 @@ mod schema;
 mod secret;
 mod section;
 mod server;
+mod server_tls;
 mod smsc;
 mod source;
 mod store;
@@ -89,7 +90,7 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// `[admin]`: the interface for operators and monitoring.
     pub admin: AdminSettings,
-    /// `[http]`: connections of handsets that speak HTTP.
+    /// `[http]`: connections of handsets that speak HTTP or OBEX.
     pub http: HttpSettings,
     /// `[server]`: the life of the process.
     pub server: ServerSettings,
@@ -99,7 +100,7 @@ pub struct Settings {
     pub routes: Arc<Routes>,
     /// `[tls]`: trusted authorities; certificates are loaded.
     pub tls: Tls,
-    /// When the certificates of `[tls]`, of routes, of `[push]` and of `[wtls]` end.
+    /// When the certificates of `[tls]`, of routes, of `[http]`, `[push]` and `[wtls]` end.
     pub certificates: Vec<Expiry>,
     /// `[records]`: the charging records. Default: none.
     pub records: Option<charging::Settings>,
@@ -300,7 +301,7 @@ impl Settings {
         #[cfg(not(feature = "wtls"))]
         let mut certificates = Vec::new();
         let admin = AdminSettings::read(&file.section("admin"), directory);
-        let http = HttpSettings::read(&file.section("http"));
+        let http = HttpSettings::read(&file.section("http"), directory, &listen, &mut certificates);
         let server = ServerSettings::read(&file.section("server"));
         let records = records::read(&file.section("records"), directory);
         let log = LogSettings::read(&file.section("log"), directory);

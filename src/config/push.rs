@@ -6,25 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use toml::Spanned;
 use toml::de::DeValue;
 
 use super::mask;
 use super::report::Problem;
 use super::secret;
 use super::section::Section;
+use super::server_tls::{self, Clients, PEM};
 use super::value::{Size, Value, Wrong, string, text};
 use crate::gateway::push::UserAgentRule;
-use crate::initiator::{InitiatorSettings, PushSettings, ServerTls, Target, TerminalSettings};
+use crate::initiator::{InitiatorSettings, PushSettings, Target, TerminalSettings};
 use crate::limit::Rate;
 use crate::push::ppg;
 use crate::push::terminal::{Credentials, Presentation, TERMINAL_PORT};
 use crate::route::{Network, Pattern};
-use crate::upstream::{Expiry, Role, expiries_of};
+use crate::upstream::Expiry;
 
 /// Reads the section; without an address there are no pushes. Adds the ends of its certificates to
 /// `expiries`.
@@ -35,7 +33,7 @@ pub(super) fn read(
 ) -> Option<PushSettings> {
     let listen = section.get::<Vec<SocketAddr>>("listen").unwrap_or_default();
     let has_authorities = section.has("client_ca_file");
-    let tls = read_tls(section, directory, expiries);
+    let tls = server_tls::read(section, directory, Clients::MayShowCertificates, expiries);
     let asks_certificates = tls.is_some() && has_authorities;
     let base = ppg::Config::default();
     let day = 24 * 3_600;
@@ -266,85 +264,6 @@ fn required<T: Value>(section: &Section<'_, '_>, key: &'static str) -> Option<T>
     section.get(key)
 }
 
-/// `certificate`, `key` and `client_ca_file`.
-fn read_tls(
-    section: &Section<'_, '_>,
-    directory: &Path,
-    expiries: &mut Vec<Expiry>,
-) -> Option<ServerTls> {
-    let certificate = section.spanned::<PathBuf>("certificate");
-    let key = section.spanned::<PathBuf>("key");
-    let authorities = section.spanned::<PathBuf>("client_ca_file");
-    let Some(certificate) = certificate else {
-        for (name, file) in [("key", key), ("client_ca_file", authorities)] {
-            if let Some(file) = file {
-                let wrong =
-                    Wrong::new("there is no TLS without a certificate", "add `certificate`");
-                section.invalid(name, file.span(), wrong);
-            }
-        }
-        return None;
-    };
-    let key = key.unwrap_or_else(|| certificate.clone());
-    let path = |file: &Spanned<PathBuf>| directory.join(file.get_ref());
-    let wrong = |name: &str, file: &Spanned<PathBuf>, error: String| {
-        let label = format!("{}: {error}", mask::file(&path(file)));
-        section.invalid(name, file.span(), Wrong::new(label, PEM));
-    };
-    let chain = certificates(&path(&certificate));
-    let chain = chain
-        .map_err(|error| wrong("certificate", &certificate, error))
-        .ok()?;
-    expiries.extend(expiries_of(&path(&certificate), Role::Listener, &chain));
-    let private = PrivateKeyDer::from_pem_file(path(&key));
-    let private = private
-        .map_err(|error| wrong("key", &key, error.to_string()))
-        .ok()?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .ok()?;
-    let builder = match &authorities {
-        None => builder.with_no_client_auth(),
-        Some(file) => {
-            let mut roots = RootCertStore::empty();
-            let found = certificates(&path(file));
-            let found = found
-                .map_err(|error| wrong("client_ca_file", file, error))
-                .ok()?;
-            expiries.extend(expiries_of(&path(file), Role::Authority, &found));
-            roots.add_parsable_certificates(found);
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .allow_unauthenticated()
-                .build();
-            let verifier =
-                verifier.map_err(|error| wrong("client_ca_file", file, error.to_string()));
-            builder.with_client_cert_verifier(verifier.ok()?)
-        }
-    };
-    let config = builder.with_single_cert(chain, private);
-    let config = config
-        .map_err(|error| wrong("certificate", &certificate, error.to_string()))
-        .ok()?;
-    let mut files = vec![path(&certificate), path(&key)];
-    files.extend(authorities.as_ref().map(path));
-    Some(ServerTls {
-        files,
-        config: Arc::new(config),
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
-    let found: Vec<_> = read
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    match found.is_empty() {
-        true => Err("there is no certificate in it".to_owned()),
-        false => Ok(found),
-    }
-}
-
 /// The value of X-Wap-Push-ProvURL, which may be empty (WAP-235 7.2.5.4).
 struct ProvisioningUrl(HeaderValue);
 
@@ -396,5 +315,3 @@ impl Value for Target {
         }
     }
 }
-
-const PEM: &str = "these are PEM files, relative to the directory of this file";

@@ -151,10 +151,11 @@ fn read_one(
 
     if let Some(secured) = secured
         .as_ref()
-        .filter(|it| *it.get_ref() && !listen.has_secure())
+        .filter(|it| *it.get_ref() && !listen.has_secure() && listen.https.is_empty())
     {
         let label = "nothing in [listen] is secured";
-        let help = "add `secure_connection_mode = \"0.0.0.0:9203\"` to [listen]";
+        let help = "add `secure_connection_mode = \"0.0.0.0:9203\"` or `https = \"0.0.0.0:443\"` to \
+                    [listen]";
         section.invalid("secured", secured.span(), Wrong::new(label, help));
     }
 
@@ -185,6 +186,18 @@ fn read_one(
         protocols: listed(protocols),
     };
     let leads = leads?;
+    if let Some(methods) = &allowed_methods
+        && methods.get_ref().contains(&Method::CONNECT)
+    {
+        let is_named = |address: &Address| address.is_secure() && address.is_root();
+        let is_named = condition.prefixes.iter().all(is_named);
+        if !is_named || !matches!(leads.destination, Destination::AsRequested { .. }) {
+            let label = "a tunnel leads to the host and port that the handset names";
+            let help = "write `upstream = \"as-requested\"`, and in `match` hosts and ports only, as in \
+                        `match = \"https://bank.example:443/\"`";
+            section.invalid("allowed_methods", methods.span(), Wrong::new(label, help));
+        }
+    }
     // For other routes the key is an error, with any value.
     if matches!(leads.destination, Destination::Fixed { .. }) {
         section.default("rewrite_resp_uri", &false);

@@ -137,9 +137,7 @@ impl Problem {
             Self::BadRequest | Self::Encoding | Self::UriTooLong => {
                 "examine the handset's request with `wapbridge decode`"
             }
-            Self::UnknownMethod => {
-                "none: no method but those of WSP is forwarded, CONNECT of HTTP included"
-            }
+            Self::UnknownMethod => "none: a handset sent a method that HTTP does not have",
             Self::NoRoute => {
                 "add a [[route]] whose match is a prefix of this URI, if it should be forwarded"
             }

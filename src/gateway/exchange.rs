@@ -165,6 +165,20 @@ impl Exchanges {
         (*generation == id.generation).then_some(&exchange.record)
     }
 
+    /// The record of the exchange of a requester, until the exchange is over.
+    pub(super) fn record_mut(&mut self, requester: Requester) -> Option<&mut ExchangeRecord> {
+        let slot = self.slots.find(&requester)?;
+        let (_, exchange) = self.slots.get_mut(slot)?;
+        Some(&mut exchange.record)
+    }
+
+    /// The requester of an upstream request that runs.
+    pub(super) fn requester(&self, id: RequestId) -> Option<Requester> {
+        let (generation, exchange) = self.slots.get(id.slot)?;
+        let is_wanted = *generation == id.generation && exchange.state != State::Replying;
+        is_wanted.then_some(exchange.requester)
+    }
+
     /// The records of all exchanges that are not over.
     pub(super) fn records(&self) -> impl Iterator<Item = &ExchangeRecord> {
         self.slots.iter().map(|(_, (_, exchange))| &exchange.record)

@@ -78,6 +78,19 @@ pub struct Reply {
     pub trailers: Option<Box<HeaderMap>>,
 }
 
+impl Reply {
+    /// A reply of a status alone.
+    #[must_use]
+    pub fn of(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            trailers: None,
+        }
+    }
+}
+
 /// Why there is no [`Reply`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}: {detail}")]

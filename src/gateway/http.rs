@@ -12,7 +12,6 @@ use crate::gateway::settings::HeaderRules;
 use crate::gateway::{reply, request};
 use crate::route::FieldNames;
 use crate::wdp::Peer;
-use crate::wsp::pdu;
 
 /// The shell's name for a request over HTTP, unique within its gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +27,8 @@ pub struct HttpRequest {
     pub obex_target: Option<String>,
     /// The two ends of the TCP connection.
     pub peer: Peer,
+    /// The connection speaks TLS.
+    pub secured: bool,
     /// The version that the handset speaks.
     pub version: Version,
     /// GET, POST and so on.
@@ -40,10 +41,14 @@ pub struct HttpRequest {
     pub body: Option<Bytes>,
 }
 
-/// The URI of a request: its target, with the authority of `Host` if the target has none (RFC 9112
-/// 3.3).
+/// The URI of a request: its target, with the scheme of the connection and the authority of `Host`
+/// if the target has none (RFC 9112 3.3). CONNECT names host and port only; routes match it as the
+/// `https` URI of that server.
 pub(super) fn absolute(request: &HttpRequest) -> Bytes {
     let target = &request.target;
+    if let (&Method::CONNECT, Some(server)) = (&request.method, target.authority()) {
+        return Bytes::from(format!("https://{server}/"));
+    }
     if target.scheme().is_some() {
         return Bytes::from(target.to_string());
     }
@@ -52,8 +57,12 @@ pub(super) fn absolute(request: &HttpRequest) -> Bytes {
         .get(HOST)
         .map_or(&b""[..], HeaderValue::as_bytes);
     let path = target.path_and_query().map_or("/", |path| path.as_str());
-    let mut uri = Vec::with_capacity(7 + host.len() + path.len());
-    uri.extend_from_slice(b"http://");
+    let scheme: &[u8] = match request.secured {
+        true => b"https://",
+        false => b"http://",
+    };
+    let mut uri = Vec::with_capacity(scheme.len() + host.len() + path.len());
+    uri.extend_from_slice(scheme);
     uri.extend_from_slice(host);
     // The asterisk of OPTIONS stands for the server itself.
     uri.extend_from_slice(if path == "*" { b"/" } else { path.as_bytes() });
@@ -88,20 +97,6 @@ pub(super) fn headers(
     };
     headers.append(VIA, HeaderValue::from_static(via));
     Ok(headers)
-}
-
-/// The method as records name it.
-pub(super) fn method(method: &Method) -> pdu::Method {
-    match *method {
-        Method::GET => pdu::Method::GET,
-        Method::OPTIONS => pdu::Method::OPTIONS,
-        Method::HEAD => pdu::Method::HEAD,
-        Method::DELETE => pdu::Method::DELETE,
-        Method::TRACE => pdu::Method::TRACE,
-        Method::PUT => pdu::Method::PUT,
-        Method::POST => pdu::Method::POST,
-        _ => pdu::Method(FIRST_EXTENDED),
-    }
 }
 
 /// The reply of an origin, without the fields of `drop`.
@@ -149,5 +144,3 @@ pub(super) fn problem(refused: &Refused) -> Response<Bytes> {
 /// How the gateway names itself to both sides (RFC 9110 7.6.3).
 const VIA_11: &str = "1.1 wapbridge";
 const VIA_10: &str = "1.0 wapbridge";
-/// The number that stands for any other method in records.
-const FIRST_EXTENDED: u8 = 0x50;

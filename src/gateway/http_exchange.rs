@@ -5,14 +5,16 @@
 //! is a new POST.
 
 use ::http::Method;
+use ::http::uri::Authority;
 use bytes::Bytes;
 
 use crate::gateway::admission::{Arrived, Prepared};
 use crate::gateway::answer::{Problem, Refused};
 use crate::gateway::exchange::{Encoding, Exchange, ReplyPlan, Requester, State};
+use crate::gateway::fetch::RequestId;
 use crate::gateway::http::{HttpId, HttpRequest};
 use crate::gateway::protection::Decision;
-use crate::gateway::record::{Ending, ExchangeRecord};
+use crate::gateway::record::{Ending, ExchangeRecord, recorded_method};
 use crate::gateway::{Gateway, http};
 use crate::time::Instant;
 use crate::wdp::Service;
@@ -41,8 +43,30 @@ impl Gateway {
         self.run(now);
     }
 
-    /// The reply to a request over HTTP has been written, or its handset has gone.
-    pub fn handle_http_end(&mut self, now: Instant, id: HttpId, ending: Ending) {
+    /// The request over HTTP for which an upstream request runs.
+    #[must_use]
+    pub fn http_id(&self, id: RequestId) -> Option<HttpId> {
+        match self.exchanges.requester(id)? {
+            Requester::Http(http) => Some(http),
+            _ => None,
+        }
+    }
+
+    /// The reply to a request over HTTP has been written, or its handset has gone. `tunnelled`:
+    /// octets that went through the tunnel of a CONNECT, from the handset and to the handset.
+    pub fn handle_http_end(
+        &mut self,
+        now: Instant,
+        id: HttpId,
+        ending: Ending,
+        tunnelled: Option<(u64, u64)>,
+    ) {
+        if let Some((received, sent)) = tunnelled
+            && let Some(record) = self.exchanges.record_mut(Requester::Http(id))
+        {
+            record.request_octets = usize::try_from(received).unwrap_or(usize::MAX);
+            record.reply_octets = usize::try_from(sent).unwrap_or(usize::MAX);
+        }
         self.end(now, Requester::Http(id), ending, Bytes::new(), None);
     }
 
@@ -61,10 +85,11 @@ impl Gateway {
             return Err(Problem::TooMany.into());
         }
         self.check_arrival(now, Service::Connectionless, record)?;
-        if request.method == Method::CONNECT {
+        let has_port = |server: &Authority| server.port().is_some();
+        if request.method == Method::CONNECT && !request.target.authority().is_some_and(has_port) {
             return Err(Refused {
-                detail: Some("CONNECT asks for a tunnel, and the gateway makes none".to_owned()),
-                ..Problem::UnknownMethod.into()
+                detail: Some("CONNECT must name a host and a port (RFC 9110 9.3.6)".to_owned()),
+                ..Problem::BadRequest.into()
             });
         }
         let has_body = request.body.is_some();
@@ -89,11 +114,11 @@ impl Gateway {
             binding: request.binding,
             request_octets: octets,
             // The port may have the number of a UDP port for WTLS.
-            secured: false,
+            secured: request.secured,
             ..self.record_of(
                 now,
                 request.peer,
-                http::method(&request.method),
+                recorded_method(request.method.as_str()),
                 http::absolute(request),
             )
         }

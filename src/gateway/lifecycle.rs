@@ -11,13 +11,12 @@ use crate::gateway::fetch::{Failure, Reply, RequestId};
 use crate::gateway::record::{Binding, Ending, ExchangeRecord};
 use crate::gateway::request::X_WAP_TOD;
 use crate::gateway::settings::ContentLength;
-use crate::gateway::{Event, Gateway, content, http, reply, reverse_mapping, uaprof};
+use crate::gateway::{Event, Gateway, content, http, reply, request, reverse_mapping, uaprof};
 use crate::route::FieldNames;
 use crate::time::Instant;
 use crate::wdp::{Peer, source_prefix};
 use crate::wsp::header;
 use crate::wsp::method::Invocation;
-use crate::wsp::pdu::Method;
 use crate::wtp;
 
 impl Gateway {
@@ -283,7 +282,7 @@ impl Gateway {
         ExchangeRecord {
             session: invocation.session.map(|session| session.id),
             request_octets: invocation.body.as_ref().map_or(0, Bytes::len),
-            ..self.record_of(now, invocation.peer, invocation.method, uri)
+            ..self.record_of(now, invocation.peer, request::recorded(invocation), uri)
         }
     }
 
@@ -292,7 +291,7 @@ impl Gateway {
         &self,
         now: Instant,
         peer: Peer,
-        method: Method,
+        method: ::http::Method,
         uri: Bytes,
     ) -> ExchangeRecord {
         ExchangeRecord {

@@ -12,7 +12,6 @@ pub use crate::route::Binding;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::method::ReplyLimit;
-use crate::wsp::pdu::Method;
 
 /// One WSP method and its result.
 #[derive(Clone, Debug)]
@@ -23,12 +22,13 @@ pub struct ExchangeRecord {
     pub peer: Peer,
     /// The protocol that carried it.
     pub binding: Binding,
-    /// Whether it came in WTLS records.
+    /// Whether it came in WTLS records or over TLS.
     pub secured: bool,
     /// The session's id; `None` in connectionless mode.
     pub session: Option<u32>,
-    /// GET, POST and so on.
-    pub method: Method,
+    /// GET, POST and so on, [`LONGEST_METHOD`] octets at most. A WSP method without a name has its
+    /// number.
+    pub method: http::Method,
     /// The URI as the handset sent it. It may carry secrets in its query: mask before logging.
     pub uri: Bytes,
     /// The subscriber, if the network reported one. `Debug` masks the fields that must not reach a
@@ -67,6 +67,18 @@ pub struct ExchangeRecord {
     pub acknowledgement: Bytes,
     /// Counters of the WTP transaction, once it is over.
     pub air: Option<crate::wtp::Report>,
+}
+
+/// Octets of a method's name in a record. A handset may invent longer ones.
+pub const LONGEST_METHOD: usize = 32;
+
+/// A method as records name it.
+#[must_use]
+pub fn recorded_method(name: &str) -> http::Method {
+    let name = name.as_bytes();
+    let name = name.get(..LONGEST_METHOD).unwrap_or(name);
+    // A method's name consists of characters that any name may have.
+    http::Method::from_bytes(name).unwrap_or_default()
 }
 
 /// How an exchange ended, seen from the handset's side.

@@ -9,6 +9,7 @@ use http::header::{
 
 use crate::gateway::answer::{Problem, Refused};
 use crate::gateway::header_cache::{Fields, HeaderCache};
+use crate::gateway::record::recorded_method;
 use crate::gateway::settings::{HeaderRules, Unassigned};
 use crate::gateway::uaprof;
 use crate::route::FieldNames;
@@ -39,6 +40,15 @@ pub(super) fn method(invocation: &Invocation) -> Result<http::Method, Refused> {
                 .ok_or(Problem::UnknownMethod)?
         }
     })
+}
+
+/// The method of an invocation as records name it.
+pub(super) fn recorded(invocation: &Invocation) -> http::Method {
+    match (method(invocation), invocation.extended.as_deref()) {
+        (Ok(method), None) => method,
+        (_, Some(name)) => recorded_method(name),
+        (Err(_), None) => recorded_method(&invocation.method.to_string()),
+    }
 }
 
 /// The HTTP fields of an invocation. A method's own field replaces the session's of the same name.

@@ -122,7 +122,7 @@ fn fields(record: &ExchangeRecord, names: LogIds, line: &mut impl Fields) {
     if record.binding != Binding::Wsp {
         line.word("binding", record.binding);
     }
-    line.word("method", record.method);
+    line.word("method", &record.method);
     line.text("uri", &loggable(&record.uri));
     line.text("route", record.route.as_deref().unwrap_or("-"));
     line.number("status", record.status.unwrap_or(0).into());

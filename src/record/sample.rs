@@ -11,7 +11,6 @@ use crate::push::ppg::DeliveryRecord;
 use crate::push::{Bearer, Recipient};
 use crate::time::Instant;
 use crate::wdp::Peer;
-use crate::wsp::pdu::Method;
 use crate::wtp::Report;
 
 /// A POST that began 0.98 s after the start of the clock and ended at 1.101050 s.
@@ -28,7 +27,7 @@ pub(super) fn exchange() -> ExchangeRecord {
         secured: false,
         session: Some(123_456_789),
         identity: None,
-        method: Method::POST,
+        method: http::Method::POST,
         uri: Bytes::from_static(b"http://sync.example.com/syncml?session=secret"),
         syncml: SyncMl::of("application/vnd.syncml+xml", message),
         route: Some(Arc::from("sync")),

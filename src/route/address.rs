@@ -125,6 +125,12 @@ impl Address {
         self.url.cannot_be_a_base()
     }
 
+    /// Whether it names a host and a port only.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.url.path() == "/"
+    }
+
     /// Host and port, as a URI has them.
     #[must_use]
     pub fn authority(&self) -> &str {

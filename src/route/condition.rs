@@ -15,7 +15,7 @@ pub struct Condition {
     pub prefixes: Vec<Address>,
     /// Our UDP ports. Default: any.
     pub local_ports: Vec<u16>,
-    /// Whether the request came in WTLS records. Default: either.
+    /// Whether the request came in WTLS records or over TLS. Default: either.
     pub secured: Option<bool>,
     /// The protocols that carry requests. Default: any.
     pub bindings: Vec<Binding>,
@@ -238,8 +238,8 @@ impl fmt::Display for Condition {
             list(f, &self.local_ports)?;
         }
         match self.secured {
-            Some(true) => f.write_str(", secured by WTLS")?,
-            Some(false) => f.write_str(", not secured by WTLS")?,
+            Some(true) => f.write_str(", secured")?,
+            Some(false) => f.write_str(", not secured")?,
             None => {}
         }
         if !self.bindings.is_empty() {

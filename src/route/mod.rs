@@ -44,7 +44,7 @@ pub struct RequestView<'a> {
     pub method: &'a Method,
     /// Our UDP port that the request came to.
     pub local_port: u16,
-    /// Whether it came in WTLS records.
+    /// Whether it came in WTLS records or over TLS.
     pub secured: bool,
     /// The protocol that carried it.
     pub binding: Binding,
@@ -71,7 +71,8 @@ pub struct RouteSettings {
     /// Allows an `upstream` with `http://`. Anyone on the path can then read and change the
     /// synchronized data. Default: false.
     pub allow_plaintext: bool,
-    /// Methods that are passed on; the others are answered 405. Default: all but TRACE.
+    /// Methods that are passed on; the others are answered 405. Default: all but TRACE and
+    /// CONNECT.
     pub allowed_methods: Vec<Method>,
     /// An HTTP proxy in front of the upstreams, used by CONNECT. Default: no proxy.
     pub http_proxy: Option<Address>,
@@ -298,13 +299,15 @@ impl RouteSettings {
     }
 
     /// Whether the route passes a method on. A reply to TRACE repeats the request with every field
-    /// that the route has added, so a route has to name TRACE, and its old double TRACK, to allow
-    /// it.
+    /// that the route has added, and a tunnel carries octets that the gateway cannot examine. So a
+    /// route has to name TRACE, its old double TRACK, and CONNECT to allow them.
     #[must_use]
     pub fn allows(&self, method: &Method) -> bool {
-        let is_trace = *method == Method::TRACE || method.as_str().eq_ignore_ascii_case("TRACK");
+        let is_usual = *method != Method::TRACE
+            && *method != Method::CONNECT
+            && !method.as_str().eq_ignore_ascii_case("TRACK");
         let allowed = &self.allowed_methods;
-        allowed.is_empty() && !is_trace || allowed.contains(method)
+        allowed.is_empty() && is_usual || allowed.contains(method)
     }
 
     /// The hosts that requests may go to, in the order they are tried.

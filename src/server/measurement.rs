@@ -209,7 +209,6 @@ mod tests {
     use crate::time::Instant;
     use crate::wdp::Peer;
     use crate::worker::{Inbox, Received, queue};
-    use crate::wsp::pdu::Method;
 
     fn routes(names: &[&str]) -> Routes {
         let route = |name: &&str| {
@@ -235,7 +234,7 @@ mod tests {
             ),
             session: None,
             identity: None,
-            method: Method::GET,
+            method: http::Method::GET,
             uri: bytes::Bytes::new(),
             syncml: None,
             route: Some(route.into()),

@@ -117,21 +117,14 @@ impl Service<Uri> for TcpConnector {
     }
 
     fn call(&mut self, origin: Uri) -> Self::Future {
-        let timeout = self.reach.timeout;
-        let deadline = Instant::now() + timeout;
         let Some(permit) = self.permit.take() else {
             let error = no_connection(&origin);
             return Box::pin(async move { Err(error) });
         };
-        let connected = self.reach.connect(&origin);
+        let reach = self.reach.clone();
         Box::pin(async move {
-            match timeout_at(deadline, connected).await {
-                Ok(connected) => Ok(TokioIo::new(Socket::new(connected?.into_inner(), permit))),
-                Err(_) => {
-                    let cause = format!("no connection within {timeout:?}");
-                    Err(failed(Failure::Connect, &origin, &cause))
-                }
-            }
+            let tcp = reach.tcp(&origin).await?;
+            Ok(TokioIo::new(Socket::new(tcp, permit)))
         })
     }
 }
@@ -139,7 +132,7 @@ impl Service<Uri> for TcpConnector {
 impl Reach {
     /// The right to a connection, for which it waits. The wait is short: a request whose time is
     /// not over asks again, and no other wants the connection for longer.
-    async fn permit(&self, origin: &Uri) -> Result<Permit, FetchError> {
+    pub(super) async fn permit(&self, origin: &Uri) -> Result<Permit, FetchError> {
         let now = Instant::now();
         match self.connections.acquire(&origin_of(origin), now) {
             Ok(permit) => Ok(permit),
@@ -147,6 +140,18 @@ impl Reach {
                 Ok(Some(permit)) => Ok(permit),
                 _ => Err(no_connection(origin)),
             },
+        }
+    }
+
+    /// Connects over TCP, within the timeout.
+    pub(super) async fn tcp(&self, origin: &Uri) -> Result<TcpStream, FetchError> {
+        let timeout = self.timeout;
+        match timeout_at(Instant::now() + timeout, self.connect(origin)).await {
+            Ok(connected) => Ok(connected?.into_inner()),
+            Err(_) => {
+                let cause = format!("no connection within {timeout:?}");
+                Err(failed(Failure::Connect, origin, &cause))
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod retry;
 mod stream;
 mod tls;
 mod tls_error;
+mod tunnel;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -54,6 +55,7 @@ pub use pin::{InvalidPin, KeyPin};
 pub use reserve::Reserve;
 pub use retry::Retries;
 pub use tls::{ClientIdentity, OriginTls, Tls, TlsError, TlsSettings, TlsVersion};
+pub use tunnel::Tunnel;
 
 /// The connections of one shard to its origins, kept alive between requests.
 ///
@@ -231,13 +233,9 @@ impl Upstream {
             request.headers.insert(CONTENT_LENGTH, length);
         }
         let mut retries = Retries::default();
-        let Some(route) = self.routes.get(&request.route) else {
-            // Only a request that began before a reload can name it.
-            let error = FetchError {
-                failure: Failure::Connect,
-                detail: format!("route {} is no longer configured", request.route),
-            };
-            return (Err(error), retries);
+        let route = match self.route(&request) {
+            Ok(route) => route,
+            Err(error) => return (Err(error), retries),
         };
         let begun = Instant::now();
         let sleep = tokio::time::sleep_until(begun + request.timeout);
@@ -290,6 +288,20 @@ impl Upstream {
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    fn route(&self, request: &Request) -> Result<&Route, FetchError> {
+        self.routes.get(&request.route).ok_or_else(|| FetchError {
+            // Only a request that began before a reload can name it.
+            failure: Failure::Connect,
+            detail: format!("route {} is no longer configured", request.route),
+        })
+    }
+
+    fn pool(&self, route: &Route) -> &Pool {
+        self.pools
+            .get(route.pool)
+            .expect("routes name pools by place")
     }
 
     /// Sends a request to the first host that can be connected to.
@@ -387,10 +399,7 @@ impl Upstream {
             return Err(AttemptError::beyond_share(host));
         };
         let (body, progress) = body::RequestBody::new(request.body.clone());
-        let pool = self
-            .pools
-            .get(route.pool)
-            .expect("routes name pools by place");
+        let pool = self.pool(route);
         let mut http = http.map(|()| body);
         let chosen = capture_connection(&mut http);
         let _under_way = self.connections.begin(chosen.clone());

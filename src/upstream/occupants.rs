@@ -6,14 +6,14 @@
 
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::table::Shares;
 use crate::wdp::{network_prefix, source_prefix};
 
-/// The requests under way of one shard.
-#[derive(Debug)]
-pub(super) struct Occupants(Mutex<Held>);
+/// The requests under way of one shard. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Occupants(Arc<Mutex<Held>>);
 
 /// Numbers of requests.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub(super) struct Room {
 
 /// A request under way, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Occupied<'a> {
-    occupants: &'a Occupants,
+pub(super) struct Occupied {
+    occupants: Occupants,
     origin: String,
     source: Option<IpAddr>,
 }
@@ -47,11 +47,11 @@ pub(super) struct Occupied<'a> {
 impl Default for Occupants {
     fn default() -> Self {
         let shares = || Shares::new(RandomState::new());
-        Self(Mutex::new(Held {
+        Self(Arc::new(Mutex::new(Held {
             of_origin: shares(),
             of_source: shares(),
             of_network: shares(),
-        }))
+        })))
     }
 }
 
@@ -66,7 +66,7 @@ impl Occupants {
         origin: String,
         source: Option<IpAddr>,
         room: Room,
-    ) -> Option<Occupied<'_>> {
+    ) -> Option<Occupied> {
         let mut held = self.lock();
         let left = room.open.saturating_sub(held.of_origin.get(&origin)) + room.more;
         let is_over = source.is_some_and(|source| {
@@ -83,7 +83,7 @@ impl Occupants {
             held.of_network.add((&origin, network_prefix(source)), 1);
         }
         Some(Occupied {
-            occupants: self,
+            occupants: self.clone(),
             origin,
             source,
         })
@@ -94,7 +94,7 @@ impl Occupants {
     }
 }
 
-impl Drop for Occupied<'_> {
+impl Drop for Occupied {
     fn drop(&mut self) {
         let mut held = self.occupants.lock();
         held.of_origin.remove(&self.origin, 1);
@@ -113,7 +113,7 @@ const NETWORK_SHARE: usize = 4;
 mod tests {
     use super::*;
 
-    fn begin(occupants: &Occupants, address: [u8; 4], open: usize) -> Option<Occupied<'_>> {
+    fn begin(occupants: &Occupants, address: [u8; 4], open: usize) -> Option<Occupied> {
         let room = Room {
             free: 80 - open,
             open,

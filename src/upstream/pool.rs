@@ -40,6 +40,15 @@ impl PoolSettings {
             connect_timeout: route.limits.connect_timeout,
         }
     }
+
+    fn reach(&self, connections: &Arc<Connections>) -> Reach {
+        Reach {
+            guard: self.guard.clone(),
+            proxy: self.proxy.clone(),
+            timeout: self.connect_timeout,
+            connections: Arc::clone(connections),
+        }
+    }
 }
 
 type HttpClient = Client<Connector, RequestBody>;
@@ -63,6 +72,11 @@ impl Pool {
             tls: tls.clone(),
             connections: Arc::clone(connections),
         }
+    }
+
+    /// How its hosts are reached over TCP.
+    pub(super) fn reach(&self) -> Reach {
+        self.settings.reach(&self.connections)
     }
 
     /// Sends a request; the future is its reply.
@@ -92,12 +106,7 @@ fn client(
     versions: Versions,
     connections: &Arc<Connections>,
 ) -> HttpClient {
-    let reach = Reach {
-        guard: settings.guard.clone(),
-        proxy: settings.proxy.clone(),
-        timeout: settings.connect_timeout,
-        connections: Arc::clone(connections),
-    };
+    let reach = settings.reach(connections);
     let connector = Connector::new(reach, tls.config(&settings.tls), versions);
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -19,7 +19,6 @@ use wapbridge::record::{Format, LogWriter, Recorder, Sinks};
 use wapbridge::time::Instant;
 use wapbridge::wdp::Peer;
 use wapbridge::wsp::log_id::LogIds;
-use wapbridge::wsp::pdu::Method;
 use wapbridge::wtp::Report;
 
 fn main() {
@@ -112,7 +111,7 @@ fn exchange() -> ExchangeRecord {
         ),
         session: Some(123_456_789),
         identity: None,
-        method: Method::POST,
+        method: http::Method::POST,
         uri: Bytes::from_static(b"http://sync.example.com/syncml?session=abc"),
         syncml: SyncMl::of("application/vnd.syncml+xml", message),
         route: Some(Arc::from("sync")),

@@ -9,7 +9,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use wapbridge::upstream::{Tls, TlsSettings};
 
 /// An authority with its key.
@@ -65,6 +65,17 @@ pub(crate) fn identity(name: &str) -> (rcgen::Certificate, KeyPair) {
         CertificateParams::new(vec![name.to_owned()]).unwrap(),
         &trusted().0,
     )
+}
+
+/// A client that trusts this authority.
+pub(crate) fn connector() -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted().0.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
 }
 
 /// An acceptor for localhost that offers these protocols by ALPN.

@@ -231,19 +231,20 @@ async fn start_subscribers(
     Ok(subscribers)
 }
 
-/// The HTTP port for handsets, if there is an address for it.
+/// The HTTP port for handsets, with and without TLS, if there is an address for it.
 fn listen_http(
     settings: &Settings,
     admin: &Admin,
     shards: Shards,
 ) -> anyhow::Result<Option<TcpPort>> {
-    if settings.listen.http.is_empty() {
+    let (plain, secured) = (&settings.listen.http, &settings.listen.https);
+    if plain.is_empty() && secured.is_empty() {
         return Ok(None);
     }
-    let addresses = &settings.listen.http;
-    let port = start_http(addresses, settings.http, http_limits(settings), shards)?;
-    for address in port.addresses() {
-        info!(%address, "listening for HTTP");
+    let limits = http_limits(settings);
+    let port = start_http(plain, secured, &settings.http, limits, shards)?;
+    for (key, address) in port.addresses() {
+        info!(%address, "listening for {}", key.to_uppercase());
     }
     let counts = port.counts();
     admin
@@ -262,8 +263,8 @@ fn listen_obex(
         return Ok(None);
     }
     let addresses = &settings.listen.obex;
-    let port = start_obex(addresses, settings.http, http_limits(settings), shards)?;
-    for address in port.addresses() {
+    let port = start_obex(addresses, &settings.http, http_limits(settings), shards)?;
+    for (_, address) in port.addresses() {
         info!(%address, "listening for OBEX");
     }
     let counts = port.counts();
@@ -369,11 +370,7 @@ async fn start_server(
             #[cfg(feature = "wtls")]
             settings: Arc::clone(&settings.wtls),
         },
-        http_connections: [&settings.listen.http, &settings.listen.obex]
-            .iter()
-            .filter(|addresses| !addresses.is_empty())
-            .count()
-            * settings.http.max_connections,
+        http_connections: settings.listen.tcp_services() * settings.http.max_connections,
         shards: settings.listen.shards,
         gateway: Arc::new(settings.core()),
         tls: settings.tls.clone(),

@@ -19,7 +19,6 @@ use crate::record::timestamp::Timestamp;
 use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wsp::log_id::LogIds;
-use crate::wsp::pdu::Method;
 
 /// Fields that all records of one shard share.
 #[derive(Clone, Debug)]
@@ -235,7 +234,7 @@ fn nothing() -> ExchangeRecord {
         number: 0,
         peer: Peer::new(nowhere, nowhere),
         session: None,
-        method: Method::GET,
+        method: http::Method::GET,
         uri: Bytes::new(),
         identity: None,
         syncml: None,
@@ -309,7 +308,7 @@ fn fields(
         Some(session) => line.word("session", names.of(session)),
         None => line.absent("session"),
     }
-    line.word("method", record.method);
+    line.text("method", record.method.as_str());
     line.text("uri", &loggable(&record.uri));
     line.text_if("route", record.route.as_deref());
     line.text_if(

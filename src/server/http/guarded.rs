@@ -19,7 +19,7 @@ use super::head::{self, BodyLength, Checked, HeadRefusal, MAX_HEAD};
 pub(super) struct Progress {
     /// A request has begun and its response is not written yet.
     busy: AtomicBool,
-    /// The body has no length, so the connection ends with its response.
+    /// The body has no length, or a tunnel was asked for, so the connection ends with its response.
     last: AtomicBool,
     /// The request was answered before its body was read to the end.
     is_cut: AtomicBool,
@@ -89,7 +89,7 @@ pub(super) struct Guarded<T> {
 enum Expected {
     Head,
     Body(u64),
-    /// A chunked body, and nothing after it.
+    /// A chunked body or the octets of a tunnel, and nothing after them.
     Rest,
 }
 
@@ -112,9 +112,9 @@ impl<T> Guarded<T> {
         matches!(self.expected, Expected::Head) && self.progress.busy.load(Ordering::Relaxed)
     }
 
-    /// The stream, and the reason for which a head was refused.
-    pub(super) fn into_parts(self) -> (T, Option<HeadRefusal>) {
-        (self.io, self.refusal)
+    /// The stream, the octets that hyper has not read, and the reason for which a head was refused.
+    pub(super) fn into_parts(self) -> (T, BytesMut, Option<HeadRefusal>) {
+        (self.io, self.received, self.refusal)
     }
 
     /// Releases what may be read of the octets received. False: more octets are needed.
@@ -137,7 +137,7 @@ impl<T> Guarded<T> {
                     self.expected = match body {
                         BodyLength::Octets(0) => Expected::Head,
                         BodyLength::Octets(octets) => Expected::Body(octets),
-                        BodyLength::Chunked => {
+                        BodyLength::Chunked | BodyLength::Tunnel => {
                             self.progress.last.store(true, Ordering::Relaxed);
                             Expected::Rest
                         }

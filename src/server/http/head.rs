@@ -18,6 +18,8 @@ pub(super) enum BodyLength {
     Octets(u64),
     /// The chunked coding.
     Chunked,
+    /// The octets of a tunnel, to the end of the connection (CONNECT).
+    Tunnel,
 }
 
 /// Why a head is refused: closed set, used as a metric label.
@@ -225,6 +227,11 @@ impl<'a> Fields<'a> {
         }
         match (self.length, self.coding) {
             (Some(_), Some(_)) => Err(HeadRefusal::Length),
+            // A body has no meaning there (RFC 9110 9.3.6), and a recipient could take its octets
+            // for those of the tunnel.
+            (Some(_), None) if method == b"CONNECT" => Err(HeadRefusal::Length),
+            (None, Some(_)) if method == b"CONNECT" => Err(HeadRefusal::TransferEncoding),
+            (None, None) if method == b"CONNECT" => Ok(BodyLength::Tunnel),
             (None, Some(coding)) if !is_10 && coding.eq_ignore_ascii_case(b"chunked") => {
                 Ok(BodyLength::Chunked)
             }

@@ -9,27 +9,35 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
+use super::client::Client;
 use super::guarded::{Guarded, Progress};
 use super::head::{HeadRefusal, MAX_FIELDS, MAX_HEAD};
 use super::refusal::HttpRefusal;
 use super::service::{Turn, answer};
+use super::tunnel::{TunnelSlot, relay};
 use crate::server::tcp::{Connection, Protocol, Service, detect_absence};
+use crate::server_tls::ServerTls;
 use crate::wdp::Peer;
 
 /// Serves connections. Clones share limits and counters.
 #[derive(Clone)]
-pub(super) struct Listener(pub(super) Arc<Service<HttpRefusal>>);
+pub(super) struct Listener {
+    service: Arc<Service<HttpRefusal>>,
+    tls: Option<TlsAcceptor>,
+}
 
 impl Protocol for Listener {
     type Refusal = HttpRefusal;
 
     fn service(&self) -> &Arc<Service<HttpRefusal>> {
-        &self.0
+        &self.service
     }
 
     async fn serve(
@@ -40,20 +48,60 @@ impl Protocol for Listener {
         stop: CancellationToken,
     ) {
         let Ok(local) = tcp.local_addr() else { return };
-        let idle = self.0.idle_timeout;
-        detect_absence(&tcp, idle);
-        let peer = Peer::new(remote, local);
+        detect_absence(&tcp, self.service.idle_timeout);
+        let client = Client {
+            peer: Peer::new(remote, local),
+            secured: self.tls.is_some(),
+        };
+        let Some(acceptor) = &self.tls else {
+            return self.serve_http(tcp, client, &place, stop).await;
+        };
+        let handshake = timeout(self.service.idle_timeout, acceptor.accept(tcp));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = place.evicted() => return,
+            () = stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.serve_http(stream, client, &place, stop).await,
+            Ok(Err(error)) => {
+                debug!(%error, %remote, "http: TLS failed");
+                self.service.counters.refuse(HttpRefusal::Tls);
+            }
+            Err(_) => self.service.counters.refuse(HttpRefusal::Slow),
+        }
+    }
+}
+
+impl Listener {
+    pub(super) fn new(service: Arc<Service<HttpRefusal>>, tls: Option<&ServerTls>) -> Self {
+        let tls = tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
+        Self { service, tls }
+    }
+
+    /// Serves the requests of a connection.
+    async fn serve_http(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        client: Client,
+        place: &Connection,
+        stop: CancellationToken,
+    ) {
+        let idle = self.service.idle_timeout;
         let progress = Arc::new(Progress::default());
-        let stream = Guarded::new(tcp, Arc::clone(&progress), self.0.max_body as u64);
+        let max_body = self.service.max_body as u64;
+        let stream = Guarded::new(stream, Arc::clone(&progress), max_body);
         let watched = Arc::clone(&progress);
-        let service = Arc::clone(&self.0);
+        let service = Arc::clone(&self.service);
         let marker = place.marker();
+        let tunnel = TunnelSlot::default();
+        let slot = tunnel.clone();
         let hyper_service = service_fn(move |request| {
-            let service = Arc::clone(&service);
+            let (service, slot) = (Arc::clone(&service), slot.clone());
             let turn = Turn::new(Arc::clone(&progress), marker.busy());
-            Box::pin(
-                async move { Ok::<_, Infallible>(answer(&service, peer, turn, request).await) },
-            )
+            Box::pin(async move {
+                Ok::<_, Infallible>(answer(&service, client, turn, &slot, request).await)
+            })
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -73,30 +121,44 @@ impl Protocol for Listener {
                 let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
             }
         }
-        let (tcp, refusal) = connection.into_parts().io.into_inner().into_parts();
-        self.close(tcp, refusal, watched.is_cut()).await;
+        let parts = connection.into_parts();
+        let (stream, unread, refusal) = parts.io.into_inner().into_parts();
+        if let Some((tunnel, mut turn)) = tunnel.take() {
+            let early = [parts.read_buf, unread.freeze()].concat();
+            let relayed = relay(stream, &early, tunnel.tcp, idle);
+            let (received, sent) = tokio::select! {
+                relayed = relayed => relayed,
+                () = stop.cancelled() => return,
+            };
+            turn.tunnelled(received, sent);
+            return;
+        }
+        self.close(stream, refusal, watched.is_cut()).await;
     }
-}
 
-impl Listener {
     /// Says why a head was refused, and closes so that the handset can read the answer.
-    async fn close(&self, mut tcp: TcpStream, refusal: Option<HeadRefusal>, is_cut: bool) {
+    async fn close(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        refusal: Option<HeadRefusal>,
+        is_cut: bool,
+    ) {
         if let Some(reason) = refusal {
-            self.0.counters.refuse(HttpRefusal::Head(reason));
+            self.service.counters.refuse(HttpRefusal::Head(reason));
             let (status, text) = reason.status();
             let response = format!(
                 "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
                  Connection: close\r\n\r\n{text}",
                 text.len()
             );
-            let _ = timeout(LINGER, tcp.write_all(response.as_bytes())).await;
+            let _ = timeout(LINGER, stream.write_all(response.as_bytes())).await;
         }
-        let _ = timeout(LINGER, tcp.shutdown()).await;
+        let _ = timeout(LINGER, stream.shutdown()).await;
         if refusal.is_some() || is_cut {
             // A close while octets are unread resets the connection, and the answer is lost (RFC
             // 9112 9.6).
             let mut rest = [0; 4096];
-            let discard = async { while matches!(tcp.read(&mut rest).await, Ok(1..)) {} };
+            let discard = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
             let _ = timeout(LINGER, discard).await;
         }
     }

@@ -20,6 +20,8 @@ pub enum HttpRefusal {
     NoMemory,
     /// The body ended early, or its chunks are malformed.
     Broken,
+    /// The TLS handshake failed.
+    Tls,
 }
 
 impl Refusal for HttpRefusal {
@@ -42,6 +44,7 @@ impl Refusal for HttpRefusal {
         Self::BodyTooLarge,
         Self::NoMemory,
         Self::Broken,
+        Self::Tls,
     ];
     const CONNECTIONS: Self = Self::Connections;
     const EVICTED: Self = Self::Evicted;
@@ -55,6 +58,7 @@ impl Refusal for HttpRefusal {
             Self::BodyTooLarge => "chunks_too_large",
             Self::NoMemory => "no_memory",
             Self::Broken => "broken_body",
+            Self::Tls => "tls",
         }
     }
 }
@@ -63,6 +67,6 @@ impl Refusal for HttpRefusal {
 mod tests {
     #[test]
     fn every_reason_is_counted() {
-        crate::server::tcp::reasons_are_counted::<super::HttpRefusal>(12 + 6);
+        crate::server::tcp::reasons_are_counted::<super::HttpRefusal>(12 + 7);
     }
 }

@@ -19,6 +19,10 @@ pub(super) struct Piece {
 }
 
 impl ReplyBody {
+    pub(super) const fn empty() -> Self {
+        Self(None)
+    }
+
     pub(super) fn new(octets: Bytes, mut turn: Turn) -> Self {
         if octets.is_empty() {
             turn.written();

@@ -10,11 +10,14 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::client::Client;
 use super::guarded::Progress;
 use super::refusal::HttpRefusal;
 use super::reply_body::ReplyBody;
+use super::tunnel::TunnelSlot;
 use crate::gateway::http::HttpRequest;
 use crate::gateway::record::Binding;
+use crate::server::shard::HttpAnswer;
 use crate::server::tcp::Service;
 use crate::server::tcp::connections::Busy;
 use crate::server::tcp::exchange::Exchange;
@@ -34,6 +37,13 @@ impl Turn {
             progress,
             busy: Some(busy),
             exchange: None,
+        }
+    }
+
+    /// The tunnel of the request has ended.
+    pub(super) const fn tunnelled(&mut self, received: u64, sent: u64) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.tunnelled(received, sent);
         }
     }
 
@@ -57,15 +67,16 @@ type Refused = (HttpRefusal, StatusCode, &'static str);
 /// Answers one request. Dropped before its end, it cancels the upstream request.
 pub(super) async fn answer(
     service: &Service<HttpRefusal>,
-    peer: Peer,
+    client: Client,
     mut turn: Turn,
+    tunnel: &TunnelSlot,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let is_last = turn.progress.is_last();
     let (head, body) = request.into_parts();
-    let has_body = head.headers.contains_key(CONTENT_LENGTH)
-        || head.headers.contains_key(TRANSFER_ENCODING)
-        || is_last;
+    let peer = client.handset(&head.headers, |address| service.is_trusted_proxy(address));
+    let has_body =
+        head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
     let body = match has_body {
         true => match collect(service, peer, body).await {
             Ok(body) => Some(body),
@@ -81,6 +92,7 @@ pub(super) async fn answer(
         binding: Binding::Http,
         obex_target: None,
         peer,
+        secured: client.secured,
         version: head.version,
         method: head.method,
         target: head.uri,
@@ -91,18 +103,28 @@ pub(super) async fn answer(
         Some(busy) => service.begin(request, busy).await,
         None => None,
     };
-    let response = match begun {
+    let answer = match begun {
         Some(begun) => {
             turn.exchange = Some(begun.exchange);
             begun.answered.await.ok()
         }
         None => None,
     };
-    let Some(response) = response else {
+    let Some(HttpAnswer {
+        response,
+        tunnel: connected,
+    }) = answer
+    else {
         let text = "The gateway is stopping.";
         return own(StatusCode::SERVICE_UNAVAILABLE, text, turn);
     };
     turn.progress.ready();
+    if let Some(connected) = connected.filter(|_| response.status().is_success()) {
+        turn.written();
+        tunnel.fill(connected, turn);
+        // A success of CONNECT has neither a body nor a length (RFC 9110 9.3.6).
+        return Response::new(ReplyBody::empty());
+    }
     let (mut head, body) = response.into_parts();
     if is_last {
         let close = HeaderValue::from_static("close");

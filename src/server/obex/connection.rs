@@ -209,7 +209,7 @@ impl Client<'_> {
                 tokio::select! {
                     answer = &mut begun.answered => {
                         self.sending = Some(begun.exchange);
-                        answer.map_or(unavailable, |response| request::answer(*response))
+                        answer.map_or(unavailable, |answer| request::answer(*answer.response))
                     }
                     () = self.speaks() => return Err(begun),
                 }

@@ -17,7 +17,7 @@ use self::connection::Listener;
 pub use self::refusal::ObexRefusal;
 use crate::config::HttpSettings;
 use crate::server::shards::Shards;
-use crate::server::tcp::{Service, TcpLimits, TcpPort};
+use crate::server::tcp::{Endpoint, Service, TcpLimits, TcpPort};
 
 /// Binds the addresses of the OBEX port and serves them on a thread of its own. Connections have
 /// the limits of `[http]`.
@@ -26,12 +26,17 @@ use crate::server::tcp::{Service, TcpLimits, TcpPort};
 /// An address that cannot be bound, or no thread.
 pub fn start_obex(
     addresses: &[SocketAddr],
-    settings: HttpSettings,
+    settings: &HttpSettings,
     limits: TcpLimits,
     shards: Shards,
 ) -> io::Result<TcpPort> {
-    let service = Service::new(settings, limits, shards, FIRST_ID);
-    TcpPort::start("obex", addresses, Listener(Arc::new(service)))
+    let service = Arc::new(Service::new(settings, limits, shards, FIRST_ID));
+    let endpoint = Endpoint {
+        key: "obex",
+        addresses,
+        protocol: Listener(Arc::clone(&service)),
+    };
+    TcpPort::start("obex", &service, vec![endpoint])
 }
 
 /// Ids of the HTTP port begin at 1.

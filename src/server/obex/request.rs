@@ -27,6 +27,7 @@ pub(super) fn request(peer: Peer, request: Request) -> Option<HttpRequest> {
         target: uri(&request.target, &request.name)?,
         obex_target: Some(request.target).filter(|target| !target.is_empty()),
         peer,
+        secured: false,
         version: Version::HTTP_11,
         method: request.method,
         headers,

@@ -16,9 +16,17 @@ use crate::identity::Change;
 use crate::push::capabilities::Capabilities;
 use crate::server::secure::{SecureSession, SecureSettings};
 use crate::server::subscription::TapCommand;
-use crate::upstream::Tls;
+use crate::upstream::{Tls, Tunnel};
 use crate::wsp::claim::ClaimId;
 use crate::wsp::listing::{Page, Query};
+
+/// The answer to a request over HTTP.
+#[derive(Debug)]
+pub(in crate::server) struct HttpAnswer {
+    pub(in crate::server) response: Box<http::Response<Bytes>>,
+    /// The connection to the origin, if the answer to CONNECT is a success.
+    pub(in crate::server) tunnel: Option<Tunnel>,
+}
 
 /// A command to a shard. Commands wait in the shard's mailbox, and each takes a bounded part of one
 /// turn.
@@ -45,13 +53,10 @@ pub(in crate::server) enum ShardCommand {
     /// Push, and answer with the outcome.
     Push(Box<Push>, oneshot::Sender<PushOutcome>),
     /// Serve a request over HTTP, and answer with its response.
-    HttpRequest(
-        HttpId,
-        Box<HttpRequest>,
-        oneshot::Sender<Box<http::Response<Bytes>>>,
-    ),
-    /// A request over HTTP is over: its response was written, or its handset has gone.
-    HttpEnd(HttpId, Ending),
+    HttpRequest(HttpId, Box<HttpRequest>, oneshot::Sender<HttpAnswer>),
+    /// A request over HTTP is over: its response was written, or its handset has gone. A tunnel
+    /// carried so many octets from the handset and to the handset.
+    HttpEnd(HttpId, Ending, Option<(u64, u64)>),
     /// Pass a command to the tap.
     Tap(TapCommand),
     /// Answer as soon as the condition holds.

@@ -12,17 +12,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::StatusCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-pub(super) use self::command::ShardCommand;
+pub(super) use self::command::{HttpAnswer, ShardCommand};
 use self::drain::{DISCONNECT_INTERVAL, DisconnectAll, DrainWaiters};
 pub(super) use self::drain::{DrainCondition, disconnect_all_takes};
 pub(super) use self::siblings::{Mailboxes, Siblings};
 use self::upstream_tasks::{Progress, UpstreamTasks};
+use crate::gateway::fetch::Reply;
 use crate::gateway::http::HttpId;
 use crate::gateway::push::{PushId, PushOutcome};
 use crate::gateway::{Command, Event, Gateway, Mode, Stats};
@@ -36,7 +37,7 @@ use crate::server::socket_stats::SocketStats;
 use crate::server::tap::Tap;
 use crate::server::transmitter::Transmitter;
 use crate::time::Instant;
-use crate::upstream::{Health, Upstream};
+use crate::upstream::{Health, Tunnel, Upstream};
 use crate::wdp::Service;
 
 /// The parts of a shard.
@@ -89,7 +90,9 @@ pub(super) struct Shard {
     /// Who waits for the outcomes of pushes; who pushes limits their number.
     pushes: HashMap<PushId, oneshot::Sender<PushOutcome>>,
     /// Requests over HTTP that wait for their responses; the listener limits their number.
-    http: HashMap<HttpId, oneshot::Sender<Box<http::Response<Bytes>>>>,
+    http: HashMap<HttpId, oneshot::Sender<HttpAnswer>>,
+    /// Connections to origins for answers to CONNECT that are about to be given.
+    tunnels: HashMap<HttpId, Tunnel>,
     stop: CancellationToken,
     published: watch::Sender<ShardSnapshot>,
     max_connections: usize,
@@ -140,6 +143,7 @@ impl Shard {
             disconnect_all: None,
             pushes: HashMap::new(),
             http: HashMap::new(),
+            tunnels: HashMap::new(),
             gateway: parts.gateway,
             clock: parts.clock,
             sockets: parts.sockets,
@@ -267,6 +271,16 @@ impl Shard {
                     self.tap.on_response(id, &reply);
                     self.gateway.handle_reply(now, id, reply);
                 }
+                Progress::Connected(id, tunnel) => {
+                    let reply = tunnel.map(|tunnel| {
+                        if let Some(http) = self.gateway.http_id(id) {
+                            self.tunnels.insert(http, *tunnel);
+                        }
+                        Reply::of(StatusCode::OK)
+                    });
+                    self.tap.on_response(id, &reply);
+                    self.gateway.handle_reply(now, id, reply);
+                }
             }
             left -= 1;
             next = match left {
@@ -329,9 +343,9 @@ impl Shard {
                 self.http.insert(id, answer);
                 self.gateway.handle_http_request(now, id, *request);
             }
-            ShardCommand::HttpEnd(id, ending) => {
+            ShardCommand::HttpEnd(id, ending, tunnelled) => {
                 self.http.remove(&id);
-                self.gateway.handle_http_end(now, id, ending);
+                self.gateway.handle_http_end(now, id, ending, tunnelled);
             }
             ShardCommand::Tap(order) => self.tap.apply(order),
             ShardCommand::NotifyWhen(condition, answer) => {
@@ -414,9 +428,10 @@ impl Shard {
                 }
             }
             Event::HttpReply(id, response) => {
+                let tunnel = self.tunnels.remove(&id);
                 if let Some(answer) = self.http.remove(&id) {
                     // The handset may have gone; `HttpEnd` follows.
-                    let _ = answer.send(response);
+                    let _ = answer.send(HttpAnswer { response, tunnel });
                 }
             }
             Event::Answered(id) => self.recorder.answered(now, id),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::gateway::fetch::{FetchError, Reply, Request, RequestId};
-use crate::upstream::{Retries, Upstream};
+use crate::upstream::{Retries, Tunnel, Upstream};
 
 /// The requests under way, and the queue of their results.
 pub(super) struct UpstreamTasks {
@@ -25,6 +26,8 @@ pub(super) enum Progress {
     Reserve(RequestId, usize, oneshot::Sender<bool>),
     /// It has ended.
     Fetched(Fetched),
+    /// The connection that a CONNECT asked for is there, or is not to be had.
+    Connected(RequestId, Result<Box<Tunnel>, FetchError>),
 }
 
 /// The result of one request, and how often it was sent again.
@@ -58,6 +61,11 @@ impl UpstreamTasks {
         let sender = self.sender.clone();
         // If the task panics, the core's deadline ends the exchange.
         let task = tokio::spawn(async move {
+            if request.method == Method::CONNECT {
+                let connected = upstream.connect(&request).await.map(Box::new);
+                let _ = sender.send(Progress::Connected(id, connected));
+                return;
+            }
             let reserve = |octets| {
                 let (answer, granted) = oneshot::channel();
                 let _ = sender.send(Progress::Reserve(id, octets, answer));
@@ -92,7 +100,7 @@ impl UpstreamTasks {
 
     /// A request that has ended has no task any more.
     fn note(&mut self, progress: &Progress) {
-        if let Progress::Fetched((id, ..)) = progress {
+        if let Progress::Fetched((id, ..)) | Progress::Connected(id, _) = progress {
             self.take(*id);
         }
     }

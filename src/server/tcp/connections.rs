@@ -67,10 +67,22 @@ impl Connections {
 
     /// Finds a place for a connection from this address.
     pub(crate) fn admit(&self, address: IpAddr) -> Admission {
+        let max_per_source = self.table().max_per_source;
+        self.admit_up_to(max_per_source, address)
+    }
+
+    /// Finds a place for a connection from a proxy, which stands for many handsets and may have all
+    /// places.
+    pub(crate) fn admit_proxy(&self, address: IpAddr) -> Admission {
+        let max = self.table().max;
+        self.admit_up_to(max, address)
+    }
+
+    fn admit_up_to(&self, max_per_source: usize, address: IpAddr) -> Admission {
         let source = source(address);
         let mut table = self.table();
         let of_source = table.open.iter().filter(|other| other.source == source);
-        let replaced = if of_source.count() >= table.max_per_source {
+        let replaced = if of_source.count() >= max_per_source {
             table.evict(|other| other.source == source)
         } else if table.open.len() >= table.max {
             table.evict(|_| true)
@@ -83,7 +95,7 @@ impl Connections {
                 .iter()
                 .filter(|other| other.source == source)
                 .count()
-                >= table.max_per_source;
+                >= max_per_source;
         if is_full {
             return Admission::Refused;
         }
@@ -238,6 +250,20 @@ mod tests {
         assert!(admit(&table, "192.0.2.77").is_some());
         drop(all);
         assert!(table.table().open.is_empty());
+    }
+
+    #[test]
+    fn a_proxy_may_have_all_places() {
+        let table = table();
+        let proxy = "192.0.2.1".parse().unwrap();
+        let places: Vec<_> = (0..MAX_CONNECTIONS)
+            .map(|_| match table.admit_proxy(proxy) {
+                Admission::Accepted(place) => place,
+                _ => panic!("there is room"),
+            })
+            .collect();
+        assert!(matches!(table.admit_proxy(proxy), Admission::Replaced(_)));
+        drop(places);
     }
 
     #[test]

@@ -1,18 +1,16 @@
 //! One request of a handset at its shard, from the port's side.
 
-use bytes::Bytes;
-use http::Response;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connections::Busy;
 use crate::gateway::http::HttpId;
 use crate::gateway::record::Ending;
-use crate::server::shard::ShardCommand;
+use crate::server::shard::{HttpAnswer, ShardCommand};
 
 /// A request that a shard has.
 pub(in crate::server) struct Begun {
     /// The response, once it is there.
-    pub(in crate::server) answered: oneshot::Receiver<Box<Response<Bytes>>>,
+    pub(in crate::server) answered: oneshot::Receiver<HttpAnswer>,
     pub(in crate::server) exchange: Exchange,
 }
 
@@ -22,6 +20,7 @@ pub(in crate::server) struct Exchange {
     id: HttpId,
     shard: mpsc::Sender<ShardCommand>,
     is_written: bool,
+    tunnelled: Option<(u64, u64)>,
     _busy: Busy,
 }
 
@@ -31,6 +30,7 @@ impl Exchange {
             id,
             shard,
             is_written: false,
+            tunnelled: None,
             _busy: busy,
         }
     }
@@ -38,6 +38,11 @@ impl Exchange {
     /// The last octet of the response is in the socket.
     pub(in crate::server) const fn written(&mut self) {
         self.is_written = true;
+    }
+
+    /// A tunnel has carried so many octets from the handset and to the handset.
+    pub(in crate::server) const fn tunnelled(&mut self, received: u64, sent: u64) {
+        self.tunnelled = Some((received, sent));
     }
 }
 
@@ -47,7 +52,7 @@ impl Drop for Exchange {
             true => Ending::Sent,
             false => Ending::Aborted,
         };
-        let command = ShardCommand::HttpEnd(self.id, ending);
+        let command = ShardCommand::HttpEnd(self.id, ending, self.tunnelled);
         if let Err(mpsc::error::TrySendError::Full(command)) = self.shard.try_send(command) {
             let shard = self.shard.clone();
             // The limit on connections bounds these tasks.

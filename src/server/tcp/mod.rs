@@ -48,54 +48,67 @@ pub(super) trait Protocol: Clone + Send + 'static {
     ) -> impl Future<Output = ()> + Send;
 }
 
+/// The addresses of one key of `[listen]`, and the protocol that they speak.
+pub(super) struct Endpoint<'a, P> {
+    pub(super) key: &'static str,
+    pub(super) addresses: &'a [SocketAddr],
+    pub(super) protocol: P,
+}
+
 /// A running port. Dropped, it stops: requests under way have [`STOP_TIME`].
 pub struct TcpPort {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<(&'static str, SocketAddr)>,
     counts: Arc<dyn Fn() -> TcpCounts + Send + Sync>,
     stop: Option<DropGuard>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TcpPort {
-    /// Binds the addresses of `key` in `[listen]` and serves them on a thread of its own.
-    pub(super) fn start(
-        key: &str,
-        addresses: &[SocketAddr],
-        protocol: impl Protocol,
+    /// Binds the addresses of the endpoints, which share limits and counters, and serves them on a
+    /// thread of its own.
+    pub(super) fn start<P: Protocol>(
+        name: &str,
+        service: &Arc<Service<P::Refusal>>,
+        endpoints: Vec<Endpoint<'_, P>>,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let mut bound = Vec::new();
-        for address in addresses {
-            let listener = std::net::TcpListener::bind(address).map_err(|error| {
-                let text = format!("[listen] {key}: cannot listen on {address}: {error}");
-                io::Error::new(error.kind(), text)
-            })?;
-            listener.set_nonblocking(true)?;
-            bound.push(listener);
+        let mut names = Vec::new();
+        for Endpoint {
+            key,
+            addresses,
+            protocol,
+        } in endpoints
+        {
+            for address in addresses {
+                let listener = std::net::TcpListener::bind(address).map_err(|error| {
+                    let text = format!("[listen] {key}: cannot listen on {address}: {error}");
+                    io::Error::new(error.kind(), text)
+                })?;
+                listener.set_nonblocking(true)?;
+                names.push((key, listener.local_addr()?));
+                bound.push((listener, protocol.clone()));
+            }
         }
-        let addresses = bound
-            .iter()
-            .map(std::net::TcpListener::local_addr)
-            .collect::<io::Result<_>>()?;
-        let service = Arc::clone(protocol.service());
+        let service = Arc::clone(service);
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let thread = std::thread::Builder::new()
-            .name(key.to_owned())
-            .spawn(move || runtime.block_on(run(protocol, bound, stopping)))?;
+            .name(name.to_owned())
+            .spawn(move || runtime.block_on(run(bound, stopping)))?;
         Ok(Self {
-            addresses,
+            addresses: names,
             counts: Arc::new(move || service.counters.read()),
             stop: Some(stop.drop_guard()),
             thread: Some(thread),
         })
     }
 
-    /// The addresses; port 0 has become a number.
+    /// The addresses with their keys in `[listen]`; port 0 has become a number.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
         &self.addresses
     }
 
@@ -121,14 +134,13 @@ impl Drop for TcpPort {
     }
 }
 
-async fn run(protocol: impl Protocol, bound: Vec<std::net::TcpListener>, stop: CancellationToken) {
+async fn run<P: Protocol>(bound: Vec<(std::net::TcpListener, P)>, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let accepting = TaskTracker::new();
-    for listener in bound {
+    for (listener, protocol) in bound {
         match TcpListener::from_std(listener) {
             Ok(listener) => {
-                let (protocol, tasks) = (protocol.clone(), tasks.clone());
-                accepting.spawn(accept(protocol, listener, tasks, stop.clone()));
+                accepting.spawn(accept(protocol, listener, tasks.clone(), stop.clone()));
             }
             Err(error) => debug!(%error, "a listener cannot be registered"),
         }
@@ -160,7 +172,12 @@ async fn accept<P: Protocol>(
             }
         };
         let counters = &protocol.service().counters;
-        let place = match protocol.service().connections.admit(remote.ip()) {
+        let connections = &protocol.service().connections;
+        let admission = match protocol.service().is_trusted_proxy(remote.ip()) {
+            true => connections.admit_proxy(remote.ip()),
+            false => connections.admit(remote.ip()),
+        };
+        let place = match admission {
             Admission::Accepted(place) => place,
             Admission::Replaced(place) => {
                 counters.refuse(P::Refusal::EVICTED);

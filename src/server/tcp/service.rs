@@ -1,5 +1,6 @@
 //! What the connections of one TCP port share: limits, counters, and the way to the shards.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::counters::{Counters, Refusal};
 use super::exchange::{Begun, Exchange};
 use crate::config::HttpSettings;
 use crate::gateway::http::{HttpId, HttpRequest};
+use crate::route::Networks;
 use crate::server::descriptors;
 use crate::server::shard::ShardCommand;
 use crate::server::shards::Shards;
@@ -35,12 +37,13 @@ pub(in crate::server) struct Service<R> {
     pub(in crate::server) arrivals: Arc<Arrivals>,
     pub(in crate::server) max_body: usize,
     pub(in crate::server) idle_timeout: Duration,
+    trusted_proxies: Networks,
 }
 
 impl<R: Refusal> Service<R> {
     /// `first_id` tells the requests of this port from those of others.
     pub(in crate::server) fn new(
-        settings: HttpSettings,
+        settings: &HttpSettings,
         limits: TcpLimits,
         shards: Shards,
         first_id: u64,
@@ -56,7 +59,13 @@ impl<R: Refusal> Service<R> {
             arrivals: Arrivals::new(limits.max_arriving),
             max_body: limits.max_body,
             idle_timeout: settings.idle_timeout,
+            trusted_proxies: settings.trusted_proxies.clone(),
         }
+    }
+
+    /// Whether an address is a proxy of the operator, whose `X-Forwarded-For` is believed.
+    pub(in crate::server) fn is_trusted_proxy(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.contains(address)
     }
 
     /// A number that no other request and no other connection of this process has.

@@ -264,6 +264,7 @@ fn the_examples_comments_are_settings() {
                         "pin",
                         "http_proxy",
                         "http =",
+                        "https =",
                         "obex",
                         "identity_",
                         "insert_identity",

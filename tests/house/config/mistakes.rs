@@ -39,6 +39,17 @@ fn what_a_route_cannot_do_is_told() {
             "upstream = \"as-requested\"\nallow_plaintext = true\nrewrite_resp_uri = true".to_owned(),
             "own addresses already",
         ),
+        (format!("{to}allowed_methods = \"CONNECT\""), "hosts and ports only"),
+        (
+            "upstream = \"as-requested\"\nallow_plaintext = true\nallowed_methods = \"CONNECT\"".to_owned(),
+            "hosts and ports only",
+        ),
+        (
+            format!("{to}[listen]\nhttps = \"127.0.0.1:8443\""),
+            "add `certificate` and `key` to [http]",
+        ),
+        (format!("{to}[http]\ncertificate = \"a.pem\""), "no address of [listen] speaks TLS"),
+        (format!("{to}[http]\ntrusted_proxies = \"10.0.0.7/8\""), "behind its length"),
     ] {
         let report = route(&keys).expect_err(&keys).to_string();
         assert!(report.contains(told), "{keys}\n---\n{report}");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
@@ -15,7 +15,7 @@ const ANSWER: &str = "s12-wbxml-mid-01-slow/02-resp.wbxml";
 const PATH: &str = "/syncml/s12-wbxml-mid-01-slow/02";
 
 /// A gateway with an HTTP port, and that port's address.
-async fn start(upstream: &str, more: &str) -> (Gateway, SocketAddr) {
+pub(super) async fn start(upstream: &str, more: &str) -> (Gateway, SocketAddr) {
     let both = "connection_mode = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"";
     let configuration =
         configuration(upstream, more).replace("connection_mode = \"127.0.0.1:0\"", both);
@@ -26,18 +26,18 @@ async fn start(upstream: &str, more: &str) -> (Gateway, SocketAddr) {
     (gateway, address)
 }
 
-async fn connect(address: SocketAddr) -> TcpStream {
+pub(super) async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
 /// Sends octets and reads until the gateway closes.
-async fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+pub(super) async fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut tcp = connect(address).await;
     tcp.write_all(request).await.unwrap();
     rest(&mut tcp).await
 }
 
-async fn rest(tcp: &mut TcpStream) -> Vec<u8> {
+pub(super) async fn rest(tcp: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(20), tcp.read_to_end(&mut answer)).await;
     read.expect("the gateway closes").unwrap();
@@ -45,7 +45,7 @@ async fn rest(tcp: &mut TcpStream) -> Vec<u8> {
 }
 
 /// The head of a response.
-async fn response_head(tcp: &mut TcpStream) -> String {
+pub(super) async fn response_head(tcp: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let octet = timeout(Duration::from_secs(20), tcp.read_u8()).await;
@@ -316,7 +316,7 @@ async fn smuggled_and_oversized_requests_reach_no_origin() {
         (
             "CONNECT sync.example.com:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
                 .to_owned(),
-            501,
+            403,
         ),
         (
             "GET http://elsewhere.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -471,4 +471,38 @@ async fn idle_connections_of_a_source_give_way_to_new_ones() {
     last.write_all(get.as_bytes()).await.unwrap();
     assert!(rest(&mut last).await.ends_with(b"held"));
     drop(gateway);
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_names_the_handset() {
+    let origin = Origin::start().await;
+    let proxies = "[http]\ntrusted_proxies = [\"127.0.0.2\"]\nmax_connections_per_source = 1\n";
+    let (gateway, address) = start(&origin.uri(), proxies).await;
+    let request = "GET http://sync.example.com/echo HTTP/1.1\r\nHost: x\r\n\
+                   X-Forwarded-For: 203.0.113.5, 192.0.2.7\r\nConnection: close\r\n\r\n";
+    let from = |local: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(local.parse().unwrap()).unwrap();
+        socket.connect(address)
+    };
+    for (local, handset) in [("127.0.0.2:0", "192.0.2.7"), ("127.0.0.1:0", "127.0.0.1")] {
+        let mut tcp = from(local).await.unwrap();
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let got = String::from_utf8(rest(&mut tcp).await).unwrap();
+        assert!(got.starts_with("HTTP/1.1 200 "), "{got}");
+        let heard = origin.heard("/echo").pop().unwrap();
+        assert_eq!(heard.headers["forwarded"], format!("for={handset}"));
+        assert_eq!(heard.headers["x-forwarded-for"], handset);
+    }
+    let line = gateway.line("peer=192.0.2.7:0").await;
+    assert!(line.contains("access: exchange"), "{line}");
+    // A proxy shares no source's connections.
+    let mut proxied = Vec::new();
+    for _ in 0..3 {
+        proxied.push(from("127.0.0.2:0").await.unwrap());
+    }
+    for tcp in &mut proxied {
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        assert!(rest(tcp).await.starts_with(b"HTTP/1.1 200 "));
+    }
 }

@@ -5,6 +5,7 @@ mod access;
 mod descriptors;
 mod gateway;
 mod http;
+mod https;
 mod identity;
 mod life;
 mod manager;
@@ -20,6 +21,7 @@ mod secure;
 mod store;
 mod top;
 mod trace;
+mod tunnel;
 mod upgrade;
 
 use std::time::Instant;
