@@ -55,7 +55,7 @@ pub(super) struct Endpoint<'a, P> {
     pub(super) protocol: P,
 }
 
-/// A running port. Dropped, it stops: requests under way have [`STOP_TIME`].
+/// A running port. Dropped, it stops: requests under way have two seconds.
 pub struct TcpPort {
     addresses: Vec<(&'static str, SocketAddr)>,
     counts: Arc<dyn Fn() -> TcpCounts + Send + Sync>,
