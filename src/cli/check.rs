@@ -131,6 +131,9 @@ fn summarise(settings: &Settings) {
     for (name, addresses) in others.into_iter().filter(|(_, them)| !them.is_empty()) {
         line(name, &list(addresses));
     }
+    if !listen.connectionless.is_empty() || !listen.secure_connectionless.is_empty() {
+        line("without session", &unproved_replies(settings));
+    }
     line("admin", &list(&settings.admin.listen));
     for route in settings.routes.iter() {
         line(&format!("route {}", route.name), &route.to_string());
@@ -173,6 +176,23 @@ fn summarise(settings: &Settings) {
     );
     if subscribers > 0 {
         line("subscribers", &format!("{subscribers} configured"));
+    }
+}
+
+/// The replies to requests without session, whose senders the gateway cannot ask for a proof of their
+/// addresses.
+fn unproved_replies(settings: &Settings) -> String {
+    let connectionless = &settings.connectionless;
+    let most = connectionless.max_reply;
+    let factor = connectionless.amplification;
+    match settings.protection.allow.is_empty() {
+        true => format!(
+            "replies up to {most} octets to private addresses, since [protection] names no networks in \
+             allow; elsewhere {factor} times the request"
+        ),
+        false => {
+            format!("replies up to {most} octets to the networks in allow, and none elsewhere")
+        }
     }
 }
 

@@ -10,6 +10,9 @@ async fn check_tells_right_from_wrong() {
     let good = run(&["check", "deploy/wapbridge.toml"]).await.succeeds();
     assert!(good.text().starts_with("deploy/wapbridge.toml: ok\n"));
     assert!(good.text().contains("https://sync.internal.example:8443/"));
+    assert!(good.text().contains(
+        "private addresses, since [protection] names no networks in allow; elsewhere 3 times"
+    ));
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("wrong.toml");
