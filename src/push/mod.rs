@@ -59,6 +59,18 @@ impl Bearer {
             Self::SirBySms => "sir_sms",
         }
     }
+
+    /// Whether it carries a session initiation request instead of the message.
+    #[must_use]
+    pub const fn is_request(self) -> bool {
+        matches!(self, Self::Sir | Self::SirBySms)
+    }
+
+    /// Whether SMS centres carry it.
+    #[must_use]
+    pub const fn is_by_sms(self) -> bool {
+        matches!(self, Self::Sms | Self::SirBySms)
+    }
 }
 
 /// One attempt for the shell to make. One [`Outcome`] is owed for it.
