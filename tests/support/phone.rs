@@ -1,6 +1,6 @@
 //! A handset on a real socket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -63,12 +63,16 @@ impl Phone {
 
     /// A handset that has sent no datagram yet.
     pub(crate) async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
-        let any = if gateway.is_ipv4() {
-            "0.0.0.0:0"
-        } else {
-            "[::]:0"
+        let any = match gateway {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let socket = UdpSocket::bind(any).await.unwrap();
+        Self::switched_on_at(any, gateway, config).await
+    }
+
+    /// The same with an address of its own.
+    pub(crate) async fn switched_on_at(own: IpAddr, gateway: SocketAddr, config: Config) -> Self {
+        let socket = UdpSocket::bind((own, 0)).await.unwrap();
         socket.connect(gateway).await.unwrap();
         let peer = Peer::new(gateway, socket.local_addr().unwrap());
         let clock = Clock::start();

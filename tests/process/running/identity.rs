@@ -45,17 +45,17 @@ fn configuration(port: u16, identity: &str) -> String {
     )
 }
 
-const RADIUS: &str = "[identity.radius]\nlisten = \"127.0.0.1:0\"\n\
+pub(super) const RADIUS: &str = "[identity.radius]\nlisten = \"127.0.0.1:0\"\n\
      [[identity.radius.client]]\nnetwork = \"127.0.0.0/8\"\nsecret = \"testing123\"\n";
 
 /// An access server.
-struct Nas {
+pub(super) struct Nas {
     socket: UdpSocket,
     id: u8,
 }
 
 impl Nas {
-    fn of(gateway: &Gateway) -> Self {
+    pub(super) fn of(gateway: &Gateway) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let server = gateway.accounting.as_ref().unwrap();
         socket.connect(server).unwrap();
@@ -65,7 +65,7 @@ impl Nas {
         Self { socket, id: 0 }
     }
 
-    fn reports(&mut self, status: u8, msisdn: &str, secret: &Secret) -> Vec<u8> {
+    pub(super) fn reports(&mut self, status: u8, msisdn: &str, secret: &Secret) -> Vec<u8> {
         let attributes = [
             (40, &[0, 0, 0, status][..]),
             (44, b"S1"),
@@ -83,7 +83,7 @@ impl Nas {
     }
 
     /// The next answer that comes is the one to this, rightly signed.
-    fn hears_the_answer_to(&self, request: &[u8], secret: &Secret) {
+    pub(super) fn hears_the_answer_to(&self, request: &[u8], secret: &Secret) {
         let mut buffer = [0; 4096];
         let length = self.socket.recv(&mut buffer).unwrap();
         let answer = Packet::decode(&buffer[..length]).unwrap();

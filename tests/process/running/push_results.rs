@@ -1,0 +1,1 @@
+//! Results that initiators are told by HTTPS, and initiators that come by TLS.

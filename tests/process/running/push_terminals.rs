@@ -1,0 +1,1 @@
+//! Terminals with an HTTP server (OTA-HTTP).
