@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use wapbridge::handset::{Config, Event, Handset, Reply, Request, Ticket};
+use wapbridge::handset::{Config, Event, Handset, Pushes, Reply, Request, Ticket};
 use wapbridge::server::clock::{self, Clock};
 use wapbridge::wdp::Peer;
-use wapbridge::wsp::capability::Capabilities;
+use wapbridge::wsp::capability::{Capabilities, ProtocolOptions};
 use wapbridge::wsp::pdu::Method;
 
 pub(crate) struct Phone {
@@ -32,6 +32,20 @@ pub(crate) fn roomy() -> Option<Capabilities> {
 pub(crate) fn config(capabilities: Option<Capabilities>) -> Config {
     Config {
         capabilities,
+        ..Config::default()
+    }
+}
+
+/// The settings of one that takes pushes, confirmed ones too, with these fields in its Connect.
+pub(crate) fn taking(fields: &[(&str, &str)]) -> Config {
+    let mut capabilities = Capabilities::default();
+    capabilities.options = ProtocolOptions::PUSH.with(ProtocolOptions::CONFIRMED_PUSH);
+    capabilities.push_mor = 2;
+    let field = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Config {
+        capabilities: Some(capabilities.with_client_sdu(1_400).with_server_sdu(1_400)),
+        headers: fields.iter().map(field).collect(),
+        pushes: Pushes::Take,
         ..Config::default()
     }
 }

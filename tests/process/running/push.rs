@@ -75,7 +75,7 @@ fn serve(mut stream: TcpStream, tell: &mpsc::Sender<(Instant, ResultNotification
 }
 
 /// The head and the body of one HTTP message.
-pub(super) fn read_message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub(super) fn read_message(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     let mut octet = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -7,28 +7,14 @@ use wapbridge::handset::{Config, Event, Pushed, Pushes};
 use wapbridge::push::pap::{Method, Status};
 use wapbridge::radius::Secret;
 use wapbridge::wsp::AbortReason;
-use wapbridge::wsp::capability::{Capabilities, ProtocolOptions};
 
-use super::identity::{Nas, RADIUS};
+use super::identity::RADIUS;
 use super::push::{PHONE, Stage, code, stage, stage_of, stage_with, submission};
 use super::trace::{TOKEN, ask};
-use crate::support::phone::Phone;
+use crate::support::nas::Nas;
+use crate::support::phone::{Phone, taking};
 
 const NUMBER: &str = "WAPPUSH=+491701234567/TYPE=PLMN@gw";
-
-/// A client that takes pushes, confirmed ones too, with these fields in its Connect.
-fn taking(fields: &[(&str, &str)]) -> Config {
-    let mut capabilities = Capabilities::default();
-    capabilities.options = ProtocolOptions::PUSH.with(ProtocolOptions::CONFIRMED_PUSH);
-    capabilities.push_mor = 2;
-    let field = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Config {
-        capabilities: Some(capabilities.with_client_sdu(1_400).with_server_sdu(1_400)),
-        headers: fields.iter().map(field).collect(),
-        pushes: Pushes::Take,
-        ..Config::default()
-    }
-}
 
 /// A client at this address, with a session.
 async fn connected(stage: &Stage, own: IpAddr, config: Config) -> Phone {
@@ -146,7 +132,7 @@ fn a_number_is_reached_at_the_address_that_accounting_tells() {
     let list = stage.admin("/pushes");
     assert!(list.contains("\"state\":\"pending\""), "{list}");
     let secret = Secret::new(*b"testing123");
-    let mut nas = Nas::of(&stage.gateway);
+    let mut nas = Nas::of(stage.gateway.accounting.as_ref().unwrap());
     let start = nas.reports(1, "+491701234567", &secret);
     nas.hears_the_answer_to(&start, &secret);
     assert!(stage.hear().ends_with(b"hello 1"));
