@@ -46,7 +46,7 @@ pub enum Bearer {
 }
 
 impl Bearer {
-    /// The stable name used in logs and as a metric label.
+    /// The stable name in logs and records.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {

@@ -114,7 +114,6 @@ impl Ppg {
                     attempt,
                     bearer,
                     step,
-                    until,
                 };
             }
             self.set_timer(place, until);

@@ -149,7 +149,6 @@ enum State {
         attempt: AttemptId,
         bearer: Bearer,
         step: usize,
-        until: u64,
     },
     Final(Ending),
 }
@@ -272,7 +271,7 @@ impl Ppg {
             });
         }
         self.start(now);
-        self.notify(now);
+        self.notify();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -343,7 +342,7 @@ impl Ppg {
             content_type: push.message.content_type().to_owned(),
         };
         let at = ending.at;
-        let index = MessageState::ALL
+        let index = MessageState::FINAL
             .iter()
             .position(|state| *state == ending.state);
         if let Some(count) = index.and_then(|index| self.stats.finished.get_mut(index)) {
