@@ -24,16 +24,28 @@ impl Nas {
 
     /// Reports the start (1) or the stop (2) of a subscriber's session at 127.0.0.1.
     pub(crate) fn reports(&mut self, status: u8, msisdn: &str, secret: &Secret) -> Vec<u8> {
-        let attributes = [
+        self.reports_with(status, msisdn, secret, &[])
+    }
+
+    /// The same with more attributes.
+    pub(crate) fn reports_with(
+        &mut self,
+        status: u8,
+        msisdn: &str,
+        secret: &Secret,
+        more: &[(u8, &[u8])],
+    ) -> Vec<u8> {
+        let own = [
             (40, &[0, 0, 0, status][..]),
             (44, b"S1"),
             (8, &[127, 0, 0, 1]),
             (31, msisdn.as_bytes()),
         ];
-        let attributes = attributes.map(|(kind, value)| Attribute {
+        let attributes = own.iter().chain(more).map(|&(kind, value)| Attribute {
             kind: Kind(kind),
             value,
         });
+        let attributes: Vec<_> = attributes.collect();
         self.id += 1;
         let packet = Packet::request(self.id, &attributes, secret).unwrap();
         self.socket.send(&packet).unwrap();

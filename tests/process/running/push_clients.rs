@@ -143,6 +143,30 @@ fn a_number_is_reached_at_the_address_that_accounting_tells() {
     );
 }
 
+/// A subscriber of IPv4 and IPv6 has two addresses. The client is reached at the one it uses.
+#[tokio::test]
+async fn a_number_with_addresses_of_both_kinds_is_reached_at_the_one_in_use() {
+    let stage = stage("push-dual", &format!("retry = \"1s\"\n{RADIUS}"));
+    let secret = Secret::new(*b"testing123");
+    let mut nas = Nas::of(stage.gateway.accounting.as_ref().unwrap());
+    // Framed-IPv6-Prefix: 2001:db8:0:1::/64.
+    let prefix = (97, &b"\x00\x40\x20\x01\x0D\xB8\x00\x00\x00\x01"[..]);
+    let start = nas.reports_with(1, "+491701234567", &secret, &[prefix]);
+    nas.hears_the_answer_to(&start, &secret);
+    // By UDP.
+    stage.submit_to("1", NUMBER, "unconfirmed");
+    assert!(stage.hear().ends_with(b"hello 1"));
+    assert_eq!(stage.results.next().state.name(), "delivered");
+    // In a session.
+    let mut phone = connected(&stage, LOCALHOST, taking(&[])).await;
+    stage.submit_to("2", NUMBER, "confirmed");
+    assert_eq!(pushed(&mut phone).await.body, "hello 2");
+    let query =
+        format!("<pap><ccq-message><address address-value=\"{NUMBER}\"/></ccq-message></pap>");
+    let (_, answer) = stage.post("application/xml", query.as_bytes());
+    assert_eq!(code(&answer), "1000", "{answer}");
+}
+
 #[tokio::test]
 async fn the_capabilities_of_a_client_are_those_of_its_connect() {
     let stage = stage("push-ccq", "");

@@ -1,7 +1,7 @@
 //! Session initiation requests in short messages, and what the SMS centre tells of them.
 
 use wapbridge::push::pap::{MessageState, Method, Status};
-use wapbridge::push::ppg::Config;
+use wapbridge::push::ppg::{Config, Ppg};
 use wapbridge::push::{Bearer, Deliver, Outcome};
 
 use super::bench::{ALICE, Bench, push};
@@ -103,6 +103,14 @@ pub(super) fn a_receipt_of_failure_ends_the_push() {
     let expected = (MessageState::Undeliverable, Status::SERVICE_FAILURE);
     assert_eq!(bench.states("1"), [expected]);
     assert_eq!(bench.ppg.stats().in_flight, 0);
+    // The next process tells it by the same bearer.
+    let entries = bench.ppg.take_changes().into_iter();
+    let entries = entries.filter_map(|(key, value)| Some((key, value?)));
+    let entries = entries.collect();
+    bench.ppg = Ppg::new(Config::default(), 8, true);
+    assert!(bench.ppg.restore(bench.now, entries).is_empty());
+    let told = &bench.notices()[0].document;
+    assert!(told.contains("bearer=\"SMS\""), "{told}");
 }
 
 pub(super) fn without_a_receipt_the_client_is_asked_again() {
