@@ -34,16 +34,14 @@ impl Bearers {
         numbers: Arc<Numbers>,
         sms: Option<ShortMessages>,
     ) -> Self {
+        // A datagram in clear leaves by no secure port.
         let own = |is_v4: bool| {
-            let mut fitting = addresses
-                .iter()
-                .filter(|(_, address)| address.is_ipv4() == is_v4);
-            let connectionless = fitting
-                .clone()
-                .find(|(service, _)| *service == Service::Connectionless);
-            connectionless
-                .or_else(|| fitting.next())
-                .map(|(_, address)| *address)
+            let of = |wanted: Service| {
+                let mut all = addresses.iter();
+                all.find(|(service, own)| *service == wanted && own.is_ipv4() == is_v4)
+            };
+            let found = of(Service::Connectionless).or_else(|| of(Service::ConnectionMode));
+            found.map(|(_, address)| *address)
         };
         Self {
             sockets: Sockets {

@@ -143,6 +143,20 @@ fn a_number_is_reached_at_the_address_that_accounting_tells() {
     );
 }
 
+/// A datagram in clear leaves by no secure port.
+#[cfg(feature = "wtls")]
+#[test]
+fn with_secure_ports_only_a_push_without_a_session_is_not_delivered() {
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/wtls/key.pem");
+    let more = format!("max_attempts = 1\n[wtls]\nkey = \"{key}\"\n");
+    let stage = stage_of("push-secure", &more, "", &[], |text| {
+        let plain = "connection_mode = \"127.0.0.1:0\"\nconnectionless = \"127.0.0.1:0\"";
+        text.replace(plain, "secure_connection_mode = \"127.0.0.1:0\"")
+    });
+    stage.submit_to("1", PHONE, "unconfirmed");
+    assert_eq!(stage.results.next().state.name(), "undeliverable");
+}
+
 /// A subscriber of IPv4 and IPv6 has two addresses. The client is reached at the one it uses.
 #[tokio::test]
 async fn a_number_with_addresses_of_both_kinds_is_reached_at_the_one_in_use() {
