@@ -137,7 +137,13 @@ fn read_user_agent(section: &Section<'_, '_>) -> Option<UserAgentRule> {
 
 /// `[push.http]`; without networks no terminal gets pushes over HTTP.
 fn read_terminals(section: &Section<'_, '_>, directory: &Path) -> Option<TerminalSettings> {
-    let networks = section.or::<Vec<Network>>("networks", Vec::new());
+    let networks = match section.has("networks") {
+        true => section.get::<Vec<Network>>("networks"),
+        false => Some(section.or("networks", Vec::new())),
+    };
+    // Networks that cannot be read have their own error.
+    let is_wrong = networks.is_none();
+    let networks = networks.unwrap_or_default();
     let port = section.within("port", 1..=u16::MAX, TERMINAL_PORT);
     let seconds = Duration::from_secs;
     let connect_timeout = section.within("connect_timeout", seconds(1)..=seconds(60), seconds(5));
@@ -156,7 +162,7 @@ fn read_terminals(section: &Section<'_, '_>, directory: &Path) -> Option<Termina
     let provisioning_url = provisioning_url.map(|ProvisioningUrl(value)| value);
     if networks.is_empty() {
         section.without_effect();
-        if section.at().is_some() {
+        if section.at().is_some() && !is_wrong {
             section.missing(
                 "networks",
                 "name the networks of terminals with a server of OTA-HTTP, or remove the section",
@@ -193,6 +199,7 @@ fn read_initiator(
     let token = secret("token", "token_file");
     let certificate = section.spanned::<PathBuf>("client_certificate");
     let networks = section.or::<Vec<Network>>("networks", Vec::new());
+    let has_targets = section.has("targets");
     let targets = section.list::<Target>("targets");
     let uri = section.get::<String>("uri");
     let per_second = section.within("rate", 1..=100_000, 100);
@@ -238,7 +245,7 @@ fn read_initiator(
             help: "keep one of the two, or write an [[push.initiator]] for each".to_owned(),
         });
     }
-    if targets.is_none() && !section.has("targets") {
+    if !has_targets {
         section.missing(
             "`targets`",
             "say to whom it may push: number prefixes, networks, \"users\", or \"*\" for all",

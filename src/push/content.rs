@@ -183,7 +183,6 @@ fn applications(headers: &mut HeaderMap) -> Result<(), ContentError> {
 /// X-Wap-Initiator-URI and the flag that it is true (WAP-235 6.2.4). A field of the initiator
 /// itself is passed on without the flag.
 fn originator(headers: &mut HeaderMap, initiator: &Initiator) -> Result<(), ContentError> {
-    headers.remove(PUSH_FLAG);
     let Some(uri) = &initiator.authenticated_uri else {
         return Ok(());
     };

@@ -46,7 +46,7 @@ pub enum Bearer {
 }
 
 impl Bearer {
-    /// The stable name used in logs and as a metric label.
+    /// The stable name in logs and records.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -58,6 +58,18 @@ impl Bearer {
             Self::Sms => "sms",
             Self::SirBySms => "sir_sms",
         }
+    }
+
+    /// Whether it carries a session initiation request instead of the message.
+    #[must_use]
+    pub const fn is_request(self) -> bool {
+        matches!(self, Self::Sir | Self::SirBySms)
+    }
+
+    /// Whether SMS centres carry it.
+    #[must_use]
+    pub const fn is_by_sms(self) -> bool {
+        matches!(self, Self::Sms | Self::SirBySms)
     }
 }
 

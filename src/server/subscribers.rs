@@ -37,14 +37,14 @@ pub struct Subscribers {
     task: JoinHandle<()>,
 }
 
-/// Which address a subscriber has: the directory the other way round, for who pushes to a number.
+/// Which addresses a subscriber has: the directory the other way round, for who pushes to a number.
 #[derive(Debug, Default)]
 pub struct Numbers(RwLock<ByName>);
 
 #[derive(Debug, Default)]
 struct ByName {
-    /// By number and by alias.
-    prefixes: HashMap<Box<str>, Prefix>,
+    /// By number and by alias, the latest last, at most [`MOST_ADDRESSES`].
+    prefixes: HashMap<Box<str>, Vec<Prefix>>,
     /// What is known of a prefix.
     identities: HashMap<Prefix, Arc<Identity>>,
 }
@@ -58,8 +58,11 @@ impl Numbers {
                 None => names.identities.remove(&change.prefix),
             };
             for name in before.iter().flat_map(|before| names_of(before)) {
-                if names.prefixes.get(name) == Some(&change.prefix) {
-                    names.prefixes.remove(name);
+                if let Some(known) = names.prefixes.get_mut(name) {
+                    known.retain(|prefix| *prefix != change.prefix);
+                    if known.is_empty() {
+                        names.prefixes.remove(name);
+                    }
                 }
             }
             // Of a larger network it is not known which address the subscriber has.
@@ -71,24 +74,32 @@ impl Numbers {
                 .flat_map(|identity| names_of(identity))
             {
                 if is_one {
-                    names.prefixes.insert(name.into(), change.prefix);
+                    let known = names.prefixes.entry(name.into()).or_default();
+                    known.retain(|prefix| *prefix != change.prefix);
+                    if known.len() >= MOST_ADDRESSES {
+                        known.remove(0);
+                    }
+                    known.push(change.prefix);
                 }
             }
         }
     }
 
-    /// The address of the subscriber with this number or alias; of IPv6 one of the network.
+    /// The addresses of the subscriber with this number or alias, the latest first; of IPv6 perhaps
+    /// only the network of one.
     #[must_use]
-    pub fn address_of(&self, name: &str) -> Option<IpAddr> {
+    pub fn prefixes_of(&self, name: &str) -> Vec<Prefix> {
         let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        names.prefixes.get(name).map(|prefix| prefix.parts().0)
+        let known = names.prefixes.get(name).into_iter().flatten();
+        known.rev().copied().collect()
     }
 
     /// The subscriber with this number or alias.
     #[must_use]
     pub fn identity_of(&self, name: &str) -> Option<Arc<Identity>> {
         let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        names.identities.get(names.prefixes.get(name)?).cloned()
+        let latest = names.prefixes.get(name)?.last()?;
+        names.identities.get(latest).cloned()
     }
 
     /// The subscriber who has this address, or this network of IPv6.
@@ -105,13 +116,17 @@ impl Numbers {
     #[must_use]
     pub fn number_of(&self, alias: &str) -> Option<String> {
         let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let identity = names.identities.get(names.prefixes.get(alias)?)?;
+        let latest = names.prefixes.get(alias)?.last()?;
+        let identity = names.identities.get(latest)?;
         identity
             .msisdn
             .as_ref()
             .map(|number| number.reveal().to_owned())
     }
 }
+
+/// Addresses of one subscriber that pushes know: IPv4, IPv6, and both of a second device.
+const MOST_ADDRESSES: usize = 4;
 
 fn names_of(identity: &Identity) -> impl Iterator<Item = &str> {
     let names = [&identity.msisdn, &identity.alias];
@@ -490,6 +505,40 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 mod tests {
     use super::*;
     use crate::radius::Secret;
+
+    #[test]
+    fn a_subscriber_has_a_few_addresses_and_keeps_what_is_left_of_them() {
+        let numbers = Numbers::default();
+        let learn = |text: &str, is_known: bool| {
+            let identity = is_known.then(|| {
+                Arc::new(Identity {
+                    msisdn: Some(Private::new("4917")),
+                    ..Identity::default()
+                })
+            });
+            let prefix = text.parse().unwrap();
+            numbers.learn(&[AddressChange { prefix, identity }]);
+        };
+        let known = || {
+            let known = numbers.prefixes_of("4917").into_iter();
+            known.map(|it| it.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        learn("192.0.2.1", true);
+        learn("2001:db8:0:1::/64", true);
+        learn("192.0.2.0/24", true);
+        assert_eq!(known(), "2001:db8:0:1::/64 192.0.2.1/32");
+        // The latest address is gone; the other one is still there.
+        learn("2001:db8:0:1::/64", false);
+        assert_eq!(known(), "192.0.2.1/32");
+        assert!(numbers.identity_of("4917").is_some());
+        for last in 2..=9 {
+            learn(&format!("192.0.2.{last}"), true);
+        }
+        assert_eq!(
+            known(),
+            "192.0.2.9/32 192.0.2.8/32 192.0.2.7/32 192.0.2.6/32"
+        );
+    }
 
     #[tokio::test]
     async fn a_reload_keeps_the_ports_that_still_serve() {

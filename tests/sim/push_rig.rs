@@ -448,7 +448,7 @@ impl PushRig {
     fn deliver(&mut self, deliver: Deliver) {
         let (now, seed) = (self.now(), self.seed);
         let push_id = String::from_utf8_lossy(&deliver.message.body).into_owned();
-        let is_request = matches!(deliver.bearer, Bearer::Sir | Bearer::SirBySms);
+        let is_request = deliver.bearer.is_request();
         assert!(now < deliver.expires, "seed {seed}: {push_id} is late");
         if !is_request {
             let asked = &self.asked[&push_id];
@@ -467,7 +467,7 @@ impl PushRig {
         }
         self.counts.asked_to_connect += u64::from(is_request);
         let number = deliver.attempt.0;
-        if deliver.bearer != Bearer::Sms {
+        if !deliver.bearer.is_by_sms() {
             let most = u64::try_from(self.config.attempt_timeout.as_millis()).unwrap();
             self.in_flight.insert(number, now + most);
         }

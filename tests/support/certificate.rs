@@ -61,10 +61,7 @@ pub(crate) fn tls() -> Tls {
 
 /// A certificate of the trusted authority, and its key.
 pub(crate) fn identity(name: &str) -> (rcgen::Certificate, KeyPair) {
-    signed(
-        CertificateParams::new(vec![name.to_owned()]).unwrap(),
-        &trusted().0,
-    )
+    issue(name, &trusted().0)
 }
 
 /// A client that trusts this authority.
@@ -101,10 +98,14 @@ pub(crate) fn acceptor(certificate: Certificate, protocols: &[&[u8]]) -> TlsAcce
 
 /// An acceptor for localhost with a certificate of this authority.
 pub(crate) fn acceptor_of(authority: &Authority) -> TlsAcceptor {
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let identity = signed(params, authority);
+    let identity = issue("localhost", authority);
     let config = server_config(&identity, rustls::DEFAULT_VERSIONS, None);
     TlsAcceptor::from(Arc::new(config))
+}
+
+/// A certificate of this authority for a name, and its key.
+pub(crate) fn issue(name: &str, by: &Authority) -> (rcgen::Certificate, KeyPair) {
+    signed(CertificateParams::new(vec![name.to_owned()]).unwrap(), by)
 }
 
 /// An acceptor that asks clients for a certificate of the trusted authority.

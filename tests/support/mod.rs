@@ -6,6 +6,7 @@
 pub(crate) mod certificate;
 pub(crate) mod corpus;
 pub(crate) mod infoset;
+pub(crate) mod nas;
 pub(crate) mod origin;
 pub(crate) mod peer;
 pub(crate) mod phone;

@@ -1,13 +1,13 @@
 //! A handset on a real socket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use wapbridge::handset::{Config, Event, Handset, Reply, Request, Ticket};
+use wapbridge::handset::{Config, Event, Handset, Pushes, Reply, Request, Ticket};
 use wapbridge::server::clock::{self, Clock};
 use wapbridge::wdp::Peer;
-use wapbridge::wsp::capability::Capabilities;
+use wapbridge::wsp::capability::{Capabilities, ProtocolOptions};
 use wapbridge::wsp::pdu::Method;
 
 pub(crate) struct Phone {
@@ -32,6 +32,20 @@ pub(crate) fn roomy() -> Option<Capabilities> {
 pub(crate) fn config(capabilities: Option<Capabilities>) -> Config {
     Config {
         capabilities,
+        ..Config::default()
+    }
+}
+
+/// The settings of one that takes pushes, confirmed ones too, with these fields in its Connect.
+pub(crate) fn taking(fields: &[(&str, &str)]) -> Config {
+    let mut capabilities = Capabilities::default();
+    capabilities.options = ProtocolOptions::PUSH.with(ProtocolOptions::CONFIRMED_PUSH);
+    capabilities.push_mor = 2;
+    let field = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Config {
+        capabilities: Some(capabilities.with_client_sdu(1_400).with_server_sdu(1_400)),
+        headers: fields.iter().map(field).collect(),
+        pushes: Pushes::Take,
         ..Config::default()
     }
 }
@@ -63,12 +77,16 @@ impl Phone {
 
     /// A handset that has sent no datagram yet.
     pub(crate) async fn switched_on(gateway: SocketAddr, config: Config) -> Self {
-        let any = if gateway.is_ipv4() {
-            "0.0.0.0:0"
-        } else {
-            "[::]:0"
+        let any = match gateway {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let socket = UdpSocket::bind(any).await.unwrap();
+        Self::switched_on_at(any, gateway, config).await
+    }
+
+    /// The same with an address of its own.
+    pub(crate) async fn switched_on_at(own: IpAddr, gateway: SocketAddr, config: Config) -> Self {
+        let socket = UdpSocket::bind((own, 0)).await.unwrap();
         socket.connect(gateway).await.unwrap();
         let peer = Peer::new(gateway, socket.local_addr().unwrap());
         let clock = Clock::start();

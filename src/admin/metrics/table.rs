@@ -588,7 +588,7 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
     counter("wapbridge_push_finished_total", "Recipients of pushes, by final state.", &["state"],
         Each(|s, add| {
             let Some(pushes) = s.pushes else { return };
-            for (state, count) in MessageState::ALL.into_iter().zip(pushes.ppg.finished) {
+            for (state, count) in MessageState::FINAL.into_iter().zip(pushes.ppg.finished) {
                 add(&[state.name()], count);
             }
         })),

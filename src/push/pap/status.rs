@@ -131,6 +131,16 @@ impl MessageState {
         Self::Unknown,
     ];
 
+    /// States in which a delivery ends.
+    pub const FINAL: [Self; 6] = [
+        Self::Delivered,
+        Self::Undeliverable,
+        Self::Expired,
+        Self::Aborted,
+        Self::Timeout,
+        Self::Cancelled,
+    ];
+
     /// The name in documents, in logs and as a metric label.
     #[must_use]
     pub const fn name(self) -> &'static str {

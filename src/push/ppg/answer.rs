@@ -7,7 +7,7 @@ use super::{Delivery, Ending, Noticing, Place, Ppg, Push, State};
 use crate::push::pap::{
     CancelResult, MessageState, Method, Quality, Query, Response, Status, StatusResult,
 };
-use crate::push::{Address, AddressError, Bearer, Recipient};
+use crate::push::{Address, AddressError, Recipient};
 
 /// Which pushes to list, and where to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -298,7 +298,7 @@ pub(super) fn used(push: &Push, state: &State) -> Option<Quality> {
             false => Method::Unconfirmed,
         },
         bearer: match ending.bearer {
-            Some(Bearer::Sms | Bearer::SirBySms) => Some("SMS".to_owned()),
+            Some(bearer) if bearer.is_by_sms() => Some("SMS".to_owned()),
             _ => asked.bearer.clone(),
         },
         ..asked.clone()

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Ending, Event, Place, Ppg, Push, State, millis, plan};
+use super::{Asked, Ending, Event, Place, Ppg, Push, ReceiptDue, State, millis, plan};
 use crate::push::pap::{MessageState, Status};
-use crate::push::{AttemptId, Bearer, Deliver, Outcome, PUSH_PORT, PushMessage, initiation};
+use crate::push::{
+    Address, AttemptId, Bearer, Deliver, Outcome, PUSH_PORT, PushMessage, initiation,
+};
 use crate::wsp::AbortReason;
 
 impl Ppg {
@@ -45,20 +47,26 @@ impl Ppg {
         let Some(bearer) = bearer else {
             return self.next_round(now, place, timed_out);
         };
-        if matches!(bearer, Bearer::Sir | Bearer::SirBySms) {
-            let interval = millis(self.config.initiation_interval);
-            let pause = interval
+        if bearer.is_request() {
+            let longest = self.config.longest_pause();
+            let pause = millis(self.config.initiation_interval)
                 .saturating_mul(1 << delivery.rounds.saturating_sub(1).min(20))
-                .min(self.config.longest_pause());
-            let last = self.initiated.get(address).copied();
-            if let Some(next) = last.map(|last| last.saturating_add(pause))
-                && next > now
-            {
+                .min(longest);
+            let asked = self.initiated.get(address).copied();
+            let next = asked.map_or(now, |asked| asked.at.saturating_add(pause));
+            // One short message is enough: a centre may still have it.
+            let has_receipt_due = bearer == Bearer::SirBySms
+                && asked.is_some_and(|asked| asked.receipt.is_some_and(|due| due.until > now));
+            if has_receipt_due || next > now {
                 // The client was asked; its session is looked for again, the more rarely the longer
                 // ago that was.
-                let since = now.saturating_sub(last.unwrap_or(now));
-                let again = now + SESSION_POLL.max(since / 8);
-                return self.set_waiting(place, again.min(next), 0, timed_out);
+                let since = now.saturating_sub(asked.map_or(now, |asked| asked.at));
+                let again = now + SESSION_POLL.max(since.min(longest) / 8);
+                let again = match has_receipt_due {
+                    true => again,
+                    false => again.min(next),
+                };
+                return self.set_waiting(place, again, 0, timed_out);
             }
             if delivery.rounds >= self.config.max_attempts {
                 return self.give_up(now, place, timed_out);
@@ -74,14 +82,9 @@ impl Ppg {
             port: self.port(bearer, push),
             expires,
         };
-        // A short message's receipt comes when the telephone is on again.
-        let until = match bearer {
-            Bearer::Sms => expires.saturating_add(SMS_GRACE),
-            _ => now.saturating_add(millis(self.config.attempt_timeout)),
-        };
         self.next_attempt += 1;
         self.attempts.insert(attempt, (place, bearer));
-        self.in_flight += usize::from(bearer != Bearer::Sms);
+        self.in_flight += usize::from(!bearer.is_by_sms());
         let count = match bearer {
             Bearer::UdpConnectionless => 0,
             Bearer::Session { confirmed: false } => 1,
@@ -93,22 +96,37 @@ impl Ppg {
         if let Some(count) = self.stats.attempts.get_mut(count) {
             *count += 1;
         }
+        if bearer == Bearer::SirBySms {
+            let until = expires;
+            let receipt = Some(ReceiptDue { attempt, until });
+            let address = deliver.recipient.address().clone();
+            self.initiated.insert(address, Asked { at: now, receipt });
+            // The client may connect before the receipt comes.
+            self.set_waiting(place, now + SESSION_POLL, 0, timed_out);
+        } else {
+            // A short message's receipt comes when the telephone is on again.
+            let until = match bearer {
+                Bearer::Sms => expires.saturating_add(SMS_GRACE),
+                _ => now.saturating_add(millis(self.config.attempt_timeout)),
+            };
+            if let Some(delivery) = self.delivery_mut(place) {
+                delivery.state = State::Attempting {
+                    attempt,
+                    bearer,
+                    step,
+                };
+            }
+            self.set_timer(place, until);
+        }
         if let Some(delivery) = self.delivery_mut(place) {
             delivery.attempts += 1;
-            delivery.state = State::Attempting {
-                attempt,
-                bearer,
-                step,
-                until,
-            };
         }
-        self.set_timer(place, until);
         self.events.push_back(Event::Deliver(deliver));
     }
 
     /// The content for a bearer: the message, or the session initiation request.
     fn message(&self, bearer: Bearer, push: &Push) -> Arc<PushMessage> {
-        if !matches!(bearer, Bearer::Sir | Bearer::SirBySms) {
+        if !bearer.is_request() {
             return Arc::clone(&push.message);
         }
         let application = application(push);
@@ -116,7 +134,7 @@ impl Ppg {
     }
 
     fn port(&self, bearer: Bearer, push: &Push) -> u16 {
-        if matches!(bearer, Bearer::Sir | Bearer::SirBySms) {
+        if bearer.is_request() {
             return PUSH_PORT;
         }
         let application = application(push);
@@ -138,25 +156,31 @@ impl Ppg {
         let Some((place, bearer)) = self.attempts.remove(&attempt) else {
             return;
         };
-        self.in_flight -= usize::from(bearer != Bearer::Sms);
+        self.in_flight -= usize::from(!bearer.is_by_sms());
+        if bearer == Bearer::SirBySms {
+            return self.request_by_sms_ended(now, attempt, place, outcome);
+        }
         let Some((_, delivery)) = self.delivery(place) else {
             return;
         };
         let State::Attempting { bearer, step, .. } = delivery.state else {
             return;
         };
-        let is_request = matches!(bearer, Bearer::Sir | Bearer::SirBySms);
         match outcome {
-            Outcome::Sent | Outcome::Confirmed if is_request => {
+            Outcome::Sent | Outcome::Confirmed if bearer == Bearer::Sir => {
                 let address = delivery.recipient.address().clone();
                 // The limits of pushes bound the entries of one sweep interval.
-                self.initiated.insert(address, now);
+                self.initiated.entry(address).or_default().at = now;
                 if let Some(delivery) = self.delivery_mut(place) {
                     delivery.rounds += 1;
                 }
                 self.wait(place, now + SESSION_POLL, 0, false);
             }
             Outcome::Sent | Outcome::Confirmed => {
+                if matches!(bearer, Bearer::Session { .. }) {
+                    let address = delivery.recipient.address().clone();
+                    self.has_connected(&address);
+                }
                 let is_by_client =
                     matches!(bearer, Bearer::Session { confirmed: true } | Bearer::Http);
                 self.finish(
@@ -196,17 +220,78 @@ impl Ppg {
             Outcome::Refused {
                 permanent: false, ..
             } => self.next_round(now, place, false),
-            Outcome::Refused { reason, .. } => {
-                let mut ending = failed(
-                    now,
-                    MessageState::Undeliverable,
-                    Status::SERVICE_FAILURE,
-                    Some(bearer),
-                );
-                ending.desc = Some(reason);
-                self.finish(place, ending);
+            Outcome::Refused { reason, .. } => self.refused(now, place, bearer, reason),
+        }
+    }
+
+    /// The centre's receipt of a session initiation request, or what else became of it.
+    fn request_by_sms_ended(
+        &mut self,
+        now: u64,
+        attempt: AttemptId,
+        place: Place,
+        outcome: Outcome,
+    ) {
+        // Of a push that is forgotten, the entry is swept once the push would have expired.
+        let Some((_, delivery)) = self.delivery(place) else {
+            return;
+        };
+        let address = delivery.recipient.address().clone();
+        if let Some(asked) = self.initiated.get_mut(&address)
+            && asked.receipt.is_some_and(|due| due.attempt == attempt)
+        {
+            asked.receipt = None;
+            match outcome {
+                // No receipt came: the client was asked when the centre got the message, if ever.
+                Outcome::Sent => {}
+                Outcome::Confirmed => asked.at = now,
+                _ => drop(self.initiated.remove(&address)),
             }
         }
+        let Some((_, delivery)) = self.delivery(place) else {
+            return;
+        };
+        // An attempt in a session that the client has meanwhile decides by itself.
+        let waiting = match delivery.state {
+            State::Waiting { timed_out, .. } => Some(timed_out),
+            State::Attempting { .. } => None,
+            State::Final(_) => return,
+        };
+        match (outcome, waiting) {
+            (Outcome::Sent | Outcome::Confirmed, _) => {
+                if let Some(delivery) = self.delivery_mut(place) {
+                    delivery.rounds += 1;
+                }
+                if let Some(timed_out) = waiting {
+                    self.wait(place, now + SESSION_POLL, 0, timed_out);
+                }
+            }
+            (_, None) => {}
+            (
+                Outcome::Refused {
+                    permanent: true,
+                    reason,
+                },
+                Some(_),
+            ) => self.refused(now, place, Bearer::SirBySms, reason),
+            (_, Some(timed_out)) => self.next_round(now, place, timed_out),
+        }
+    }
+
+    /// The client has a session: a request by SMS has served its purpose, received or not.
+    fn has_connected(&mut self, address: &Address) {
+        let asked = self.initiated.get_mut(address);
+        if let Some(due) = asked.and_then(|asked| asked.receipt.take()) {
+            self.attempts.remove(&due.attempt);
+        }
+    }
+
+    /// The bearer has refused the push for good.
+    fn refused(&mut self, now: u64, place: Place, bearer: Bearer, reason: String) {
+        let code = Status::SERVICE_FAILURE;
+        let mut ending = failed(now, MessageState::Undeliverable, code, Some(bearer));
+        ending.desc = Some(reason);
+        self.finish(place, ending);
     }
 
     fn has_more(&self, place: Place, step: usize) -> bool {

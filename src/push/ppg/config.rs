@@ -20,7 +20,8 @@ pub struct Config {
     pub max_per_recipient: u32,
     /// Recipients of one push; more are answered 3005. Default: 1,000.
     pub max_recipients: usize,
-    /// Attempts under way at once; the others wait in the order of their priority. Default: 512.
+    /// Attempts under way at once, besides those by short message; the others wait in the order of
+    /// their priority. Default: 512.
     pub max_in_flight: usize,
     /// How long a push without deliver-before-timestamp is tried, and the longest that one with it
     /// is. Default: 3 days.

@@ -56,8 +56,8 @@ pub struct Ppg {
     held: usize,
     of_initiator: HashMap<Arc<str>, usize, Keyed>,
     of_recipient: HashMap<Address, u32, Keyed>,
-    /// When clients were last asked to connect.
-    initiated: HashMap<Address, u64, Keyed>,
+    /// Clients that were asked to connect.
+    initiated: HashMap<Address, Asked, Keyed>,
     /// When the table of these clients is next freed of entries that are too old.
     next_sweep: u64,
     next_push: u64,
@@ -149,9 +149,25 @@ enum State {
         attempt: AttemptId,
         bearer: Bearer,
         step: usize,
-        until: u64,
     },
     Final(Ending),
+}
+
+/// A client that was asked to connect.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    /// When that was last.
+    at: u64,
+    /// The receipt that an SMS centre owes for a request.
+    receipt: Option<ReceiptDue>,
+}
+
+/// A session initiation request with an SMS centre.
+#[derive(Clone, Copy, Debug)]
+struct ReceiptDue {
+    attempt: AttemptId,
+    /// When the centre drops the message.
+    until: u64,
 }
 
 /// How a delivery ended.
@@ -246,11 +262,16 @@ impl Ppg {
         if now >= self.next_sweep {
             self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
             let pause = self.config.longest_pause();
-            self.initiated
-                .retain(|_, at| at.saturating_add(pause) > now);
+            let attempts = &mut self.attempts;
+            self.initiated.retain(|_, asked| {
+                if let Some(due) = asked.receipt.take_if(|due| due.until <= now) {
+                    attempts.remove(&due.attempt);
+                }
+                asked.receipt.is_some() || asked.at.saturating_add(pause) > now
+            });
         }
         self.start(now);
-        self.notify(now);
+        self.notify();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -321,7 +342,7 @@ impl Ppg {
             content_type: push.message.content_type().to_owned(),
         };
         let at = ending.at;
-        let index = MessageState::ALL
+        let index = MessageState::FINAL
             .iter()
             .position(|state| *state == ending.state);
         if let Some(count) = index.and_then(|index| self.stats.finished.get_mut(index)) {

@@ -91,7 +91,7 @@ impl Ppg {
     }
 
     /// Sends notifications, as far as there is room.
-    pub(super) fn notify(&mut self, _now: u64) {
+    pub(super) fn notify(&mut self) {
         while let Some((initiator, place)) = self.notifications.next() {
             let name = self.config.name.clone();
             let Some((push, delivery)) = self.delivery(place) else {

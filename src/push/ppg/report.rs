@@ -48,8 +48,8 @@ pub struct Stats {
     pub attempts: [u64; 6],
     /// Attempts that failed and were followed by another.
     pub retries: u64,
-    /// Recipients by final state, in the order of [`MessageState::ALL`].
-    pub finished: [u64; MessageState::ALL.len()],
+    /// Recipients by final state, in the order of [`MessageState::FINAL`].
+    pub finished: [u64; MessageState::FINAL.len()],
     /// Notifications told.
     pub notified: u64,
     /// Notifications tried again.

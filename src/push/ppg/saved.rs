@@ -63,12 +63,14 @@ struct SavedEnding {
 }
 
 /// Bearers by which a push ends.
-const BEARERS: [Bearer; 5] = [
+const BEARERS: [Bearer; 7] = [
     Bearer::UdpConnectionless,
     Bearer::Session { confirmed: false },
     Bearer::Session { confirmed: true },
-    Bearer::Sms,
     Bearer::Http,
+    Bearer::Sir,
+    Bearer::Sms,
+    Bearer::SirBySms,
 ];
 const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Medium, Priority::Low];
 const METHODS: [Method; 4] = [

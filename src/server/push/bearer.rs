@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::terminal;
 use crate::gateway::delivery::{Attempt, Sockets, Step, is_of_one_host};
-use crate::identity::Identity;
+use crate::identity::{Identity, Prefix};
 use crate::initiator::TerminalSettings;
 use crate::push::capabilities::Capabilities;
 use crate::push::terminal::Exchange;
@@ -34,16 +34,14 @@ impl Bearers {
         numbers: Arc<Numbers>,
         sms: Option<ShortMessages>,
     ) -> Self {
+        // A datagram in clear leaves by no secure port.
         let own = |is_v4: bool| {
-            let mut fitting = addresses
-                .iter()
-                .filter(|(_, address)| address.is_ipv4() == is_v4);
-            let connectionless = fitting
-                .clone()
-                .find(|(service, _)| *service == Service::Connectionless);
-            connectionless
-                .or_else(|| fitting.next())
-                .map(|(_, address)| *address)
+            let of = |wanted: Service| {
+                let mut all = addresses.iter();
+                all.find(|(service, own)| *service == wanted && own.is_ipv4() == is_v4)
+            };
+            let found = of(Service::Connectionless).or_else(|| of(Service::ConnectionMode));
+            found.map(|(_, address)| *address)
         };
         Self {
             sockets: Sockets {
@@ -68,8 +66,13 @@ impl Bearers {
 
     /// The capabilities of a recipient's client by its Connect, if the client has a session.
     pub(super) async fn capabilities(&self, recipient: &Recipient) -> Option<Capabilities> {
-        let address = self.ip(recipient.address())?;
-        self.shards.capabilities(address).await
+        for prefix in self.prefixes(recipient.address()) {
+            let found = self.shards.capabilities(prefix.parts().0).await;
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     /// Uses these settings of terminals for the following attempts.
@@ -88,17 +91,45 @@ impl Bearers {
         }
     }
 
-    fn ip(&self, address: &Address) -> Option<IpAddr> {
+    fn prefixes(&self, address: &Address) -> Vec<Prefix> {
         match address {
-            Address::Ip(address) => Some(*address),
-            Address::Plmn(name) | Address::User(name) => self.numbers.address_of(name.reveal()),
+            Address::Ip(address) => vec![Prefix::address(*address)],
+            Address::Plmn(name) | Address::User(name) => self.numbers.prefixes_of(name.reveal()),
         }
     }
 
-    /// By the shards, which have the sessions and the sockets.
+    /// The addresses that a datagram or a connection can go to: not that of a whole network.
+    fn hosts(&self, address: &Address) -> Vec<IpAddr> {
+        let prefixes = self.prefixes(address).into_iter();
+        let hosts = prefixes.map(|prefix| (prefix, prefix.parts().0));
+        let hosts = hosts.filter(|(prefix, host)| *prefix == Prefix::address(*host));
+        hosts.map(|(_, host)| host).collect()
+    }
+
+    /// By the shards, which have the sessions and the sockets. Of several addresses the first one
+    /// that is reached has the push.
     async fn by_shards(&self, deliver: Deliver) -> Outcome {
-        let address = self.ip(deliver.recipient.address());
-        let mut attempt = Attempt::new(deliver, address, &self.sockets);
+        let recipient = deliver.recipient.address();
+        let addresses: Vec<IpAddr> = match deliver.bearer {
+            Bearer::Session { .. } => {
+                let prefixes = self.prefixes(recipient).into_iter();
+                prefixes.map(|prefix| prefix.parts().0).collect()
+            }
+            _ => self.hosts(recipient),
+        };
+        let mut last = Outcome::Unreachable;
+        for address in addresses {
+            match self.by_shards_at(deliver.clone(), address).await {
+                Outcome::Unreachable => {}
+                Outcome::NotAgreed => last = Outcome::NotAgreed,
+                outcome => return outcome,
+            }
+        }
+        last
+    }
+
+    async fn by_shards_at(&self, deliver: Deliver, address: IpAddr) -> Outcome {
+        let mut attempt = Attempt::new(deliver, Some(address), &self.sockets);
         loop {
             match attempt.step() {
                 Step::Ask(shard, push) => attempt.answered(self.shards.push(shard, push).await),
@@ -108,14 +139,17 @@ impl Bearers {
     }
 
     async fn by_http(&self, deliver: Deliver) -> Outcome {
-        let address = self.ip(deliver.recipient.address());
-        let (Some(address), Some(terminals)) = (address, &self.terminals) else {
+        let Some(terminals) = &self.terminals else {
             return Outcome::Unreachable;
         };
-        let mut networks = terminals.networks.iter();
-        if !is_of_one_host(address) || !networks.any(|network| network.contains(address)) {
+        let is_terminal = |address: &IpAddr| {
+            let mut networks = terminals.networks.iter();
+            is_of_one_host(*address) && networks.any(|network| network.contains(*address))
+        };
+        let hosts = self.hosts(deliver.recipient.address());
+        let Some(address) = hosts.into_iter().find(is_terminal) else {
             return Outcome::Unreachable;
-        }
+        };
         let mut names = match deliver.recipient.address() {
             Address::Plmn(name) | Address::User(name) => vec![name.reveal().to_owned()],
             Address::Ip(_) => Vec::new(),

@@ -157,7 +157,7 @@ impl Keeper {
                 match next {
                     // Not sent: after the next start the same attempt is made again.
                     Done::Attempt(_, bearer, Outcome::Unreachable | Outcome::Busy)
-                        if is_by_sms(bearer) =>
+                        if bearer.is_by_sms() =>
                     {
                         self.by_sms -= 1;
                     }
@@ -295,7 +295,7 @@ impl Keeper {
         let now = self.now();
         match done {
             Done::Attempt(attempt, bearer, outcome) => {
-                self.by_sms -= usize::from(is_by_sms(bearer));
+                self.by_sms -= usize::from(bearer.is_by_sms());
                 self.ppg.handle_outcome(now, attempt, outcome);
             }
             Done::Notice(place, told) => self.ppg.handle_notified(now, place, told),
@@ -308,7 +308,7 @@ impl Keeper {
             match event {
                 Event::Deliver(deliver) => {
                     let (bearers, done) = (self.bearers.clone(), done.clone());
-                    self.by_sms += usize::from(is_by_sms(deliver.bearer));
+                    self.by_sms += usize::from(deliver.bearer.is_by_sms());
                     tokio::spawn(async move {
                         let (attempt, bearer) = (deliver.attempt, deliver.bearer);
                         let outcome = bearers.deliver(deliver).await;
@@ -333,10 +333,6 @@ impl Keeper {
         let identity = self.bearers.identity(&record.recipient);
         self.records.finished(record, identity.as_deref());
     }
-}
-
-fn is_by_sms(bearer: Bearer) -> bool {
-    matches!(bearer, Bearer::Sms | Bearer::SirBySms)
 }
 
 /// The store's table of pushes.

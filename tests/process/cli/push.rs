@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::process::run;
+use super::process::{run, run_in};
 
 fn file(name: &str) -> PathBuf {
     let name = format!("push-{}-{name}", std::process::id());
@@ -249,4 +249,57 @@ async fn credentials_do_not_go_in_clear() {
 
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Each error names the file, the line and the key, and says what to write instead.
+#[tokio::test]
+async fn what_is_wrong_in_the_sections_of_pushes_has_its_place_and_a_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://b.example/\"\n\
+                [push]\nlisten = \"127.0.0.1:0\"\n[[push.initiator]]\nname = \"a\"\n\
+                networks = [\"127.0.0.0/8\"]\ntargets = [\"*\"]\n";
+    for (keys, words) in [
+        (
+            "[push.http]\nnetworks = [\"10.0.0.0/8\"]\nconect_timeout = \"5s\"\n",
+            &["wrong.toml:12:", "conect_timeout", "connect_timeout"][..],
+        ),
+        (
+            "[push.http]\nnetworks = [\"10.0.0.0/33\"]\n",
+            &["wrong.toml:11:", "networks", "10.0.0.0/33", "help"],
+        ),
+        (
+            "[push.http]\nnetworks = [\"10.0.0.0/8\"]\nport = 0\n",
+            &["wrong.toml:12:", "port", "65535"],
+        ),
+        (
+            "[push.http]\nnetworks = [\"10.0.0.0/8\"]\ntimeout = \"3m\"\n",
+            &["wrong.toml:12:", "timeout", "120s"],
+        ),
+        (
+            "[push.http]\nnetworks = [\"10.0.0.0/8\"]\nuser = \"ppg\"\n",
+            &["wrong.toml:10:", "push.http", "password_file"],
+        ),
+        (
+            "[push.http]\nport = 4035\n",
+            &[
+                "wrong.toml:10:",
+                "networks",
+                "name the networks of terminals",
+            ],
+        ),
+        (
+            "[push.http]\nnetworks = [\"10.0.0.0/8\"]\nprovisioning_url = \"ftp://a\\u0001\"\n",
+            &["wrong.toml:12:", "provisioning_url"],
+        ),
+        (
+            "[[push.initiator]]\nname = \"b\"\ntoken = \"0123456789\"\ntargets = [\"10.0.0.0/33\"]\n",
+            &["wrong.toml:13:", "targets", "10.0.0.0/33"],
+        ),
+    ] {
+        std::fs::write(directory.path().join("wrong.toml"), format!("{head}{keys}")).unwrap();
+        let check = ["check", "wrong.toml"];
+        let output = run_in(directory.path(), &check).await;
+        // Nothing else is wrong.
+        output.fails().says(words).says(&["wrong.toml: 1 error"]);
+    }
 }

@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
+use wapbridge::handset::Event;
+use wapbridge::radius::Secret;
 use wapbridge::sms::{Ports, UserDataHeader};
 
 use super::process::{Gateway, configuration, run};
+use crate::support::nas::Nas;
+use crate::support::origin::http_get;
+use crate::support::phone::{Phone, taking};
 use crate::support::smsc::{Reply, Smsc};
 
 /// A gateway in front of this centre, and the URL of its initiators.
@@ -273,4 +278,98 @@ async fn short_messages_that_no_centre_took_before_a_stop_go_after_it() {
     assert!(smsc.received().len() < 3);
     let (_second, url) = gateway_with(&smsc, &store, [&often, "rate = 1\n"]).await;
     all_become(&url, "a", "delivered", 3).await;
+}
+
+/// Submits a push that the client is to confirm, which has neither a session nor an address.
+async fn needs_a_session(url: &str, id: &str) {
+    let push = [
+        "push",
+        "sl",
+        "--ppg",
+        url,
+        "--push-id",
+        id,
+        "--href",
+        "http://a.example/",
+    ];
+    let push = [&push[..], &["--delivery", "confirmed", "+491701234567"]].concat();
+    run(&push).await.succeeds();
+}
+
+/// Waits for the short message that asks the client to connect.
+async fn asked_by_sms(smsc: &Smsc) {
+    let asked = async {
+        while smsc.received().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), asked).await.unwrap();
+    // Push; application/vnd.wap.sia.
+    assert_eq!(smsc.datagrams()[0][1..5], *b"\x06\x03\xB4\xAF");
+}
+
+const CONTACTS: &str = "contacts = [\"192.0.2.1:9201\"]\n";
+
+#[tokio::test]
+async fn a_client_that_is_asked_by_sms_gets_its_push_before_the_receipt() {
+    // The receipt never comes.
+    let smsc = Smsc::with(None, 0, |_, _| Reply::Accept(None)).await;
+    let identity = "[identity.radius]\nlisten = \"127.0.0.1:0\"\n[[identity.radius.client]]\n\
+                    network = \"127.0.0.0/8\"\nsecret = \"testing123\"\n";
+    let (gateway, url) = gateway_with(&smsc, identity, [CONTACTS, ""]).await;
+    needs_a_session(&url, "a").await;
+    asked_by_sms(&smsc).await;
+    let line = gateway.line("listening for RADIUS accounting").await;
+    let secret = Secret::new(*b"testing123");
+    let mut nas = Nas::of(line.split("address=").nth(1).unwrap().trim());
+    let start = nas.reports(1, "+491701234567", &secret);
+    nas.hears_the_answer_to(&start, &secret);
+    let mut phone = Phone::connect_with(gateway.air, taking(&[])).await;
+    match phone.event().await {
+        Event::Pushed(pushed) => assert!(pushed.confirmed),
+        other => panic!("{other:?}"),
+    }
+    let line = gateway.line("access: push").await;
+    let words = ["state=\"delivered\"", "bearer=\"session_confirmed\""];
+    assert!(words.iter().all(|words| line.contains(words)), "{line}");
+    assert_eq!(smsc.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_by_sms_is_not_repeated_before_its_receipt_and_can_be_cancelled() {
+    let smsc = Smsc::with(None, 0, |_, _| Reply::Accept(None)).await;
+    let often = format!("{CONTACTS}initiation_interval = \"1s\"\n");
+    let (gateway, url) = gateway_with(&smsc, "", [&often, ""]).await;
+    needs_a_session(&url, "a").await;
+    asked_by_sms(&smsc).await;
+    // The session is looked for: with the third look the request's interval is over.
+    let looked = async {
+        let name = "wapbridge_push_attempts_total{bearer=\"session_confirmed\"} ";
+        loop {
+            let metrics = http_get(gateway.admin, "/metrics").await;
+            let looks = metrics.lines().find_map(|line| line.strip_prefix(name));
+            if looks.is_some_and(|looks| looks.parse::<u32>().unwrap() >= 3) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), looked).await.unwrap();
+    assert_eq!(smsc.received().len(), 1);
+    run(&["push", "cancel", "--ppg", &url, "a"])
+        .await
+        .succeeds();
+    let line = gateway.line("access: push").await;
+    assert!(line.contains("state=\"cancelled\""), "{line}");
+}
+
+#[tokio::test]
+async fn a_request_by_sms_that_is_not_delivered_ends_the_push() {
+    let smsc = Smsc::with(None, 0, |_, _| Reply::Accept(Some("UNDELIV"))).await;
+    let (gateway, url) = gateway_with(&smsc, "", [CONTACTS, ""]).await;
+    needs_a_session(&url, "a").await;
+    becomes(&url, "a", "undeliverable").await;
+    let line = gateway.line("access: push").await;
+    assert!(line.contains("bearer=\"sir_sms\""), "{line}");
+    assert_eq!(smsc.received().len(), 1);
 }

@@ -2,13 +2,13 @@
 //! gives them to trusted origins.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, UdpSocket};
-use std::time::Duration;
+use std::net::TcpListener;
 
-use wapbridge::radius::{Attribute, Kind, Packet, Secret};
+use wapbridge::radius::Secret;
 
 use super::gateway::Gateway;
 use crate::support::certificate::new_authority;
+use crate::support::nas::Nas;
 
 /// A plain HTTP origin that replies with the head of the request; returns its port.
 fn mirror() -> u16 {
@@ -45,51 +45,8 @@ fn configuration(port: u16, identity: &str) -> String {
     )
 }
 
-const RADIUS: &str = "[identity.radius]\nlisten = \"127.0.0.1:0\"\n\
+pub(super) const RADIUS: &str = "[identity.radius]\nlisten = \"127.0.0.1:0\"\n\
      [[identity.radius.client]]\nnetwork = \"127.0.0.0/8\"\nsecret = \"testing123\"\n";
-
-/// An access server.
-struct Nas {
-    socket: UdpSocket,
-    id: u8,
-}
-
-impl Nas {
-    fn of(gateway: &Gateway) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let server = gateway.accounting.as_ref().unwrap();
-        socket.connect(server).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        Self { socket, id: 0 }
-    }
-
-    fn reports(&mut self, status: u8, msisdn: &str, secret: &Secret) -> Vec<u8> {
-        let attributes = [
-            (40, &[0, 0, 0, status][..]),
-            (44, b"S1"),
-            (8, &[127, 0, 0, 1]),
-            (31, msisdn.as_bytes()),
-        ];
-        let attributes = attributes.map(|(kind, value)| Attribute {
-            kind: Kind(kind),
-            value,
-        });
-        self.id += 1;
-        let packet = Packet::request(self.id, &attributes, secret).unwrap();
-        self.socket.send(&packet).unwrap();
-        packet
-    }
-
-    /// The next answer that comes is the one to this, rightly signed.
-    fn hears_the_answer_to(&self, request: &[u8], secret: &Secret) {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).unwrap();
-        let answer = Packet::decode(&buffer[..length]).unwrap();
-        assert!(answer.answers(&Packet::decode(request).unwrap(), secret));
-    }
-}
 
 #[test]
 fn accounting_identifies_subscribers_and_only_trusted_origins_get_identities() {
@@ -111,7 +68,7 @@ fn accounting_identifies_subscribers_and_only_trusted_origins_get_identities() {
         "{before}"
     );
 
-    let mut nas = Nas::of(&gateway);
+    let mut nas = Nas::of(gateway.accounting.as_ref().unwrap());
     nas.reports(1, "4917666", &wrong);
     let start = nas.reports(1, "+491701234567", &right);
     nas.hears_the_answer_to(&start, &right);

@@ -12,8 +12,11 @@ mod manager;
 mod obex;
 mod proxy;
 mod push;
+mod push_clients;
 mod push_hostile;
 mod push_kill;
+mod push_results;
+mod push_terminals;
 mod records;
 mod reload;
 #[cfg(feature = "wtls")]

@@ -41,7 +41,7 @@ impl Results {
         Self { url, heard }
     }
 
-    fn next(&self) -> ResultNotification {
+    pub(super) fn next(&self) -> ResultNotification {
         self.heard.recv_timeout(Duration::from_secs(30)).unwrap().1
     }
 }
@@ -75,7 +75,7 @@ fn serve(mut stream: TcpStream, tell: &mpsc::Sender<(Instant, ResultNotification
 }
 
 /// The head and the body of one HTTP message.
-pub(super) fn read_message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub(super) fn read_message(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     let mut octet = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -97,7 +97,18 @@ pub(super) fn stage(name: &str, more: &str) -> Stage {
 }
 
 /// A stage with more settings of the section behind `[push]`, and of the initiator.
-fn stage_with(name: &str, more: &str, of_initiator: &str) -> Stage {
+pub(super) fn stage_with(name: &str, more: &str, of_initiator: &str) -> Stage {
+    stage_of(name, more, of_initiator, &[], |text| text)
+}
+
+/// The same with files beside the configuration, which `change` makes special.
+pub(super) fn stage_of(
+    name: &str,
+    more: &str,
+    of_initiator: &str,
+    files: &[(&str, &str)],
+    change: impl FnOnce(String) -> String,
+) -> Stage {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     phone
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -114,10 +125,11 @@ fn stage_with(name: &str, more: &str, of_initiator: &str) -> Stage {
          notify_plaintext = true\n{timeout}{more}\n\
          [[push.application]]\nid = \"x-wap-application:push.syncml\"\nport = {port}\n\
          [[push.initiator]]\nname = \"sync\"\nuser = \"sync\"\npassword = \"open sesame 12345\"\n\
-         targets = [\"127.0.0.0/8\"]\n{of_initiator}"
+         targets = [\"127.0.0.0/8\", \"+49170\"]\n{of_initiator}"
     );
+    let authority = new_authority("push").pem();
     Stage {
-        gateway: Gateway::start(name, &configuration, &new_authority("push").pem()),
+        gateway: Gateway::start_with(name, &change(configuration), &authority, files),
         phone,
         results: Results::listen(),
     }
@@ -147,7 +159,12 @@ impl Stage {
     }
 
     pub(super) fn post(&self, kind: &str, body: &[u8]) -> (u16, String) {
-        let credentials = STANDARD.encode("sync:open sesame 12345");
+        self.post_as("sync", kind, body)
+    }
+
+    /// The same as another initiator with the same password.
+    pub(super) fn post_as(&self, user: &str, kind: &str, body: &[u8]) -> (u16, String) {
+        let credentials = STANDARD.encode(format!("{user}:open sesame 12345"));
         let head = format!(
             "POST /pap HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\nContent-Type: {kind}\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n",
@@ -162,6 +179,42 @@ impl Stage {
         let (status, answer) = self.post("multipart/related; boundary=x", body.as_bytes());
         assert_eq!(status, 202, "{answer}");
         code(&answer)
+    }
+
+    /// Submits "hello" to a client by this delivery method. The result goes to [`Results`].
+    pub(super) fn submit_to(&self, id: &str, address: &str, method: &str) {
+        let notify = format!("ppg-notify-requested-to=\"{}\"", self.results.url);
+        let quality = format!("<quality-of-service delivery-method=\"{method}\"/></push-message>");
+        let body = submission(id, &notify, address).replace("</push-message>", &quality);
+        let (status, answer) = self.post("multipart/related; boundary=x", body.as_bytes());
+        assert_eq!((status, code(&answer).as_str()), (202, "1001"), "{answer}");
+    }
+
+    /// The admin port's answer to a GET: head and body.
+    pub(super) fn admin(&self, path: &str) -> String {
+        let mut admin = TcpStream::connect(&self.gateway.admin).unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        admin.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        admin.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Waits until the metrics have a line.
+    pub(super) fn counts(&self, line: &str) {
+        let begun = now();
+        loop {
+            let metrics = self.admin("/metrics");
+            if metrics.lines().any(|it| it == line) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "{line} in {metrics}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The telephone hears a push.
@@ -221,12 +274,7 @@ fn a_push_reaches_a_telephone_and_its_result_the_initiator() {
         line.contains("state=\"delivered\"") && line.contains("bearer=\"udp\""),
         "{line}"
     );
-    let mut admin = TcpStream::connect(&stage.gateway.admin).unwrap();
-    admin
-        .write_all(b"GET /pushes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut list = String::new();
-    admin.read_to_string(&mut list).unwrap();
+    let list = stage.admin("/pushes");
     assert!(
         list.contains("\"push_id\":\"1\"") && list.contains("\"state\":\"delivered\""),
         "{list}"

@@ -9,7 +9,7 @@ use super::gateway::{Gateway, PROGRAM, configuration};
 use crate::support::certificate::new_authority;
 use crate::support::origin::echo;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const SECRET: &str = "Zm9vOnNlY3JldHNlY3JldA";
 
 fn gateway(name: &str) -> Gateway {
@@ -27,7 +27,7 @@ fn gateway_with(name: &str, more: &str) -> Gateway {
     gateway
 }
 
-fn ask(gateway: &Gateway, request: &str, token: &str, body: &str) -> (u16, String) {
+pub(super) fn ask(gateway: &Gateway, request: &str, token: &str, body: &str) -> (u16, String) {
     let mut tcp = TcpStream::connect(&gateway.admin).unwrap();
     let length = body.len();
     let head = format!(

@@ -4,6 +4,7 @@ mod air;
 mod bench;
 mod delivery;
 mod documents;
+mod receipts;
 mod reports;
 mod terminal;
 mod walk;
@@ -401,4 +402,29 @@ fn many_attempts_that_time_out_at_once_need_no_stack() {
 #[test]
 fn each_recipient_of_a_push_counts_against_the_limits() {
     delivery::each_recipient_of_a_push_counts_against_the_limits();
+}
+
+#[test]
+fn a_client_is_not_asked_again_before_the_receipt_comes() {
+    receipts::a_client_is_not_asked_again_before_the_receipt_comes();
+}
+
+#[test]
+fn a_client_that_connects_before_the_receipt_has_its_push() {
+    receipts::a_client_that_connects_before_the_receipt_has_its_push();
+}
+
+#[test]
+fn a_receipt_of_failure_ends_the_push() {
+    receipts::a_receipt_of_failure_ends_the_push();
+}
+
+#[test]
+fn without_a_receipt_the_client_is_asked_again() {
+    receipts::without_a_receipt_the_client_is_asked_again();
+}
+
+#[test]
+fn a_request_that_waits_for_its_receipt_can_be_cancelled() {
+    receipts::a_request_that_waits_for_its_receipt_can_be_cancelled();
 }

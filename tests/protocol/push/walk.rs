@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use wapbridge::push::pap::{MessageState, Method, Operation, Status, read};
 use wapbridge::push::ppg::{Config, Event, Notice, Ppg};
-use wapbridge::push::{Bearer, Deliver, Outcome};
+use wapbridge::push::{Deliver, Outcome};
 use wapbridge::random::Random;
 
 use super::bench::{ALICE, Bench, PHONE, push};
@@ -208,7 +208,7 @@ impl Walk {
         while let Some(event) = self.bench.ppg.poll_event() {
             match event {
                 Event::Deliver(deliver) => {
-                    let is_sms = matches!(deliver.bearer, Bearer::Sms | Bearer::SirBySms);
+                    let is_sms = deliver.bearer.is_by_sms();
                     assert!(!is_sms || deliver.recipient.text() == ALICE);
                     self.attempts.push(deliver);
                 }
