@@ -10,7 +10,7 @@ use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wtls::alert::{Description, Level, checksum};
 use crate::wtls::connection::Secure;
-use crate::wtls::defect::{Defect, is_planted};
+use crate::wtls::defects;
 use crate::wtls::endpoint::pending::{MOST_HELLOS, Pending, Stage, Transcript};
 use crate::wtls::endpoint::receive::{ALERT_RECORD, COMPLAINED_EVERY, Incoming};
 use crate::wtls::endpoint::{Endpoint, Known};
@@ -53,7 +53,7 @@ impl Endpoint {
         let has_pending = pending.is_some();
         let repeated = pending
             .filter(|pending| pending.hello == message.octets)
-            .filter(|_| !is_planted(Defect::HelloForgotten))
+            .filter(|_| !defects::HELLO_FORGOTTEN.is_planted())
             .map(|pending| pending.flight.clone());
         // EXCHANGE, COMMIT / ClientHello, identical to the previous one
         if let Some(flight) = repeated {
@@ -70,7 +70,7 @@ impl Endpoint {
         let digest = self.digest(peer, message.octets);
         self.hellos.expire(now);
         let is_old = match self.hellos.get(&digest) {
-            Some(Known::Begun) => !is_planted(Defect::HelloForgotten),
+            Some(Known::Begun) => !defects::HELLO_FORGOTTEN.is_planted(),
             Some(Known::Forgotten) => has_pending,
             None => false,
         };

@@ -4,7 +4,7 @@ use crate::time::Instant;
 use crate::wdp::Datagram;
 use crate::wtls::alert::{self, Description, Level, checksum};
 use crate::wtls::connection::Rejected;
-use crate::wtls::defect::{Defect, is_planted};
+use crate::wtls::defects;
 use crate::wtls::endpoint::{Endpoint, Opened};
 use crate::wtls::message::{MessageType, message};
 use crate::wtls::record::{ContentType, Record, records};
@@ -366,7 +366,7 @@ impl Endpoint {
         let Some(established) = &mut connection.established else {
             return;
         };
-        if is_planted(Defect::AnswerForgotten) {
+        if defects::ANSWER_FORGOTTEN.is_planted() {
             return;
         }
         if let Some(answer) = &established.answer {
