@@ -28,6 +28,8 @@ pub(super) struct Pending {
     pub(super) digest: u64,
     /// Our flight that answers it.
     pub(super) flight: Vec<u8>,
+    /// When the repetitions of the flight under a cipher spec are worked off.
+    pub(super) repeated: Instant,
     /// The number of our next record in clear text.
     pub(super) sequence: u16,
     pub(super) version: u8,
