@@ -63,7 +63,9 @@ impl Route {
         let request = RequestView {
             uri: &self.uri,
             method: self.method.as_ref().unwrap_or(&usual),
-            local_port: self.port.unwrap_or_else(|| self.usual_port(&settings.listen)),
+            local_port: self
+                .port
+                .unwrap_or_else(|| self.usual_port(&settings.listen)),
             secured: self.secured,
             binding: match (&self.obex_target, self.http) {
                 (Some(_), _) => Binding::Obex,

@@ -469,7 +469,11 @@ mod tests {
             (Binding::Http, None, "http"),
             (Binding::Obex, None, "obex"),
         ] {
-            let exchange = ExchangeRecord { binding, session, ..exchange() };
+            let exchange = ExchangeRecord {
+                binding,
+                session,
+                ..exchange()
+            };
             let line = line(Format::Json, |batch, encoder| {
                 batch.finished(encoder, NOW, &exchange);
             });

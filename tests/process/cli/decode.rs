@@ -244,16 +244,25 @@ async fn a_key_log_makes_a_conversation_at_another_port_one_of_wtls() {
     let text = |name: &str| file[name].as_str().unwrap();
     let line = format!("WTLS {} {}\n", text("client_random"), text("master_secret"));
     std::fs::write(&log, &line).unwrap();
-    std::fs::write(&other, line.replace(text("client_random"), &"00".repeat(16))).unwrap();
+    std::fs::write(
+        &other,
+        line.replace(text("client_random"), &"00".repeat(16)),
+    )
+    .unwrap();
 
-    let open = run(&["decode", "--key-log", &log, &capture]).await.succeeds();
+    let open = run(&["decode", "--key-log", &log, &capture])
+        .await
+        .succeeds();
     let shown = open.text();
     assert!(
         shown.contains("ClientHello") && shown.contains("plaintext of record 0"),
         "{shown}"
     );
     let exchanges = file["app"].as_array().unwrap().len();
-    assert_eq!(shown.matches("plaintext of record").count(), 2 + 2 * exchanges);
+    assert_eq!(
+        shown.matches("plaintext of record").count(),
+        2 + 2 * exchanges
+    );
     let closed = run(&["decode", "--key-log", &other, &capture]).await;
     assert!(!closed.succeeds().text().contains("ClientHello"));
 }
