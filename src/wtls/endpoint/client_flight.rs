@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::time::Instant;
 use crate::wtls::alert::Description;
-use crate::wtls::certificate::{self, Certificate, CertificateError, Facts};
+use crate::wtls::certificate::{self, Certificate, CertificateError, Facts, certificates};
 use crate::wtls::connection::{Rejected, Secure};
 use crate::wtls::endpoint::pending::{Pending, Stage};
 use crate::wtls::endpoint::receive::{ALERT_RECORD, Incoming, finished_end};
@@ -12,7 +12,7 @@ use crate::wtls::endpoint::{Answer, Endpoint, Established, Secrets};
 use crate::wtls::flight::{Flight, Under, finished};
 use crate::wtls::hash::same;
 use crate::wtls::keys::{MasterSecret, Security, Side};
-use crate::wtls::message::{MessageType, certificates, message, vector16};
+use crate::wtls::message::{MessageType, message, vector16};
 use crate::wtls::record::Record;
 use crate::wtls::session_cache::{Session, SessionChange};
 
