@@ -259,7 +259,7 @@ impl Endpoint {
         let (address, is_secured) = (peer.remote.ip(), pending.is_secured);
         match choice.exchange {
             Chosen::Ecdh(..) | Chosen::Dh(..) => {
-                self.take_key_operation(now, address, is_secured)?
+                self.take_key_operation(now, address, is_secured)?;
             }
             Chosen::Rsa | Chosen::RsaAnonymous => {
                 self.may_take_key_operation(now, address, is_secured)?;
