@@ -51,7 +51,7 @@
 //!
 //! | rank | module | contents |
 //! | --- | --- | --- |
-//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`], [`printable`] | instants and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually; text that is safe to print |
+//! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`], [`printable`], `defect` | instants and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually; text that is safe to print; mistakes that tests plant |
 //! | 1 | [`limit`] | rates and growing pauses per source, in tables that forget idle sources |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
 //! | 1 | `wtls` (feature `wtls`) | records, handshakes, connections by quadruplet: the secure ports, and the client of the tools |
@@ -257,6 +257,7 @@ pub mod admin;
 pub mod cli;
 pub mod codec;
 pub mod config;
+mod defect;
 pub mod explain;
 pub mod gateway;
 pub mod handset;

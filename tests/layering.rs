@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 /// Every top-level module and its rank. A new module needs a line here.
 const RANKS: &[(&str, u8)] = &[
     ("codec", 0),
+    ("defect", 0),
     ("printable", 0),
     ("random", 0),
     ("table", 0),

@@ -34,6 +34,8 @@ pub(super) struct Decode {
     )]
     nonce: String,
     /// Show the plaintext of WTLS records in a capture with the secrets in this file, which `wapbridge serve` wrote
+    /// where WAPBRIDGE_KEYLOG said. The capture needs the handshake. A conversation whose secret is in the file is
+    /// recognised at any port, others at 9202, 9203 and 2949 only
     #[cfg(feature = "wtls")]
     #[arg(long, value_name = "FILE")]
     key_log: Option<PathBuf>,
@@ -54,7 +56,7 @@ enum Layer {
     Wsp,
     /// A UDP datagram of port 9200 or 2948: WSP without WTP.
     WspConnectionless,
-    /// A UDP datagram of port 9202 or 9203: WTLS records.
+    /// A UDP datagram of port 9202, 9203 or 2949: WTLS records.
     #[cfg(feature = "wtls")]
     Wtls,
     /// A WBXML document.

@@ -212,8 +212,8 @@ const ENVIRONMENT: &[(&str, &str, &str)] = &[
     (
         "serve",
         "WAPBRIDGE_KEYLOG",
-        "File to which the secret of every WTLS connection is appended, for decode --key-log. \
-         Whoever has the file reads all; the log warns at the start.",
+        "File to which the secret of every WTLS connection is appended, for decode --key-log, which \
+         needs the handshake in the capture. Whoever has the file reads all; the log warns at the start.",
     ),
     (
         "serve",

@@ -195,10 +195,11 @@ impl CapturedDatagram {
 ///
 /// The file is no capture. An incomplete packet at the end is no error.
 pub fn captured(file: &[u8]) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
-    captured_by(file, |_, _| Vec::new())
+    captured_by(file, |_, _| None)
 }
 
 /// The same, with the plaintext of WTLS records as far as the observer's key log has their secrets.
+/// At ports that are not assigned, a conversation is one of WTLS if the key log has a secret of it.
 ///
 /// # Errors
 ///
@@ -208,78 +209,86 @@ pub fn captured_with_secrets(
     file: &[u8],
     mut observer: crate::wtls::Observer,
 ) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
-    captured_by(file, move |udp, kind| {
-        if kind != Kind::Wtls {
-            return Vec::new();
-        }
+    let mut conversations = Conversations::default();
+    captured_by(file, move |udp, assigned| {
         let (records, _) = crate::wtls::records(udp.payload);
+        let is_known = || observer.knows(udp.source, udp.destination, &records);
+        if !assigned.map_or_else(is_known, |kind| kind == Kind::Wtls) {
+            return None;
+        }
         let open = |record: crate::wtls::Record<'_>| {
             let octets = observer.open(udp.source, udp.destination, &record)?;
-            let ports = [udp.source.port(), udp.destination.port()];
+            let explanation = match record.content_type {
+                crate::wtls::ContentType::ApplicationData => {
+                    let kind = inside(udp.source.port(), udp.destination.port());
+                    let kind = kind.unwrap_or_else(|| conversations.kind(udp, &octets));
+                    explain(kind, &octets)
+                }
+                other => with(Kind::Wtls, &octets, |annotator| {
+                    wtls::content(annotator, other);
+                }),
+            };
             Some(Plaintext {
                 sequence: record.sequence,
-                explanation: plaintext(record.content_type, &octets, ports),
+                explanation,
             })
         };
-        records.into_iter().filter_map(open).collect()
+        Some((Kind::Wtls, records.into_iter().filter_map(open).collect()))
     })
 }
 
-/// Explains the plaintext of a record. User data is what the assigned ports say, or else what it
-/// looks like.
+/// What the records of the assigned ports carry.
 #[cfg(feature = "wtls")]
-fn plaintext(
-    content_type: crate::wtls::ContentType,
-    octets: &[u8],
-    ports: [u16; 2],
-) -> Explanation {
+fn inside(source: u16, destination: u16) -> Option<Kind> {
     let of = |port| match port {
         9203 => Some(Kind::Wtp),
         9202 | 2949 => Some(Kind::WspConnectionless),
         _ => None,
     };
-    match content_type {
-        crate::wtls::ContentType::ApplicationData => {
-            let kind = ports.into_iter().find_map(of).or_else(|| detect(octets));
-            explain(kind.unwrap_or(Kind::Unknown), octets)
-        }
-        other => with(Kind::Wtls, octets, |annotator| {
-            wtls::content(annotator, other);
-        }),
-    }
+    of(destination).or_else(|| of(source))
 }
 
+/// `secure`: the kind and the plaintexts of a datagram, given the kind of its ports, if the datagram
+/// is one of WTLS.
 fn captured_by(
     file: &[u8],
-    mut inside: impl FnMut(&Udp<'_>, Kind) -> Vec<Plaintext>,
+    mut secure: impl FnMut(&Udp<'_>, Option<Kind>) -> Option<(Kind, Vec<Plaintext>)>,
 ) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
     let numbered = packets(file)?.enumerate();
-    let mut conversations = BTreeMap::new();
+    let mut conversations = Conversations::default();
     Ok(numbered.filter_map(move |(place, packet)| {
         let udp = udp(packet.link, packet.data)?;
-        let explanation = match service(udp.source.port(), udp.destination.port()) {
-            Some(kind) => explain(kind, udp.payload),
-            None => {
-                // A segment or an Ack cannot be recognised alone: it has the kind of the earlier
-                // datagrams between the same addresses.
-                let ends = [udp.source, udp.destination];
-                let ends = (ends.into_iter().min(), ends.into_iter().max());
-                let kind = match detect(udp.payload) {
-                    Some(kind) => *conversations.entry(ends).or_insert(kind),
-                    None => conversations.get(&ends).copied().unwrap_or(Kind::Unknown),
-                };
-                explain(kind, udp.payload)
-            }
-        };
+        let assigned = service(udp.source.port(), udp.destination.port());
+        let (kind, plaintexts) = secure(&udp, assigned).unwrap_or_else(|| {
+            let kind = assigned.unwrap_or_else(|| conversations.kind(&udp, udp.payload));
+            (kind, Vec::new())
+        });
         Some(CapturedDatagram {
             number: place + 1,
             time: packet.time,
             source: udp.source,
             destination: udp.destination,
-            plaintexts: inside(&udp, explanation.kind),
-            explanation,
+            explanation: explain(kind, udp.payload),
+            plaintexts,
         })
     }))
+}
+
+/// The kinds of the conversations at ports that are not assigned, by their ends.
+#[derive(Default)]
+struct Conversations(BTreeMap<(SocketAddr, SocketAddr), Kind>);
+
+impl Conversations {
+    /// The kind of octets in a datagram. A segment or an Ack cannot be recognised alone: it has the
+    /// kind of the earlier octets between the same ends.
+    fn kind(&mut self, udp: &Udp<'_>, octets: &[u8]) -> Kind {
+        let (one, other) = (udp.source, udp.destination);
+        let ends = (one.min(other), one.max(other));
+        match detect(octets) {
+            Some(kind) => *self.0.entry(ends).or_insert(kind),
+            None => self.0.get(&ends).copied().unwrap_or(Kind::Unknown),
+        }
+    }
 }
 
 /// The kind of a datagram, by the assigned ports (WAP-259 appendix B).

@@ -1,6 +1,5 @@
 //! Stands for WTLS in a program without the feature `wtls`: there are no secure ports.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
@@ -13,9 +12,11 @@ mod stats;
 /// Counters of WTLS, all of them zero.
 pub type SecureStats = stats::Stats;
 /// There are none.
-pub(in crate::server) type SecureSession = Infallible;
+#[derive(Clone, Debug)]
+pub(in crate::server) enum SecureSession {}
 /// There are none.
-pub type SecureSettings = ();
+#[derive(Clone, Debug, Default)]
+pub struct SecureSettings;
 
 /// Where WTLS is spoken: nowhere.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ impl SecureLayer {
         match *self {}
     }
 
-    pub(in crate::server) fn set_config(&mut self, (): &SecureSettings) {
+    pub(in crate::server) fn set_config(&mut self, _: &SecureSettings) {
         match *self {}
     }
 

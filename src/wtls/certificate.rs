@@ -5,8 +5,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::codec::{Parsed, fail, octets, uint8};
 use crate::wtls::hash::Hash;
 use crate::wtls::message::{
-    Identifier, Parameters, RsaPublicKey, identifier, parameters, put_identifier, put_parameters,
-    put_vector16, rsa_public_key, vector8, vector16,
+    Identifier, Parameters, RsaPublicKey, all, identifier, parameters, put_identifier,
+    put_parameters, put_vector16, rsa_public_key, vector8, vector16,
 };
 use crate::wtls::rsa::{KeyError, PrivateKey, der_element, stripped};
 
@@ -44,8 +44,14 @@ pub(super) struct WtlsCertificate<'a> {
     pub(super) octets: &'a [u8],
 }
 
+/// The body of a Certificate message.
+pub(super) fn certificates(input: &[u8]) -> Parsed<'_, Vec<Certificate<'_>>> {
+    let (rest, list) = vector16(input)?;
+    Ok((rest, all(list, certificate)?))
+}
+
 /// One certificate with its format.
-pub(super) fn certificate(input: &[u8]) -> Parsed<'_, Certificate<'_>> {
+fn certificate(input: &[u8]) -> Parsed<'_, Certificate<'_>> {
     let (rest, format) = uint8(input)?;
     match format {
         WTLS => wtls(rest).map(|(rest, found)| (rest, Certificate::Wtls(found))),

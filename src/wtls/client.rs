@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::time::Instant;
 use crate::wtls::alert::{self, Alert, Description, Level, checksum};
-use crate::wtls::certificate::{Certificate, CertificateError, Facts, Stored, verify};
+use crate::wtls::certificate::{
+    Certificate, CertificateError, Facts, Stored, certificates, verify,
+};
 use crate::wtls::config::Credentials;
 use crate::wtls::connection::Secure;
 use crate::wtls::endpoint::description_of;
@@ -15,8 +17,8 @@ use crate::wtls::flight::{Flight, Under, finished};
 use crate::wtls::hash::{Running, same};
 use crate::wtls::keys::{MasterSecret, Security, Side};
 use crate::wtls::message::{
-    ClientHello, Identifier, KeyExchangeId, Message, MessageType, Parameters, VERSION,
-    certificates, message, put_message, put_vector16, server_hello,
+    ClientHello, Identifier, KeyExchangeId, Message, MessageType, Parameters, VERSION, message,
+    put_message, put_vector16, server_hello,
 };
 use crate::wtls::record::{ContentType, Record, put_plain, records};
 use crate::wtls::secret_random::SecretRandom;

@@ -23,9 +23,11 @@ pub struct Config {
     /// The authorities of clients. If there are any, every client needs a certificate of one of
     /// them.
     pub client_authorities: Arc<[Stored]>,
-    /// Handshakes under way, in all. Default: 10,000.
+    /// Handshakes under way, in all; a quarter more if they are under the cipher spec of a
+    /// connection. Default: 10,000.
     pub max_handshakes: usize,
-    /// Handshakes under way of one address (one /64 of IPv6), at each shard. Default: 64.
+    /// Handshakes under way of one address (one /64 of IPv6), at each shard; a quarter more if they
+    /// are under the cipher spec of a connection. Default: 64.
     pub max_handshakes_per_address: u32,
     /// Connections. A new one takes the place of the one that was used least recently. Default:
     /// 1,000,000.
@@ -44,10 +46,12 @@ pub struct Config {
     /// Key pairs made, and flights of clients worked on: an operation with the private key or a key
     /// agreement, with the check of the client's certificates. A full handshake with RSA takes one,
     /// one with ECDH or DH two, and every flight that turns out to be wrong takes one more. One
-    /// address (one /64 of IPv6) gets at most a quarter. Default: 200 a second, 400 at once.
+    /// address (one /64 of IPv6) gets at most a quarter. Handshakes under the cipher spec of a
+    /// connection may take a quarter more at once. Default: 200 a second, 400 at once.
     pub key_operations: Rate,
-    /// Octets sent to a public address for each octet from there, before the address is proved.
-    /// Both count the headers of IP and UDP. Default: 3.
+    /// Octets sent to an address for each octet from there, before the address is proved. Both
+    /// count the headers of IP and UDP. A private address gets 256 KiB more, again after each
+    /// handshake that is completed there. Default: 3.
     pub amplification: u32,
 }
 

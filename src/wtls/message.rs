@@ -1,7 +1,6 @@
 //! Handshake messages (10.5). Decoders borrow, encoders append.
 
 use crate::codec::{Parsed, fail, octets, uint8, uint16};
-use crate::wtls::certificate::{self, Certificate};
 
 /// The protocol version of WAP-261.
 pub(super) const VERSION: u8 = 1;
@@ -369,12 +368,6 @@ impl RsaPublicKey<'_> {
     }
 }
 
-/// The body of a Certificate message.
-pub(super) fn certificates(input: &[u8]) -> Parsed<'_, Vec<Certificate<'_>>> {
-    let (rest, list) = vector16(input)?;
-    Ok((rest, all(list, certificate::certificate)?))
-}
-
 /// The body of a CertificateRequest.
 pub fn certificate_request(input: &[u8]) -> Parsed<'_, Vec<KeyExchangeId<'_>>> {
     key_exchange_ids(input)
@@ -406,7 +399,7 @@ pub(super) fn vector16(input: &[u8]) -> Parsed<'_, &[u8]> {
 }
 
 /// One thing after the other, until nothing is left.
-fn all<'a, T>(
+pub(super) fn all<'a, T>(
     mut list: &'a [u8],
     mut one: impl FnMut(&'a [u8]) -> Parsed<'a, T>,
 ) -> Result<Vec<T>, nom::Err<crate::codec::Malformed<'a>>> {

@@ -17,7 +17,7 @@ mod client;
 mod config;
 mod connection;
 mod curve;
-mod defect;
+mod defects;
 mod dh;
 mod endpoint;
 mod exchange;

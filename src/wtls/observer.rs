@@ -93,6 +93,26 @@ impl Observer {
         }
     }
 
+    /// Whether the records of a datagram belong to a conversation that was followed before, or begin
+    /// one with a ClientHello whose secret the key log has.
+    #[must_use]
+    pub fn knows(
+        &self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        records: &[Record<'_>],
+    ) -> bool {
+        let is_logged = |record: &Record<'_>| {
+            let is_clear = !record.is_ciphered() && record.content_type == ContentType::Handshake;
+            let hello = is_clear.then(|| message(record.fragment).ok()).flatten();
+            let hello = hello.filter(|(_, it)| it.message_type == MessageType::CLIENT_HELLO);
+            hello
+                .and_then(|(_, it)| client_hello(it.body).ok())
+                .is_some_and(|(_, hello)| self.log.0.contains_key(&hello.random))
+        };
+        self.conversations.contains_key(&ends(source, destination)) || records.iter().any(is_logged)
+    }
+
     /// The plaintext of the next record of a capture, if the record is under a cipher spec whose
     /// secret is known.
     pub fn open(
@@ -101,7 +121,7 @@ impl Observer {
         destination: SocketAddr,
         record: &Record<'_>,
     ) -> Option<Vec<u8>> {
-        let ends = (source.min(destination), source.max(destination));
+        let ends = ends(source, destination);
         let conversation = self.conversations.entry(ends).or_default();
         let plaintext = match record.is_ciphered() {
             true => Some(conversation.open(source, record)?),
@@ -113,6 +133,11 @@ impl Observer {
         }
         plaintext
     }
+}
+
+/// The ends of a conversation, whoever speaks.
+fn ends(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
+    (one.min(other), one.max(other))
 }
 
 impl Conversation {

@@ -19,8 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::defect::{Defect, Planted};
+use super::defects;
 use super::{CipherSuite, Client, ClientConfig, ClientEvent, Config, Endpoint, KeyExchange};
+use crate::defect::Defect;
 use crate::time::Instant;
 use crate::wdp::{Datagram, Peer, Service};
 
@@ -361,7 +362,7 @@ fn is_found_out(defect: Defect, begin: Begin, faults: u8) {
         faults,
         questions: 1,
     };
-    let _planted = Planted::new(defect);
+    let _planted = defect.plant();
     let (states, broken) = search(&scenario, 20_000, true);
     println!("{defect:?}: {}, {states} states", broken.expect("found"));
 }
@@ -388,20 +389,20 @@ fn a_full_handshake_on_a_connection() {
 
 #[test]
 fn an_end_without_a_window_is_found_out() {
-    is_found_out(Defect::NoWindow, Begin::Session, 1);
+    is_found_out(defects::NO_WINDOW, Begin::Session, 1);
 }
 
 #[test]
 fn a_server_that_forgets_its_answer_is_found_out() {
-    is_found_out(Defect::AnswerForgotten, Begin::Nothing, 1);
+    is_found_out(defects::ANSWER_FORGOTTEN, Begin::Nothing, 1);
 }
 
 #[test]
 fn a_server_whose_connection_ends_with_a_hello_is_found_out() {
-    is_found_out(Defect::HelloEndsConnection, Begin::Connection, 0);
+    is_found_out(defects::HELLO_ENDS_CONNECTION, Begin::Connection, 0);
 }
 
 #[test]
 fn a_server_that_forgets_hellos_is_found_out() {
-    is_found_out(Defect::HelloForgotten, Begin::Nothing, 1);
+    is_found_out(defects::HELLO_FORGOTTEN, Begin::Nothing, 1);
 }

@@ -19,8 +19,8 @@ pub struct Stats {
     pub failed: u64,
     /// Handshakes that the client did not go on with in time.
     pub timed_out: u64,
-    /// ClientHellos refused because of the limits of handshakes, or because their peer has a
-    /// connection and was answered lately.
+    /// ClientHellos refused because of the limits of handshakes, or in clear text because their peer
+    /// has a connection, and was answered lately or has a handshake under its cipher spec.
     pub refused: u64,
     /// Handshakes refused because of the rate of key operations.
     pub key_operations_refused: u64,
@@ -28,7 +28,8 @@ pub struct Stats {
     pub repeated: u64,
     /// Datagrams that are no records.
     pub malformed: u64,
-    /// Records whose sequence number was received before, or is too old.
+    /// Records whose sequence number was received before, or is too old; ClientHellos and Finished
+    /// that came before.
     pub replayed: u64,
     /// Records with wrong padding or a wrong MAC.
     pub bad: u64,

@@ -1,6 +1,6 @@
 //! The window that finds duplicated records (9.2.3.1).
 
-use crate::wtls::defect::{Defect, is_planted};
+use crate::wtls::defects;
 
 /// Which of the last 32 records were received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) struct Window {
 impl Window {
     /// Whether a record may be new. Only a record that proves to be genuine is then [received](Self::receive).
     pub(super) fn is_new(self, sequence: u16) -> bool {
-        if is_planted(Defect::NoWindow) {
+        if defects::NO_WINDOW.is_planted() {
             return true;
         }
         match self.last.checked_sub(sequence) {

@@ -22,7 +22,7 @@ mod capabilities;
 pub mod concat;
 mod config;
 mod counter;
-mod defect;
+mod defects;
 mod endpoint;
 mod indication;
 mod initiator;

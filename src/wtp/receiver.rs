@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::assembler::{Assembler, Groups, Insertion, Marks};
 use super::config::Config;
-use super::defect::{Defect, is_planted};
+use super::defects;
 use super::indication::Fragment;
 use super::pdu::{Packet, Trailer};
 use super::tpi::{Psn, Tpi};
@@ -178,7 +178,7 @@ impl Receiver {
 
     /// The next complete data unit.
     pub(super) fn take_unit(&mut self) -> Option<(Bytes, Fragment)> {
-        let hasty = is_planted(Defect::AckOverHole) && self.is_complete();
+        let hasty = defects::ACK_OVER_HOLE.is_planted() && self.is_complete();
         let unit = self.assembler.take_unit();
         if unit.is_none() && hasty {
             let data = self.assembler.take_hasty();

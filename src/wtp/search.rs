@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::defect::{Defect, Planted};
+use super::defects;
 use super::{Class, Config, Endpoint, Handle, Indication};
 use crate::time::Instant;
 use crate::wdp::Peer;
@@ -454,13 +454,13 @@ fn an_endpoint_without_duplicate_check_is_found_out() {
 #[test]
 fn an_endpoint_that_acknowledges_over_a_hole_is_found_out() {
     let scenario = Scenario::new(SEGMENTED);
-    let _planted = Planted::new(Defect::AckOverHole);
+    let _planted = defects::ACK_OVER_HOLE.plant();
     is_found_out("a group acknowledged over a hole", &scenario);
 }
 
 #[test]
 fn an_endpoint_that_moves_the_last_tid_back_is_found_out() {
     let scenario = Scenario::new(TWO);
-    let _planted = Planted::new(Defect::LastTidMovesBack);
+    let _planted = defects::LAST_TID_MOVES_BACK.plant();
     is_found_out("the last TID moved back", &scenario);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::config::Config;
-use super::defect::{Defect, is_planted};
+use super::defects;
 use super::report::Stats;
 use crate::random::{Keyed, Random};
 use crate::table::{HasKey, Linked, Links, Map, Queue, Shares};
@@ -169,7 +169,7 @@ impl Peers {
         // those are so old that no copy is left. Otherwise an initiator that restarted without
         // TIDnew would be verified for as long as it sends.
         let outlived = now >= entry.advanced_at + config.tid_lifetime;
-        let moves_back = outlived || is_planted(Defect::LastTidMovesBack);
+        let moves_back = outlived || defects::LAST_TID_MOVES_BACK.is_planted();
         // Forward it may well have to move: two Invokes may have waited for their verification
         // together.
         let forward = entry.last_tid.is_none_or(|last| is_newer(tid, last));

@@ -142,7 +142,8 @@ fn start_at(connection_mode: Vec<SocketAddr>, connectionless: Vec<SocketAddr>) -
     let secure = server::Secure {
         connection_mode: on_any_port(&connection_mode),
         connectionless: on_any_port(&connectionless),
-        ..server::Secure::default()
+        #[cfg(feature = "wtls")]
+        settings: server::SecureSettings::default(),
     };
     Server::start(server::Config {
         http_connections: 0,

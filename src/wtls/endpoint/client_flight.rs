@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use crate::time::Instant;
 use crate::wtls::alert::Description;
-use crate::wtls::certificate::{self, Certificate, CertificateError, Facts};
+use crate::wtls::certificate::{self, Certificate, CertificateError, Facts, certificates};
 use crate::wtls::connection::{Rejected, Secure};
 use crate::wtls::endpoint::pending::{Pending, Stage};
 use crate::wtls::endpoint::receive::{ALERT_RECORD, Incoming, finished_end};
-use crate::wtls::endpoint::{Endpoint, Established, Secrets};
+use crate::wtls::endpoint::{Answer, Endpoint, Established, Secrets};
 use crate::wtls::flight::{Flight, Under, finished};
 use crate::wtls::hash::same;
 use crate::wtls::keys::{MasterSecret, Security, Side};
-use crate::wtls::message::{MessageType, certificates, message, vector16};
+use crate::wtls::message::{MessageType, message, vector16};
 use crate::wtls::record::Record;
 use crate::wtls::session_cache::{Session, SessionChange};
 
@@ -98,7 +98,7 @@ impl Endpoint {
                     return Err(Description::UNEXPECTED_MESSAGE);
                 }
                 // A flight that turns out to be wrong costs as much as a right one.
-                self.take_key_operation(now, address)?;
+                self.take_key_operation(now, address, pending.is_secured)?;
                 let client = match &flight.certificates {
                     Some(chain) => Some(self.verify_client(now, chain)?),
                     None => None,
@@ -199,7 +199,7 @@ impl Endpoint {
             secure: accepted.secure,
             session: pending.session,
             finished: finished_end(record),
-            answer: accepted.answer.clone().map(Vec::into_boxed_slice),
+            answer: accepted.answer.clone().map(Answer::new).map(Box::new),
             asked_at: u32::MAX,
             renew_at: now + self.config.session_lifetime,
             complained: Instant::ZERO,
@@ -213,6 +213,7 @@ impl Endpoint {
             self.use_connection(now, slot);
         }
         incoming.is_genuine = true;
+        self.prove(now, peer.remote.ip());
         match accepted.answer {
             Some(answer) => {
                 self.stats.full += 1;

@@ -10,9 +10,10 @@ use crate::time::Instant;
 use crate::wdp::Peer;
 use crate::wtls::alert::{Description, Level, checksum};
 use crate::wtls::connection::Secure;
-use crate::wtls::defect::{Defect, is_planted};
+use crate::wtls::defects;
+use crate::wtls::endpoint::limits::FLIGHTS;
 use crate::wtls::endpoint::pending::{MOST_HELLOS, Pending, Stage, Transcript};
-use crate::wtls::endpoint::receive::{ALERT_RECORD, COMPLAINED_EVERY, Incoming};
+use crate::wtls::endpoint::receive::{ALERT_RECORD, Incoming};
 use crate::wtls::endpoint::{Endpoint, Known};
 use crate::wtls::exchange::ServerExchange;
 use crate::wtls::flight::{Flight, finished};
@@ -53,11 +54,12 @@ impl Endpoint {
         let has_pending = pending.is_some();
         let repeated = pending
             .filter(|pending| pending.hello == message.octets)
-            .filter(|_| !is_planted(Defect::HelloForgotten))
+            .filter(|_| !defects::HELLO_FORGOTTEN.is_planted())
             .map(|pending| pending.flight.clone());
         // EXCHANGE, COMMIT / ClientHello, identical to the previous one
         if let Some(flight) = repeated {
-            if self.may_answer_hello(now, incoming, flight.len()) {
+            let is_heard = is_secured || self.hears_hello(now, peer);
+            if is_heard && self.may_answer(now, incoming, flight.len()) {
                 self.stats.repeated += 1;
                 self.transmit(peer, flight);
             }
@@ -70,7 +72,7 @@ impl Endpoint {
         let digest = self.digest(peer, message.octets);
         self.hellos.expire(now);
         let is_old = match self.hellos.get(&digest) {
-            Some(Known::Begun) => !is_planted(Defect::HelloForgotten),
+            Some(Known::Begun) => !defects::HELLO_FORGOTTEN.is_planted(),
             Some(Known::Forgotten) => has_pending,
             None => false,
         };
@@ -78,7 +80,8 @@ impl Endpoint {
             self.stats.replayed += 1;
             return;
         }
-        if !self.hears_hello(now, peer) {
+        // What the client sealed is its own wish, whatever others send in its name.
+        if !is_secured && !self.hears_hello(now, peer) {
             return;
         }
         // EXCHANGE, COMMIT, OPENING, OPEN / ClientHello, another one
@@ -112,24 +115,20 @@ impl Endpoint {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let pending = connection.pending.as_deref();
-        let is_hello = |pending: &&Pending| {
+        let pending = connection.pending.as_deref_mut().filter(|pending| {
             pending.is_secured && pending.hello_checksum == checksum(record.octets)
+        });
+        let Some(pending) = pending else {
+            return;
         };
-        if let Some(pending) = pending.filter(is_hello) {
+        // The client sealed the first copy, so whoever repeats it brings the client flights.
+        if let Ok(later) = FLIGHTS.take(now, pending.repeated, 1)
+            && incoming.may_be_answered()
+        {
+            pending.repeated = later;
             let (peer, flight) = (connection.peer, pending.flight.clone());
-            // The client sealed the first copy. Whoever repeats it brings the client one flight a second.
-            let established = connection.established.as_mut();
-            if let Some(established) = established
-                && now.since(established.complained) >= COMPLAINED_EVERY
-            {
-                established.complained = now;
-                incoming.is_genuine = true;
-            }
-            if self.may_answer(now, incoming, flight.len()) {
-                self.stats.repeated += 1;
-                self.transmit(peer, flight);
-            }
+            self.stats.repeated += 1;
+            self.transmit(peer, flight);
         }
     }
 
@@ -144,7 +143,7 @@ impl Endpoint {
         is_secured: bool,
     ) -> Result<Box<Pending>, Description> {
         hello::check(hello)?;
-        self.admit(incoming.datagram.peer)?;
+        self.admit(incoming.datagram.peer, is_secured)?;
         let mut random = [0; 16];
         self.random.fill(&mut random);
         if let Some(epoch) = self.epoch {
@@ -161,6 +160,7 @@ impl Endpoint {
             hello_checksum: checksum(record.octets),
             digest: self.digest(peer, octets),
             flight: Vec::new(),
+            repeated: Instant::ZERO,
             sequence: 0,
             version: hello.version,
             session: None,
@@ -256,10 +256,14 @@ impl Endpoint {
         let with_certificate = matches!(choice.exchange, Chosen::Rsa);
         let wants_certificate = with_certificate && !self.config.client_authorities.is_empty();
         // A key pair is made now; the agreement, or the private key, is needed with the client's flight.
-        let address = peer.remote.ip();
+        let (address, is_secured) = (peer.remote.ip(), pending.is_secured);
         match choice.exchange {
-            Chosen::Ecdh(..) | Chosen::Dh(..) => self.take_key_operation(now, address)?,
-            Chosen::Rsa | Chosen::RsaAnonymous => self.may_take_key_operation(now, address)?,
+            Chosen::Ecdh(..) | Chosen::Dh(..) => {
+                self.take_key_operation(now, address, is_secured)?;
+            }
+            Chosen::Rsa | Chosen::RsaAnonymous => {
+                self.may_take_key_operation(now, address, is_secured)?;
+            }
         }
         let (exchange, key_exchange) =
             ServerExchange::begin(choice.exchange, credentials.as_deref(), &mut self.random)?;

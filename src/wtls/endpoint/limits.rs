@@ -8,19 +8,23 @@ use crate::time::Instant;
 use crate::wdp::{Peer, is_private, source_prefix};
 use crate::wtls::alert::Description;
 use crate::wtls::endpoint::Endpoint;
-use crate::wtls::endpoint::receive::Incoming;
 
 impl Endpoint {
-    /// Whether one more handshake may be under way.
-    pub(super) fn admit(&mut self, peer: Peer) -> Result<(), Description> {
+    /// Whether one more handshake may be under way. For one under the cipher spec of a connection
+    /// the limits are a quarter higher, so strangers hold none back.
+    pub(super) fn admit(&mut self, peer: Peer, is_secured: bool) -> Result<(), Description> {
         let slot = self.by_peer.find(&self.connections, &peer);
         let has_one = slot
             .and_then(|slot| self.connections.get(slot))
             .is_some_and(|connection| connection.pending.is_some());
         let prefix = source_prefix(peer.remote.ip());
         let of_address = self.handshakes_of.get(prefix);
-        let is_full = self.handshakes >= self.config.max_handshakes
-            || of_address >= self.config.max_handshakes_per_address as usize;
+        let most = |limit: usize| match is_secured {
+            true => limit.saturating_add(limit.div_ceil(SHARE_OF_CLIENTS as usize)),
+            false => limit,
+        };
+        let is_full = self.handshakes >= most(self.config.max_handshakes)
+            || of_address >= most(self.config.max_handshakes_per_address as usize);
         if is_full && !has_one {
             self.stats.refused += 1;
             return Err(Description::INTERNAL_ERROR);
@@ -45,12 +49,10 @@ impl Endpoint {
         &mut self,
         now: Instant,
         address: IpAddr,
+        is_secured: bool,
     ) -> Result<(), Description> {
-        let all = self.config.key_operations;
-        let (source, of_source) = (
-            source_prefix(address),
-            self.config.key_operations_of_source(),
-        );
+        let (all, of_source) = self.key_operation_rates(is_secured);
+        let source = source_prefix(address);
         // The limit of all comes first: no more addresses are remembered than it lets through.
         let taken = all.take(now, self.key_operations, 1).ok().filter(|_| {
             self.key_operations_of
@@ -68,17 +70,36 @@ impl Endpoint {
         &mut self,
         now: Instant,
         address: IpAddr,
+        is_secured: bool,
     ) -> Result<(), Description> {
-        let all = self.config.key_operations;
-        let (source, of_source) = (
-            source_prefix(address),
-            self.config.key_operations_of_source(),
-        );
+        let (all, of_source) = self.key_operation_rates(is_secured);
+        let source = source_prefix(address);
         let could = all.take(now, self.key_operations, 1).is_ok()
             && self
                 .key_operations_of
                 .may_take(now, &source, of_source, MOST_ADDRESSES);
         self.count_key_operation(could)
+    }
+
+    /// The rates of all key operations and of those of one address. Handshakes under the cipher spec
+    /// of a connection may take a quarter more at once, so strangers who take all that they may hold
+    /// none back. In the long run there are no more.
+    fn key_operation_rates(&self, is_secured: bool) -> (Rate, Rate) {
+        let rates = (
+            self.config.key_operations,
+            self.config.key_operations_of_source(),
+        );
+        let with_share = |rate: Rate| {
+            let share = rate.burst.div_ceil(SHARE_OF_CLIENTS).max(2);
+            Rate {
+                burst: rate.burst.saturating_add(share),
+                ..rate
+            }
+        };
+        match is_secured {
+            true => (with_share(rates.0), with_share(rates.1)),
+            false => rates,
+        }
     }
 
     const fn count_key_operation(&mut self, is_possible: bool) -> Result<(), Description> {
@@ -89,41 +110,34 @@ impl Endpoint {
         Err(Description::INTERNAL_ERROR)
     }
 
-    /// Whether a ClientHello is looked at that may come from a peer with a connection. Anybody can
-    /// send one in clear text in the name of such a peer, which proved once that it receives, and
-    /// not that it wants flights.
+    /// Whether a ClientHello in clear text is looked at that may come from a peer with a connection.
+    /// Anybody can send one in the name of such a peer, which proved once that it receives, and not
+    /// that it wants flights. A handshake under the cipher spec is the peer's own, and has its time.
     pub(super) fn hears_hello(&mut self, now: Instant, peer: Peer) -> bool {
         let slot = self.by_peer.find(&self.connections, &peer);
-        let established = slot
-            .and_then(|slot| self.connections.get_mut(slot))
-            .and_then(|connection| connection.established.as_mut());
-        let Some(established) = established else {
+        let Some(connection) = slot.and_then(|slot| self.connections.get_mut(slot)) else {
             return true;
         };
-        match HELLOS_OF_ESTABLISHED.take(now, established.hellos, 1) {
-            Ok(later) => {
+        let Some(established) = &mut connection.established else {
+            return true;
+        };
+        let pending = connection.pending.as_ref();
+        let is_sealed = pending.is_some_and(|pending| pending.is_secured);
+        match FLIGHTS.take(now, established.hellos, 1) {
+            Ok(later) if !is_sealed => {
                 established.hellos = later;
                 true
             }
-            Err(_) => {
+            _ => {
                 self.stats.refused += 1;
                 false
             }
         }
     }
 
-    /// Whether the flight that answers a repeated ClientHello may be sent now.
-    pub(super) fn may_answer_hello(
-        &mut self,
-        now: Instant,
-        incoming: &mut Incoming<'_>,
-        octets: usize,
-    ) -> bool {
-        self.hears_hello(now, incoming.datagram.peer) && self.may_answer(now, incoming, octets)
-    }
-
     /// Whether an address that has proved nothing may be sent so many octets, for a datagram of
-    /// `received` octets. What is sent to a private address goes nowhere else, whoever forged it.
+    /// `received` octets. A private address begins with a credit, so a handset there is answered at
+    /// once.
     pub(super) fn may_send(
         &mut self,
         now: Instant,
@@ -131,12 +145,13 @@ impl Endpoint {
         octets: usize,
         received: usize,
     ) -> bool {
-        if is_private(address) {
-            return true;
-        }
         let octets = with_headers(octets);
-        // While the table is full of other addresses, a datagram is worth what it earns itself.
-        let mut own = self.worth(received);
+        // While the table is full of other addresses, a datagram is worth what it earns itself; one
+        // from the operator's network is worth its answer.
+        let mut own = match is_private(address) {
+            true => CREDIT_OF_PRIVATE,
+            false => self.worth(received),
+        };
         let credit = match self.credit(now, address) {
             Some(credit) => &mut credit.octets,
             None => &mut own,
@@ -151,12 +166,18 @@ impl Endpoint {
 
     /// An address that has proved nothing sent so many octets.
     pub(super) fn earn(&mut self, now: Instant, address: IpAddr, octets: usize) {
-        if is_private(address) {
-            return;
-        }
         let earned = self.worth(octets);
         if let Some(credit) = self.credit(now, address) {
-            credit.octets = credit.octets.saturating_add(earned).min(MOST_CREDIT);
+            let most = MOST_CREDIT.max(credit.octets);
+            credit.octets = credit.octets.saturating_add(earned).min(most);
+        }
+    }
+
+    /// A client at an address completed a handshake: the address receives what it is sent.
+    pub(super) fn prove(&mut self, now: Instant, address: IpAddr) {
+        let proved = initial_credit(address);
+        if let Some(credit) = self.credit(now, address) {
+            credit.octets = credit.octets.max(proved);
         }
     }
 
@@ -168,7 +189,7 @@ impl Endpoint {
     fn credit(&mut self, now: Instant, address: IpAddr) -> Option<&mut Credit> {
         let key = source_prefix(address);
         let new = || Credit {
-            octets: 0,
+            octets: initial_credit(address),
             heard: now,
         };
         let credit = self.credits.entry(now, key, MOST_ADDRESSES, new)?;
@@ -194,12 +215,20 @@ impl Idle for Credit {
     }
 }
 
+const fn initial_credit(address: IpAddr) -> u32 {
+    match is_private(address) {
+        true => CREDIT_OF_PRIVATE,
+        false => 0,
+    }
+}
+
 fn with_headers(octets: usize) -> u32 {
     u32::try_from(octets + HEADERS).unwrap_or(u32::MAX)
 }
 
-/// ClientHellos of a peer with a connection that are answered.
-const HELLOS_OF_ESTABLISHED: Rate = Rate {
+/// Flights in answer to the ClientHellos in clear text of a peer with a connection, and in answer to
+/// what such a peer repeats.
+pub(super) const FLIGHTS: Rate = Rate {
     per_second: 1,
     burst: 4,
 };
@@ -211,5 +240,10 @@ const CREDIT_LIFETIME_WHEN_FULL: Duration = Duration::from_secs(10);
 pub(super) const MOST_ADDRESSES: usize = 65_536;
 /// Octets an address may save up.
 const MOST_CREDIT: u32 = 1 << 16;
+/// Octets a private address may be sent before it has sent any.
+const CREDIT_OF_PRIVATE: u32 = 1 << 18;
+/// One part of so many of a limit is added to the limit for handshakes under the cipher spec of a
+/// connection.
+const SHARE_OF_CLIENTS: u32 = 4;
 /// Octets of the headers of IP and UDP.
 const HEADERS: usize = 28;

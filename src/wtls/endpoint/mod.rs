@@ -123,15 +123,33 @@ struct Established {
     /// The end of the client's Finished record, to know it when it comes again.
     finished: [u8; 16],
     /// Our flight that answers it, until user data shows that it was received. The state table's OPENING.
-    answer: Option<Box<[u8]>>,
+    answer: Option<Box<Answer>>,
     /// Records left when the client was last asked for a new handshake.
     asked_at: u32,
     /// When the client is asked next for a new handshake because of the connection's age.
     renew_at: Instant,
     /// When a record that did not decrypt, or a Finished that came again, was last answered with an alert.
     complained: Instant,
-    /// When the ClientHellos that were answered are worked off.
+    /// When the ClientHellos in clear text that were answered are worked off.
     hellos: Instant,
+}
+
+/// Our flight that answers the client's Finished.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+struct Answer {
+    flight: Vec<u8>,
+    /// When the repetitions are worked off.
+    repeated: Instant,
+}
+
+impl Answer {
+    const fn new(flight: Vec<u8>) -> Self {
+        Self {
+            flight,
+            repeated: Instant::ZERO,
+        }
+    }
 }
 
 /// What became of a ClientHello, which decides what a copy means.

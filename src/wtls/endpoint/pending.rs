@@ -5,7 +5,7 @@ use crate::time::Instant;
 use crate::wdp::{Peer, source_prefix};
 use crate::wtls::alert::{Description, checksum};
 use crate::wtls::connection::Secure;
-use crate::wtls::defect::{Defect, is_planted};
+use crate::wtls::defects;
 use crate::wtls::endpoint::receive::Incoming;
 use crate::wtls::endpoint::{Connection, Endpoint, Known};
 use crate::wtls::exchange::ServerExchange;
@@ -28,6 +28,8 @@ pub(super) struct Pending {
     pub(super) digest: u64,
     /// Our flight that answers it.
     pub(super) flight: Vec<u8>,
+    /// When the repetitions of the flight under a cipher spec are worked off.
+    pub(super) repeated: Instant,
     /// The number of our next record in clear text.
     pub(super) sequence: u16,
     pub(super) version: u8,
@@ -105,7 +107,7 @@ impl Endpoint {
             self.handshakes_of.add(source_prefix(peer.remote.ip()), 1);
         }
         self.deadlines.schedule(deadline, slot);
-        if is_planted(Defect::HelloEndsConnection) {
+        if defects::HELLO_ENDS_CONNECTION.is_planted() {
             self.end_established(slot);
         }
     }

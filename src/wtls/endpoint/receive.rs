@@ -4,7 +4,8 @@ use crate::time::Instant;
 use crate::wdp::Datagram;
 use crate::wtls::alert::{self, Description, Level, checksum};
 use crate::wtls::connection::Rejected;
-use crate::wtls::defect::{Defect, is_planted};
+use crate::wtls::defects;
+use crate::wtls::endpoint::limits::FLIGHTS;
 use crate::wtls::endpoint::{Endpoint, Opened};
 use crate::wtls::message::{MessageType, message};
 use crate::wtls::record::{ContentType, Record, records};
@@ -33,6 +34,13 @@ pub(super) struct Incoming<'a> {
     has_earned: bool,
     /// A record of it was sealed by the peer, and was not seen before.
     pub(super) is_genuine: bool,
+}
+
+impl Incoming<'_> {
+    /// Whether this is the first answer to the datagram.
+    pub(super) const fn may_be_answered(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_answered, true)
+    }
 }
 
 impl Endpoint {
@@ -105,7 +113,7 @@ impl Endpoint {
         incoming: &mut Incoming<'_>,
         octets: usize,
     ) -> bool {
-        if std::mem::replace(&mut incoming.is_answered, true) {
+        if !incoming.may_be_answered() {
             return false;
         }
         if incoming.is_genuine {
@@ -355,10 +363,6 @@ impl Endpoint {
     /// A Finished that was answered comes again. In OPENING our flight is repeated; in OPEN the client is told, so that
     /// it stops (7.2). The alert names the last record of the datagram, for the client may have forgotten earlier ones.
     fn on_repeated_finished(&mut self, now: Instant, slot: u32, incoming: &mut Incoming<'_>) {
-        // The answer is no longer than the datagram, so nothing is taken for its octets.
-        if !self.may_answer(now, incoming, 0) {
-            return;
-        }
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -366,16 +370,24 @@ impl Endpoint {
         let Some(established) = &mut connection.established else {
             return;
         };
-        if is_planted(Defect::AnswerForgotten) {
+        if defects::ANSWER_FORGOTTEN.is_planted() {
             return;
         }
-        if let Some(answer) = &established.answer {
-            let answer = answer.to_vec();
-            self.stats.repeated += 1;
-            return self.transmit(peer, answer);
+        if let Some(answer) = &mut established.answer {
+            let Ok(later) = FLIGHTS.take(now, answer.repeated, 1) else {
+                self.stats.replayed += 1;
+                return;
+            };
+            if incoming.may_be_answered() {
+                let flight = answer.flight.clone();
+                answer.repeated = later;
+                self.stats.repeated += 1;
+                self.transmit(peer, flight);
+            }
+            return;
         }
         // Whoever repeats an old datagram must not use up the sequence numbers.
-        if now.since(established.complained) < COMPLAINED_EVERY {
+        if now.since(established.complained) < COMPLAINED_EVERY || !incoming.may_be_answered() {
             return;
         }
         established.complained = now;
@@ -431,6 +443,5 @@ pub(super) fn finished_end(record: &Record<'_>) -> [u8; 16] {
 /// Octets of an alert's record in clear text.
 pub(super) const ALERT_RECORD: usize = 11;
 
-/// How often a record that does not decrypt, or a Finished that comes again, is answered with an alert, and a sealed
-/// ClientHello that comes again with its flight.
-pub(super) const COMPLAINED_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often a record that does not decrypt, or a Finished that comes again, is answered with an alert.
+const COMPLAINED_EVERY: std::time::Duration = std::time::Duration::from_secs(1);

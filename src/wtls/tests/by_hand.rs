@@ -22,24 +22,24 @@ use crate::wtls::{
     CipherSuite, Config, Credentials, Endpoint, KeyExchange, Statement, Stored, default_suites,
 };
 
-struct Hand {
-    server: Endpoint,
+pub(super) struct Hand {
+    pub(super) server: Endpoint,
+    pub(super) now: Instant,
+    pub(super) peer: Peer,
     random: SecretRandom,
     suite: CipherSuite,
-    exchange: KeyExchange,
+    pub(super) exchange: KeyExchange,
     hello: Vec<u8>,
     client_random: [u8; 16],
     server_random: [u8; 16],
-    session: Vec<u8>,
+    pub(super) session: Vec<u8>,
     /// All messages so far.
     transcript: Running,
 }
 
-fn peer() -> Peer {
-    Peer::new(
-        "10.0.0.7:40000".parse().unwrap(),
-        "192.0.2.1:9203".parse().unwrap(),
-    )
+/// The quadruplet of a client at this address.
+pub(super) fn peer_at(remote: &str) -> Peer {
+    Peer::new(remote.parse().unwrap(), "192.0.2.1:9203".parse().unwrap())
 }
 
 /// A certificate for the key, signed by the key.
@@ -56,19 +56,12 @@ fn certificate(subject: &str) -> Stored {
 }
 
 impl Hand {
-    fn new(exchange: KeyExchange, wants_certificate: bool) -> Self {
-        let root = certificate("Root; T; FI");
-        let chain = vec![certificate("Gateway; T; FI; gw.example")];
-        let authorities = wants_certificate.then_some(root);
-        let config = Config {
-            credentials: Some(Arc::new(Credentials::new(key(), chain).unwrap())),
-            key_exchanges: vec![exchange],
-            suites: default_suites(0),
-            client_authorities: authorities.into_iter().collect(),
-            ..Config::default()
-        };
+    pub(super) fn new(exchange: KeyExchange, wants_certificate: bool) -> Self {
+        let config = Self::config(exchange, wants_certificate);
         Self {
             server: Endpoint::new(Arc::new(config), [5; 32], None),
+            now: Instant::from_micros(1),
+            peer: peer_at("10.0.0.7:40000"),
             random: SecretRandom::new([6; 32]),
             suite: CipherSuite::of(3, 3).unwrap(),
             exchange,
@@ -78,6 +71,84 @@ impl Hand {
             session: Vec::new(),
             transcript: Running::new(Hash::Sha1),
         }
+    }
+
+    /// Settings of a server with the key, which takes one key exchange.
+    pub(super) fn config(exchange: KeyExchange, wants_certificate: bool) -> Config {
+        let root = certificate("Root; T; FI");
+        let chain = vec![certificate("Gateway; T; FI; gw.example")];
+        let authorities = wants_certificate.then_some(root);
+        Config {
+            credentials: Some(Arc::new(Credentials::new(key(), chain).unwrap())),
+            key_exchanges: vec![exchange],
+            suites: default_suites(0),
+            client_authorities: authorities.into_iter().collect(),
+            ..Config::default()
+        }
+    }
+
+    /// A full handshake, and a datagram behind it.
+    pub(super) fn connect(&mut self) -> Secure {
+        self.begin();
+        let (messages, mut secure) = self.flight(None);
+        let mut flight = records_of(&[&messages[0]]);
+        self.finish(&mut secure, &mut flight);
+        let said = self.send(&flight);
+        // The server's Finished took its number 0.
+        let (parts, _) = records(&said[0]);
+        secure.open(&parts[1]).unwrap();
+        self.send(&data(&mut secure, b"before"));
+        assert_eq!(self.state(), "OPEN");
+        secure
+    }
+
+    /// A ClientHello under the cipher spec of the connection.
+    pub(super) fn seal_hello(&mut self, secure: &mut Secure) -> Vec<u8> {
+        self.say_hello();
+        self.seal_hello_again(secure)
+    }
+
+    /// The same ClientHello in a new record.
+    pub(super) fn seal_hello_again(&self, secure: &mut Secure) -> Vec<u8> {
+        let mut sealed = Vec::new();
+        secure.seal(&mut sealed, ContentType::Handshake, &self.hello, true);
+        sealed
+    }
+
+    /// A ClientHello in clear text.
+    pub(super) fn clear_hello(&mut self) -> Vec<u8> {
+        let hello = self.say_hello();
+        records_of(&[&hello])
+    }
+
+    /// The client's flight of an abbreviated handshake under the cipher spec of the connection, with
+    /// a datagram behind it. `flight`: the server's.
+    pub(super) fn answer_resumed(&mut self, secure: &mut Secure, flight: &[u8]) -> Vec<u8> {
+        let (parts, _) = records(flight);
+        let answer = secure.open(&parts[0]).unwrap();
+        self.hear_flight(&answer);
+        assert_eq!(secure.open(&parts[1]).unwrap(), [1]);
+        let mut new = self.connection(secure.security.master.clone());
+        let theirs = new.open(&parts[2]).unwrap();
+        let hash = self.transcript.clone().finish();
+        assert_eq!(
+            theirs,
+            finished(&new.security.verify_data(Side::Server, &hash))
+        );
+        self.transcript.update(&theirs);
+        let mut flight = Vec::new();
+        secure.seal(&mut flight, ContentType::ChangeCipherSpec, &[1], false);
+        let hash = self.transcript.clone().finish();
+        let mine = finished(&new.security.verify_data(Side::Client, &hash));
+        new.seal(&mut flight, ContentType::Handshake, &mine, false);
+        new.seal(&mut flight, ContentType::ApplicationData, b"after", true);
+        flight
+    }
+
+    /// What the server heard inside records.
+    pub(super) fn heard(&mut self) -> Vec<Vec<u8>> {
+        let heard = std::iter::from_fn(|| self.server.poll_datagram());
+        heard.map(|opened| opened.payload).collect()
     }
 
     /// A ClientHello as a message.
@@ -104,14 +175,18 @@ impl Hand {
         octets
     }
 
-    fn send(&mut self, payload: &[u8]) -> Vec<Vec<u8>> {
+    pub(super) fn send(&mut self, payload: &[u8]) -> Vec<Vec<u8>> {
+        self.send_as(self.peer, payload)
+    }
+
+    /// The same from another address.
+    pub(super) fn send_as(&mut self, peer: Peer, payload: &[u8]) -> Vec<Vec<u8>> {
         let datagram = Datagram {
-            peer: peer(),
+            peer,
             service: Service::SecureConnectionMode,
             payload,
         };
-        self.server
-            .handle_datagram(Instant::from_micros(1), datagram);
+        self.server.handle_datagram(self.now, datagram);
         let (mut said, mut buf) = (Vec::new(), Vec::new());
         while self.server.poll_transmit(&mut buf).is_some() {
             said.push(std::mem::take(&mut buf));
@@ -130,18 +205,23 @@ impl Hand {
         self.transcript.update(messages);
     }
 
-    /// ClientHello there, the server's flight back.
-    fn begin(&mut self) {
-        let hello = self.say_hello();
-        let said = self.send(&records_of(&[&hello]));
-        let (parts, _) = records(&said[0]);
+    /// ClientHello there, as often as a public address has to send it, the server's flight back.
+    pub(super) fn begin(&mut self) {
+        let hello = self.clear_hello();
+        let said = (0..9).find_map(|_| self.send(&hello).pop());
+        self.hear(&said.unwrap());
+    }
+
+    /// Takes the server's flight in clear text in.
+    pub(super) fn hear(&mut self, flight: &[u8]) {
+        let (parts, _) = records(flight);
         let messages: Vec<u8> = parts.iter().flat_map(|it| it.fragment).copied().collect();
         self.hear_flight(&messages);
     }
 
     /// The messages of the client's flight, and the connection that they make. `chain`: the body of
     /// a Certificate.
-    fn flight(&mut self, chain: Option<&[u8]>) -> (Vec<Vec<u8>>, Secure) {
+    pub(super) fn flight(&mut self, chain: Option<&[u8]>) -> (Vec<Vec<u8>>, Secure) {
         let key = key();
         let mut messages = Vec::new();
         if let Some(chain) = chain {
@@ -185,7 +265,7 @@ impl Hand {
     }
 
     /// A ChangeCipherSpec in clear text, and a Finished.
-    fn finish(&self, secure: &mut Secure, out: &mut Vec<u8>) {
+    pub(super) fn finish(&self, secure: &mut Secure, out: &mut Vec<u8>) {
         put_plain(out, ContentType::ChangeCipherSpec, 9, true, &[1]);
         let hash = self.transcript.clone().finish();
         let verify_data = secure.security.verify_data(Side::Client, &hash);
@@ -193,13 +273,20 @@ impl Hand {
         secure.seal(out, ContentType::Handshake, &message, false);
     }
 
-    fn state(&self) -> &'static str {
-        self.server.state_name(peer())
+    pub(super) fn state(&self) -> &'static str {
+        self.server.state_name(self.peer)
     }
 }
 
+/// A datagram under the cipher spec of a connection.
+pub(super) fn data(secure: &mut Secure, plain: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    secure.seal(&mut out, ContentType::ApplicationData, plain, true);
+    out
+}
+
 /// Handshake records in clear text.
-fn records_of(fragments: &[&[u8]]) -> Vec<u8> {
+pub(super) fn records_of(fragments: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for (number, fragment) in (0..).zip(fragments) {
         put_plain(&mut out, ContentType::Handshake, number, true, fragment);
@@ -280,22 +367,8 @@ fn the_address_of_a_certificate_is_refused_and_nothing_is_fetched() {
 #[test]
 fn a_handshake_under_the_cipher_spec_goes_on_with_its_numbers() {
     let mut hand = Hand::new(KeyExchange::RSA_ANON, false);
-    hand.begin();
-    let (messages, mut secure) = hand.flight(None);
-    let mut flight = records_of(&[&messages[0]]);
-    hand.finish(&mut secure, &mut flight);
-    let said = hand.send(&flight);
-    // The server's Finished took its number 0.
-    let (parts, _) = records(&said[0]);
-    secure.open(&parts[1]).unwrap();
-    let mut data = Vec::new();
-    secure.seal(&mut data, ContentType::ApplicationData, b"before", true);
-    hand.send(&data);
-    assert_eq!(hand.state(), "OPEN");
-
-    let hello = hand.say_hello();
-    let mut sealed = Vec::new();
-    secure.seal(&mut sealed, ContentType::Handshake, &hello, true);
+    let mut secure = hand.connect();
+    let sealed = hand.seal_hello(&mut secure);
     let said = hand.send(&sealed);
     assert_eq!(hand.state(), "OPEN, COMMIT");
     // The same record again is answered again.
@@ -307,31 +380,11 @@ fn a_handshake_under_the_cipher_spec_goes_on_with_its_numbers() {
         [parts[0].sequence, parts[1].sequence, parts[2].sequence],
         [1, 2, 0]
     );
-    let answer = secure.open(&parts[0]).unwrap();
-    hand.hear_flight(&answer);
-    assert_eq!(secure.open(&parts[1]).unwrap(), [1]);
-    let mut new = hand.connection(secure.security.master.clone());
-    let theirs = new.open(&parts[2]).unwrap();
-    let hash = hand.transcript.clone().finish();
-    assert_eq!(
-        theirs,
-        finished(&new.security.verify_data(Side::Server, &hash))
-    );
-    hand.transcript.update(&theirs);
-    let mut flight = Vec::new();
-    secure.seal(&mut flight, ContentType::ChangeCipherSpec, &[1], false);
-    let hash = hand.transcript.clone().finish();
-    let mine = finished(&new.security.verify_data(Side::Client, &hash));
-    new.seal(&mut flight, ContentType::Handshake, &mine, false);
-    new.seal(&mut flight, ContentType::ApplicationData, b"after", true);
+    let flight = hand.answer_resumed(&mut secure, &said[0]);
     hand.send(&flight);
     assert_eq!(hand.state(), "OPEN");
-    let heard = std::iter::from_fn(|| hand.server.poll_datagram());
-    let heard: Vec<Vec<u8>> = heard.map(|opened| opened.payload).collect();
-    assert_eq!(heard, [b"before".to_vec(), b"after".to_vec()]);
+    assert_eq!(hand.heard(), [b"before".to_vec(), b"after".to_vec()]);
     // A record of the old keys is none of the new ones.
-    let mut late = Vec::new();
-    secure.seal(&mut late, ContentType::ApplicationData, b"late", true);
-    hand.send(&late);
-    assert!(hand.server.poll_datagram().is_none());
+    hand.send(&data(&mut secure, b"late"));
+    assert!(hand.heard().is_empty());
 }

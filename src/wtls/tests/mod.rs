@@ -1,6 +1,8 @@
 //! Each role against what others wrote, and against a client that is put together by hand.
 
 mod by_hand;
+mod forged;
+mod repeated;
 mod vectors;
 
 use base64::Engine;

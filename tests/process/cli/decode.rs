@@ -144,7 +144,7 @@ async fn a_message_becomes_xml_and_wbxml_again() {
 
 /// A capture of the datagrams of a WTLS conversation that others recorded, with every secret.
 #[cfg(feature = "wtls")]
-fn secure_capture(file: &serde_json::Value) -> Vec<u8> {
+fn secure_capture(file: &serde_json::Value, port: u16) -> Vec<u8> {
     let mut capture = b"\xD4\xC3\xB2\xA1\x02\0\x04\0".to_vec();
     // No correction, no accuracy, the longest packet, link type RAW.
     for number in [0_u32, 0, 65_535, 101] {
@@ -158,8 +158,8 @@ fn secure_capture(file: &serde_json::Value) -> Vec<u8> {
             .collect();
         let (handset, gateway) = ([10, 0, 0, 7], [192, 0, 2, 1]);
         let ends = match pair[0] == "C>" {
-            true => (handset, 40_000_u16, gateway, 9203_u16),
-            false => (gateway, 9203, handset, 40_000),
+            true => (handset, 40_000_u16, gateway, port),
+            false => (gateway, port, handset, 40_000),
         };
         let len = u16::try_from(28 + payload.len()).unwrap();
         let mut packet = vec![0x45, 0];
@@ -190,7 +190,7 @@ async fn a_key_log_shows_what_is_in_the_records_of_a_capture() {
         directory.path().join("c.pcap"),
         directory.path().join("keys"),
     );
-    std::fs::write(&capture, secure_capture(&file)).unwrap();
+    std::fs::write(&capture, secure_capture(&file, 9203)).unwrap();
     let text = |name: &str| file[name].as_str().unwrap();
     let line = format!("WTLS {} {}\n", text("client_random"), text("master_secret"));
     std::fs::write(&log, &line).unwrap();
@@ -229,4 +229,40 @@ async fn a_key_log_shows_what_is_in_the_records_of_a_capture() {
     wrong.fails().says(&["line 1", "expected WTLS"]);
     let alone = run(&["decode", "--key-log", log, "hex:0a12340240022f618094"]).await;
     alone.fails().says(&["needs a capture"]);
+}
+
+/// Records at a port that is not assigned look like random octets to whoever has no secret of theirs.
+#[cfg(feature = "wtls")]
+#[tokio::test]
+async fn a_key_log_makes_a_conversation_at_another_port_one_of_wtls() {
+    let file = include_str!("../../../fixtures/wtls/rsa_anon-3-3.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (capture, log, other) = (path("c.pcap"), path("keys"), path("others"));
+    std::fs::write(&capture, secure_capture(&file, 4_443)).unwrap();
+    let text = |name: &str| file[name].as_str().unwrap();
+    let line = format!("WTLS {} {}\n", text("client_random"), text("master_secret"));
+    std::fs::write(&log, &line).unwrap();
+    std::fs::write(
+        &other,
+        line.replace(text("client_random"), &"00".repeat(16)),
+    )
+    .unwrap();
+
+    let open = run(&["decode", "--key-log", &log, &capture])
+        .await
+        .succeeds();
+    let shown = open.text();
+    assert!(
+        shown.contains("ClientHello") && shown.contains("plaintext of record 0"),
+        "{shown}"
+    );
+    let exchanges = file["app"].as_array().unwrap().len();
+    assert_eq!(
+        shown.matches("plaintext of record").count(),
+        2 + 2 * exchanges
+    );
+    let closed = run(&["decode", "--key-log", &other, &capture]).await;
+    assert!(!closed.succeeds().text().contains("ClientHello"));
 }

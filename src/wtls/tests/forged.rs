@@ -1,0 +1,214 @@
+//! ClientHellos that somebody sends in the name of a peer. Each limit stands alone: the others are
+//! far away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::wtls::connection::Secure;
+use crate::wtls::record::{Record, records};
+use crate::wtls::tests::by_hand::{Hand, peer_at};
+use crate::wtls::{Config, KeyExchange, Rate};
+
+/// A client with a connection of a session that can be resumed.
+fn connected() -> (Hand, Secure) {
+    let mut hand = Hand::new(KeyExchange::RSA_ANON, false);
+    let secure = hand.connect();
+    (hand, secure)
+}
+
+/// The same, whose server has other settings from now on. ClientHellos name no session, and the key
+/// exchange takes a key operation for each.
+fn connected_under(config: impl FnOnce(Config) -> Config) -> (Hand, Secure) {
+    let (mut hand, secure) = connected();
+    // What the connection took is worked off.
+    hand.now += second(1);
+    hand.exchange = KeyExchange::ECDH_ANON;
+    hand.session.clear();
+    let config = config(Hand::config(hand.exchange, false));
+    hand.server.set_config(Arc::new(config));
+    (hand, secure)
+}
+
+/// How many of so many ClientHellos in clear text bring a flight. `from`: the address of each.
+fn flights(hand: &mut Hand, count: u16, from: impl Fn(u16) -> String) -> usize {
+    let before = hand.server.stats().alerts_sent;
+    let mut said = 0;
+    for number in 1..=count {
+        let hello = hand.clear_hello();
+        said += hand.send_as(peer_at(&from(number)), &hello).len();
+    }
+    said - usize::try_from(hand.server.stats().alerts_sent - before).unwrap()
+}
+
+/// Whether a ClientHello under the cipher spec brings a flight.
+fn is_answered(hand: &mut Hand, secure: &mut Secure) -> bool {
+    let sealed = hand.seal_hello(secure);
+    let said = hand.send(&sealed);
+    said.iter()
+        .any(|flight| records(flight).0.iter().all(Record::is_ciphered))
+}
+
+fn second(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+#[test]
+fn a_sealed_hello_is_answered_though_forged_ones_used_up_the_rate_of_the_peer() {
+    let (mut hand, mut secure) = connected();
+    let own = |_| "10.0.0.7:40000".to_owned();
+    assert_eq!(flights(&mut hand, 4, own), 4);
+    assert_eq!(flights(&mut hand, 20, own), 0);
+    assert_eq!(hand.server.stats().refused, 20);
+    let sealed = hand.seal_hello(&mut secure);
+    let said = hand.send(&sealed);
+    assert_eq!(hand.state(), "OPEN, COMMIT");
+    let again = hand.seal_hello_again(&mut secure);
+    assert_eq!(hand.send(&again), said);
+    let flight = hand.answer_resumed(&mut secure, &said[0]);
+    hand.send(&flight);
+    assert_eq!(hand.heard(), [b"before".to_vec(), b"after".to_vec()]);
+    assert_eq!(hand.server.stats().abbreviated, 1);
+}
+
+#[test]
+fn the_rate_of_a_peer_with_a_connection_recovers_one_by_one() {
+    let (mut hand, _) = connected();
+    let own = |_| "10.0.0.7:40000".to_owned();
+    assert_eq!(flights(&mut hand, 10, own), 4);
+    hand.now += Duration::from_millis(999);
+    assert_eq!(flights(&mut hand, 10, own), 0);
+    hand.now += Duration::from_millis(1);
+    assert_eq!(flights(&mut hand, 10, own), 1);
+    hand.now += second(2);
+    assert_eq!(flights(&mut hand, 10, own), 2);
+    hand.now += second(60);
+    assert_eq!(flights(&mut hand, 10, own), 4);
+}
+
+/// The client's flight would find another handshake under way.
+#[test]
+fn a_forged_hello_displaces_no_handshake_under_the_cipher_spec() {
+    let (mut hand, mut secure) = connected();
+    let sealed = hand.seal_hello(&mut secure);
+    let said = hand.send(&sealed);
+    let flight = hand.answer_resumed(&mut secure, &said[0]);
+    let own = |_| "10.0.0.7:40000".to_owned();
+    assert_eq!(flights(&mut hand, 3, own), 0);
+    assert_eq!(hand.state(), "OPEN, COMMIT");
+    hand.send(&flight);
+    assert_eq!(hand.heard(), [b"before".to_vec(), b"after".to_vec()]);
+    // A handshake that the client does not go on with is in nobody's way after its deadline.
+    let (mut hand, mut secure) = connected();
+    let sealed = hand.seal_hello(&mut secure);
+    hand.send(&sealed);
+    hand.now += second(60);
+    hand.server.handle_timeout(hand.now);
+    assert_eq!(flights(&mut hand, 1, own), 1);
+}
+
+/// At a public address a record that comes again earns too little for a long flight.
+#[test]
+fn a_sealed_hello_that_comes_again_is_answered_though_damaged_records_came() {
+    let mut hand = Hand::new(KeyExchange::RSA_ANON, false);
+    hand.peer = peer_at("198.51.100.7:40000");
+    let mut secure = hand.connect();
+    let sealed = hand.seal_hello(&mut secure);
+    let said = hand.send(&sealed);
+    assert_eq!(said.len(), 1);
+    let mut damaged = sealed.clone();
+    damaged[1] = 0x7F;
+    for _ in 0..20 {
+        hand.now += second(1);
+        assert_eq!(hand.send(&damaged).len(), 1);
+        assert_eq!(hand.send(&sealed), said);
+    }
+}
+
+#[test]
+fn handshakes_of_an_address_leave_a_quarter_to_sealed_hellos() {
+    let (mut hand, mut secure) = connected_under(|config| Config {
+        max_handshakes_per_address: 4,
+        ..config
+    });
+    let of_address = |number| format!("10.0.0.7:{number}");
+    assert_eq!(flights(&mut hand, 4, of_address), 4);
+    let more = |number| format!("10.0.0.7:{}", number + 10);
+    assert_eq!(flights(&mut hand, 4, more), 0);
+    assert_eq!(hand.server.stats().refused, 4);
+    assert!(is_answered(&mut hand, &mut secure));
+    assert_eq!(hand.server.stats().handshakes, 5);
+    hand.now += second(60);
+    hand.server.handle_timeout(hand.now);
+    assert_eq!(hand.server.stats().handshakes, 0);
+    assert_eq!(flights(&mut hand, 5, more), 4);
+}
+
+#[test]
+fn handshakes_of_all_leave_a_quarter_to_sealed_hellos() {
+    let (mut hand, mut secure) = connected_under(|config| Config {
+        max_handshakes: 4,
+        ..config
+    });
+    let elsewhere = |number| format!("10.0.1.{number}:9");
+    assert_eq!(flights(&mut hand, 4, elsewhere), 4);
+    let more = |number| format!("10.0.2.{number}:9");
+    assert_eq!(flights(&mut hand, 4, more), 0);
+    assert!(is_answered(&mut hand, &mut secure));
+    // What is left is bounded too.
+    let (count, peer) = (hand.server.stats().handshakes, hand.peer);
+    assert_eq!(count, 5);
+    hand.server.set_config(Arc::new(Config {
+        max_handshakes: 4,
+        ..Hand::config(KeyExchange::RSA_ANON, false)
+    }));
+    hand.now += second(60);
+    hand.server.handle_timeout(hand.now);
+    assert_eq!(hand.server.state_name(peer), "OPEN");
+    assert_eq!(hand.server.stats().handshakes, 0);
+}
+
+#[test]
+fn key_operations_of_all_leave_a_quarter_to_sealed_hellos() {
+    let (mut hand, mut secure) = connected_under(|config| Config {
+        key_operations: Rate {
+            per_second: 1,
+            burst: 8,
+        },
+        ..config
+    });
+    let elsewhere = |number| format!("10.0.1.{number}:9");
+    assert_eq!(flights(&mut hand, 20, elsewhere), 8);
+    assert_eq!(hand.server.stats().key_operations_refused, 12);
+    assert!(is_answered(&mut hand, &mut secure));
+    assert!(is_answered(&mut hand, &mut secure));
+    // No more than a quarter.
+    assert!(!is_answered(&mut hand, &mut secure));
+    hand.now += second(1);
+    // What the sealed ones took is worked off before strangers get more.
+    assert_eq!(flights(&mut hand, 1, elsewhere), 0);
+    assert!(is_answered(&mut hand, &mut secure));
+    hand.now += second(3);
+    assert_eq!(flights(&mut hand, 5, elsewhere), 1);
+}
+
+#[test]
+fn key_operations_of_an_address_leave_some_to_sealed_hellos() {
+    let (mut hand, mut secure) = connected_under(|config| Config {
+        key_operations: Rate {
+            per_second: 4,
+            burst: 32,
+        },
+        ..config
+    });
+    let of_address = |number| format!("10.0.0.7:{number}");
+    // A quarter of 32, and for the sealed ones a quarter of that.
+    assert_eq!(flights(&mut hand, 20, of_address), 8);
+    assert!(is_answered(&mut hand, &mut secure));
+    assert!(is_answered(&mut hand, &mut secure));
+    assert!(!is_answered(&mut hand, &mut secure));
+    hand.now += second(1);
+    assert_eq!(flights(&mut hand, 1, of_address), 0);
+    assert!(is_answered(&mut hand, &mut secure));
+    hand.now += second(3);
+    assert_eq!(flights(&mut hand, 5, of_address), 1);
+}
