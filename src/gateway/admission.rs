@@ -168,10 +168,12 @@ impl Gateway {
             limits,
             headers: policy,
             reverse_mapping,
+            next_message,
             content: content_policy,
             ..
         } = target;
         plan.headers = Some(policy);
+        plan.next_message = next_message;
         plan.reverse_mapping = reverse_mapping.filter(|_| !content::is_sealed(&headers));
         // A reply that the handset cannot take need not be read.
         let max_reply = room.map_or(limits.max_reply, |max| max.min(limits.max_reply));

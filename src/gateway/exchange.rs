@@ -78,6 +78,8 @@ pub(super) struct ReplyPlan {
     pub(super) headers: Option<Arc<HeaderPolicy>>,
     /// The reverse mapping of the route, if addresses in the reply are to be replaced.
     pub(super) reverse_mapping: Option<Box<ReverseMapping>>,
+    /// The way of the session's next message, for a client of OBEX.
+    pub(super) next_message: Option<Box<ReverseMapping>>,
 }
 
 /// The method that an exchange answers.

@@ -41,6 +41,12 @@ pub struct HttpRequest {
     pub body: Option<Bytes>,
 }
 
+/// The URI for the next message of a SyncML session, among the extensions of a response: the
+/// RespURI of the server, by the route of the request. The shell follows it for clients of OBEX,
+/// which has no URIs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextMessage(pub String);
+
 /// The URI of a request: its target, with the scheme of the connection and the authority of `Host`
 /// if the target has none (RFC 9112 3.3). CONNECT names host and port only; routes match it as the
 /// `https` URI of that server.

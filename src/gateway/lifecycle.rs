@@ -8,11 +8,13 @@ use crate::gateway::answer::{Problem, Refused};
 use crate::gateway::cookies::Owner;
 use crate::gateway::exchange::{Encoding, Exchange, ReplyPlan, Requester, State};
 use crate::gateway::fetch::{Failure, Reply, RequestId};
+use crate::gateway::http::NextMessage;
 use crate::gateway::record::{Binding, Ending, ExchangeRecord};
 use crate::gateway::request::X_WAP_TOD;
 use crate::gateway::settings::ContentLength;
 use crate::gateway::{Event, Gateway, content, http, reply, request, reverse_mapping, uaprof};
 use crate::route::FieldNames;
+use crate::syncml::header::peek;
 use crate::time::Instant;
 use crate::wdp::{Peer, source_prefix};
 use crate::wsp::header;
@@ -137,6 +139,11 @@ impl Gateway {
                 .keep(now, wall, owner, uri, &reply.headers, max);
             reply.headers.remove(::http::header::SET_COOKIE);
         }
+        let next_message = exchange.plan.next_message.as_ref().and_then(|mapping| {
+            let header = peek(&reply.body)?;
+            let named = header.resp_uri.trim();
+            (!named.is_empty()).then(|| mapping.follow(named))?
+        });
         if let Some(mapping) = &exchange.plan.reverse_mapping
             && !content::is_sealed(&reply.headers)
         {
@@ -153,7 +160,12 @@ impl Gateway {
         }
         let drop = &self.config.headers.drop_to_handset;
         let answer = match exchange.encode(&reply, drop) {
-            Ok(answer) => answer,
+            Ok(mut answer) => {
+                if let (Answer::Http(response), Some(uri)) = (&mut answer, next_message) {
+                    response.extensions_mut().insert(NextMessage(uri));
+                }
+                answer
+            }
             Err((problem, why)) => {
                 let detail = match exchange.limit_in_words() {
                     Some(limit) if problem == Problem::ReplyTooLarge => {

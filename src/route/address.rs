@@ -195,6 +195,15 @@ impl Address {
         joined
     }
 
+    /// This address with the path and the query of another; its scheme, host and port stay.
+    #[must_use]
+    pub fn with_path_of(&self, other: &Self) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(other.url.path());
+        url.set_query(other.url.query());
+        Self { url }
+    }
+
     /// Resolves `reference` in a document fetched from this address (RFC 3986 section 5). `None`
     /// for a reference that [`Self::parse`] would refuse.
     #[must_use]

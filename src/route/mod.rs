@@ -149,6 +149,8 @@ pub struct Target {
     pub content: content::Config,
     /// The way back, if the upstream's addresses are to be replaced.
     pub reverse_mapping: Option<Box<ReverseMapping>>,
+    /// The way of the session's next message, for a client of OBEX, which follows no RespURI.
+    pub next_message: Option<Box<ReverseMapping>>,
 }
 
 /// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`], 405
@@ -217,7 +219,7 @@ impl Routes {
                 if !route.allows(request.method) {
                     return Err(Refusal::Method);
                 }
-                return route.target(asked, prefix, rest);
+                return route.target(asked, prefix, rest, request.binding);
             }
         }
         Err(Refusal::NoRoute)
@@ -327,6 +329,7 @@ impl RouteSettings {
         asked: &Address,
         prefix: Option<&Address>,
         rest: &str,
+        binding: Binding,
     ) -> Result<Target, Refusal> {
         let base = match &self.destination {
             Destination::Fixed { upstream, .. } => upstream,
@@ -334,12 +337,14 @@ impl RouteSettings {
             Destination::AsRequested { .. } => prefix.ok_or(Refusal::NoRoute)?,
         };
         let joined = base.join(rest, asked);
-        let reverse_mapping = self.rewrite_resp_uri.then(|| Address::parse(&joined).ok());
-        let reverse_mapping = reverse_mapping.flatten().map(|fetched| ReverseMapping {
+        let is_obex = binding == Binding::Obex;
+        let fetched = (self.rewrite_resp_uri || is_obex).then(|| Address::parse(&joined).ok());
+        let mapping = fetched.flatten().map(|fetched| ReverseMapping {
             hosts: self.hosts().cloned().collect(),
             prefix: prefix.cloned().unwrap_or_else(|| asked.root()),
             fetched,
         });
+        let mapping = mapping.map(Box::new);
         let joined = Bytes::from(joined);
         Ok(Target {
             uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
@@ -347,7 +352,8 @@ impl RouteSettings {
             limits: self.limits,
             headers: Arc::clone(&self.headers),
             content: self.content,
-            reverse_mapping: reverse_mapping.map(Box::new),
+            reverse_mapping: mapping.clone().filter(|_| self.rewrite_resp_uri),
+            next_message: mapping.filter(|_| is_obex),
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Method, Uri};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::refusal::ObexRefusal;
 use super::request;
+use crate::gateway::http::NextMessage;
 use crate::obex::packet::{Code, packet_len};
 use crate::obex::session::{Action, Answer, Request, Session};
 use crate::server::tcp::arrivals::Reserved;
 use crate::server::tcp::connections::BusyMarker;
 use crate::server::tcp::exchange::{Begun, Exchange};
 use crate::server::tcp::{Connection, Protocol, Service, detect_absence};
+use crate::syncml::header::peek;
 use crate::wdp::Peer;
 
 /// Serves connections. Clones share limits and counters.
@@ -50,6 +53,7 @@ impl Protocol for Listener {
             peer: Peer::new(remote, local),
             session: Session::new(self.0.max_body, id),
             begun: None,
+            next_message: None,
             sending: None,
             reserved: None,
             marker: place.marker(),
@@ -68,6 +72,8 @@ struct Client<'a> {
     session: Session,
     /// The message that was put, until its answer is got.
     begun: Option<Begun>,
+    /// The URI for the next message of the SyncML session, if its server named one.
+    next_message: Option<Uri>,
     /// The exchange whose answer the client is getting, part by part.
     sending: Option<Exchange>,
     /// Memory for the object that is being put.
@@ -188,8 +194,18 @@ impl Client<'_> {
         self.session.abandon(Code::UNAVAILABLE)
     }
 
-    async fn begin(&self, request: Request) -> Option<Begun> {
-        let request = request::request(self.peer, request)?;
+    async fn begin(&mut self, request: Request) -> Option<Begun> {
+        let mut request = request::request(self.peer, request)?;
+        if request.method == Method::POST {
+            // OBEX has no URIs, so the gateway follows RespURI for the client. The first message
+            // of a session goes where the route leads.
+            let header = request.body.as_deref().and_then(peek);
+            let is_first = header.is_none_or(|header| header.msg_id.trim() == "1");
+            self.next_message = self.next_message.take().filter(|_| !is_first);
+            if let Some(uri) = &self.next_message {
+                request.target = uri.clone();
+            }
+        }
         self.service.begin(request, self.marker.busy()).await
     }
 
@@ -209,7 +225,13 @@ impl Client<'_> {
                 tokio::select! {
                     answer = &mut begun.answered => {
                         self.sending = Some(begun.exchange);
-                        answer.map_or(unavailable, |answer| request::answer(*answer.response))
+                        answer.map_or(unavailable, |answer| {
+                            // Servers name an address once, and it holds until another comes.
+                            let named = answer.response.extensions().get();
+                            let named = named.and_then(|NextMessage(uri)| uri.parse().ok());
+                            self.next_message = named.or(self.next_message.take());
+                            request::answer(*answer.response)
+                        })
                     }
                     () = self.speaks() => return Err(begun),
                 }

@@ -17,16 +17,23 @@ const ANSWER: &str = "s12-wbxml-mid-01-slow/02-resp.wbxml";
 /// A gateway with an OBEX port whose targets go to different paths, and that port's address.
 async fn start(origin: &Origin) -> (Gateway, SocketAddr) {
     let uri = origin.uri();
-    let gateway = Gateway::start(&format!(
-        "[listen]\nconnection_mode = \"127.0.0.1:0\"\nobex = \"127.0.0.1:0\"\n\
-         [admin]\nlisten = \"127.0.0.1:0\"\n[http]\nidle_timeout = \"5s\"\n\
-         [[route]]\nname = \"ds\"\nbinding = \"obex\"\nobex_target = \"SYNCML-SYNC\"\n\
+    start_with(&format!(
+        "[[route]]\nname = \"ds\"\nbinding = \"obex\"\nobex_target = \"SYNCML-SYNC\"\n\
          upstream = \"{uri}syncml/s12-wbxml-mid-01-slow/02\"\n\
          [[route]]\nname = \"release-99\"\nmatch = \"http://irmc-sync.obex/\"\nupstream = \"{uri}\"\n\
          allowed_methods = [\"GET\", \"PUT\", \"DELETE\"]\n\
          [[route]]\nname = \"wsp\"\nbinding = \"wsp\"\nmatch = \"http://sync.example.com/\"\n\
-         upstream = \"{uri}\"\n\
-         [tls]\nca_file = \"{}\"\n",
+         upstream = \"{uri}\"\n"
+    ))
+    .await
+}
+
+/// The same with these routes.
+async fn start_with(routes: &str) -> (Gateway, SocketAddr) {
+    let gateway = Gateway::start(&format!(
+        "[listen]\nconnection_mode = \"127.0.0.1:0\"\nobex = \"127.0.0.1:0\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n[http]\nidle_timeout = \"5s\"\n\
+         {routes}[tls]\nca_file = \"{}\"\n",
         ca_file().display()
     ))
     .await;
@@ -161,6 +168,51 @@ async fn a_message_is_put_and_its_answer_got_to_the_octet() {
         "http://syncml-sync.obex/",
     ] {
         assert!(line.contains(words), "{words}: {line}");
+    }
+}
+
+/// A server tells its sessions apart by a parameter of RespURI.
+#[tokio::test]
+async fn the_messages_of_a_session_go_where_its_server_wants_them() {
+    let origin = Origin::start().await;
+    let (_gateway, address) = start_with(&format!(
+        "[[route]]\nobex_target = \"SYNCML-SYNC\"\nupstream = \"{}echo\"\n",
+        origin.uri()
+    ))
+    .await;
+    let (mut client, response) = Client::connect(address, "SYNCML-SYNC", 1_000).await;
+    let xml = octets_header(0x42, b"application/vnd.syncml+xml\0");
+    let headers = [response[7..12].to_vec(), xml].concat();
+    // The origin returns each message, so the message names the address of the next one.
+    for (number, resp_uri, target) in [
+        (1, "http://10.9.9.9:8080/echo?sessionid=7", "/echo"),
+        (2, "", "/echo?sessionid=7"),
+        (
+            3,
+            "http://words.of.the.client/sync?sessionid=8",
+            "/echo?sessionid=7",
+        ),
+        (4, "", "/echo?sessionid=8"),
+        // Another session begins.
+        (1, "", "/echo"),
+        (2, "", "/echo"),
+    ] {
+        let named = match resp_uri {
+            "" => String::new(),
+            uri => format!("<RespURI>{uri}</RespURI>"),
+        };
+        let message = format!(
+            "<?xml version=\"1.0\"?><SyncML><SyncHdr><VerDTD>1.1</VerDTD><VerProto>SyncML/1.1</VerProto>\
+             <SessionID>5</SessionID><MsgID>{number}</MsgID><Target><LocURI>/</LocURI></Target>\
+             <Source><LocURI>IMEI:1</LocURI></Source>{named}</SyncHdr><SyncBody><Final/></SyncBody>\
+             </SyncML>"
+        );
+        let before = origin.heard(target).len();
+        assert_eq!(client.put(&headers, message.as_bytes()).await, 0xA0);
+        let (code, body, _) = client.get(&headers).await;
+        assert_eq!(code, 0xA0);
+        assert!(body == message.as_bytes());
+        assert_eq!(origin.heard(target).len(), before + 1, "{number} {target}");
     }
 }
 
