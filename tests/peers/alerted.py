@@ -1,9 +1,12 @@
-"""A phone that is alerted: the notification starts a real SyncEvolution client, whose messages go through an HTTP proxy.
+"""A phone that is alerted: the notification starts a real SyncEvolution client, whose messages go through an HTTP proxy,
+or over OBEX by PyOBEX.
 
     alerted.py --bearer udp --listen 127.0.0.1:2948 --proxy 127.0.0.1:PORT
     alerted.py --bearer smpp --messages FILE --proxy 127.0.0.1:PORT
+    alerted.py --bearer file --messages FILE --obex 127.0.0.1:PORT
 
-FILE has the lines that smsc.py prints. Runs with /usr/bin/python3 inside dbus-run-session, beside syncevo-dbus-server.
+FILE has the lines that smsc.py prints, or the notification. Runs with /usr/bin/python3 inside dbus-run-session, beside
+syncevo-dbus-server.
 """
 
 import argparse
@@ -70,9 +73,59 @@ def notification(datagram):
     return datagram[at + length:]
 
 
+class Http:
+    """A proxy, asked over a connection for each message."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def exchange(self, uri, octets, media):
+        host, port = self.address.rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+        connection.request("POST", uri, octets, {"Content-Type": media})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read()
+
+    def end(self):
+        pass
+
+
+class Obex:
+    """One OBEX session for all messages, each a put and a get, in packets as small as a phone's."""
+
+    PACKET = 1024
+
+    def __init__(self, address):
+        from PyOBEX import client, headers, responses
+
+        self.headers, self.responses = headers, responses
+        host, port = address.rsplit(":", 1)
+        self.client = client.SyncMLClient(host, int(port))
+        self.client.max_packet_length = self.PACKET
+        self.client.set_socket(socket.create_connection((host, int(port)), timeout=PATIENCE))
+        self.succeeds("CONNECT", self.client.connect())
+        self.client.remote_info.max_packet_length = self.PACKET
+
+    def exchange(self, _uri, octets, media):
+        kind = [self.headers.Type(media.encode() + b"\0")]
+        self.succeeds("PUT", self.client.put("", octets, kind))
+        got = self.client.get(header_list=kind)
+        assert isinstance(got, tuple), f"GET: {got}"
+        kinds = [header.decode() for header in got[0] if isinstance(header, self.headers.Type)]
+        assert len(kinds) == 1, f"GET: the types {kinds}"
+        return 200, kinds[0].rstrip(b"\0").decode(), got[1]
+
+    def end(self):
+        self.succeeds("DISCONNECT", self.client.disconnect())
+
+    def succeeds(self, what, response):
+        success = (self.responses.Success, self.responses.ConnectSuccess)
+        assert isinstance(response, success), f"{what}: {response} {response.code:#x}"
+
+
 class Phone:
-    def __init__(self, proxy):
-        self.proxy = proxy
+    def __init__(self, carrier):
+        self.carrier = carrier
         self.loop = GLib.MainLoop()
         self.status = 1
         self.messages = 0
@@ -101,32 +154,41 @@ class Phone:
 
     def reply(self, body, media, meta, final, _session):
         body = bytes(body)
-        if not body:
-            print("over" if final else "ended", flush=True)
-            self.status = 0 if final else 1
-            self.connection.Close(True, "")
-            GLib.timeout_add(500, self.loop.quit)
+        try:
+            if not body:
+                self.carrier.end()
+                print("over" if final else "ended", flush=True)
+                self.status = 0 if final else 1
+                self.connection.Close(True, "")
+                GLib.timeout_add(500, self.loop.quit)
+                return
+            status, answered, octets = self.carrier.exchange(str(meta["URL"]), body, str(media))
+        except (AssertionError, OSError) as error:
+            self.failed(error)
             return
-        host, port = self.proxy.rsplit(":", 1)
-        connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
-        connection.request("POST", str(meta["URL"]), body, {"Content-Type": str(media)})
-        answer = connection.getresponse()
-        octets = answer.read()
         self.messages += 1
-        print(f"message {self.messages}: {len(body)} octets, HTTP {answer.status}, {len(octets)} octets", flush=True)
-        self.process(octets, answer.getheader("Content-Type").split(";")[0])
+        print(f"message {self.messages}: {len(body)} octets, status {status}, {len(octets)} octets", flush=True)
+        self.process(octets, answered.split(";")[0])
 
 
 def main():
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--bearer", choices=["udp", "smpp"], required=True)
+    arguments.add_argument("--bearer", choices=["udp", "smpp", "file"], required=True)
     arguments.add_argument("--listen", default="127.0.0.1:2948")
     arguments.add_argument("--messages")
-    arguments.add_argument("--proxy", required=True)
+    carrier = arguments.add_mutually_exclusive_group(required=True)
+    carrier.add_argument("--proxy")
+    carrier.add_argument("--obex")
     arguments = arguments.parse_args()
-    datagram = from_udp(arguments.listen) if arguments.bearer == "udp" else from_smpp(arguments.messages)
+    if arguments.bearer == "file":
+        with open(arguments.messages, "rb") as file:
+            octets = file.read()
+    else:
+        datagram = from_udp(arguments.listen) if arguments.bearer == "udp" else from_smpp(arguments.messages)
+        octets = notification(datagram)
     DBusGMainLoop(set_as_default=True)
-    sys.exit(Phone(arguments.proxy).run(notification(datagram)))
+    carrier = Http(arguments.proxy) if arguments.proxy else Obex(arguments.obex)
+    sys.exit(Phone(carrier).run(octets))
 
 
 main()

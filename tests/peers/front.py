@@ -2,8 +2,11 @@
 """HTTPS in front of a plain HTTP server on loopback, with a request log and with faults on order.
 
 usage: front.py --port PORT [--cert FILE --key FILE] --server PORT --request-log FILE --fault FILE
+                [--public URI --own URI]
 
-Without a certificate it speaks plain HTTP itself.
+Without a certificate it speaks plain HTTP itself. With --own the server calls itself by that address wherever it would
+use the public one. SyncEvolution's knows the address that its client uses, and no other; it writes it as an inline
+string, which has no length, in WBXML too.
 
 Every POST adds a line `PATH CONTENT-TYPE OCTETS SHA1 FAULT` to the request log before it is passed on. While the
 fault file says `stall N SECONDS` or `drop N`, the Nth POST from then on is passed on, and its answer is given
@@ -39,6 +42,8 @@ class Handler(BaseHTTPRequestHandler):
         server.request(self.command, self.path, body, headers)
         answer = server.getresponse()
         data = answer.read()
+        if self.server.own:
+            data = data.replace(self.server.public.encode(), self.server.own.encode())
         if fault[:1] == ["drop"]:
             self.close_connection = True
             return
@@ -92,9 +97,12 @@ def main():
     parser.add_argument("--server", type=int, required=True)
     parser.add_argument("--request-log", required=True)
     parser.add_argument("--fault", required=True)
+    parser.add_argument("--public", default="")
+    parser.add_argument("--own", default="")
     arguments = parser.parse_args()
     server = Server(("127.0.0.1", arguments.port), Handler)
     server.behind, server.request_log, server.fault = arguments.server, arguments.request_log, arguments.fault
+    server.public, server.own = arguments.public, arguments.own
     server.lock = threading.Lock()
     if arguments.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
