@@ -188,7 +188,10 @@ impl Decode {
             faults += usize::from(packet.fault().is_some());
         }
         match (captured.len(), faults) {
-            (0, _) => bail!("{}: there is no UDP in this capture", self.input),
+            (0, _) => bail!(
+                "{}: there is neither UDP nor OBEX (TCP port 650) in this capture",
+                self.input
+            ),
             (_, 0) => Ok(()),
             (all, faults) => bail!("something is wrong in {faults} of {all} datagrams"),
         }

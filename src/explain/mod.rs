@@ -12,6 +12,7 @@ mod notification;
 mod obex;
 mod packet;
 mod sms;
+mod stream;
 mod syncml;
 mod wsp;
 #[cfg(feature = "wtls")]
@@ -29,7 +30,9 @@ use self::annotator::Annotator;
 pub use self::capture::{CaptureError, Packet, packets};
 pub use self::detect::{Candidate, candidates, detect, is_media_type, is_text, nearest};
 pub use self::digest::digest_fits;
+use self::packet::tcp;
 pub use self::packet::{Udp, udp};
+use self::stream::Streams;
 use crate::printable::Printable;
 
 /// An annotated tree over some octets.
@@ -149,10 +152,11 @@ fn with(kind: Kind, octets: &[u8], nodes: impl FnOnce(&mut Annotator<'_>)) -> Ex
     Explanation::new(kind, octets, annotator)
 }
 
-/// A UDP datagram of a capture, explained.
+/// A UDP datagram of a capture, or an OBEX packet of a TCP connection to port 650, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CapturedDatagram {
-    /// The packet's number in the capture, from one, as other tools count.
+    /// The packet's number in the capture, from one, as other tools count; of an OBEX packet in
+    /// several segments the last one's.
     pub number: usize,
     /// The time of the capture, since 1970.
     pub time: Duration,
@@ -188,7 +192,7 @@ impl CapturedDatagram {
     }
 }
 
-/// Explains the UDP datagrams of a capture, and skips other packets. A packet that the capture cut
+/// Explains the UDP datagrams and the OBEX packets of a capture, and skips other packets. A packet that the capture cut
 /// short is explained up to its end.
 ///
 /// # Errors
@@ -256,21 +260,36 @@ fn captured_by(
 ) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
     let numbered = packets(file)?.enumerate();
     let mut conversations = Conversations::default();
-    Ok(numbered.filter_map(move |(place, packet)| {
-        let udp = udp(packet.link, packet.data)?;
+    let mut streams = Streams::default();
+    Ok(numbered.flat_map(move |(place, packet)| {
+        let Some(udp) = udp(packet.link, packet.data) else {
+            let Some(tcp) = tcp(packet.link, packet.data) else {
+                return Vec::new();
+            };
+            let packets = streams.packets(&tcp).into_iter();
+            let explained = packets.map(|octets| CapturedDatagram {
+                number: place + 1,
+                time: packet.time,
+                source: tcp.source,
+                destination: tcp.destination,
+                explanation: explain(Kind::Obex, &octets),
+                plaintexts: Vec::new(),
+            });
+            return explained.collect();
+        };
         let assigned = service(udp.source.port(), udp.destination.port());
         let (kind, plaintexts) = secure(&udp, assigned).unwrap_or_else(|| {
             let kind = assigned.unwrap_or_else(|| conversations.kind(&udp, udp.payload));
             (kind, Vec::new())
         });
-        Some(CapturedDatagram {
+        vec![CapturedDatagram {
             number: place + 1,
             time: packet.time,
             source: udp.source,
             destination: udp.destination,
             explanation: explain(kind, udp.payload),
             plaintexts,
-        })
+        }]
     }))
 }
 

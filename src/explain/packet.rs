@@ -1,9 +1,10 @@
-//! From a captured packet to the UDP datagram in it.
+//! From a captured packet to the UDP datagram or the TCP segment in it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    EtherType, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, UdpSlice, ip_number,
+    EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket,
+    TcpSlice, UdpSlice, ip_number,
 };
 
 /// A UDP datagram.
@@ -17,11 +18,55 @@ pub struct Udp<'a> {
     pub payload: &'a [u8],
 }
 
+/// A TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tcp<'a> {
+    /// The sender.
+    pub(super) source: SocketAddr,
+    /// The receiver.
+    pub(super) destination: SocketAddr,
+    /// The sequence number of the first octet, or of SYN.
+    pub(super) sequence: u32,
+    /// Whether the connection begins.
+    pub(super) syn: bool,
+    /// The captured part of the payload.
+    pub(super) payload: &'a [u8],
+}
+
 /// The UDP datagram in a packet of this link type (a LINKTYPE number). `None` for other packets and
 /// for later fragments. A first fragment, and a packet that the capture cut, give the beginning of
 /// the payload.
 #[must_use]
 pub fn udp(link: u32, packet: &[u8]) -> Option<Udp<'_>> {
+    let (source, destination, payload) = ip(link, packet, ip_number::UDP)?;
+    // etherparse does not decode the transport layer of a first fragment.
+    let udp = UdpSlice::from_slice_lax(payload.payload).ok()?;
+    Some(Udp {
+        source: SocketAddr::new(source, udp.source_port()),
+        destination: SocketAddr::new(destination, udp.destination_port()),
+        payload: udp.payload(),
+    })
+}
+
+/// The TCP segment in a packet, likewise.
+pub(super) fn tcp(link: u32, packet: &[u8]) -> Option<Tcp<'_>> {
+    let (source, destination, payload) = ip(link, packet, ip_number::TCP)?;
+    let tcp = TcpSlice::from_slice(payload.payload).ok()?;
+    Some(Tcp {
+        source: SocketAddr::new(source, tcp.source_port()),
+        destination: SocketAddr::new(destination, tcp.destination_port()),
+        sequence: tcp.sequence_number(),
+        syn: tcp.syn(),
+        payload: tcp.payload(),
+    })
+}
+
+/// Source, destination and payload of a packet whose payload is of this protocol.
+fn ip(
+    link: u32,
+    packet: &[u8],
+    protocol: IpNumber,
+) -> Option<(IpAddr, IpAddr, LaxIpPayloadSlice<'_>)> {
     let sliced = match link {
         // NULL and LOOP: four octets of address family, in one order or the other.
         0 | 108 => LaxSlicedPacket::from_ip(packet.get(4..)?).ok()?,
@@ -58,16 +103,7 @@ pub fn udp(link: u32, packet: &[u8]) -> Option<Udp<'_>> {
         }
         LaxNetSlice::Arp(_) => return None,
     };
-    if payload.ip_number != ip_number::UDP {
-        return None;
-    }
-    // etherparse does not decode the transport layer of a first fragment.
-    let udp = UdpSlice::from_slice_lax(payload.payload).ok()?;
-    Some(Udp {
-        source: SocketAddr::new(source, udp.source_port()),
-        destination: SocketAddr::new(destination, udp.destination_port()),
-        payload: udp.payload(),
-    })
+    (payload.ip_number == protocol).then_some((source, destination, payload))
 }
 
 /// A packet with its Ethernet type and its network layer at these offsets.

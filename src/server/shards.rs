@@ -256,7 +256,8 @@ impl Shards {
 }
 
 impl Shards {
-    /// Begins to catch.
+    /// Begins to catch: every datagram that a shard reads after this is in the trace. A shard that
+    /// does not answer within `ANSWER_TIMEOUT` begins later.
     pub async fn arm(&self, subscription: &TraceSubscription) {
         self.tap(TapCommand::Arm(subscription.clone())).await;
     }
@@ -277,7 +278,8 @@ impl Shards {
     }
 
     async fn tap(&self, order: TapCommand) {
-        self.broadcast(|| ShardCommand::Tap(order.clone())).await;
+        let told = self.ask_all(|done| ShardCommand::Tap(order.clone(), done));
+        let _ = tokio::time::timeout(ANSWER_TIMEOUT, told).await;
     }
 }
 

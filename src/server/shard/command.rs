@@ -57,8 +57,8 @@ pub(in crate::server) enum ShardCommand {
     /// A request over HTTP is over: its response was written, or its handset has gone. A tunnel
     /// carried so many octets from the handset and to the handset.
     HttpEnd(HttpId, Ending, Option<(u64, u64)>),
-    /// Pass a command to the tap.
-    Tap(TapCommand),
+    /// Pass a command to the tap; answered once the tap has it.
+    Tap(TapCommand, oneshot::Sender<()>),
     /// Answer as soon as the condition holds.
     NotifyWhen(DrainCondition, oneshot::Sender<()>),
     /// End every session, a few at a time, and answer with their number. A closed answer cancels

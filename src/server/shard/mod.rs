@@ -347,7 +347,11 @@ impl Shard {
                 self.http.remove(&id);
                 self.gateway.handle_http_end(now, id, ending, tunnelled);
             }
-            ShardCommand::Tap(order) => self.tap.apply(order),
+            ShardCommand::Tap(order, done) => {
+                self.tap.apply(order);
+                // The requester may have gone.
+                let _ = done.send(());
+            }
             ShardCommand::NotifyWhen(condition, answer) => {
                 self.drain_waiters.add(now, condition, answer);
             }

@@ -1,5 +1,6 @@
 //! One target per decoder, and one for the core: any octets in, what must hold for all of them checked.
 
+mod obex;
 mod push;
 pub(crate) mod sms;
 pub(crate) mod wbxml;
@@ -56,6 +57,8 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("san", sms::notification),
     ("wdp_sms", sms::user_data),
     ("smpp", sms::session),
+    ("obex_headers", obex::headers),
+    ("obex_session", obex::session),
     ("route", route),
     ("gateway", gateway),
     #[cfg(feature = "wtls")]
