@@ -447,6 +447,44 @@ mod tests {
         assert_eq!(wtp(INVOKE).fault(), None);
     }
 
+    /// A pcap file of IPv4 packets (LINKTYPE_RAW) with TCP segments of a client to port 650.
+    #[test]
+    fn obex_of_a_capture_is_explained_packet_by_packet() {
+        let mut file = vec![0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        file.extend([0xFF, 0xFF, 0, 0, 101, 0, 0, 0]);
+        let connect = b"\x80\x00\x07\x10\x00\x04\x00";
+        let disconnect = b"\x81\x00\x03";
+        let stream = [&connect[..], disconnect].concat();
+        for (sequence, payload) in [(1, &stream[..4]), (5, &stream[4..])] {
+            let len = u8::try_from(40 + payload.len()).unwrap();
+            // IPv4 without options, protocol 6, then TCP from 4711 to 650 with ACK.
+            let mut packet = vec![0x45, 0, 0, len, 0, 0, 0, 0, 64, 6, 0, 0];
+            packet.extend([192, 0, 2, 1, 192, 0, 2, 2]);
+            packet.extend([0x12, 0x67, 0x02, 0x8A, 0, 0, 0, sequence]);
+            packet.extend([0, 0, 0, 0, 0x50, 0x10, 4, 0, 0, 0, 0, 0]);
+            packet.extend(payload);
+            file.extend([[0; 4], [0; 4], [len, 0, 0, 0], [len, 0, 0, 0]].concat());
+            file.extend(packet);
+        }
+        let found: Vec<_> = captured(&file).unwrap().collect();
+        assert_eq!(found.len(), 2);
+        assert!(
+            found
+                .iter()
+                .all(|packet| packet.number == 2 && packet.fault().is_none())
+        );
+        assert!(
+            found[0].to_string().contains("OBEX CONNECT"),
+            "{}",
+            found[0]
+        );
+        assert!(
+            found[1].to_string().contains("OBEX DISCONNECT"),
+            "{}",
+            found[1]
+        );
+    }
+
     #[test]
     fn a_fault_stands_where_it_is() {
         let cut = wtp(&INVOKE[..11]);
@@ -457,7 +495,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_octets_are_explained_within_their_bounds(octets: Vec<u8>, kind in prop::sample::select(vec![Kind::Wtp, Kind::Wsp, Kind::WspConnectionless, Kind::Wbxml, Kind::Notification, Kind::Sms])) {
+        fn any_octets_are_explained_within_their_bounds(octets: Vec<u8>, kind in prop::sample::select(vec![Kind::Wtp, Kind::Wsp, Kind::WspConnectionless, Kind::Wbxml, Kind::Notification, Kind::Sms, Kind::Obex])) {
             let explained = explain(kind, &octets);
             fn check(node: &Node, len: usize) -> bool {
                 node.offset + node.len <= len && node.parts.iter().all(|part| check(part, len))

@@ -229,7 +229,7 @@ impl Client<'_> {
                             // Servers name an address once, and it holds until another comes.
                             let named = answer.response.extensions().get();
                             let named = named.and_then(|NextMessage(uri)| uri.parse().ok());
-                            self.next_message = named.or(self.next_message.take());
+                            self.next_message = named.or_else(|| self.next_message.take());
                             request::answer(*answer.response)
                         })
                     }
