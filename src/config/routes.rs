@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::destination::{self, Leads};
 use super::listen::ListenSettings;
-use super::mask::Sensitivity;
+use super::mask::{self, Sensitivity, is_readable};
 use super::origin;
 use super::report::Problem;
 use super::section::Section;
@@ -266,14 +266,14 @@ fn read_rules(section: &Section<'_, '_>, directory: &Path) -> Vec<HeaderRule> {
                 match line.parse() {
                     Ok(rule) => rules.push(rule),
                     Err::<_, NotARule>(error) => invalid(
-                        format!("{}:{number}: this {error}", path.display()),
+                        format!("{}:{number}: this {error}", mask::file(&path)),
                         "each line is a rule such as set X-Key: value, or a comment",
                     ),
                 }
             }
         }
         Err(error) => invalid(
-            format!("{}: {error}", path.display()),
+            format!("{}: {error}", mask::file(&path)),
             "it is relative to the directory of this file",
         ),
     }
@@ -445,7 +445,10 @@ impl Value for Method {
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let text = text::<Self>(value)?;
         if text != text.to_ascii_uppercase() {
-            let help = format!("write \"{}\"", text.to_ascii_uppercase());
+            let help = match is_readable(text) {
+                true => format!("write \"{}\"", text.to_ascii_uppercase()),
+                false => String::new(),
+            };
             return Err(Wrong::new("methods are written in capitals", help));
         }
         Self::from_bytes(text.as_bytes())
