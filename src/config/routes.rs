@@ -358,7 +358,12 @@ impl Value for Inserted {
         for (name, field) in table.iter() {
             let header = HeaderName::from_bytes(name.get_ref().as_bytes()).ok();
             let Some(header) = header.filter(|header| !is_of_connection(header)) else {
-                let label = format!("{} cannot be such a header field", name.get_ref());
+                // The text may be a rule with a secret.
+                let name = match is_readable(name.get_ref()) {
+                    true => name.get_ref(),
+                    false => "this name",
+                };
+                let label = format!("{name} cannot be such a header field");
                 return Err(Wrong::new(label, format!("expected {}", Self::EXPECTED)));
             };
             fields.push((header, Field::read(field.get_ref())?));
@@ -415,7 +420,7 @@ impl Value for Address {
     const EXPECTED: &'static str = "a URL such as \"http://sync.example.com/\"";
 
     fn show(&self) -> toml::Value {
-        string(self.to_string())
+        string(self.shown())
     }
 
     fn schema() -> serde_json::Value {
