@@ -10,6 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::mask::is_readable;
 use super::report::Problem;
 
 /// Replaces the variables in every string of a table, and adds errors to `problems`.
@@ -50,7 +51,7 @@ enum Wrong {
     Unclosed,
     NoName(String),
     Unset(String),
-    NotUnicode(String),
+    NotUnicode,
 }
 
 fn expanded(text: &str, get: &dyn Fn(&str) -> Result<String, VarError>) -> Result<String, Wrong> {
@@ -75,7 +76,7 @@ fn expanded(text: &str, get: &dyn Fn(&str) -> Result<String, VarError>) -> Resul
         match get(name) {
             Ok(value) => out.push_str(&value),
             Err(VarError::NotPresent) => return Err(Wrong::Unset(name.to_owned())),
-            Err(VarError::NotUnicode(_)) => return Err(Wrong::NotUnicode(name.to_owned())),
+            Err(VarError::NotUnicode(_)) => return Err(Wrong::NotUnicode),
         }
         rest = behind;
     }
@@ -95,6 +96,12 @@ fn problem(at: Range<usize>, wrong: Wrong) -> Problem {
             "a name has letters, digits and underscores".to_owned(),
             "write ${NAME}, or $${ for the characters themselves".to_owned(),
         ),
+        // The text may be a secret in the place of a name.
+        Wrong::Unset(name) if !is_readable(&name) => (
+            "an environment variable is not set".to_owned(),
+            "its value is wanted here".to_owned(),
+            "set it for the process, or write $${ for the characters themselves".to_owned(),
+        ),
         Wrong::Unset(name) => (
             format!("the environment variable {name} is not set"),
             "its value is wanted here".to_owned(),
@@ -102,8 +109,8 @@ fn problem(at: Range<usize>, wrong: Wrong) -> Problem {
                 "set {name} for the process, as with Environment= or EnvironmentFile= of its unit"
             ),
         ),
-        Wrong::NotUnicode(name) => (
-            format!("the environment variable {name} is no text"),
+        Wrong::NotUnicode => (
+            "the environment variable is no text".to_owned(),
             "its value is wanted here".to_owned(),
             "its value has to be UTF-8".to_owned(),
         ),

@@ -102,7 +102,7 @@ fn read_list(
                 wrong += 1;
                 if wrong <= MOST_COMPLAINTS {
                     invalid(
-                        format!("{}:{number}: this line {error}", path.display()),
+                        format!("{}:{number}: this line {error}", mask::file(&path)),
                         "each line is an address or network, a number and, if there is one, an alias",
                     );
                 }
@@ -123,7 +123,7 @@ fn read_key(
         }
         Ok(octets) => format!(
             "{}: {} octets could be guessed",
-            path.display(),
+            mask::file(&path),
             octets.trim_ascii().len()
         ),
         Err(error) => format!("{}: {error}", mask::file(&path)),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::mask;
 use super::report::Problem;
 use super::source::Sources;
 
@@ -51,7 +52,7 @@ pub(super) fn include(sources: &mut Sources, directory: &Path) -> Vec<Problem> {
                     if table.get_ref().contains_key("include") {
                         invalid(
                             "an included file includes another".to_owned(),
-                            format!("{name} has an `include` of its own"),
+                            format!("{} has an `include` of its own", mask::file(&path)),
                             "name every file here",
                         );
                     } else {
@@ -60,7 +61,7 @@ pub(super) fn include(sources: &mut Sources, directory: &Path) -> Vec<Problem> {
                 }
                 Err(error) => invalid(
                     "invalid `include`".to_owned(),
-                    format!("{name}: {error}"),
+                    format!("{}: {error}", mask::file(&path)),
                     "it is relative to the directory of this file",
                 ),
             }

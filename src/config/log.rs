@@ -86,7 +86,7 @@ impl Value for AccessLog {
             "" => Err(Wrong::new("this is empty", "\"off\" writes none")),
             "stderr" => Ok(Self::Stderr),
             "off" => Ok(Self::Off),
-            path => Ok(Self::File(path.into())),
+            _ => PathBuf::read(value).map(Self::File),
         }
     }
 }

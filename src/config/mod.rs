@@ -390,7 +390,7 @@ fn read_tls(section: &Section<'_, '_>, directory: &Path) -> Option<Tls> {
         Ok(tls) => return Some(tls),
         Err(error) => error,
     };
-    let help = match error {
+    let help = match &error {
         TlsError::File { .. } => {
             "ca_file names PEM certificates, relative to the directory of this file"
         }
@@ -399,7 +399,11 @@ fn read_tls(section: &Section<'_, '_>, directory: &Path) -> Option<Tls> {
         }
     };
     let at = at.or_else(|| section.at()).unwrap_or(0..0);
-    section.invalid("ca_file", at, Wrong::new(error.to_string(), help));
+    let label = match &error {
+        TlsError::File { path, why } => format!("{}: {why}", mask::file(path)),
+        TlsError::NoRoots => error.to_string(),
+    };
+    section.invalid("ca_file", at, Wrong::new(label, help));
     None
 }
 

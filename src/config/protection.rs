@@ -6,6 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::mask;
 use super::section::Section;
 use super::value::{Size, Value, Wrong, string, text};
 use crate::gateway::protection::{Config, Rate};
@@ -78,11 +79,11 @@ fn read_networks(
         match std::fs::read_to_string(&file).map(|lines| Networks::lines(&lines)) {
             Ok(Ok(read)) => networks.extend(read),
             Ok(Err((number, error))) => invalid(
-                format!("{}:{number}: this {error}", file.display()),
+                format!("{}:{number}: this {error}", mask::file(&file)),
                 "each line is a network such as 10.0.0.0/8, or a comment",
             ),
             Err(error) => invalid(
-                format!("{}: {error}", file.display()),
+                format!("{}: {error}", mask::file(&file)),
                 "it is relative to the directory of this file",
             ),
         }

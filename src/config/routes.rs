@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::destination::{self, Leads};
 use super::listen::ListenSettings;
-use super::mask::Sensitivity;
+use super::mask::{self, Sensitivity, is_readable};
 use super::origin;
 use super::report::Problem;
 use super::section::Section;
@@ -266,14 +266,14 @@ fn read_rules(section: &Section<'_, '_>, directory: &Path) -> Vec<HeaderRule> {
                 match line.parse() {
                     Ok(rule) => rules.push(rule),
                     Err::<_, NotARule>(error) => invalid(
-                        format!("{}:{number}: this {error}", path.display()),
+                        format!("{}:{number}: this {error}", mask::file(&path)),
                         "each line is a rule such as set X-Key: value, or a comment",
                     ),
                 }
             }
         }
         Err(error) => invalid(
-            format!("{}: {error}", path.display()),
+            format!("{}: {error}", mask::file(&path)),
             "it is relative to the directory of this file",
         ),
     }
@@ -358,7 +358,12 @@ impl Value for Inserted {
         for (name, field) in table.iter() {
             let header = HeaderName::from_bytes(name.get_ref().as_bytes()).ok();
             let Some(header) = header.filter(|header| !is_of_connection(header)) else {
-                let label = format!("{} cannot be such a header field", name.get_ref());
+                // The text may be a rule with a secret.
+                let name = match is_readable(name.get_ref()) {
+                    true => name.get_ref(),
+                    false => "this name",
+                };
+                let label = format!("{name} cannot be such a header field");
                 return Err(Wrong::new(label, format!("expected {}", Self::EXPECTED)));
             };
             fields.push((header, Field::read(field.get_ref())?));
@@ -415,7 +420,7 @@ impl Value for Address {
     const EXPECTED: &'static str = "a URL such as \"http://sync.example.com/\"";
 
     fn show(&self) -> toml::Value {
-        string(self.to_string())
+        string(self.shown())
     }
 
     fn schema() -> serde_json::Value {
@@ -445,7 +450,10 @@ impl Value for Method {
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         let text = text::<Self>(value)?;
         if text != text.to_ascii_uppercase() {
-            let help = format!("write \"{}\"", text.to_ascii_uppercase());
+            let help = match is_readable(text) {
+                true => format!("write \"{}\"", text.to_ascii_uppercase()),
+                false => String::new(),
+            };
             return Err(Wrong::new("methods are written in capitals", help));
         }
         Self::from_bytes(text.as_bytes())

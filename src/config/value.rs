@@ -239,6 +239,9 @@ impl Value for PathBuf {
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
         match text::<Self>(value)? {
             "" => Err(Wrong::new("this is empty", "")),
+            text if text.contains("://") => {
+                Err(Wrong::new("expected the path of a file, found a URL", ""))
+            }
             text => Ok(Self::from(text)),
         }
     }

@@ -242,7 +242,7 @@ fn read_certificates(
         }
     }
     if found.is_empty() {
-        invalid(format!("{} has no certificate", path.display()));
+        invalid(format!("{} has no certificate", mask::file(&path)));
     }
     found
 }

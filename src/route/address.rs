@@ -3,6 +3,8 @@
 
 use url::{Position, Url};
 
+use super::uri_secrets::uri_secrets;
+
 /// The longest URI a handset may ask for, in octets; origins rarely accept more.
 pub const MAX_URI: usize = 8192;
 
@@ -222,6 +224,17 @@ impl Address {
         Self { url }
     }
 
+    /// The text for logs and for the configuration in force: without the parameters of a path.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = self.url.as_str();
+        let secret = uri_secrets(text.as_bytes()).query;
+        match (text.get(..secret.start), secret.is_empty()) {
+            (Some(public), false) => format!("{public}***"),
+            _ => text.to_owned(),
+        }
+    }
+
     /// The host without the dot that marks a name as complete: both forms name the same host.
     fn host(&self) -> &str {
         let host = self.url.host_str().unwrap_or_default();
@@ -384,6 +397,22 @@ mod tests {
         let prefix = Address::parse_prefix(prefix).unwrap();
         let asked = Address::parse(asked).unwrap();
         asked.under(&prefix).map(str::to_owned)
+    }
+
+    #[test]
+    fn parameters_of_a_path_are_not_shown() {
+        let shown = |text: &str| Address::parse_prefix(text).map(|address| address.shown());
+        let public = "https://origin.example/sync";
+        assert_eq!(shown(public).as_deref(), Ok(public));
+        for text in [
+            "https://origin.example/sync;key=S3CR3T",
+            "https://origin.example/sync/&key=S3CR3T/",
+            "https://origin.example/sync%3Fkey=S3CR3T",
+        ] {
+            let shown = shown(text).unwrap();
+            assert!(shown.starts_with(public), "{shown}");
+            assert!(!shown.contains("S3CR3T"), "{shown}");
+        }
     }
 
     #[test]

@@ -231,7 +231,8 @@ impl fmt::Display for Condition {
         if self.prefixes.is_empty() {
             f.write_str("any URI")?;
         } else {
-            list(f, &self.prefixes)?;
+            let prefixes: Vec<_> = self.prefixes.iter().map(Address::shown).collect();
+            list(f, &prefixes)?;
         }
         if !self.local_ports.is_empty() {
             f.write_str(", port ")?;

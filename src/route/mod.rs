@@ -375,10 +375,10 @@ impl fmt::Display for RouteSettings {
                 upstream,
                 fallbacks,
             } => {
-                write!(f, "{upstream}")?;
+                f.write_str(&upstream.shown())?;
                 fallbacks
                     .iter()
-                    .try_for_each(|other| write!(f, " or {other}"))
+                    .try_for_each(|other| write!(f, " or {}", other.shown()))
             }
             Destination::AsRequested { .. } => f.write_str("as requested"),
         }

@@ -348,7 +348,10 @@ impl Session {
             _ => Answer::Accepted("".into()),
         };
         match &answer {
-            Answer::Refused(status) if status.fault() == Fault::Throttled => {
+            // Of all messages that were under way together, one begins the pause.
+            Answer::Refused(status)
+                if status.fault() == Fault::Throttled && self.paused_until <= now =>
+            {
                 self.paused_until = now + self.pause;
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             }

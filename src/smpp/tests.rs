@@ -227,6 +227,32 @@ fn a_centre_that_throttles_gets_longer_and_longer_pauses() {
 }
 
 #[test]
+fn a_window_of_throttled_messages_is_one_pause() {
+    let mut t = Transcript::bound(Config {
+        window: 4,
+        ..config()
+    });
+    let sequences = [1, 2, 3, 4].map(|tag| t.submits(tag));
+    for sequence in sequences {
+        t.says(
+            CommandStatus::EsmeRthrottled,
+            sequence,
+            SubmitSmResp::default(),
+        );
+        t.event();
+        assert_eq!(t.session.poll_timeout(t.now), Some(t.now + seconds(1)));
+    }
+    t.later(seconds(1));
+    let sequence = t.submits(1);
+    t.says(
+        CommandStatus::EsmeRthrottled,
+        sequence,
+        SubmitSmResp::default(),
+    );
+    assert_eq!(t.session.poll_timeout(t.now), Some(t.now + seconds(2)));
+}
+
+#[test]
 fn the_rate_holds() {
     let rate = Some(Rate {
         per_second: 2,

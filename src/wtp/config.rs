@@ -80,8 +80,9 @@ pub struct Config {
     pub reassembly_lifetime: Duration,
     /// Octets held for incomplete segmented messages and for Invokes that wait for verification, of
     /// all peers together. At the limit the oldest message of a peer that has not answered yet is
-    /// dropped, else one of a network (an IPv4 /24, an IPv6 /48) that holds more than a sixteenth
-    /// and more than the new one's. If there is none, the new one gets Abort CAPTEMPEXCEEDED. One
+    /// dropped, else one of a network (an IPv4 /24, an IPv6 /48) or a region (a /16, a /32) that
+    /// holds more than a sixteenth and more than the new one's, or one without a new packet for
+    /// 10 s. If there is none, the new one gets Abort CAPTEMPEXCEEDED. One
     /// source holds a quarter at most. Default: 64 MiB.
     pub max_reassembly: usize,
     /// Octets held for Invokes of one address that wait for verification; beyond, the body is

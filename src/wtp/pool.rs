@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::config::Config;
 use crate::random::{Keyed, Random};
 use crate::table::Shares;
-use crate::wdp::{network_prefix, source_prefix};
+use crate::wdp::{network_prefix, region_prefix, source_prefix};
 
 /// Resources in use, in total and by source.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub(super) struct Pool {
     held: Charge,
     reassembly: Shares<Keyed>,
     reassembly_of_network: Shares<Keyed>,
+    reassembly_of_region: Shares<Keyed>,
     unverified: Shares<Keyed>,
     transactions: Shares<Keyed>,
 }
@@ -34,6 +35,7 @@ impl Pool {
             held: Charge::default(),
             reassembly: Shares::new(hasher),
             reassembly_of_network: Shares::new(hasher),
+            reassembly_of_region: Shares::new(hasher),
             unverified: Shares::new(hasher),
             transactions: Shares::new(hasher),
         }
@@ -58,6 +60,11 @@ impl Pool {
     /// Octets held for re-assembly by the messages of an address's network.
     pub(super) fn held_by_network(&self, address: IpAddr) -> usize {
         self.reassembly_of_network.get(network_prefix(address))
+    }
+
+    /// The same for its region.
+    pub(super) fn held_by_region(&self, address: IpAddr) -> usize {
+        self.reassembly_of_region.get(region_prefix(address))
     }
 
     /// Octets of a source's Invokes that may still be held for verification.
@@ -87,6 +94,8 @@ impl Pool {
         exchange(&mut self.reassembly, source, had, has);
         let network = network_prefix(address);
         exchange(&mut self.reassembly_of_network, network, had, has);
+        let region = region_prefix(address);
+        exchange(&mut self.reassembly_of_region, region, had, has);
         let (had, has) = (before.unverified, after.unverified);
         exchange(&mut self.unverified, source, had, has);
     }

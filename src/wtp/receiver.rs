@@ -141,6 +141,11 @@ impl Receiver {
         }
     }
 
+    /// When the latest new packet came.
+    pub(super) const fn progress_at(&self) -> Instant {
+        self.progress_at
+    }
+
     /// When something is due.
     pub(super) fn deadline(&self) -> Instant {
         self.nack_at

@@ -717,6 +717,57 @@ fn messages_begun_from_a_few_networks_do_not_keep_a_handset_out() {
     assert!((1..=8).contains(&evicted), "{evicted}");
 }
 
+/// Fills the memory for re-assembly, two groups of each address.
+fn hoard(t: &mut Transcript, addresses: impl Iterator<Item = [u8; 4]>) {
+    for address in addresses {
+        let hoarder = at_address(address, 4_000);
+        let first = [&[0x0C, 0x00, 1, 0x02][..], &[b'x'; 10_000]].concat();
+        let second = [&[0x2C, 0x00, 1, 1][..], &[b'x'; 10_000]].concat();
+        t.endpoint.handle_datagram(t.now, hoarder, &first);
+        t.endpoint.handle_datagram(t.now, hoarder, &second);
+    }
+    assert!(t.endpoint.held_octets() > 370 << 10);
+}
+
+/// Whether a message of three groups comes through.
+fn is_served(t: &mut Transcript, port: u16) -> bool {
+    let handset = at_address([192, 0, 2, 1], port);
+    for packet in [
+        [&[0x0C, 0x00, 1, 0x02][..], &[b'a'; 7_000]].concat(),
+        [&[0x2C, 0x00, 1, 1][..], &[b'b'; 7_000]].concat(),
+        [&[0x2A, 0x00, 1, 2][..], &[b'c'; 7_000]].concat(),
+    ] {
+        t.endpoint.handle_datagram(t.now, handset, &packet);
+    }
+    std::iter::from_fn(|| t.endpoint.poll_indication())
+        .any(|heard| matches!(heard, Indication::Invoke { data, .. } if data.len() == 21_000))
+}
+
+#[test]
+fn messages_begun_from_many_networks_of_a_few_regions_do_not_keep_a_handset_out() {
+    let mut t = Transcript::new(Config {
+        max_reassembly: 400 << 10,
+        max_message: 64 << 10,
+        ..Config::ip()
+    });
+    let addresses = (0..4).flat_map(|network| (0..8).map(move |region| [100, region, network, 1]));
+    hoard(&mut t, addresses);
+    assert!(is_served(&mut t, 1));
+}
+
+#[test]
+fn a_message_that_stands_still_gives_way() {
+    let mut t = Transcript::new(Config {
+        max_reassembly: 400 << 10,
+        max_message: 64 << 10,
+        ..Config::ip()
+    });
+    hoard(&mut t, (0..32).map(|region| [100, region, 0, 1]));
+    assert!(!is_served(&mut t, 1));
+    t.now += Duration::from_secs(11);
+    assert!(is_served(&mut t, 2));
+}
+
 #[test]
 fn neither_copies_nor_crumbs_keep_a_message_for_ever() {
     let mut copies = Transcript::new(Config::ip());

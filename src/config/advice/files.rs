@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::{Advice, Note};
-use crate::config::AccessLog;
+use crate::config::{AccessLog, mask};
 
 impl Advice<'_> {
     /// Files that `serve` could not write.
@@ -30,7 +30,7 @@ impl Advice<'_> {
                 section,
                 nth: None,
                 key,
-                title: format!("{section} {key}: {} cannot be written", path.display()),
+                title: format!("{section} {key}: {} cannot be written", mask::file(&path)),
                 label: why,
                 help: "make the directory, writable for the user that wapbridge runs as; under systemd \
                        StateDirectory= and LogsDirectory= do"
@@ -40,7 +40,7 @@ impl Advice<'_> {
         if let Some(store) = &self.settings.store
             && let Some(why) = no_store(&store.path)
         {
-            let path = store.path.display().to_string();
+            let path = mask::file(&store.path);
             self.add(Note {
                 section: "[store]",
                 nth: None,
@@ -71,7 +71,7 @@ fn unwritable(path: &Path, makes_directory: bool) -> Option<String> {
     while makes_directory && !directory.exists() && directory != Path::new(".") {
         directory = parent(&directory);
     }
-    let name = directory.display();
+    let name = mask::file(&directory);
     match directory.metadata() {
         Err(error) => Some(format!("{name}: {error}")),
         Ok(found) if !found.is_dir() => Some(format!("{name} is no directory")),

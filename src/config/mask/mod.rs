@@ -2,8 +2,12 @@
 //!
 //! Reports quote lines with an error, and an error is often near a secret: a missing quote, a
 //! misspelt key. So the mask does not rely on the parser. It walks through the text by itself, and
-//! shows a value only behind a key that is known to be public. It masks all other text: values of
-//! secret and of unknown keys, text without a key, comments, and strings of several lines.
+//! shows a value only behind a key that is known to be public, and only if the value is
+//! [readable]: a secret may stand behind a wrong key. It masks all other text: values of secret and
+//! of unknown keys, text without a key, comments, and strings of several lines. Where the value of
+//! a secret key does not end as it should, all values up to the next section are masked.
+
+mod readable;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,6 +15,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::suggest::closest;
+pub(super) use readable::is_readable;
 
 /// The visible part of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +101,7 @@ fn secrets(source: &str, keys: &Keys) -> Vec<Range<usize>> {
         at: 0,
         depth: 0,
         state: State::Key,
+        is_tainted: false,
         words: Vec::new(),
         found: Vec::new(),
     };
@@ -142,6 +148,8 @@ struct Walk<'a> {
     /// Open brackets and braces of a value.
     depth: usize,
     state: State,
+    /// Whether every value up to the next section may be a part of a secret.
+    is_tainted: bool,
     /// The words since the line began, which are a key once an equals sign follows.
     words: Vec<Range<usize>>,
     found: Vec<Range<usize>>,
@@ -165,8 +173,13 @@ impl Walk<'_> {
                     match self.state {
                         State::Key if self.words.is_empty() && octet == b'[' => {
                             self.state = State::Section;
+                            self.is_tainted = false;
                         }
                         State::Section if octet == b'[' => {}
+                        State::Value(sensitivity) if octet == b'{' => {
+                            self.depth += 1;
+                            self.taint(sensitivity);
+                        }
                         _ => self.depth += 1,
                     }
                     if octet == b'{' {
@@ -248,11 +261,17 @@ impl Walk<'_> {
     fn equals(&mut self) {
         self.at += 1;
         let words = std::mem::take(&mut self.words);
-        let mut sensitivity = Sensitivity::Secret;
+        let mut sensitivity = match words.is_empty() {
+            true => Sensitivity::Secret,
+            false => Sensitivity::Plain,
+        };
         for word in words {
             let name = self.text(&word).trim_matches(['"', '\'']);
             let is_shown = self.keys.contains_key(name) || is_plausible(name);
-            sensitivity = self.sensitivity(name);
+            // A dotted key is as secret as any of its parts.
+            for part in name.split('.').filter(|part| !part.trim().is_empty()) {
+                sensitivity = sensitivity.max(self.sensitivity(part.trim()));
+            }
             if !is_shown {
                 self.hide(word);
             }
@@ -277,20 +296,33 @@ impl Walk<'_> {
         }
     }
 
+    /// A value of this sensitivity does not end as it should.
+    fn taint(&mut self, sensitivity: Sensitivity) {
+        self.is_tainted |= sensitivity > Sensitivity::Plain;
+    }
+
+    /// Whether a word is a key whose value is secret.
+    fn is_secret(&self, word: &Range<usize>) -> bool {
+        let name = self.text(word).trim_matches(['"', '\'']);
+        let mut parts = name.split('.');
+        parts.any(|part| {
+            self.keys
+                .get(part)
+                .is_some_and(|known| *known > Sensitivity::File)
+        })
+    }
+
     /// A string, or an unterminated one: it ends at a quote, else with its line.
     fn string(&mut self, quote: u8) {
         let start = self.at;
         let triple = [quote; 3];
         if self.rest().as_bytes().starts_with(&triple) {
-            let end = self
-                .rest()
-                .as_bytes()
-                .windows(3)
-                .skip(3)
-                .position(|octets| octets == triple)
-                .map_or(self.source.len(), |length| start + 3 + length + 3);
+            let end = self.lines_end(quote);
             self.at = end;
             self.hide_lines(start..end);
+            if let State::Value(sensitivity) = self.state {
+                self.taint(sensitivity);
+            }
             return;
         }
         let line_end = self.line_end();
@@ -310,8 +342,14 @@ impl Walk<'_> {
         let whole = start..self.at;
         match self.state {
             State::Key => self.words.push(whole),
-            State::Section => self.hide(whole),
+            State::Section => {
+                self.is_tainted |= self.is_secret(&whole);
+                self.hide(whole);
+            }
             State::Value(sensitivity) => {
+                if !is_closed {
+                    self.taint(sensitivity);
+                }
                 let inner = start + 1..self.at - usize::from(is_closed);
                 self.value(inner, sensitivity);
                 if self.depth == 0 {
@@ -319,6 +357,22 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// The end of a string of several lines, which is the end of the text if it has none.
+    fn lines_end(&self, quote: u8) -> usize {
+        let octets = self.rest().as_bytes();
+        let mut at = 3;
+        while let Some(octet) = octets.get(at) {
+            match *octet {
+                b'\\' if quote == b'"' => at += 2,
+                octet if octet == quote && octets.get(at..at + 3) == Some(&[quote; 3]) => {
+                    return self.at + at + 3;
+                }
+                _ => at += 1,
+            }
+        }
+        self.source.len()
     }
 
     /// A word without quotes: a key, a section, a number, or a mistake.
@@ -330,18 +384,32 @@ impl Walk<'_> {
             .unwrap_or_else(|| self.rest().len());
         self.at += length.max(self.rest().chars().next().map_or(1, char::len_utf8));
         let word = start..self.at;
+        let is_key = self.depth > 0 && self.is_key(&word);
         match self.state {
             State::Key => self.words.push(word),
             State::Section => {
+                self.is_tainted |= self.is_secret(&word);
                 let known =
                     self.keys.contains_key(self.text(&word)) || is_plausible(self.text(&word));
                 if !known && length > 0 {
                     self.hide(word);
                 }
             }
-            State::Value(_) if self.depth > 0 && self.is_key(&word) => self.words.push(word),
+            State::Value(_) if is_key => self.words.push(word),
             State::Value(sensitivity) => {
-                self.value(word, sensitivity);
+                // A value without quotes goes on up to a blank, and is not a rule or a file.
+                let ends = |c: char| c.is_whitespace() || ",]}\"'#=".contains(c);
+                let more = self.rest().find(ends).unwrap_or_else(|| self.rest().len());
+                self.at += more;
+                let sensitivity = match sensitivity {
+                    Sensitivity::Plain if more == 0 => Sensitivity::Plain,
+                    _ => Sensitivity::Secret,
+                };
+                self.taint(sensitivity);
+                self.value(start..self.at, sensitivity);
+                if self.depth == 0 {
+                    self.end_value(false);
+                }
             }
         }
     }
@@ -356,23 +424,38 @@ impl Walk<'_> {
     fn value(&mut self, range: Range<usize>, sensitivity: Sensitivity) {
         let text = self.text(&range);
         let shown = match sensitivity {
+            _ if self.is_tainted => 0,
             Sensitivity::Secret => 0,
             Sensitivity::Rule => rule(text),
             Sensitivity::File if !is_file(text) => 0,
             Sensitivity::File => text.len(),
             Sensitivity::Plain => {
-                // User information and query of a URL.
-                if let Some(at) = text.rfind('@') {
-                    let from = text.find(":/").map_or(0, |scheme| scheme + 1).min(at);
-                    let slashes = text
-                        .get(from..at)
-                        .map_or(0, |rest| rest.len() - rest.trim_start_matches('/').len());
-                    self.hide(range.start + from + slashes..range.start + at);
-                }
-                let text = self.text(&range);
                 let is_url = text.contains(":/");
-                text.find(|sign| sign == '?' || is_url && matches!(sign, ';' | '#'))
-                    .map_or_else(|| range.len(), |query| query + 1)
+                let shown = text
+                    .find(|sign| sign == '?' || is_url && matches!(sign, ';' | '#'))
+                    .map_or(text.len(), |query| query + 1);
+                // User information of a URL, which itself may have such a sign.
+                let (user, host) = match text.rfind('@') {
+                    Some(at) => {
+                        let from = text.find(":/").map_or(0, |scheme| scheme + 1).min(at);
+                        let slashes = text
+                            .get(from..at)
+                            .map_or(0, |rest| rest.len() - rest.trim_start_matches('/').len());
+                        (from + slashes..at, at + 1)
+                    }
+                    None => (0..0, 0),
+                };
+                let parts = [text.get(..user.start), text.get(host..shown.max(host))];
+                let are_readable = parts
+                    .into_iter()
+                    .all(|part| part.is_some_and(|part| is_readable(part.trim_end_matches('?'))));
+                match are_readable {
+                    true => {
+                        self.hide(range.start + user.start..range.start + user.end);
+                        shown.max(host)
+                    }
+                    false => 0,
+                }
             }
         };
         self.hide(range.start + shown..range.end);
@@ -381,6 +464,7 @@ impl Walk<'_> {
     /// The line ends, and no equals sign made a key of these words.
     fn hide_words(&mut self) {
         for word in std::mem::take(&mut self.words) {
+            self.is_tainted |= self.is_secret(&word);
             if !self.keys.contains_key(self.text(&word)) {
                 self.hide(word);
             }
@@ -425,22 +509,26 @@ pub(super) fn is_plausible(name: &str) -> bool {
             .all(|octet| octet.is_ascii_alphabetic() || matches!(octet, b'_' | b'-' | b'.'))
 }
 
-/// Whether a text looks like the name of a file, and not like a secret in its place.
+/// Whether a text looks like the path of a file, and not like a secret in its place.
 fn is_file(text: &str) -> bool {
-    let name = text.rsplit('/').next().unwrap_or_default();
-    let is_plain = |character: char| is_word(character) || matches!(character, '*' | '@' | '~');
-    name.chars().all(is_plain) && (name.contains('.') || is_plausible(name) || name.is_empty())
+    text.split('/').all(is_file_name)
 }
 
-/// A file's name for reports.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |character: char| is_word(character) || matches!(character, '*' | '@' | '~');
+    name.chars().all(is_plain) && is_readable(name.trim_matches(['*', '@', '~']))
+}
+
+/// A file's path for reports. A part that may be a secret in the place of a path is masked.
 pub(super) fn file(path: &Path) -> Cow<'_, str> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match is_file(&name) {
-        true => path.to_string_lossy(),
-        false => path
-            .with_file_name(MASK)
-            .to_string_lossy()
-            .into_owned()
+    let text = path.to_string_lossy();
+    match is_file(&text) {
+        true => text,
+        false => text
+            .split('/')
+            .map(|name| if is_file_name(name) { name } else { MASK })
+            .collect::<Vec<_>>()
+            .join("/")
             .into(),
     }
 }
@@ -449,13 +537,23 @@ const MOST_PLAUSIBLE: usize = 32;
 
 /// Length of the public part of a rule for header fields: its action and the name of the field.
 fn rule(text: &str) -> usize {
-    let head = text.find(':').unwrap_or(text.len());
-    let mut words = text.get(..head).unwrap_or_default().split(' ');
-    match (words.next(), words.next()) {
-        (Some("rename"), _) => text.len(),
-        (Some(verb @ ("set" | "add" | "remove")), Some(name)) => verb.len() + 1 + name.len(),
-        (Some(first), _) if first.len() == head => head,
-        (first, _) => first.map_or(0, str::len),
+    let (head, has_value) = match text.split_once(':') {
+        Some((head, _)) => (head, true),
+        None => (text, false),
+    };
+    let mut words = head.split(' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next());
+    match (first, second) {
+        ("rename", Some(_)) if text.split([' ', ':']).all(is_readable) => text.len(),
+        ("set" | "add" | "rename", Some(name)) if has_value && is_readable(name) => {
+            first.len() + 1 + name.len()
+        }
+        ("remove", Some(name)) if is_readable(name) => first.len() + 1 + name.len(),
+        ("set" | "add" | "remove" | "rename", _) => first.len(),
+        // A misspelt action, or a field without one.
+        (_, Some(_)) if is_plausible(first) => first.len(),
+        (_, None) if has_value && is_readable(first) => first.len(),
+        _ => 0,
     }
 }
 

@@ -19,6 +19,7 @@ use super::report::{Report, Status};
 use super::session::Moment;
 use crate::radius::{Code, OwnedPacket, Packet, Secret};
 use crate::random::{Keyed, Random};
+use crate::table::ExpiringMap;
 use crate::time::Instant;
 
 pub use homes::HomeServer;
@@ -111,6 +112,9 @@ pub struct Server {
     recent: HashMap<RequestKey, CachedRequest, Keyed>,
     /// The keys of the same, oldest first, each with its expiry.
     recent_until: VecDeque<(Instant, RequestKey, u64)>,
+    /// The signatures of reports that were applied. A copy from another port or address is not
+    /// applied again: it would bring an ended session back.
+    applied: ExpiringMap<[u8; 16], (), Instant, Keyed>,
     /// Forwarded requests, by port and identifier.
     forwarded: HashMap<u16, Forwarded, Keyed>,
     forwarded_until: VecDeque<(Instant, u16, u64)>,
@@ -169,6 +173,7 @@ impl Server {
             config: Config::default(),
             recent: HashMap::with_hasher(random.hasher()),
             recent_until: VecDeque::new(),
+            applied: ExpiringMap::new(random.hasher()),
             forwarded: HashMap::with_hasher(random.hasher()),
             forwarded_until: VecDeque::new(),
             next_name: 0,
@@ -238,10 +243,17 @@ impl Server {
             Status::On | Status::Off | Status::Other(_) => &mut self.stats.others,
         };
         *count += 1;
+        if self.applied.get(&packet.authenticator).is_some() {
+            self.stats.duplicates += 1;
+            return self.acknowledge(at.now, key, &packet, secret, None);
+        }
         if directory.account(at, &reporter, report) == Outcome::Full {
             self.stats.full += 1;
             return;
         }
+        let until = at.now + REMEMBER_APPLIED;
+        self.applied
+            .insert(until, packet.authenticator, (), MOST_APPLIED);
         self.acknowledge(at.now, key, &packet, secret, None);
     }
 
@@ -280,6 +292,7 @@ impl Server {
 
     /// Drops expired requests. Every datagram calls it, so no timer is needed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.applied.expire(now);
         while let Some((at, key, serial)) = self.recent_until.front().copied()
             && (at <= now || self.recent_until.len() > MOST_RECENT)
         {
@@ -468,6 +481,9 @@ pub const PORTS: usize = 16;
 const LAST_NAME: u16 = 16 * 256 - 1;
 /// The time for which a repeated request is recognised. Clients repeat for less.
 const REMEMBER: Duration = Duration::from_secs(30);
+/// The time for which a copy of an applied report is recognised, wherever it comes from.
+const REMEMBER_APPLIED: Duration = Duration::from_secs(600);
+const MOST_APPLIED: usize = 65_536;
 /// The most recent requests; beyond this number the oldest is forgotten.
 const MOST_RECENT: usize = 262_144;
 

@@ -122,6 +122,26 @@ fn a_start_is_obeyed_answered_and_recognised_when_it_is_repeated() {
     assert_eq!(rig.server.recent.len(), 1);
 }
 
+/// Somebody has recorded the reports, and sends copies in the name of another client of the network.
+#[test]
+fn a_copy_of_a_report_from_another_address_is_answered_and_not_applied() {
+    let mut rig = Rig::new(&[]);
+    let start = request(1, 1, b"491", &secret());
+    let stop = request(2, 2, b"491", &secret());
+    rig.hears(0, NAS, &start);
+    rig.hears(60_000, NAS, &stop);
+    assert_eq!(rig.who("10.0.0.1"), None);
+    for from in ["192.0.2.7:40001", "192.0.2.9:40000"] {
+        assert_eq!(rig.hears(90_000, from, &start).len(), 1);
+        assert_eq!(rig.who("10.0.0.1"), None);
+    }
+    let again = request(3, 1, b"492", &secret());
+    rig.hears(100_000, NAS, &again);
+    assert_eq!(rig.who("10.0.0.1"), Some("492"));
+    rig.hears(110_000, "192.0.2.9:40000", &stop);
+    assert_eq!(rig.who("10.0.0.1"), Some("492"));
+}
+
 #[test]
 fn unknown_clients_and_wrong_signatures_get_no_response() {
     let mut rig = Rig::new(&[]);

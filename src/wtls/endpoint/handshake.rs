@@ -143,7 +143,7 @@ impl Endpoint {
         is_secured: bool,
     ) -> Result<Box<Pending>, Description> {
         hello::check(hello)?;
-        self.admit(incoming.datagram.peer, is_secured)?;
+        self.admit(now, incoming.datagram.peer, is_secured)?;
         let mut random = [0; 16];
         self.random.fill(&mut random);
         if let Some(epoch) = self.epoch {

@@ -7,12 +7,17 @@ use crate::limit::{Idle, Rate};
 use crate::time::Instant;
 use crate::wdp::{Peer, is_private, source_prefix};
 use crate::wtls::alert::Description;
-use crate::wtls::endpoint::Endpoint;
+use crate::wtls::endpoint::{Connection, Endpoint};
 
 impl Endpoint {
     /// Whether one more handshake may be under way. For one under the cipher spec of a connection
     /// the limits are a quarter higher, so strangers hold none back.
-    pub(super) fn admit(&mut self, peer: Peer, is_secured: bool) -> Result<(), Description> {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        is_secured: bool,
+    ) -> Result<(), Description> {
         let slot = self.by_peer.find(&self.connections, &peer);
         let has_one = slot
             .and_then(|slot| self.connections.get(slot))
@@ -23,13 +28,43 @@ impl Endpoint {
             true => limit.saturating_add(limit.div_ceil(SHARE_OF_CLIENTS as usize)),
             false => limit,
         };
-        let is_full = self.handshakes >= most(self.config.max_handshakes)
+        let in_all = most(self.config.max_handshakes);
+        if self.handshakes >= in_all && !has_one {
+            self.yield_to_another(now);
+        }
+        let is_full = self.handshakes >= in_all
             || of_address >= most(self.config.max_handshakes_per_address as usize);
         if is_full && !has_one {
             self.stats.refused += 1;
             return Err(Description::INTERNAL_ERROR);
         }
         Ok(())
+    }
+
+    /// Notes the handshake of a stranger that has just begun.
+    pub(super) fn note_waiting(&mut self, now: Instant, slot: u32, digest: u64) {
+        if self.waiting.len() > 2 * self.handshakes + 64 {
+            let connections = &self.connections;
+            self.waiting
+                .retain(|(_, slot, digest)| is_waiting(connections.get(*slot), *digest));
+        }
+        self.waiting.push_back((now, slot, digest));
+    }
+
+    /// Forgets the oldest handshake of a stranger, if the client has had its time to answer.
+    fn yield_to_another(&mut self, now: Instant) {
+        while let Some((began, slot, digest)) = self.waiting.front().copied() {
+            let is_waiting = is_waiting(self.connections.get(slot), digest);
+            if is_waiting && now.since(began) < TIME_TO_ANSWER {
+                return;
+            }
+            self.waiting.pop_front();
+            if is_waiting {
+                self.stats.timed_out += 1;
+                self.abandon(slot);
+                return;
+            }
+        }
     }
 
     /// Ends the connection used least recently if there are as many as there may be.
@@ -198,6 +233,13 @@ impl Endpoint {
     }
 }
 
+/// Whether this is the handshake of a stranger with this ClientHello still.
+fn is_waiting(connection: Option<&Connection>, digest: u64) -> bool {
+    connection
+        .and_then(|connection| connection.pending.as_ref())
+        .is_some_and(|pending| pending.digest == digest && !pending.is_secured)
+}
+
 /// What an address that has proved nothing may be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Credit {
@@ -232,6 +274,9 @@ pub(super) const FLIGHTS: Rate = Rate {
     per_second: 1,
     burst: 4,
 };
+/// While as many handshakes are under way as there may be, one gives way after this time without the
+/// client's flight.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
 /// How long the credit of an address is remembered.
 const CREDIT_LIFETIME: Duration = Duration::from_secs(120);
 /// The same while other addresses want the place.

@@ -49,6 +49,9 @@ pub struct Endpoint {
     deadlines: Timers,
     established: usize,
     handshakes: usize,
+    /// Handshakes of strangers in the order of their ClientHellos: when each began, its slot, and the
+    /// digest of its ClientHello. Some have ended.
+    waiting: VecDeque<(Instant, u32, u64)>,
     handshakes_of: Shares<Keyed>,
     sessions: SessionCache,
     /// ClientHellos of the last minutes, by digest.
@@ -193,6 +196,7 @@ impl Endpoint {
             deadlines: Timers::new(),
             established: 0,
             handshakes: 0,
+            waiting: VecDeque::new(),
             handshakes_of: Shares::new(hashers.hasher()),
             sessions: SessionCache::new(hashers.hasher()),
             hellos: ExpiringMap::new(hashers.hasher()),

@@ -82,7 +82,7 @@ impl Endpoint {
     /// The handshake of a quadruplet is this one from now on.
     pub(super) fn install(&mut self, now: Instant, incoming: &Incoming<'_>, pending: Box<Pending>) {
         let peer = incoming.datagram.peer;
-        let deadline = pending.deadline;
+        let (deadline, digest, is_secured) = (pending.deadline, pending.digest, pending.is_secured);
         let slot = match self.by_peer.find(&self.connections, &peer) {
             Some(slot) => slot,
             None => {
@@ -107,6 +107,9 @@ impl Endpoint {
             self.handshakes_of.add(source_prefix(peer.remote.ip()), 1);
         }
         self.deadlines.schedule(deadline, slot);
+        if !is_secured {
+            self.note_waiting(now, slot, digest);
+        }
         if defects::HELLO_ENDS_CONNECTION.is_planted() {
             self.end_established(slot);
         }

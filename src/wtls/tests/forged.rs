@@ -168,6 +168,27 @@ fn handshakes_of_all_leave_a_quarter_to_sealed_hellos() {
 }
 
 #[test]
+fn handshakes_that_stand_still_give_way_to_new_ones() {
+    let (mut hand, _) = connected_under(|config| Config {
+        max_handshakes: 4,
+        ..config
+    });
+    assert_eq!(
+        flights(&mut hand, 4, |number| format!("10.0.1.{number}:9")),
+        4
+    );
+    let others = |number| format!("10.0.2.{number}:9");
+    hand.now += second(2);
+    assert_eq!(flights(&mut hand, 2, others), 0);
+    hand.now += second(1);
+    assert_eq!(
+        flights(&mut hand, 2, |number| format!("10.0.3.{number}:9")),
+        2
+    );
+    assert_eq!(hand.server.stats().handshakes, 4);
+}
+
+#[test]
 fn key_operations_of_all_leave_a_quarter_to_sealed_hellos() {
     let (mut hand, mut secure) = connected_under(|config| Config {
         key_operations: Rate {

@@ -1,5 +1,7 @@
 //! Eviction: a full pool drops incomplete transactions in favour of new ones.
 
+use std::time::Duration;
+
 use super::Endpoint;
 use crate::wdp::Peer;
 use crate::wtp::abort::{AbortReason, ProviderAbort};
@@ -42,11 +44,14 @@ impl Endpoint {
         false
     }
 
-    /// Drops an incomplete transaction of a network with more octets than this peer's would have,
-    /// and more than a network may have while others find no room. Returns whether there was one.
-    fn evict_of_larger(&mut self, peer: Peer, wanted: usize) -> bool {
-        let own = self.pool.held_by_network(peer.remote.ip()) + wanted;
-        let least = own.max(self.config.max_reassembly_when_full());
+    /// Drops an incomplete transaction of a network or a region with more octets than this peer's
+    /// would have, and more than one may have while others find no room; or one of another peer
+    /// that has brought no new packet for long. Returns whether there was one.
+    fn evict_of_others(&mut self, peer: Peer, wanted: usize) -> bool {
+        let most = self.config.max_reassembly_when_full();
+        let of_network = self.pool.held_by_network(peer.remote.ip()) + wanted;
+        let of_region = self.pool.held_by_region(peer.remote.ip()) + wanted;
+        let (of_network, of_region) = (of_network.max(most), of_region.max(most));
         for _ in 0..EVICTION_SCAN {
             let Some(handle) = self.incomplete.pop_front() else {
                 return false;
@@ -56,7 +61,15 @@ impl Endpoint {
             }
             let transaction = self.slots.get(handle);
             let of = transaction.map_or(peer, |transaction| transaction.shared.peer);
-            if self.pool.held_by_network(of.remote.ip()) > least {
+            let progress_at = transaction.and_then(|transaction| match &transaction.side {
+                Side::Responder(side) => side.progress_at(),
+                Side::Initiator(_) => None,
+            });
+            let is_stalled = of != peer && progress_at.is_some_and(|at| at + STALLED <= self.now);
+            if is_stalled
+                || self.pool.held_by_network(of.remote.ip()) > of_network
+                || self.pool.held_by_region(of.remote.ip()) > of_region
+            {
                 self.give_up(handle);
                 return true;
             }
@@ -89,7 +102,7 @@ impl Endpoint {
         }
         for _ in 0..EVICTIONS_PER_PACKET {
             if self.pool.room(&self.config) >= wanted
-                || !self.evict_incomplete() && !self.evict_of_larger(peer, wanted)
+                || !self.evict_incomplete() && !self.evict_of_others(peer, wanted)
             {
                 return;
             }
@@ -111,6 +124,10 @@ const EVICTION_SCAN: usize = 64;
 
 /// Transactions given up for one packet: each holds an octet at least.
 const EVICTIONS_PER_PACKET: usize = 4;
+
+/// A message without a new packet for so long gives way while the pool is full. It is longer than a
+/// handset waits before it repeats the last packet of a group.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// Octets of a receiver without its message.
 const BOOKKEEPING: usize = 512;

@@ -559,6 +559,14 @@ impl Responder {
         )
     }
 
+    /// Of a segmented Invoke that is not whole: when its latest new packet came.
+    pub(in crate::wtp) fn progress_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::Receiving { receiver, .. } => Some(receiver.progress_at()),
+            _ => None,
+        }
+    }
+
     /// The name of the state in the specification's tables.
     pub(in crate::wtp) const fn state_name(&self) -> &'static str {
         match &self.state {

@@ -543,3 +543,29 @@ fn terminals_need_networks_and_whole_credentials() {
     assert_eq!(terminals.port, 4035);
     assert!(terminals.presentation.credentials.is_some());
 }
+
+/// Labels and remedies quote what stands in the file, or in a variable of the environment.
+#[test]
+fn no_label_shows_what_may_be_a_secret() {
+    let route = "[[route]]\nmatch = \"http://b.example/\"\nupstream = \"https://b.example/\"\n";
+    for rest in [
+        "[admin]\ntoken = \"${S3CR3Tx9}\"".to_owned(),
+        "[admin]\ntoken_file = \"https://user:S3CR3T@host/x\"".to_owned(),
+        "[admin]\ntoken_file = \"S3CR3T/x.y\"".to_owned(),
+        "[tls]\nca_file = \"S3CR3T\"".to_owned(),
+        "[log]\naccess = \"HTTPS://user:S3CR3T@host/\"".to_owned(),
+        "[records]\npath = \"https://user:S3CR3T@host/\"".to_owned(),
+        "[protection]\nallow = \"file:S3CR3T\"".to_owned(),
+        format!("{route}allowed_methods = \"s3cr3t S3CR3T\""),
+        format!("{route}request_headers_file = \"S3CR3T\""),
+        format!("{route}insert_identity = {{ \"set X-Key: S3CR3T\" = \"msisdn\" }}"),
+    ] {
+        let report = parse(&format!("{ROUTE}\n{rest}")).expect_err(&rest);
+        let lines: Vec<_> = report.lines().collect();
+        let told = format!("{report}\n{}", lines.join("\n"));
+        assert!(
+            !told.to_ascii_uppercase().contains("S3CR3T"),
+            "{rest}\n{told}"
+        );
+    }
+}
