@@ -14,7 +14,7 @@ pub(super) struct Streams(HashMap<(SocketAddr, SocketAddr), Stream>);
 struct Stream {
     /// The sequence number of the next octet.
     next: u32,
-    /// Segments that came too early, by their distance from `next`'s first value.
+    /// Segments that came too early, by the sequence numbers of their first octets.
     early: BTreeMap<u32, Vec<u8>>,
     /// Octets of a packet that is not whole.
     octets: Vec<u8>,

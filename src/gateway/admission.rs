@@ -14,7 +14,7 @@ use crate::gateway::request::X_WAP_TOD;
 use crate::gateway::settings::{Config, ContentLength, Cookies};
 use crate::gateway::syncml::SyncMl;
 use crate::gateway::{Gateway, content, cookies, reply, request};
-use crate::route::{Message, Refusal, RequestView, Target};
+use crate::route::{Message, NextMessage, Refusal, RequestView, Target};
 use crate::syncml::content::Policy;
 use crate::time::Instant;
 use crate::wdp::{Peer, Service};
@@ -36,6 +36,8 @@ pub(super) struct Arrived {
     pub(super) has_body: bool,
     /// The service that a client of OBEX connected to.
     pub(super) obex_target: Option<String>,
+    /// Where the session's server wants the message, for a client of OBEX.
+    pub(super) next_message: Option<NextMessage>,
 }
 
 /// An admitted request.
@@ -77,6 +79,7 @@ impl Gateway {
             body,
             has_body: invocation.body.is_some(),
             obex_target: None,
+            next_message: None,
         };
         self.forward(now, arrived, record)
     }
@@ -99,6 +102,7 @@ impl Gateway {
             body,
             has_body,
             obex_target,
+            next_message,
         } = arrived;
         let source = peer.remote.ip();
         let asks_time = headers.remove(X_WAP_TOD).is_some();
@@ -128,6 +132,10 @@ impl Gateway {
             allow: config.routes.allowed_methods(&view),
             ..answer::refused(refusal).into()
         })?;
+        let target = match &next_message {
+            Some(next) => target.at(next),
+            None => target,
+        };
         if !may_forward {
             let problem = match method {
                 http::Method::OPTIONS => Problem::MaxForwards,
@@ -168,12 +176,12 @@ impl Gateway {
             limits,
             headers: policy,
             reverse_mapping,
-            next_message,
+            session: session_uri,
             content: content_policy,
             ..
         } = target;
         plan.headers = Some(policy);
-        plan.next_message = next_message;
+        plan.session = session_uri;
         plan.reverse_mapping = reverse_mapping.filter(|_| !content::is_sealed(&headers));
         // A reply that the handset cannot take need not be read.
         let max_reply = room.map_or(limits.max_reply, |max| max.min(limits.max_reply));

@@ -11,7 +11,7 @@ use crate::gateway::reply::ReplyEncoding;
 use crate::gateway::settings::Limits;
 use crate::gateway::usage::{Charge, Usage};
 use crate::random::{Keyed, Random};
-use crate::route::{HeaderPolicy, ReverseMapping};
+use crate::route::{HeaderPolicy, ReverseMapping, SessionUri};
 use crate::table::{HasKey, Map};
 use crate::time::{Instant, Timers};
 use crate::wdp::Peer;
@@ -40,6 +40,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Whether it is the tunnel of a CONNECT that its origin has accepted.
+    fn is_tunnel(&self) -> bool {
+        self.plan.method == http::Method::CONNECT
+            && self.state == State::Replying
+            && self.record.status == Some(200)
+    }
+
     /// What it uses of the limits.
     fn charge(&self) -> Charge<'_> {
         let target = self.record.target.as_ref();
@@ -78,8 +85,8 @@ pub(super) struct ReplyPlan {
     pub(super) headers: Option<Arc<HeaderPolicy>>,
     /// The reverse mapping of the route, if addresses in the reply are to be replaced.
     pub(super) reverse_mapping: Option<Box<ReverseMapping>>,
-    /// The way of the session's next message, for a client of OBEX.
-    pub(super) next_message: Option<Box<ReverseMapping>>,
+    /// The place of a SyncML session, for a client of OBEX.
+    pub(super) session: Option<Box<SessionUri>>,
 }
 
 /// The method that an exchange answers.
@@ -116,6 +123,8 @@ pub(super) struct Exchanges {
     deadlines: Timers,
     next_generation: u32,
     usage: Usage,
+    /// Exchanges that are open tunnels of CONNECT.
+    tunnels: usize,
 }
 
 impl Exchanges {
@@ -125,6 +134,7 @@ impl Exchanges {
             slots: Map::new(random.hasher()),
             deadlines: Timers::new(),
             next_generation: 0,
+            tunnels: 0,
             usage: Usage::new(random),
         }
     }
@@ -222,6 +232,7 @@ impl Exchanges {
             exchange.reserved = 0;
             exchange.state = State::Replying;
             self.usage.add(&exchange.charge());
+            self.tunnels += usize::from(exchange.is_tunnel());
         }
     }
 
@@ -252,6 +263,7 @@ impl Exchanges {
         let slot = self.slots.find(&requester)?;
         let (generation, exchange) = self.slots.remove(slot)?;
         self.usage.remove(&exchange.charge());
+        self.tunnels -= usize::from(exchange.is_tunnel());
         Some((RequestId { slot, generation }, exchange))
     }
 
@@ -285,6 +297,11 @@ impl Exchanges {
             (exchange.state != State::Replying).then_some(exchange.record.received)
         });
         fetching.min()
+    }
+
+    /// Whether no exchange is under way but open tunnels, which have no end of their own.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.slots.len() == self.tunnels
     }
 
     /// Exchanges in all.

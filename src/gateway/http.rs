@@ -10,7 +10,7 @@ use crate::gateway::fetch::Reply;
 use crate::gateway::record::Binding;
 use crate::gateway::settings::HeaderRules;
 use crate::gateway::{reply, request};
-use crate::route::FieldNames;
+use crate::route::{FieldNames, NextMessage};
 use crate::wdp::Peer;
 
 /// The shell's name for a request over HTTP, unique within its gateway.
@@ -25,6 +25,9 @@ pub struct HttpRequest {
     pub binding: Binding,
     /// The service that a client of OBEX connected to.
     pub obex_target: Option<String>,
+    /// Where the server of the SyncML session wants the message, for a client of OBEX, which has no
+    /// URIs: from the extensions of the response to an earlier message.
+    pub next_message: Option<NextMessage>,
     /// The two ends of the TCP connection.
     pub peer: Peer,
     /// The connection speaks TLS.
@@ -40,12 +43,6 @@ pub struct HttpRequest {
     /// The body; `None` for a request without one.
     pub body: Option<Bytes>,
 }
-
-/// The URI for the next message of a SyncML session, among the extensions of a response: the
-/// RespURI of the server, by the route of the request. The shell follows it for clients of OBEX,
-/// which has no URIs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextMessage(pub String);
 
 /// The URI of a request: its target, with the scheme of the connection and the authority of `Host`
 /// if the target has none (RFC 9112 3.3). CONNECT names host and port only; routes match it as the

@@ -104,6 +104,7 @@ impl Gateway {
             body: request.body.unwrap_or_default(),
             has_body,
             obex_target: request.obex_target,
+            next_message: request.next_message,
         };
         self.forward(now, arrived, record)
     }

@@ -8,7 +8,6 @@ use crate::gateway::answer::{Problem, Refused};
 use crate::gateway::cookies::Owner;
 use crate::gateway::exchange::{Encoding, Exchange, ReplyPlan, Requester, State};
 use crate::gateway::fetch::{Failure, Reply, RequestId};
-use crate::gateway::http::NextMessage;
 use crate::gateway::record::{Binding, Ending, ExchangeRecord};
 use crate::gateway::request::X_WAP_TOD;
 use crate::gateway::settings::ContentLength;
@@ -139,10 +138,10 @@ impl Gateway {
                 .keep(now, wall, owner, uri, &reply.headers, max);
             reply.headers.remove(::http::header::SET_COOKIE);
         }
-        let next_message = exchange.plan.next_message.as_ref().and_then(|mapping| {
+        let next_message = exchange.plan.session.as_ref().and_then(|session| {
             let header = peek(&reply.body)?;
             let named = header.resp_uri.trim();
-            (!named.is_empty()).then(|| mapping.follow(named))?
+            (!named.is_empty()).then(|| session.follow(named))?
         });
         if let Some(mapping) = &exchange.plan.reverse_mapping
             && !content::is_sealed(&reply.headers)
@@ -161,8 +160,8 @@ impl Gateway {
         let drop = &self.config.headers.drop_to_handset;
         let answer = match exchange.encode(&reply, drop) {
             Ok(mut answer) => {
-                if let (Answer::Http(response), Some(uri)) = (&mut answer, next_message) {
-                    response.extensions_mut().insert(NextMessage(uri));
+                if let (Answer::Http(response), Some(next)) = (&mut answer, next_message) {
+                    response.extensions_mut().insert(next);
                 }
                 answer
             }

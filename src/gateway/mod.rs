@@ -375,10 +375,11 @@ impl Gateway {
         self.exchanges.oldest_fetching()
     }
 
-    /// Whether no transaction, no exchange and no claim is under way. Sessions may exist.
+    /// Whether no transaction, no exchange and no claim is under way. Sessions and tunnels of CONNECT
+    /// may exist.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.exchanges.len() == 0 && self.wtp.transactions() == 0 && self.sessions.claims() == 0
+        self.exchanges.is_idle() && self.wtp.transactions() == 0 && self.sessions.claims() == 0
     }
 
     /// Decides whether a datagram is accepted.

@@ -197,13 +197,30 @@ impl Address {
         joined
     }
 
-    /// This address with the path and the query of another; its scheme, host and port stay.
+    /// The path and the query, as they stand in a request line.
     #[must_use]
-    pub fn with_path_of(&self, other: &Self) -> Self {
-        let mut url = self.url.clone();
-        url.set_path(other.url.path());
-        url.set_query(other.url.query());
-        Self { url }
+    pub fn path_and_query(&self) -> &str {
+        &self.url[Position::BeforePath..Position::AfterQuery]
+    }
+
+    /// The path of this address with the query of another.
+    #[must_use]
+    pub fn path_with_query_of(&self, other: &Self) -> String {
+        match other.url.query() {
+            Some(query) => format!("{}?{query}", self.url.path()),
+            None => self.url.path().to_owned(),
+        }
+    }
+
+    /// Whether the path is that of `base` or one below it, perhaps with parameters (`;`) behind
+    /// the last segment of `base`.
+    #[must_use]
+    pub fn has_path_below(&self, base: &Self) -> bool {
+        let base = base.url.path();
+        let rest = self.url.path().strip_prefix(base);
+        rest.is_some_and(|rest| {
+            rest.is_empty() || base.ends_with('/') || rest.starts_with(['/', ';'])
+        })
     }
 
     /// Resolves `reference` in a document fetched from this address (RFC 3986 section 5). `None`

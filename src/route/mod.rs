@@ -11,6 +11,7 @@ mod network;
 mod networks;
 mod protocol;
 mod reverse_mapping;
+mod session_uri;
 mod uri_secrets;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use network::{Network, NotANetwork, special_purpose};
 pub use networks::Networks;
 pub use protocol::Message;
 pub use reverse_mapping::ReverseMapping;
+pub use session_uri::{NextMessage, SessionUri};
 pub use uri_secrets::{UriSecrets, uri_secrets};
 
 /// The parts of a request that routes examine, borrowed from the request.
@@ -149,8 +151,29 @@ pub struct Target {
     pub content: content::Config,
     /// The way back, if the upstream's addresses are to be replaced.
     pub reverse_mapping: Option<Box<ReverseMapping>>,
-    /// The way of the session's next message, for a client of OBEX, which follows no RespURI.
-    pub next_message: Option<Box<ReverseMapping>>,
+    /// The place of a SyncML session, for a client of OBEX, which follows no RespURI.
+    pub session: Option<Box<SessionUri>>,
+}
+
+impl Target {
+    /// The same at the place that the session's server named. Another route's place does not
+    /// count.
+    #[must_use]
+    pub fn at(mut self, next: &NextMessage) -> Self {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(next.place.clone());
+        if let Ok(uri) = Uri::from_parts(parts)
+            && self.route == next.route
+        {
+            if let (Some(session), Ok(fetched)) =
+                (&mut self.session, Address::parse(&uri.to_string()))
+            {
+                session.fetched = fetched;
+            }
+            self.uri = uri;
+        }
+        self
+    }
 }
 
 /// Why a request goes nowhere. The handset is answered 403 (or 414 for [`Refusal::TooLong`], 405
@@ -339,12 +362,21 @@ impl RouteSettings {
         let joined = base.join(rest, asked);
         let is_obex = binding == Binding::Obex;
         let fetched = (self.rewrite_resp_uri || is_obex).then(|| Address::parse(&joined).ok());
-        let mapping = fetched.flatten().map(|fetched| ReverseMapping {
+        let fetched = fetched.flatten();
+        let session = fetched
+            .as_ref()
+            .filter(|_| is_obex)
+            .map(|fetched| SessionUri {
+                route: Arc::clone(&self.name),
+                upstream: base.clone(),
+                fetched: fetched.clone(),
+            });
+        let fetched = fetched.filter(|_| self.rewrite_resp_uri);
+        let reverse_mapping = fetched.map(|fetched| ReverseMapping {
             hosts: self.hosts().cloned().collect(),
             prefix: prefix.cloned().unwrap_or_else(|| asked.root()),
             fetched,
         });
-        let mapping = mapping.map(Box::new);
         let joined = Bytes::from(joined);
         Ok(Target {
             uri: Uri::from_maybe_shared(joined).map_err(|_| Refusal::TooLong)?,
@@ -352,8 +384,8 @@ impl RouteSettings {
             limits: self.limits,
             headers: Arc::clone(&self.headers),
             content: self.content,
-            reverse_mapping: mapping.clone().filter(|_| self.rewrite_resp_uri),
-            next_message: mapping.filter(|_| is_obex),
+            reverse_mapping: reverse_mapping.map(Box::new),
+            session: session.map(Box::new),
         })
     }
 }

@@ -29,20 +29,6 @@ impl ReverseMapping {
         self.map_address(&self.fetched.resolve(reference)?)
     }
 
-    /// The address for the next message of a session whose server named `resp_uri`, on the same
-    /// route: for a client of OBEX, which follows no RespURI.
-    ///
-    /// A server may name itself in ways that do not lead through the gateway: by a host of its
-    /// own, or by the words of the client. So the host never counts. The path counts if it is
-    /// below the upstream's, the query always.
-    #[must_use]
-    pub fn follow(&self, resp_uri: &str) -> Option<String> {
-        let named = self.fetched.resolve(resp_uri)?;
-        let here = self.fetched.with_path_of(&named);
-        let query_only = || self.prefix.join("", &named);
-        Some(self.map_address(&here).unwrap_or_else(query_only))
-    }
-
     fn map_address(&self, address: &Address) -> Option<String> {
         let rest = self.hosts.iter().find_map(|host| address.under(host))?;
         Some(self.prefix.join(rest, address))
@@ -82,37 +68,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(mapping.map(upstream).as_deref(), handset, "{upstream}");
-        }
-    }
-
-    #[test]
-    fn a_resp_uri_is_followed_on_its_route() {
-        let mapping = mapping();
-        for (resp_uri, next) in [
-            (
-                "https://a.internal:8443/app/r?sid=1",
-                "http://sync.example/ds/r?sid=1",
-            ),
-            (
-                "http://outside.example/app?sid=1",
-                "http://sync.example/ds?sid=1",
-            ),
-            ("http://phone/words?sid=1", "http://sync.example/ds?sid=1"),
-            ("/app/x?sid=1", "http://sync.example/ds/x?sid=1"),
-            ("?sid=1", "http://sync.example/ds/x/y?sid=1"),
-            (
-                "PC Suite?sid=1",
-                "http://sync.example/ds/x/PC%20Suite?sid=1",
-            ),
-        ] {
-            assert_eq!(
-                mapping.follow(resp_uri).as_deref(),
-                Some(next),
-                "{resp_uri}"
-            );
-        }
-        for nonsense in ["IMEI:1", "https://user:pw@a.internal/app", "http://a/..%2f"] {
-            assert_eq!(mapping.follow(nonsense), None, "{nonsense}");
         }
     }
 

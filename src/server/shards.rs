@@ -85,11 +85,10 @@ impl Shards {
     }
 
     /// The capabilities of the client at an address by the Connect of its session, which any shard
-    /// may have. `None` if no shard has one, or if a shard does not answer within
-    /// `ANSWER_TIMEOUT`.
+    /// may have. `None` if no shard that answers within `ANSWER_TIMEOUT` has one.
     pub async fn capabilities(&self, address: IpAddr) -> Option<Capabilities> {
-        let asking = self.ask_all(|answer| ShardCommand::Capabilities(address, answer));
-        let answers = tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?;
+        let command = |answer| ShardCommand::Capabilities(address, answer);
+        let answers = self.ask_all_within(ANSWER_TIMEOUT, command).await;
         answers.into_iter().flatten().next()
     }
 
@@ -224,8 +223,8 @@ impl Shards {
         receiver.await.ok()
     }
 
-    /// Sends a command to all shards at the same time and waits for their answers. Stopped shards
-    /// give none.
+    /// Sends a command to all shards and waits for their answers. Stopped shards give none. Dropped,
+    /// the answers that are still owed are not wanted any more.
     async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> ShardCommand) -> Vec<T> {
         let mut answers = Vec::new();
         for handle in self.0.iter() {
@@ -237,6 +236,33 @@ impl Shards {
         let mut given = Vec::new();
         for answer in answers {
             given.extend(answer.await.ok());
+        }
+        given
+    }
+
+    /// Sends a command to all shards at the same time and returns the answers that come within
+    /// `time`. The command comes to every shard, however long its mailbox is full.
+    async fn ask_all_within<T: Send + 'static>(
+        &self,
+        time: Duration,
+        command: impl Fn(oneshot::Sender<T>) -> ShardCommand,
+    ) -> Vec<T> {
+        let end = tokio::time::Instant::now() + time;
+        let ask = |handle: &ShardHandle| {
+            let mailbox = handle.mailbox.clone();
+            let (sender, receiver) = oneshot::channel();
+            let command = command(sender);
+            tokio::spawn(async move {
+                mailbox.send(command).await.ok()?;
+                receiver.await.ok()
+            })
+        };
+        let asked: Vec<_> = self.0.iter().map(ask).collect();
+        let mut given = Vec::new();
+        for asked in asked {
+            if let Ok(Ok(Some(answer))) = tokio::time::timeout_at(end, asked).await {
+                given.push(answer);
+            }
         }
         given
     }
@@ -278,8 +304,10 @@ impl Shards {
     }
 
     async fn tap(&self, order: TapCommand) {
-        let told = self.ask_all(|done| ShardCommand::Tap(order.clone(), done));
-        let _ = tokio::time::timeout(ANSWER_TIMEOUT, told).await;
+        self.ask_all_within(ANSWER_TIMEOUT, |done| {
+            ShardCommand::Tap(order.clone(), done)
+        })
+        .await;
     }
 }
 

@@ -112,7 +112,7 @@ pub struct Server {
     recent: HashMap<RequestKey, CachedRequest, Keyed>,
     /// The keys of the same, oldest first, each with its expiry.
     recent_until: VecDeque<(Instant, RequestKey, u64)>,
-    /// The signatures of reports that were applied. A copy from another port or address is not
+    /// The signatures of reports of sessions that were applied. A copy from another port or address is not
     /// applied again: it would bring an ended session back.
     applied: ExpiringMap<[u8; 16], (), Instant, Keyed>,
     /// Forwarded requests, by port and identifier.
@@ -243,7 +243,13 @@ impl Server {
             Status::On | Status::Off | Status::Other(_) => &mut self.stats.others,
         };
         *count += 1;
-        if self.applied.get(&packet.authenticator).is_some() {
+        // After a start of an access server its reports may have the octets of earlier ones, and
+        // its reports about itself have no more than their identifiers to differ by.
+        let is_of_session = !matches!(report.status, Status::On | Status::Off);
+        if report.status == Status::On {
+            self.applied.clear();
+        }
+        if is_of_session && self.applied.get(&packet.authenticator).is_some() {
             self.stats.duplicates += 1;
             return self.acknowledge(at.now, key, &packet, secret, None);
         }
@@ -251,9 +257,11 @@ impl Server {
             self.stats.full += 1;
             return;
         }
-        let until = at.now + REMEMBER_APPLIED;
-        self.applied
-            .insert(until, packet.authenticator, (), MOST_APPLIED);
+        if is_of_session {
+            let until = at.now + REMEMBER_APPLIED;
+            self.applied
+                .insert(until, packet.authenticator, (), MOST_APPLIED);
+        }
         self.acknowledge(at.now, key, &packet, secret, None);
     }
 

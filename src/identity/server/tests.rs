@@ -142,6 +142,20 @@ fn a_copy_of_a_report_from_another_address_is_answered_and_not_applied() {
     assert_eq!(rig.who("10.0.0.1"), Some("492"));
 }
 
+/// An access server that starts again counts its identifiers and its sessions anew.
+#[test]
+fn after_a_start_of_an_access_server_reports_may_have_the_octets_of_earlier_ones() {
+    let mut rig = Rig::new(&[]);
+    let on = request(0, 7, b"", &secret());
+    let start = request(1, 1, b"491", &secret());
+    for time in [0, 120_000, 240_000] {
+        rig.hears(time, NAS, &on);
+        assert_eq!(rig.who("10.0.0.1"), None, "{time}");
+        rig.hears(time + 60_000, NAS, &start);
+        assert_eq!(rig.who("10.0.0.1"), Some("491"), "{time}");
+    }
+}
+
 #[test]
 fn unknown_clients_and_wrong_signatures_get_no_response() {
     let mut rig = Rig::new(&[]);

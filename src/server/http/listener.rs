@@ -125,11 +125,7 @@ impl Listener {
         let (stream, unread, refusal) = parts.io.into_inner().into_parts();
         if let Some((tunnel, mut turn)) = tunnel.take() {
             let early = [parts.read_buf, unread.freeze()].concat();
-            let relayed = relay(stream, &early, tunnel.tcp, idle);
-            let (received, sent) = tokio::select! {
-                relayed = relayed => relayed,
-                () = stop.cancelled() => return,
-            };
+            let (received, sent) = relay(stream, &early, tunnel.tcp, idle, stop.cancelled()).await;
             turn.tunnelled(received, sent);
             return;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -73,6 +73,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let is_last = turn.progress.is_last();
+    let is_connect = *request.method() == Method::CONNECT;
     let (head, body) = request.into_parts();
     let peer = client.handset(&head.headers, |address| service.is_trusted_proxy(address));
     let has_body =
@@ -91,6 +92,7 @@ pub(super) async fn answer(
     let request = HttpRequest {
         binding: Binding::Http,
         obex_target: None,
+        next_message: None,
         peer,
         secured: client.secured,
         version: head.version,
@@ -124,6 +126,10 @@ pub(super) async fn answer(
         tunnel.fill(connected, turn);
         // A success of CONNECT has neither a body nor a length (RFC 9110 9.3.6).
         return Response::new(ReplyBody::empty());
+    }
+    if is_connect {
+        // Octets for the tunnel may have come already.
+        turn.progress.cut();
     }
     let (mut head, body) = response.into_parts();
     if is_last {

@@ -26,7 +26,7 @@ impl TunnelSlot {
     }
 }
 
-/// Relays octets until both sides have ended, one has failed, or no octet has come for `idle`.
+/// Relays octets until both sides have ended, one has failed, no octet has come for `idle`, or `stop`.
 /// `early` are octets of the handset that were read before. Returns the octets from the handset and
 /// to the handset.
 pub(super) async fn relay(
@@ -34,6 +34,7 @@ pub(super) async fn relay(
     early: &[u8],
     origin: impl AsyncRead + AsyncWrite,
     idle: Duration,
+    stop: impl Future<Output = ()>,
 ) -> (u64, u64) {
     let (mut from_handset, mut to_handset) = split(handset);
     let (mut from_origin, mut to_origin) = split(origin);
@@ -50,6 +51,7 @@ pub(super) async fn relay(
         // The records tell how far a tunnel came that failed.
         _ = both => {}
         () = activity.silence(idle) => {}
+        () = stop => {}
     }
     (received.into_inner(), sent.into_inner())
 }
@@ -113,6 +115,8 @@ const BUFFER: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::io::duplex;
 
     use super::*;
@@ -121,10 +125,9 @@ mod tests {
     async fn octets_go_both_ways_until_both_sides_end() {
         let (mut handset, ours) = duplex(64);
         let (theirs, mut origin) = duplex(64);
-        let relayed =
-            tokio::spawn(
-                async move { relay(ours, b"early ", theirs, Duration::from_secs(60)).await },
-            );
+        let relayed = tokio::spawn(async move {
+            relay(ours, b"early ", theirs, Duration::from_secs(60), pending()).await
+        });
         handset.write_all(b"late").await.unwrap();
         handset.shutdown().await.unwrap();
         let mut heard = String::new();
@@ -145,7 +148,7 @@ mod tests {
         let (theirs, _origin) = duplex(64);
         let idle = Duration::from_millis(300);
         let begun = Instant::now();
-        let relayed = tokio::spawn(async move { relay(ours, b"", theirs, idle).await });
+        let relayed = tokio::spawn(async move { relay(ours, b"", theirs, idle, pending()).await });
         handset.write_all(b"x").await.unwrap();
         assert_eq!(relayed.await.unwrap(), (1, 0));
         assert!(begun.elapsed() >= idle);

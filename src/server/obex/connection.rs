@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::refusal::ObexRefusal;
 use super::request;
-use crate::gateway::http::NextMessage;
 use crate::obex::packet::{Code, packet_len};
 use crate::obex::session::{Action, Answer, Request, Session};
+use crate::route::NextMessage;
 use crate::server::tcp::arrivals::Reserved;
 use crate::server::tcp::connections::BusyMarker;
 use crate::server::tcp::exchange::{Begun, Exchange};
@@ -72,8 +72,8 @@ struct Client<'a> {
     session: Session,
     /// The message that was put, until its answer is got.
     begun: Option<Begun>,
-    /// The URI for the next message of the SyncML session, if its server named one.
-    next_message: Option<Uri>,
+    /// Where the next message of the SyncML session goes, if its server named a place.
+    next_message: Option<NextMessage>,
     /// The exchange whose answer the client is getting, part by part.
     sending: Option<Exchange>,
     /// Memory for the object that is being put.
@@ -200,11 +200,9 @@ impl Client<'_> {
             // OBEX has no URIs, so the gateway follows RespURI for the client. The first message
             // of a session goes where the route leads.
             let header = request.body.as_deref().and_then(peek);
-            let is_first = header.is_none_or(|header| header.msg_id.trim() == "1");
+            let is_first = header.is_some_and(|header| header.msg_id.trim() == "1");
             self.next_message = self.next_message.take().filter(|_| !is_first);
-            if let Some(uri) = &self.next_message {
-                request.target = uri.clone();
-            }
+            request.next_message.clone_from(&self.next_message);
         }
         self.service.begin(request, self.marker.busy()).await
     }
@@ -226,9 +224,8 @@ impl Client<'_> {
                     answer = &mut begun.answered => {
                         self.sending = Some(begun.exchange);
                         answer.map_or(unavailable, |answer| {
-                            // Servers name an address once, and it holds until another comes.
-                            let named = answer.response.extensions().get();
-                            let named = named.and_then(|NextMessage(uri)| uri.parse().ok());
+                            // Servers name a place once, and it holds until another comes.
+                            let named = answer.response.extensions().get().cloned();
                             self.next_message = named.or_else(|| self.next_message.take());
                             request::answer(*answer.response)
                         })

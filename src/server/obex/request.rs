@@ -26,6 +26,7 @@ pub(super) fn request(peer: Peer, request: Request) -> Option<HttpRequest> {
         binding: Binding::Obex,
         target: uri(&request.target, &request.name)?,
         obex_target: Some(request.target).filter(|target| !target.is_empty()),
+        next_message: None,
         peer,
         secured: false,
         version: Version::HTTP_11,

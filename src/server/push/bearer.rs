@@ -147,9 +147,6 @@ impl Bearers {
             is_of_one_host(*address) && networks.any(|network| network.contains(*address))
         };
         let hosts = self.hosts(deliver.recipient.address());
-        let Some(address) = hosts.into_iter().find(is_terminal) else {
-            return Outcome::Unreachable;
-        };
         let mut names = match deliver.recipient.address() {
             Address::Plmn(name) | Address::User(name) => vec![name.reveal().to_owned()],
             Address::Ip(_) => Vec::new(),
@@ -164,9 +161,17 @@ impl Bearers {
             let known = known.into_iter().flatten();
             names.extend(known.map(|name| name.reveal().to_owned()));
         }
-        let presentation = Arc::clone(&terminals.presentation);
-        let exchange = Exchange::new(presentation, deliver.message, names);
-        terminal::push(terminals, address, exchange).await
+        let mut outcome = Outcome::Unreachable;
+        for address in hosts.into_iter().filter(is_terminal) {
+            let presentation = Arc::clone(&terminals.presentation);
+            let message = Arc::clone(&deliver.message);
+            let exchange = Exchange::new(presentation, message, names.clone());
+            outcome = terminal::push(terminals, address, exchange).await;
+            if !matches!(outcome, Outcome::Unreachable) {
+                break;
+            }
+        }
+        outcome
     }
 
     async fn by_sms(&self, deliver: Deliver) -> Outcome {

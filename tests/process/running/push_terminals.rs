@@ -99,7 +99,7 @@ fn a_terminal_that_does_not_register_gets_the_push_another_way() {
 
 #[test]
 fn a_terminal_that_does_not_confirm_gets_the_push_again() {
-    let (terminal, stage) = terminal("push-http-silent", "3s");
+    let (terminal, stage) = terminal("push-http-silent", "10s");
     stage.submit_to("1", PHONE, "confirmed");
     let mut silent = registers(&terminal);
     assert!(is_pushed(&mut silent).ends_with("hello 1"));

@@ -30,7 +30,9 @@ async fn gateway(port: u16, more: &str) -> (Gateway, SocketAddr) {
     let origin = Origin::start().await;
     let more = format!(
         "[[route]]\nname = \"tunnels\"\nmatch = \"https://localhost:{port}/\"\n\
-         upstream = \"as-requested\"\nallowed_methods = [\"CONNECT\"]\n{more}"
+         upstream = \"as-requested\"\nallowed_methods = [\"CONNECT\"]\n{more}\
+         [[route]]\nname = \"plain\"\nmatch = \"https://plain.example/\"\nupstream = \"{}\"\n",
+        origin.uri()
     );
     start(&origin.uri(), &more).await
 }
@@ -108,7 +110,14 @@ async fn there_is_no_tunnel_to_anywhere_else() {
             "{target}\n{got}"
         );
     }
-    // The route takes CONNECT only, and other routes no CONNECT.
+    // The route takes CONNECT only, and other routes take no CONNECT.
+    let request = "CONNECT plain.example:443 HTTP/1.1\r\nHost: x\r\n\r\n";
+    let got = exchange(address, request.as_bytes()).await;
+    assert!(
+        got.starts_with(b"HTTP/1.1 405 "),
+        "{}",
+        String::from_utf8_lossy(&got)
+    );
     let request =
         format!("GET https://localhost:{port}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let got = exchange(address, request.as_bytes()).await;
@@ -132,6 +141,24 @@ async fn a_tunnel_into_the_operators_network_has_to_be_allowed() {
     );
     let line = gateway.line("access: exchange").await;
     assert!(line.contains("allow_addresses"), "{line}");
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_tunnel_and_its_octets_are_recorded() {
+    let port = echo().await;
+    let (mut gateway, address) = gateway(port, LOOPBACK).await;
+    let mut tcp = connect(address).await;
+    let request = format!("CONNECT localhost:{port} HTTP/1.1\r\nHost: x\r\n\r\nfive!");
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    response_head(&mut tcp).await;
+    let mut five = [0; 5];
+    tcp.read_exact(&mut five).await.unwrap();
+    gateway.signal("TERM");
+    // The default drain_timeout is 135 s.
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    assert!(rest(&mut tcp).await.is_empty());
+    let line = gateway.line("method=CONNECT").await;
+    assert!(line.contains("request_octets=5 reply_octets=5"), "{line}");
 }
 
 #[tokio::test]
