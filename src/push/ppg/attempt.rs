@@ -100,7 +100,11 @@ impl Ppg {
             let until = expires;
             let receipt = Some(ReceiptDue { attempt, until });
             let address = deliver.recipient.address().clone();
-            self.initiated.insert(address, Asked { at: now, receipt });
+            let before = self.initiated.insert(address, Asked { at: now, receipt });
+            // The receipt of the request before is not waited for any more.
+            if let Some(due) = before.and_then(|asked| asked.receipt) {
+                self.attempts.remove(&due.attempt);
+            }
             // The client may connect before the receipt comes.
             self.set_waiting(place, now + SESSION_POLL, 0, timed_out);
         } else {
