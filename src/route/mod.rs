@@ -450,6 +450,33 @@ mod tests {
         routes.lookup(&get(asked)).map(|t| t.uri.to_string())
     }
 
+    /// A server that named a place moves the next message of an OBEX client on its own route only.
+    #[test]
+    fn the_place_of_a_session_belongs_to_its_route() {
+        let routes = Routes::new(vec![route(
+            "http://syncml-sync.obex/",
+            "https://h.example/ds",
+        )]);
+        let request = RequestView {
+            binding: Binding::Obex,
+            ..get("http://syncml-sync.obex/")
+        };
+        let next = |name: &str| NextMessage {
+            route: name.into(),
+            place: "/ds;sid=1?x".parse().unwrap(),
+        };
+        let at = |name| {
+            routes
+                .lookup(&request)
+                .unwrap()
+                .at(&next(name))
+                .uri
+                .to_string()
+        };
+        assert_eq!(at("1"), "https://h.example/ds;sid=1?x");
+        assert_eq!(at("another"), "https://h.example/ds");
+    }
+
     #[test]
     fn the_prefix_is_replaced_and_the_query_kept() {
         let routes = Routes::new(vec![route(
