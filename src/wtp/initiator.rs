@@ -413,15 +413,16 @@ impl Initiator {
             || matches!(&self.state, State::ResultWait { sender, .. } if sender.has_packets())
     }
 
-    /// Octets the next PDU may have.
-    pub(super) fn largest(&self) -> usize {
-        match (&self.answer, &self.state) {
-            (Some(Answer::Nack { .. }), _) => LONGEST_HEADER + 255,
-            (Some(_), State::WaitTimeout { exit_info, .. }) => LONGEST_HEADER + exit_info.len(),
-            (Some(_), _) => LONGEST_HEADER,
-            (None, State::ResultWait { sender, .. }) => LONGEST_HEADER + sender.packet_len(),
-            (None, _) => 0,
-        }
+    /// Octets the next PDU may have, or `None` if the PDU shares no datagram.
+    pub(super) fn largest_shared(&self) -> Option<usize> {
+        let most = match (&self.answer, &self.state) {
+            (Some(Answer::Nack { .. }), _) => 255,
+            (Some(_), State::WaitTimeout { exit_info, .. }) => exit_info.len(),
+            (Some(_), _) => 0,
+            (None, State::ResultWait { sender, .. }) => sender.shared_packet_len()?,
+            (None, _) => return Some(0),
+        };
+        Some(LONGEST_HEADER + most)
     }
 
     /// Appends the next PDU.

@@ -215,9 +215,12 @@ impl Sender {
         !self.resend.is_empty() || self.probe || self.unsent < self.next || self.again
     }
 
-    /// Octets of data a packet may have.
-    pub(super) fn packet_len(&self) -> usize {
-        self.message.largest_packet()
+    /// Octets of data the next packet may have if the packet may share a datagram. A packet of a
+    /// segmented message and a repeated packet go alone: a lost datagram costs one packet, and a
+    /// handset that separates no concatenation, as `fakewap`, reads each packet at last.
+    pub(super) fn shared_packet_len(&self) -> Option<usize> {
+        let repeated = !self.resend.is_empty() || self.probe || self.unsent == self.next;
+        (!repeated && !self.is_segmented()).then(|| self.message.largest_packet())
     }
 
     /// Whether the message went out as more than one packet or unit.
@@ -799,7 +802,7 @@ mod tests {
             let peer = peer(Some(group), None);
             Sender::new(ms(0), unit(), config.long_retry, &peer, &config, None)
         };
-        assert_eq!(plain(500).unwrap().packet_len(), 11);
+        assert_eq!(plain(500).unwrap().message.size(0), 11);
         let plain = plain(10);
         assert_eq!(plain.unwrap_err(), ProviderAbort::NOTIMPLEMENTEDESAR);
         let extended = peer(Some(1000), Some(3));

@@ -61,13 +61,17 @@ impl Transaction {
         Some(encoded)
     }
 
-    /// Whether the next PDU surely fits behind `len` octets of a datagram of `limit`.
-    pub(super) fn fits(&self, limit: usize, len: usize) -> bool {
+    /// Whether the next PDU may share a datagram of `limit` octets in which `len` are taken.
+    pub(super) fn place(&self, limit: usize, len: usize) -> Place {
         let largest = match &self.side {
-            Side::Responder(responder) => responder.largest(),
-            Side::Initiator(initiator) => initiator.largest(),
+            Side::Responder(responder) => responder.largest_shared(),
+            Side::Initiator(initiator) => initiator.largest_shared(),
         };
-        len + largest + CONCATENATION <= limit
+        match largest {
+            None => Place::Alone,
+            Some(largest) if len + largest + CONCATENATION <= limit => Place::Here,
+            Some(_) => Place::Next,
+        }
     }
 
     /// Notes a PDU that came.
@@ -95,6 +99,17 @@ impl Transaction {
             Side::Initiator(initiator) => initiator.footprint(),
         }
     }
+}
+
+/// The datagram of a PDU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The one that has begun.
+    Here,
+    /// The next one: the PDU might not fit behind what was begun.
+    Next,
+    /// One of its own.
+    Alone,
 }
 
 /// Lengths that concatenation adds for two PDUs.

@@ -4,6 +4,7 @@ use super::Endpoint;
 use crate::wdp::Peer;
 use crate::wtp::concat::Joiner;
 use crate::wtp::shared::EncodeContext;
+use crate::wtp::transaction::Place;
 
 impl Endpoint {
     pub(super) fn next_peer(&mut self) -> Option<Peer> {
@@ -52,7 +53,8 @@ impl Endpoint {
             // An encoded PDU cannot be taken back. So another PDU is started only where all but the
             // largest would fit; the largest start a datagram of their own.
             while transaction.has_pdu() {
-                if joiner.pdus() > 0 && !transaction.fits(limit, joiner.len(buf)) {
+                let place = transaction.place(limit, joiner.len(buf));
+                if joiner.pdus() > 0 && place != Place::Here {
                     return;
                 }
                 let from = buf.len();
@@ -63,6 +65,9 @@ impl Endpoint {
                 self.stats.retransmissions += u64::from(encoded.is_again());
                 let joined = joiner.add(from, buf);
                 debug_assert!(joined, "its size was foretold");
+                if place == Place::Alone {
+                    return;
+                }
             }
             transaction.queued = false;
             self.ready.remove(at);

@@ -13,15 +13,16 @@ impl Responder {
             || matches!(&self.state, State::ResultRespWait { sender } if sender.has_packets())
     }
 
-    /// Octets the next PDU may have.
-    pub(in crate::wtp) fn largest(&self) -> usize {
-        match (&self.answer, &self.state) {
-            (Some(Answer::Nack { .. }), _) => LONGEST_HEADER + 255,
-            (Some(_), State::WaitTimeout { exit_info, .. }) => LONGEST_HEADER + exit_info.len(),
-            (Some(_), _) => LONGEST_HEADER,
-            (None, State::ResultRespWait { sender }) => LONGEST_HEADER + sender.packet_len(),
-            (None, _) => 0,
-        }
+    /// Octets the next PDU may have, or `None` if the PDU shares no datagram.
+    pub(in crate::wtp) fn largest_shared(&self) -> Option<usize> {
+        let most = match (&self.answer, &self.state) {
+            (Some(Answer::Nack { .. }), _) => 255,
+            (Some(_), State::WaitTimeout { exit_info, .. }) => exit_info.len(),
+            (Some(_), _) => 0,
+            (None, State::ResultRespWait { sender }) => sender.shared_packet_len()?,
+            (None, _) => return Some(0),
+        };
+        Some(LONGEST_HEADER + most)
     }
 
     /// Appends the next PDU.

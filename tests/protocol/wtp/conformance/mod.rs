@@ -55,6 +55,11 @@ fn hold(suite: &mut Suite) {
         transactions::what_waits_for_a_peer_shares_a_datagram,
     );
     suite.held(
+        &["WTP-S-008", "WTP-S-021"],
+        "a_packet_of_a_segmented_message_goes_alone",
+        transactions::a_packet_of_a_segmented_message_goes_alone,
+    );
+    suite.held(
         &["WTP-S-009"],
         "a_datagram_is_separated",
         transactions::a_datagram_is_separated,
