@@ -24,6 +24,7 @@ pub(super) struct Client {
     observer: Option<PacketObserver>,
     wait_observer: Option<WaitObserver>,
     asked: Option<Ticket>,
+    first_result: Option<Instant>,
     heard: u64,
     impairment: Option<Impairment>,
     secure: Option<SecureClient>,
@@ -109,6 +110,7 @@ impl Client {
             observer: None,
             wait_observer: None,
             asked: None,
+            first_result: None,
             heard: 0,
             impairment: None,
             secure: None,
@@ -180,6 +182,7 @@ impl Client {
     pub(super) fn submit(&mut self, request: &Request<'_>) -> Ticket {
         let ticket = self.handset.request(self.clock.now(), request);
         self.asked = Some(ticket);
+        self.first_result = None;
         ticket
     }
 
@@ -229,6 +232,11 @@ impl Client {
             self.handset.abort(self.clock.now(), ticket);
         }
         self.disconnect().await
+    }
+
+    /// The time at which the first packet of the reply to the last request came.
+    pub(super) const fn first_result(&self) -> Option<Instant> {
+        self.first_result
     }
 
     /// The transaction layer's counters.
@@ -374,9 +382,14 @@ impl Client {
             observer,
             handset,
             peer,
+            asked,
+            first_result,
             ..
         } = self;
         let mut hear = |octets: &[u8]| {
+            if asked.is_some() && first_result.is_none() && wtp::has_result(octets) {
+                *first_result = Some(now);
+            }
             if let Some(observer) = observer {
                 observer(now, Direction::In, octets);
             }

@@ -13,6 +13,7 @@ pub mod log;
 mod log_filter;
 mod manual;
 mod metrics;
+mod outcome;
 mod packet;
 mod proxy;
 mod push;
@@ -29,6 +30,7 @@ mod secure;
 mod serve;
 mod top;
 mod trace;
+mod write_out;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -13,8 +13,10 @@ use crate::cli::bindings::BindingArgs;
 use crate::cli::client::{Client, PacketObserver, Wait};
 use crate::cli::gateway_address::resolve;
 use crate::cli::impairment::Direction;
+use crate::cli::outcome::Outcome;
 use crate::cli::packet;
 use crate::cli::secure::{SecureArgs, SecureClient};
+use crate::cli::write_out::Format;
 use crate::explain;
 use crate::handset::{Config, Reply, Request};
 use crate::printable::{self, Printable};
@@ -94,6 +96,11 @@ struct Common {
     /// Print the answer as JSON, with the time of each step. The body is in base64.
     #[arg(long, conflicts_with_all = ["include", "output"])]
     json: bool,
+    /// Text for standard output after the body, with curl's variables: %{http_code},
+    /// %{content_type}, %{size_download}, and in seconds from the start %{time_connect},
+    /// %{time_starttransfer} (the first packet), %{time_total}; and %{retransmissions}.
+    #[arg(long, short, value_name = "FORMAT", conflicts_with = "json")]
+    write_out: Option<Format>,
     /// Print only the body: no status, no headers.
     #[arg(long, short, visible_short_alias = 's', visible_alias = "silent")]
     quiet: bool,
@@ -158,14 +165,6 @@ fn read_body(path: &Path) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// An answer, and the end of each step, counted from the start.
-struct Outcome {
-    reply: Reply,
-    connected: Duration,
-    replied: Duration,
-    retransmissions: u64,
-}
-
 fn run(
     common: &Common,
     method: Method,
@@ -194,6 +193,7 @@ fn run(
             let outcome = Outcome {
                 reply,
                 connected: Duration::ZERO,
+                first_packet: None,
                 replied,
                 retransmissions: 0,
             };
@@ -219,9 +219,14 @@ fn run(
 
 /// Prints an answer. One of 400 and above is an error.
 fn show(common: &Common, outcome: &Outcome) -> anyhow::Result<()> {
-    match common.json {
-        true => print_json(outcome)?,
-        false => print(common, &outcome.reply)?,
+    if common.json {
+        let json = serde_json::to_string_pretty(&outcome.json())?;
+        println!("{}", printable::json(&json));
+    } else {
+        print(common, &outcome.reply)?;
+    }
+    if let Some(format) = &common.write_out {
+        print!("{}", format.text(outcome));
     }
     check_status(&outcome.reply)
 }
@@ -269,6 +274,7 @@ async fn ask(
     Ok(Outcome {
         reply: reply?,
         connected: connected - Instant::ZERO,
+        first_packet: client.first_result().map(|at| at - Instant::ZERO),
         replied: replied - Instant::ZERO,
         retransmissions: client.stats().retransmissions,
     })
@@ -359,30 +365,6 @@ fn print(common: &Common, reply: &Reply) -> anyhow::Result<()> {
         Some(path) => std::fs::write(path, &body).with_context(|| path.display().to_string()),
         None => Ok(std::io::stdout().write_all(&body)?),
     }
-}
-
-fn print_json(outcome: &Outcome) -> anyhow::Result<()> {
-    use base64::Engine as _;
-    let Outcome { reply, .. } = outcome;
-    let millis = |time: Duration| time.as_micros() as f64 / 1e3;
-    let headers: Vec<_> = reply
-        .headers
-        .iter()
-        .map(|(name, value)| serde_json::json!([name, String::from_utf8_lossy(value)]))
-        .collect();
-    let json = serde_json::to_string_pretty(&serde_json::json!({
-        "status": reply.status,
-        "content_type": reply.content_type,
-        "headers": headers,
-        "body": base64::engine::general_purpose::STANDARD.encode(&reply.body),
-        "body_octets": reply.body.len(),
-        "connect_ms": millis(outcome.connected),
-        "reply_ms": millis(outcome.replied.saturating_sub(outcome.connected)),
-        "total_ms": millis(outcome.replied),
-        "retransmissions": outcome.retransmissions,
-    }))?;
-    println!("{}", printable::json(&json));
-    Ok(())
 }
 
 /// An answer of 400 and above is an error.
@@ -499,6 +481,7 @@ Exit status:
 
 Examples:
   wapbridge get --gateway 192.0.2.1 http://sync.example.com/status
+  wapbridge get --gateway localhost -s -o /dev/null -w '%{http_code} %{time_total} s\n' http://sync.example.com/
   wapbridge get --gateway [2001:db8::1]:9201 -v -H 'Accept-Language: de' http://sync.example.com/";
 
 #[cfg(test)]

@@ -51,6 +51,6 @@ pub use config::{Config, OCTETS_PER_PEER, OCTETS_PER_TRANSACTION};
 pub use endpoint::{Endpoint, Refused};
 pub use indication::{Fragment, Handle, Indication};
 pub use pdu::{Class, Pdu};
-pub use peek::invokes;
+pub use peek::{has_result, invokes};
 pub use report::{Report, Stats};
 pub use tid::is_newer;

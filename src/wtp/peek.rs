@@ -1,4 +1,4 @@
-//! Looks for Invokes in a datagram before it is handled.
+//! Looks for PDUs in a datagram before it is handled.
 
 use super::concat;
 
@@ -16,12 +16,31 @@ pub fn invokes(datagram: &[u8]) -> impl Iterator<Item = u16> {
     })
 }
 
-/// The PDU type (WTP table 9).
+/// Whether a datagram has a packet of a Result.
+pub fn has_result(datagram: &[u8]) -> bool {
+    concat::separate(datagram).any(
+        |pdu| matches!(pdu, [kind, ..] if matches!(kind >> 3 & 0x0F, RESULT | SEGMENTED_RESULT)),
+    )
+}
+
+/// PDU types (WTP table 9).
 const INVOKE: u8 = 1;
+const RESULT: u8 = 2;
+const SEGMENTED_RESULT: u8 = 6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_are_found_whole_and_in_segments() {
+        assert!(has_result(&[0x12, 0x92, 0x34, b'x']));
+        assert!(has_result(&[0x30, 0x92, 0x34, 0x01, b'x']));
+        assert!(has_result(&[
+            0, 3, 0x18, 0x92, 0x34, 4, 0x12, 0x92, 0x35, b'x'
+        ]));
+        assert!(!has_result(&[0x18, 0x92, 0x34]) && !has_result(&[]));
+    }
 
     #[test]
     fn invokes_are_found_alone_and_in_company() {

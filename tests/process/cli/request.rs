@@ -48,6 +48,41 @@ async fn the_body_goes_out_and_comes_back_to_the_octet() {
 }
 
 #[tokio::test]
+async fn figures_are_written_as_asked() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&configuration(&origin.uri(), "")).await;
+    let option = gateway.option();
+    let uri = "http://sync.example.com/bytes/20000";
+    let format = "%{http_code} %{size_download} %{time_connect} %{time_starttransfer} %{time_total} \
+                  %{retransmissions}\\n";
+    let output = run(&["get", &option, "-s", "-o", "/dev/null", "-w", format, uri])
+        .await
+        .succeeds();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let figures: Vec<f64> = text
+        .trim_end()
+        .split(' ')
+        .map(|figure| figure.parse().unwrap())
+        .collect();
+    let [status, octets, connected, first, whole, again] = figures[..] else {
+        panic!("{text}");
+    };
+    assert_eq!((status, octets), (200.0, 20_000.0), "{text}");
+    assert!(0.0 < connected && connected < first, "{text}");
+    // The reply needs several groups, so its first packet comes before the last.
+    assert!(first < whole && again < 5.0, "{text}");
+
+    let output = run(&["get", &option, "--json", uri]).await.succeeds();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let time = |name: &str| json[name].as_f64().unwrap();
+    assert!(time("connect_ms") < time("first_packet_ms"));
+    assert!(time("first_packet_ms") < time("total_ms"));
+
+    let output = run(&["get", &option, "-w", "%{time}", uri]).await;
+    output.says(&["no variable `time`; there are response_code"]);
+}
+
+#[tokio::test]
 async fn types_and_fields_are_sent_as_asked() {
     let origin = Origin::start().await;
     let gateway = Gateway::start(&configuration(&origin.uri(), "")).await;
