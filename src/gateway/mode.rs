@@ -15,7 +15,7 @@ pub enum Mode {
     /// No new requests: as isolated, and methods of sessions get 503 too.
     Draining,
     /// No new requests and no answers: another process reads this port next, and gets the handsets'
-    /// repetitions. Transactions under way are finished.
+    /// repetitions. Transactions under way are finished, a Connect too.
     Leaving,
 }
 
@@ -23,9 +23,10 @@ impl Mode {
     /// Why a client that connects is refused, unless it may.
     pub(super) const fn refuses_sessions(self) -> Option<Problem> {
         match self {
-            Self::Running => None,
+            // A Connect may have begun, though its TID is not verified yet.
+            Self::Running | Self::Leaving => None,
             Self::Isolated => Some(Problem::Isolated),
-            Self::Draining | Self::Leaving => Some(Problem::Draining),
+            Self::Draining => Some(Problem::Draining),
         }
     }
 

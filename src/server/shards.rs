@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::gateway::push::{Push, PushOutcome};
-use crate::gateway::{self, Command, Mode, Stats};
+use crate::gateway::{self, Mode, Stats};
 use crate::identity::Change;
 use crate::push::capabilities::Capabilities;
 use crate::server::measurement::RouteStats;
@@ -139,14 +139,11 @@ impl Shards {
             .collect()
     }
 
-    /// Sends a command to the core of every shard.
-    pub async fn command(&self, command: &Command) {
-        self.broadcast(|| ShardCommand::Core(command.clone())).await;
-    }
-
-    /// Enters a mode.
+    /// Enters a mode; returns once every shard has entered the mode. A shard that does not answer
+    /// within `ANSWER_TIMEOUT` enters the mode later.
     pub async fn enter(&self, mode: Mode) {
-        self.command(&Command::Enter(mode)).await;
+        self.ask_all_within(ANSWER_TIMEOUT, |done| ShardCommand::Enter(mode, done))
+            .await;
     }
 
     /// Gives every shard its share of new settings, and new certificates. Requests under way keep

@@ -121,7 +121,6 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
-    use crate::gateway::Command;
     use crate::server::ShardSnapshot;
     use crate::server::shard::{DrainCondition, ShardCommand};
     use crate::server::shards::ShardHandle;
@@ -144,7 +143,10 @@ mod tests {
         let mut unanswered = Vec::new();
         while let Some(command) = commands.recv().await {
             match command {
-                ShardCommand::Core(Command::Enter(mode)) => modes.push(mode),
+                ShardCommand::Enter(mode, done) => {
+                    modes.push(mode);
+                    done.send(()).unwrap();
+                }
                 // In the end it is idle, but not while it is silent.
                 ShardCommand::NotifyWhen(DrainCondition::Idle, answer)
                     if modes == [Mode::Leaving] =>

@@ -184,6 +184,25 @@ fn a_leaving_gateway_finishes_exchanges_and_leaves_new_ones_to_the_next() {
     assert_eq!(world.origin.times_seen("/under-way"), 1);
 }
 
+/// A Connect whose TID is being verified has begun: the next process would know nothing of the
+/// verification.
+#[test]
+fn a_leaving_gateway_finishes_a_connect_that_waits_for_its_verification() {
+    let mut config = gateway_config();
+    config.wtp.verify_new_peers = true;
+    let mut world = World::new(4, config);
+    let newcomer = world.handset(phone_config());
+    world.connect(newcomer);
+    world.run_until(|world| world.gateway.stats().wtp.verifications > 0);
+    assert_eq!(world.session_events(newcomer), []);
+    world.command(Command::Enter(Mode::Leaving));
+    world.run_until_idle();
+    assert!(matches!(
+        world.session_events(newcomer),
+        [Event::Connected(_)]
+    ));
+}
+
 #[test]
 fn sessions_are_ended_a_few_at_a_time() {
     let mut world = World::new(5, gateway_config());

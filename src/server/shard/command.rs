@@ -11,7 +11,7 @@ use crate::gateway::handover::Handover;
 use crate::gateway::http::{HttpId, HttpRequest};
 use crate::gateway::push::{Push, PushOutcome};
 use crate::gateway::record::Ending;
-use crate::gateway::{self, Command};
+use crate::gateway::{self, Command, Mode};
 use crate::identity::Change;
 use crate::push::capabilities::Capabilities;
 use crate::server::secure::{SecureSession, SecureSettings};
@@ -34,6 +34,8 @@ pub(in crate::server) struct HttpAnswer {
 pub(in crate::server) enum ShardCommand {
     /// Pass a command to the core.
     Core(Command),
+    /// Enter a mode; answered once the mode holds.
+    Enter(Mode, oneshot::Sender<()>),
     /// Read the sockets from now on.
     StartReading,
     /// End a claim, with the session or without.

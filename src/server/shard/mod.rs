@@ -292,11 +292,12 @@ impl Shard {
 
     fn on_command(&mut self, now: Instant, command: ShardCommand) {
         match command {
-            ShardCommand::Core(command) => {
-                if let Command::Enter(mode) = command {
-                    self.reading = sockets_read(mode, &self.sockets);
-                }
-                self.gateway.handle_command(now, command);
+            ShardCommand::Core(command) => self.gateway.handle_command(now, command),
+            ShardCommand::Enter(mode, done) => {
+                self.reading = sockets_read(mode, &self.sockets);
+                self.gateway.handle_command(now, Command::Enter(mode));
+                // The requester may have gone.
+                let _ = done.send(());
             }
             ShardCommand::StartReading => self.reading = self.sockets.len(),
             ShardCommand::Claimed(claim, found) => {

@@ -132,10 +132,12 @@ fn a_gateway_at_work_is_shown_to_machines_and_to_people() {
         number(&seen["targets"][0]["answered_per_second"]) > 10.0,
         "{seen}"
     );
-    assert!(
-        number(&seen["shards"][0]["datagrams_in_per_second"]) > 20.0,
-        "{seen}"
-    );
+    // The kernel chooses the shard of each handset.
+    let shards = seen["shards"].as_array().unwrap().iter();
+    let datagrams: f64 = shards
+        .map(|shard| number(&shard["datagrams_in_per_second"]))
+        .sum();
+    assert!(datagrams > 20.0, "{seen}");
     assert_eq!(
         number(&seen["tables"]["sessions"]["used"]).to_string(),
         "15"
