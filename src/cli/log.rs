@@ -1,5 +1,5 @@
-//! The outputs of log lines: standard error, which the service manager keeps, and a file for the
-//! access log.
+//! The outputs of log lines: standard error, which the service manager keeps, and an output of its
+//! own for the access log.
 
 use std::borrow::Cow;
 use std::io;
@@ -9,21 +9,21 @@ use anyhow::Context;
 use crate::cli::log_filter;
 use crate::config::{AccessLog, LogSettings};
 use crate::printable;
-use crate::record::{Format, LogHandle, LogWriter};
+use crate::record::{AccessSink, Format, LogHandle, LogWriter};
 
 /// The program's log. Dropping it writes the queued lines.
 #[derive(Debug)]
 pub struct Log {
     _stderr: LogWriter,
-    /// The access log's own file, if it has one.
-    _file: Option<LogWriter>,
+    /// The access log's own output, if it has one.
+    _access: Option<LogWriter>,
     outputs: LogOutputs,
 }
 
 /// The outputs of lines. Clones share them.
 #[derive(Clone, Debug)]
 pub struct LogOutputs {
-    access: Option<(Format, LogHandle)>,
+    access: Option<AccessSink>,
     all: Vec<LogHandle>,
 }
 
@@ -31,7 +31,7 @@ impl Log {
     /// Starts logging. A second start in one process changes only the access log.
     ///
     /// # Errors
-    /// The access log's file cannot be opened.
+    /// The access log's output cannot be opened.
     pub fn start(settings: &LogSettings) -> anyhow::Result<Self> {
         let stderr = LogWriter::stderr()?;
         let handle = stderr.handle();
@@ -43,24 +43,34 @@ impl Log {
             colours,
         });
         let mut all = vec![stderr.handle()];
-        let file = match &settings.access {
+        // The journal takes fields apart.
+        let format = match settings.access {
+            AccessLog::Journald => Format::Json,
+            _ => settings.format,
+        };
+        let own = match &settings.access {
             AccessLog::File(path) => Some(LogWriter::file(path).with_context(|| {
                 let path = path.display();
                 format!("[log]: cannot write the access log to {path}: name a file in a directory that is there and ours")
             })?),
+            AccessLog::Syslog(syslog) => Some(
+                LogWriter::syslog(syslog.clone(), format)
+                    .with_context(|| format!("[log]: no socket for {syslog}"))?,
+            ),
+            AccessLog::Journald => {
+                Some(LogWriter::journald().context("[log]: no socket for the journal")?)
+            }
             AccessLog::Stderr | AccessLog::Off => None,
         };
-        let access = match settings.access {
-            AccessLog::Off => None,
-            AccessLog::Stderr | AccessLog::File(_) => {
-                let writer = file.as_ref().unwrap_or(&stderr);
-                Some((settings.format, writer.handle()))
-            }
-        };
-        all.extend(file.as_ref().map(LogWriter::handle));
+        let access = (settings.access != AccessLog::Off).then(|| AccessSink {
+            format,
+            handle: own.as_ref().unwrap_or(&stderr).handle(),
+            sample: settings.access_sample,
+        });
+        all.extend(own.as_ref().map(LogWriter::handle));
         Ok(Self {
             _stderr: stderr,
-            _file: file,
+            _access: own,
             outputs: LogOutputs { access, all },
         })
     }
@@ -75,7 +85,7 @@ impl Log {
 impl LogOutputs {
     /// The shards' output for the access log.
     #[must_use]
-    pub fn access(&self) -> Option<(Format, LogHandle)> {
+    pub fn access(&self) -> Option<AccessSink> {
         self.access.clone()
     }
 

@@ -7,7 +7,10 @@ use tracing::level_filters::LevelFilter;
 
 use super::section::Section;
 use super::value::{Value, Wrong, string, text, words};
-use crate::record::Format;
+use crate::record::{Format, Syslog};
+
+/// What a syslog server begins with.
+const SYSLOG: &str = "syslog:";
 
 /// Settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,9 @@ pub struct LogSettings {
     /// The output of the access log, one line per exchange, at any `level`. Default: standard
     /// error.
     pub access: AccessLog,
+    /// Of exchanges with a status below 400 that reached their handset, each shard logs one in so
+    /// many. All others are logged. Default: 1, which means all.
+    pub access_sample: u32,
 }
 
 /// The output of the access log.
@@ -31,6 +37,10 @@ pub enum AccessLog {
     Off,
     /// A file of its own. After log rotation the next SIGHUP creates it again.
     File(PathBuf),
+    /// A syslog server, with one datagram for each line.
+    Syslog(Syslog),
+    /// The journal of systemd, with a field for each field of a line, such as `WAPBRIDGE_STATUS`.
+    Journald,
 }
 
 impl Default for LogSettings {
@@ -39,6 +49,7 @@ impl Default for LogSettings {
             level: LevelFilter::INFO,
             format: Format::Text,
             access: AccessLog::Stderr,
+            access_sample: 1,
         }
     }
 }
@@ -53,6 +64,7 @@ impl LogSettings {
                 AccessLog::File(file) => AccessLog::File(directory.join(file)),
                 other => other,
             },
+            access_sample: section.within("access_sample", 1..=1_000_000, default.access_sample),
         }
     }
 }
@@ -71,13 +83,16 @@ words!(
 );
 
 impl Value for AccessLog {
-    const EXPECTED: &'static str = "\"stderr\", \"off\" or the path of a file";
+    const EXPECTED: &'static str =
+        "\"stderr\", \"off\", \"journald\", \"syslog:server=ADDRESS\" or the path of a file";
 
     fn show(&self) -> toml::Value {
         match self {
             Self::Stderr => string("stderr"),
             Self::Off => string("off"),
             Self::File(path) => path.show(),
+            Self::Syslog(syslog) => string(syslog.to_string()),
+            Self::Journald => string("journald"),
         }
     }
 
@@ -86,6 +101,12 @@ impl Value for AccessLog {
             "" => Err(Wrong::new("this is empty", "\"off\" writes none")),
             "stderr" => Ok(Self::Stderr),
             "off" => Ok(Self::Off),
+            "journald" => Ok(Self::Journald),
+            other if other.starts_with(SYSLOG) => {
+                let syslog = other.trim_start_matches(SYSLOG).parse();
+                let wrong = |why: String| Wrong::new("this names no syslog server", why);
+                syslog.map(Self::Syslog).map_err(wrong)
+            }
             _ => PathBuf::read(value).map(Self::File),
         }
     }

@@ -118,6 +118,13 @@ impl ExchangeRecord {
         limit.or_else(|| self.problem.map(Problem::remedy))
     }
 
+    /// Whether the handset has, or may be taken to have, a reply with a status below 400.
+    #[must_use]
+    pub fn went_well(&self) -> bool {
+        let arrived = matches!(self.ending, Ending::Acknowledged | Ending::Sent);
+        arrived && self.status.is_some_and(|status| status < 400)
+    }
+
     /// Time from the first packet of the request to the last, on the air.
     #[must_use]
     pub fn air_in_time(&self) -> Option<Duration> {

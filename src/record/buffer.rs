@@ -2,7 +2,7 @@
 
 use super::access::Format;
 use super::charging::{Batch, CdrEncoder, CdrHandle};
-use super::log_writer::LogHandle;
+use super::recorder::AccessSink;
 use super::timestamp::Timestamp;
 
 /// Octets that are handed over at once.
@@ -14,22 +14,37 @@ const LONGEST_LINE: usize = 1 << 10;
 /// Lines of the access log.
 #[derive(Debug)]
 pub(super) struct LogLines {
-    format: Format,
-    handle: LogHandle,
+    sink: AccessSink,
+    /// Exchanges that went well since the last of them that was logged.
+    passed_over: u32,
     timestamp: Timestamp,
     pub(super) lines: Vec<u8>,
     count: u64,
 }
 
 impl LogLines {
-    pub(super) fn new((format, handle): (Format, LogHandle)) -> Self {
+    pub(super) fn new(sink: AccessSink) -> Self {
         Self {
-            format,
-            handle,
+            passed_over: sink.sample,
+            sink,
             timestamp: Timestamp::default(),
             lines: Vec::new(),
             count: 0,
         }
+    }
+
+    /// Whether the line of an exchange is to be written: every one that did not go well, and one in
+    /// [`AccessSink::sample`] of the others.
+    pub(super) const fn takes(&mut self, went_well: bool) -> bool {
+        if !went_well {
+            return true;
+        }
+        self.passed_over += 1;
+        let taken = self.passed_over >= self.sink.sample;
+        if taken {
+            self.passed_over = 0;
+        }
+        taken
     }
 
     /// Adds the line that `write` appends, and hands the lines over once they are [`BULK`] octets.
@@ -37,7 +52,7 @@ impl LogLines {
         if self.lines.capacity() == 0 {
             self.lines.reserve_exact(BULK + LONGEST_LINE);
         }
-        write(self.format, &mut self.timestamp, &mut self.lines);
+        write(self.sink.format, &mut self.timestamp, &mut self.lines);
         self.count += 1;
         if self.lines.len() >= BULK {
             self.flush();
@@ -46,7 +61,7 @@ impl LogLines {
 
     pub(super) fn flush(&mut self) {
         if self.count > 0 {
-            self.handle.offer(&mut self.lines, self.count);
+            self.sink.handle.offer(&mut self.lines, self.count);
             self.count = 0;
         }
     }

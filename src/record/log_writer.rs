@@ -1,16 +1,19 @@
-//! The access log's writer: a thread of its own writes lines to standard error or a file.
+//! The log's writer: a thread of its own writes lines to standard error, a file, a syslog server or
+//! the journal.
 //!
 //! A full disk, a stopped terminal or a slow reader delays only that thread. Lines that find the
 //! queue full are lost and counted.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::access::Format;
+use super::destination::Destination;
+use super::journald::{self, JournalSender};
+use super::syslog::{Syslog, SyslogSender};
 use crate::worker::{self, Handle, Inbox, Received, Worker};
 
 /// The thread and its output. Dropping it writes the queued lines, for two seconds at most.
@@ -49,7 +52,24 @@ impl LogWriter {
     /// # Errors
     /// The system refuses a thread.
     pub fn to(writer: Box<dyn Write + Send>) -> io::Result<Self> {
-        Self::start(Output { writer, path: None })
+        Self::start(Destination::Stream(writer))
+    }
+
+    /// Sends each line to a syslog server. `format` is that of the lines.
+    ///
+    /// # Errors
+    /// The system refuses a socket or a thread.
+    pub fn syslog(syslog: Syslog, format: Format) -> io::Result<Self> {
+        Self::start(Destination::Syslog(SyslogSender::open(syslog, format)?))
+    }
+
+    /// Sends each line, which is to be JSON, to the journal of systemd.
+    ///
+    /// # Errors
+    /// The system refuses a socket or a thread.
+    pub fn journald() -> io::Result<Self> {
+        let sender = JournalSender::open(journald::SOCKET.into())?;
+        Self::start(Destination::Journal(sender))
     }
 
     /// Appends to a file. It is made if it is not there, readable for its owner and group.
@@ -57,18 +77,17 @@ impl LogWriter {
     /// # Errors
     /// The file cannot be opened, or the system refuses a thread.
     pub fn file(path: &Path) -> io::Result<Self> {
-        Self::start(Output {
-            writer: Box::new(open(path)?),
-            path: Some(path.to_owned()),
-        })
+        Self::start(Destination::file(path)?)
     }
 
-    fn start(output: Output) -> io::Result<Self> {
+    fn start(destination: Destination) -> io::Result<Self> {
         let lost = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&lost);
         let queue = worker::queue(MAX_QUEUED);
-        let worker = Worker::start("log", queue, move |inbox| output.run(&inbox, &counter))?
-            .with_patience(SHUTDOWN_TIMEOUT);
+        let worker = Worker::start("log", queue, move |inbox| {
+            run(destination, &inbox, &counter);
+        })?
+        .with_patience(SHUTDOWN_TIMEOUT);
         Ok(Self { worker, lost })
     }
 
@@ -109,56 +128,37 @@ impl LogHandle {
     }
 }
 
-/// The output of the thread.
-struct Output {
-    writer: Box<dyn Write + Send>,
-    /// The file's name; `None` for standard error.
-    path: Option<PathBuf>,
-}
-
-impl Output {
-    fn run(mut self, inbox: &Inbox<Message>, lost: &AtomicU64) {
-        let mut failing = false;
-        // The load is held until the lines are written: they take their room until then.
-        while let Received::Message(message, _load) = inbox.recv() {
-            match message {
-                Message::Lines(lines, count) => {
-                    let written = self.writer.write_all(&lines);
-                    if let Err(error) = &written {
-                        lost.fetch_add(count, Ordering::Relaxed);
-                        if !failing {
-                            self.complain("lines of the access log are lost", error);
-                        }
+/// Writes lines until the inbox is closed. Lines that cannot be written are counted, and the first of
+/// them is logged. A failure of standard error itself can be logged nowhere.
+fn run(mut destination: Destination, inbox: &Inbox<Message>, lost: &AtomicU64) {
+    let name = destination.to_string();
+    let complain = |what: &'static str, error: &io::Error| {
+        if !name.is_empty() {
+            tracing::error!(to = %name, %error, "{what}");
+        }
+    };
+    let mut failing = false;
+    // The load is held until the lines are written: they take their room until then.
+    while let Received::Message(message, _load) = inbox.recv() {
+        match message {
+            Message::Lines(lines, count) => {
+                let written = destination.write(&lines, count);
+                if let Err((count, error)) = &written {
+                    lost.fetch_add(*count, Ordering::Relaxed);
+                    if !failing {
+                        complain("lines of the access log are lost", error);
                     }
-                    failing = written.is_err();
                 }
-                Message::Reopen => {
-                    if let Some(path) = &self.path {
-                        match open(path) {
-                            Ok(file) => self.writer = Box::new(file),
-                            Err(error) => self.complain("the old file is kept", &error),
-                        }
-                    }
+                failing = written.is_err();
+            }
+            Message::Reopen => {
+                if let Err(error) = destination.reopen() {
+                    complain("the old file is kept", &error);
                 }
             }
         }
-        let _ = self.writer.flush();
     }
-
-    /// Logs an error. A failure of standard error itself can be logged nowhere.
-    fn complain(&self, what: &'static str, error: &io::Error) {
-        if let Some(path) = &self.path {
-            tracing::error!(path = %path.display(), %error, "{what}");
-        }
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+    destination.flush();
 }
 
 /// Octets that may be queued: some tens of thousands of lines.

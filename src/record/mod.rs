@@ -7,16 +7,20 @@
 mod access;
 mod buffer;
 pub mod charging;
+mod destination;
 mod digits;
+mod journald;
 mod line;
 mod log_writer;
 mod push_recorder;
 mod recorder;
 #[cfg(test)]
 mod sample;
+mod syslog;
 mod timestamp;
 
 pub use access::{Format, loggable};
 pub use log_writer::{LogHandle, LogWriter};
 pub use push_recorder::PushRecorder;
-pub use recorder::{Recorder, Sinks};
+pub use recorder::{AccessSink, Recorder, Sinks};
+pub use syslog::{Syslog, SyslogServer};

@@ -16,9 +16,20 @@ use crate::wsp::log_id::LogIds;
 #[derive(Clone, Debug, Default)]
 pub struct Sinks {
     /// The access log, if there is one.
-    pub access: Option<(Format, LogHandle)>,
+    pub access: Option<AccessSink>,
     /// The charging records, if they are kept.
     pub charging: Option<CdrHandle>,
+}
+
+/// The access log.
+#[derive(Clone, Debug)]
+pub struct AccessSink {
+    /// The format of its lines.
+    pub format: Format,
+    /// The writer of its lines.
+    pub handle: LogHandle,
+    /// Of exchanges that went well each shard logs one in so many; 0 and 1 mean all.
+    pub sample: u32,
 }
 
 /// Records of one shard. Dropping it hands over the rest.
@@ -60,7 +71,9 @@ impl Recorder {
 
     /// An exchange is over. It is `micros` microseconds after 1970.
     pub fn finished(&mut self, now: Instant, micros: u64, record: &ExchangeRecord) {
-        if let Some(access) = &mut self.access {
+        if let Some(access) = &mut self.access
+            && access.takes(record.went_well())
+        {
             access.add(|format, timestamp, lines| {
                 access::write(record, micros, format, self.names, timestamp, lines);
             });
@@ -135,11 +148,56 @@ mod tests {
     use std::io::{self, Read};
 
     use super::*;
+    use crate::gateway::record::Ending;
     use crate::record::log_writer::LogWriter;
     use crate::record::sample::exchange;
 
     fn at(millis: u64) -> Instant {
         Instant::from_micros(millis * 1_000)
+    }
+
+    fn all(format: Format, writer: &LogWriter) -> AccessSink {
+        AccessSink {
+            format,
+            handle: writer.handle(),
+            sample: 1,
+        }
+    }
+
+    #[test]
+    fn of_exchanges_that_went_well_one_in_so_many_is_logged() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let writer = LogWriter::to(Box::new(writer)).unwrap();
+        let access = AccessSink {
+            sample: 4,
+            ..all(Format::Text, &writer)
+        };
+        let sinks = Sinks {
+            access: Some(access),
+            charging: None,
+        };
+        let mut recorder = Recorder::new(&sinks, LogIds::new(&[0; 16]), 0);
+        for number in 0..10 {
+            recorder.finished(at(0), number, &exchange());
+            for (status, ending) in [
+                (Some(404), Ending::Acknowledged),
+                (Some(200), Ending::Unacknowledged),
+                (None, Ending::Aborted),
+            ] {
+                let mut record = exchange();
+                (record.status, record.ending) = (status, ending);
+                recorder.finished(at(0), number, &record);
+            }
+        }
+        drop(recorder);
+        drop(writer);
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        let well = |line: &&str| line.contains("status=200 ending=\"acknowledged\"");
+        let (well, ill): (Vec<_>, Vec<_>) = written.lines().partition(well);
+        let moments: Vec<&str> = well.iter().map(|line| &line[19..27]).collect();
+        assert_eq!(moments, [".000000Z", ".000004Z", ".000008Z"]);
+        assert_eq!(ill.len(), 30);
     }
 
     #[test]
@@ -148,7 +206,7 @@ mod tests {
         let writer = LogWriter::to(Box::new(writer)).unwrap();
         let mut recorder = Recorder::new(
             &Sinks {
-                access: Some((Format::Text, writer.handle())),
+                access: Some(all(Format::Text, &writer)),
                 charging: None,
             },
             LogIds::new(&[0; 16]),
@@ -178,7 +236,7 @@ mod tests {
         let writer = LogWriter::to(Box::new(writer)).unwrap();
         let mut recorder = Recorder::new(
             &Sinks {
-                access: Some((Format::Json, writer.handle())),
+                access: Some(all(Format::Json, &writer)),
                 charging: None,
             },
             LogIds::new(&[0; 16]),

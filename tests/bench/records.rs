@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wapbridge::gateway::record::{Ending, ExchangeRecord};
 use wapbridge::gateway::syncml::SyncMl;
 use wapbridge::record::charging::{self, CdrWriter};
-use wapbridge::record::{Format, LogWriter, Recorder, Sinks};
+use wapbridge::record::{AccessSink, Format, LogWriter, Recorder, Sinks};
 use wapbridge::time::Instant;
 use wapbridge::wdp::Peer;
 use wapbridge::wsp::log_id::LogIds;
@@ -35,7 +35,11 @@ fn main() {
             let writer = LogWriter::file(&directory.path().join(name)).unwrap();
             let handle = writer.handle();
             let sinks = Sinks {
-                access: Some((format, handle.clone())),
+                access: Some(AccessSink {
+                    format,
+                    handle: handle.clone(),
+                    sample: 1,
+                }),
                 charging: None,
             };
             measure(name, count, &sinks, writer, || handle.lost());

@@ -172,7 +172,18 @@ fn remedies_fit_the_mistake() {
         ("[route]\nmatch = \"http://a.example/\"", "write [[route]]"),
         ("[log]\nlevel = \"Info\"", "did you mean \"info\"?"),
         ("[log]\nformat = \"jsno\"", "did you mean \"json\"?"),
-        ("[log]\ncolour = true", "known here: access, format, level"),
+        (
+            "[log]\ncolour = true",
+            "known here: access, access_sample, format, level",
+        ),
+        (
+            "[log]\naccess = \"syslog:server=log.example\"",
+            "server is an address, as 192.0.2.1:514",
+        ),
+        (
+            "[log]\naccess = \"syslog:\"",
+            "syslog knows server, facility and tag",
+        ),
         ("[wtp]\nbase_retry = \"0s\"", "10ms to 600s"),
         ("[wtp]\nbearer = \"gprs\"", "\"circuit-switched\""),
         (

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use wapbridge::record::{Format, LogHandle, LogWriter, Sinks};
+use wapbridge::record::{AccessSink, Format, LogHandle, LogWriter, Sinks};
 
 /// Starts to collect the log, and returns the place of the access log. All gateways of this process
 /// share it.
@@ -24,7 +24,11 @@ pub(crate) fn start() -> Sinks {
         writer.handle()
     });
     Sinks {
-        access: Some((Format::Json, handle.clone())),
+        access: Some(AccessSink {
+            format: Format::Json,
+            handle: handle.clone(),
+            sample: 1,
+        }),
         charging: None,
     }
 }

@@ -1,6 +1,8 @@
 //! The access log's own file, and log lines that are not read.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -8,6 +10,9 @@ use super::gateway::{Gateway, PROGRAM, configuration};
 use super::now;
 use crate::support::certificate::new_authority;
 use crate::support::origin::echo;
+
+/// The longest wait for a message.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The lines of a file, once there are so many.
 fn lines(path: &std::path::Path, count: usize) -> Vec<String> {
@@ -47,6 +52,55 @@ fn a_log_that_was_moved_is_created_again() {
         }
         assert_eq!(gateway.get(), "a", "round {round}");
         assert_eq!(lines(&log, 1).len(), 1);
+    }
+}
+
+#[test]
+fn each_line_is_a_message_for_a_syslog_server() {
+    let authority = new_authority("access");
+    let port = echo(&authority, "a");
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let unix = UnixDatagram::bind(&path).unwrap();
+    udp.set_read_timeout(Some(PATIENCE)).unwrap();
+    unix.set_read_timeout(Some(PATIENCE)).unwrap();
+    let over_udp = format!("server={},facility=local3", udp.local_addr().unwrap());
+    let over_unix = format!("server=unix:{},tag=gw", path.display());
+    for (server, head, name) in [
+        (over_udp, "<158>1 20", " wapbridge "),
+        (over_unix, "<190>", " gw["),
+    ] {
+        let file = format!(
+            "{}[log]\naccess = \"syslog:{server}\"\naccess_sample = 3\n",
+            configuration("127.0.0.1:0", port)
+        );
+        let gateway = Gateway::start("syslog", &file, &authority.pem());
+        // Each is a handset of its own, and the kernel chooses the shard.
+        for _ in 0..10 {
+            assert_eq!(gateway.get(), "a");
+        }
+        assert_eq!(gateway.get_from("http://unknown.example/", &[]), "403");
+        let (mut logged, mut refused) = (0, false);
+        while !refused {
+            let mut received = [0; 2000];
+            let len = match head {
+                "<190>" => unix.recv(&mut received),
+                _ => udp.recv(&mut received),
+            };
+            let message = std::str::from_utf8(&received[..len.unwrap()]).unwrap();
+            assert!(
+                message.starts_with(head) && message.contains(name) && !message.ends_with('\n'),
+                "{message}"
+            );
+            refused = message.contains(" exchange peer=") && message.contains(" status=403 ");
+            assert!(refused || message.contains(" status=200 "), "{message}");
+            logged += 1;
+        }
+        assert!(
+            (1..=7).contains(&logged),
+            "one in three and the refusal: {logged}"
+        );
     }
 }
 
