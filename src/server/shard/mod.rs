@@ -399,6 +399,13 @@ impl Shard {
     }
 
     fn end(mut self, now: Instant) {
+        // The ports of HTTP and OBEX have stopped before: the ends of their requests are recorded.
+        while let Ok(command) = self.mailbox.try_recv() {
+            if matches!(command, ShardCommand::HttpEnd(..)) {
+                self.on_command(now, command);
+            }
+        }
+        self.drain(now);
         self.recorder.stop(now, self.clock.wall(), &self.gateway);
         self.claims.flush();
     }
