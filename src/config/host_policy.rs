@@ -41,7 +41,8 @@ fn read_check(section: &Section<'_, '_>) -> Option<HealthCheck> {
     let times = Duration::from_millis(100)..=Duration::from_secs(3600);
     let interval = section.within("interval", times.clone(), default.interval);
     let timeout = section.spanned::<Duration>("timeout");
-    section.default("timeout", &default.timeout);
+    let usual = default.timeout.min(interval);
+    section.default("timeout", &usual);
     let expect = section.list::<StatusRange>("expect");
     if expect.is_none() {
         section.default("expect", &default.expect);
@@ -49,9 +50,7 @@ fn read_check(section: &Section<'_, '_>) -> Option<HealthCheck> {
     let check = HealthCheck {
         path: path.clone().unwrap_or(default.path),
         interval,
-        timeout: timeout
-            .as_ref()
-            .map_or(default.timeout.min(interval), |it| *it.get_ref()),
+        timeout: timeout.as_ref().map_or(usual, |it| *it.get_ref()),
         expect: expect.map_or(default.expect, toml::Spanned::into_inner),
         unhealthy: section.within("unhealthy", 1..=100, default.unhealthy),
         healthy: section.within("healthy", 1..=100, default.healthy),
@@ -79,13 +78,12 @@ fn read_outlier(section: &Section<'_, '_>) -> Option<Outlier> {
     let times = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
     let base = section.within("base", times.clone(), default.base);
     let max = section.spanned::<Duration>("max");
-    section.default("max", &default.max);
+    let usual = default.max.max(base);
+    section.default("max", &usual);
     let outlier = Outlier {
         consecutive: section.within("consecutive", 1..=10_000, default.consecutive),
         base,
-        max: max
-            .as_ref()
-            .map_or(default.max.max(base), |it| *it.get_ref()),
+        max: max.as_ref().map_or(usual, |it| *it.get_ref()),
     };
     if let Some(max) = max
         && (*max.get_ref() < base || max.get_ref() > times.end())

@@ -88,7 +88,6 @@ fn routes(hosts: &[SocketAddr], policy: HostPolicy) -> Routes {
         upstream,
         fallbacks: addresses.collect(),
     };
-    route.limits.connect_timeout = Duration::from_millis(300);
     route.host_policy = policy;
     Routes::new(vec![route])
 }
@@ -148,7 +147,7 @@ async fn what_one_shard_met_is_known_to_the_others_and_after_a_reload() {
 async fn a_host_that_answers_500_is_ejected_for_ever_longer_and_no_post_is_sent_twice() {
     let (bad, good) = (Switched::start().await, Switched::start().await);
     bad.answers(500);
-    let base = Duration::from_millis(400);
+    let base = Duration::from_secs(1);
     let routes = routes(&[bad.address, good.address], outlier(2, base));
     let hosts = Hosts::default();
     let shards = [shard(&routes, &hosts), shard(&routes, &hosts)];
@@ -160,7 +159,7 @@ async fn a_host_that_answers_500_is_ejected_for_ever_longer_and_no_post_is_sent_
         assert_eq!(bad.requests() + good.requests(), sent);
     };
     let mut longest = Duration::ZERO;
-    for times in 1..=3 {
+    for times in 1..=2 {
         ask(0, 500).await;
         // The failures of all shards count.
         ask(1, 500).await;
@@ -175,7 +174,7 @@ async fn a_host_that_answers_500_is_ejected_for_ever_longer_and_no_post_is_sent_
         ask(1, 200).await;
         tokio::time::sleep(rest).await;
     }
-    assert_eq!(bad.requests(), 6);
+    assert_eq!(bad.requests(), 4);
 }
 
 #[tokio::test]
@@ -283,7 +282,7 @@ fn checked() -> HostPolicy {
     let path = PathAndQuery::from_static("/healthz?deep=1");
     HostPolicy {
         check: Some(HealthCheck {
-            timeout: Duration::from_millis(300),
+            timeout: Duration::from_secs(1),
             unhealthy: 2,
             ..HealthCheck::new(path)
         }),
@@ -313,7 +312,7 @@ async fn a_host_that_fails_its_checks_is_tried_last_until_it_passes() {
     assert_eq!(status.condition, HostCondition::FailingChecks);
     assert_eq!((status.checks_passed, status.checks_failed), (0, 2));
     let why = status.last_check.unwrap().1.unwrap();
-    assert!(why.contains("within 300ms"), "{why}");
+    assert!(why.contains("within 1s"), "{why}");
     assert_eq!(of(&hosts, second.address).checks_passed, 1);
     // Requests go to the other host, and are not those of the checks.
     assert!(post(&upstream, first.address).await.is_ok());

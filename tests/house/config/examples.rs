@@ -327,5 +327,5 @@ fn the_examples_comments_are_settings() {
         format!("{:?} {:?}", route.headers, route.allowed_methods)
     };
     assert_eq!(headers(&all), headers(&plain));
-    assert_eq!(all.routes.iter().count(), 3);
+    assert_eq!(all.routes.iter().count(), 4);
 }
