@@ -62,10 +62,13 @@ async fn supervise(
             gone.forget();
         }
         checks = fresh.into_iter().map(Into::into).collect();
+        let mut tasks = JoinSet::new();
         let running = tokio::select! {
-            running = run(&checks, &mut state, seed) => running,
+            running = run(&checks, &mut tasks, &mut state, seed) => running,
             changed = settings.changed() => changed.is_ok(),
         };
+        // No result comes after this.
+        tasks.shutdown().await;
         if !running {
             return;
         }
@@ -73,9 +76,13 @@ async fn supervise(
 }
 
 /// Runs checks, except while the gateway drains. Returns false once there is no gateway.
-async fn run(checks: &[Arc<HostCheck>], state: &mut watch::Receiver<State>, seed: u64) -> bool {
+async fn run(
+    checks: &[Arc<HostCheck>],
+    tasks: &mut JoinSet<()>,
+    state: &mut watch::Receiver<State>,
+    seed: u64,
+) -> bool {
     loop {
-        let mut tasks = JoinSet::new();
         for (nth, check) in (0..).zip(checks) {
             let check = Arc::clone(check);
             let random = Random::new(seed.wrapping_add(nth));
@@ -84,7 +91,7 @@ async fn run(checks: &[Arc<HostCheck>], state: &mut watch::Receiver<State>, seed
         if state.wait_for(|now| *now == State::Draining).await.is_err() {
             return false;
         }
-        drop(tasks);
+        tasks.shutdown().await;
         if state.wait_for(|now| *now != State::Draining).await.is_err() {
             return false;
         }

@@ -13,6 +13,7 @@ use wapbridge::random::Random;
 use wapbridge::route::{
     Address, Condition, Destination, HealthCheck, HostPolicy, Outlier, RouteSettings, Routes,
 };
+use wapbridge::server::{HealthChecks, State};
 use wapbridge::upstream::{HostCondition, HostStatus, Hosts, Upstream, checks_of};
 
 use super::{OK, assert_fails};
@@ -103,11 +104,8 @@ async fn post(shard: &Upstream, first: SocketAddr) -> Result<Reply, FetchError> 
 
 fn of(hosts: &Hosts, address: SocketAddr) -> HostStatus {
     let port = format!(":{}", address.port());
-    let status = hosts.status().into_iter();
-    status
-        .filter(|host| host.host.ends_with(&port))
-        .next_back()
-        .unwrap()
+    let mut status = hosts.status().into_iter();
+    status.find(|host| host.host.ends_with(&port)).unwrap()
 }
 
 fn outlier(consecutive: u32, base: Duration) -> HostPolicy {
@@ -382,4 +380,55 @@ async fn a_run_checks_again_and_again_and_a_new_run_goes_on_in_time() {
         let run = again[0].run(Random::new(7));
         let _ = tokio::time::timeout(Duration::from_millis(40), run).await;
     }
+}
+
+/// Waits until a host is in this condition.
+async fn becomes(hosts: &Hosts, address: SocketAddr, condition: HostCondition) {
+    while of(hosts, address).condition != condition {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_checks_by_its_last_configuration_and_not_while_it_drains() {
+    let host = Switched::start().await;
+    host.answers(500);
+    let mut policy = checked();
+    let check = policy.check.as_mut().unwrap();
+    check.interval = Duration::from_millis(100);
+    let with = routes(&[host.address], policy);
+    let without = routes(&[host.address], HostPolicy::default());
+    let hosts = Hosts::default();
+    let _shard = shard(&without, &hosts);
+    let (control, receiver) = wapbridge::server::control();
+    let checks = HealthChecks::start(&tls(), &with, hosts.clone(), control.subscribe(), 1);
+    becomes(&hosts, host.address, HostCondition::FailingChecks).await;
+
+    // A host that is not checked any more is as well as its requests say.
+    checks.reload(&tls(), &without);
+    becomes(&hosts, host.address, HostCondition::InService).await;
+    let failed = of(&hosts, host.address).checks_failed;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(of(&hosts, host.address).checks_failed, failed);
+    checks.reload(&tls(), &with);
+    becomes(&hosts, host.address, HostCondition::FailingChecks).await;
+
+    // The state stays while the gateway drains.
+    receiver.show(State::Draining);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    host.answers(200);
+    let before = of(&hosts, host.address);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let drained = of(&hosts, host.address);
+    assert_eq!(drained.condition, HostCondition::FailingChecks);
+    assert_eq!(drained.checks_failed, before.checks_failed);
+    assert_eq!(drained.checks_passed, 0);
+    receiver.show(State::Running);
+    becomes(&hosts, host.address, HostCondition::InService).await;
+
+    drop(checks);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let passed = of(&hosts, host.address).checks_passed;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(of(&hosts, host.address).checks_passed, passed);
 }
