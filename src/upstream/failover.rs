@@ -23,6 +23,7 @@ pub(super) struct RouteHosts {
     /// They serve the same, so a request may go to any of them.
     stand_in: bool,
     policy: HostPolicy,
+    states: Hosts,
 }
 
 /// The hosts in the order in which a request tries them.
@@ -47,6 +48,7 @@ impl RouteHosts {
             stand_in: stand_in && distinct.len() > 1,
             hosts: distinct,
             policy: route.host_policy.clone(),
+            states: states.clone(),
         }
     }
 
@@ -127,8 +129,9 @@ impl RouteHosts {
         let Some(outlier) = &self.policy.outlier else {
             return;
         };
-        let others = self.hosts.iter().filter(|other| !is_same(other, host));
-        let is_last = !others.into_iter().any(|other| other.is_in_service(now));
+        let _ejecting = self.states.ejecting();
+        let mut others = self.hosts.iter().filter(|other| !is_same(other, host));
+        let is_last = !others.any(|other| other.is_in_service(now));
         let begun = host.failed(now, outlier, is_last);
         tell(host, begun, "requests to it failed");
     }
