@@ -13,7 +13,7 @@ use axum::routing::get;
 
 use super::{Collectors, CurrentSettings, ServerHandle};
 use crate::server;
-use crate::upstream::Condition;
+use crate::upstream::{Condition, HostCondition};
 
 /// The sources of the checks.
 #[derive(Clone)]
@@ -78,6 +78,7 @@ async fn livez(State(checks): State<Checks>, RawQuery(query): RawQuery) -> (Stat
 async fn readyz(State(checks): State<Checks>, RawQuery(query): RawQuery) -> (StatusCode, String) {
     let mut all = vec![checks.state(), checks.shards()];
     all.extend(checks.targets());
+    all.extend(checks.hosts());
     all.extend(checks.certificates());
     all.extend(checks.store());
     all.extend(checks.tables());
@@ -184,6 +185,24 @@ impl Checks {
             Check::new(format!("target {}", target.host), status, message)
         };
         self.server.targets().iter().map(check).collect()
+    }
+
+    /// The hosts that are tried last. This is a warning only: others stand in, or are tried all the
+    /// same.
+    fn hosts(&self) -> Vec<Check> {
+        let hosts = self.collectors.snapshot().hosts.into_iter();
+        let last = hosts.filter(|host| host.condition != HostCondition::InService);
+        last.map(|host| {
+            let name = format!("route {} host {}", host.route, host.host);
+            let mut message = host.condition.label().to_owned();
+            if let (HostCondition::FailingChecks, Some((_, Some(why)))) =
+                (host.condition, host.last_check)
+            {
+                let _ = write!(message, ": {why}");
+            }
+            Check::new(name, CheckStatus::Warning, message)
+        })
+        .collect()
     }
 
     /// A store that cannot be written is a warning only: handsets are served without it.

@@ -15,7 +15,7 @@ use crate::server::{
 };
 use crate::smsc;
 use crate::store;
-use crate::upstream::{Expiry, Health, Role};
+use crate::upstream::{Expiry, Health, HostStatus, Role};
 
 /// All counters at one moment.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub store: Option<store::Stats>,
     /// The hosts that routes name.
     pub targets: Vec<Health>,
+    /// The same hosts on each route, as all shards see them.
+    pub hosts: Vec<HostStatus>,
     /// The certificates that the configuration names.
     pub certificates: Vec<Expiry>,
     /// Counters of subscribers and RADIUS.
@@ -85,6 +87,7 @@ impl Snapshot {
             directory: Some(directory::Stats::default()),
             store: Some(store::Stats::default()),
             targets: vec![Health::unknown(CONFIGURED)],
+            hosts: vec![HostStatus::new(CONFIGURED, CONFIGURED)],
             smsc: vec![smsc::Status {
                 name: CONFIGURED.into(),
                 bound: false,

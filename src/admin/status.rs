@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Collectors, CurrentSettings, ServerHandle};
 use crate::server::ShardSnapshot;
-use crate::upstream::{Expiry, Health};
+use crate::upstream::{Expiry, Health, HostStatus};
 
 /// The sources of the answer.
 #[derive(Clone)]
@@ -71,6 +71,28 @@ struct Route {
     upstream_seconds: f64,
     /// Its upstream hosts, which `targets` lists.
     hosts: Vec<String>,
+    /// The same hosts with their state on this route.
+    upstreams: Vec<Upstream>,
+}
+
+/// A host of a route, as all shards see it.
+#[derive(Debug, Serialize)]
+struct Upstream {
+    host: String,
+    /// `in_service`, `ejected` or `failing_checks`.
+    condition: &'static str,
+    /// RFC 3339; `null` unless it is ejected.
+    ejected_until: Option<String>,
+    ejections: u64,
+    checks_passed: u64,
+    checks_failed: u64,
+    last_check_seconds: Option<f64>,
+    /// Why the host failed its last check; `null` if it passed.
+    last_check_failure: Option<String>,
+    /// Requests under way.
+    requests: u32,
+    /// Requests that found `max_requests` reached.
+    busy: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,6 +141,10 @@ async fn status(State(sources): State<Sources>) -> Json<Status> {
             hosts: route
                 .hosts()
                 .map(|host| host.authority().to_owned())
+                .collect(),
+            upstreams: (snapshot.hosts.iter())
+                .filter(|host| host.route == route.name)
+                .map(|host| Upstream::of(host, now))
                 .collect(),
         }
     });
@@ -175,6 +201,26 @@ impl Target {
             last_answer_seconds: health.last_answer.map(|ago| ago.as_secs_f64()),
             last_failure_seconds: health.last_failure.map(|(_, ago)| ago.as_secs_f64()),
             last_failure: health.last_failure.map(|(failure, _)| failure.label()),
+        }
+    }
+}
+
+impl Upstream {
+    fn of(host: &HostStatus, now: OffsetDateTime) -> Self {
+        let last = host.last_check.as_ref();
+        Self {
+            host: host.host.clone(),
+            condition: host.condition.label(),
+            ejected_until: host
+                .ejected_for
+                .and_then(|rest| moment(as_seconds(now) + rest.as_secs_f64())),
+            ejections: host.ejections,
+            checks_passed: host.checks_passed,
+            checks_failed: host.checks_failed,
+            last_check_seconds: last.map(|(ago, _)| ago.as_secs_f64()),
+            last_check_failure: last.and_then(|(_, why)| why.clone()),
+            requests: host.requests,
+            busy: host.refused,
         }
     }
 }

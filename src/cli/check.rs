@@ -16,6 +16,7 @@ use toml::{Table, Value};
 use super::admin_client::AdminArgs;
 use super::load;
 use crate::config::{Entry, Report, Settings, needs_restart};
+use crate::route::HealthCheck;
 
 /// Check a configuration file, and the certificates it names, without serving
 #[derive(Debug, Args)]
@@ -116,6 +117,18 @@ fn warn(warnings: &Report) {
     }
 }
 
+/// The checks of a route's hosts in words.
+fn health_check(check: &HealthCheck) -> String {
+    let HealthCheck {
+        path,
+        interval,
+        timeout,
+        ..
+    } = check;
+    let expected = list(&check.expect);
+    format!("each host: GET {path} every {interval:?}, {expected} within {timeout:?}")
+}
+
 fn summarise(settings: &Settings) {
     let line = |what: &str, value: &str| println!("  {what:<20} {value}");
     line("WSP over WTP", &list(&settings.listen.connection_mode));
@@ -137,6 +150,9 @@ fn summarise(settings: &Settings) {
     line("admin", &list(&settings.admin.listen));
     for route in settings.routes.iter() {
         line(&format!("route {}", route.name), &route.to_string());
+        if let Some(check) = &route.host_policy.check {
+            line("", &health_check(check));
+        }
     }
     line("push initiators", &pushes(settings));
     let centres = settings.smsc.iter();

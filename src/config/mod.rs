@@ -10,6 +10,7 @@ mod advice;
 mod core;
 mod destination;
 mod environment;
+mod host_policy;
 mod http;
 mod identity;
 mod include;

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::destination::{self, Leads};
+use super::host_policy;
 use super::listen::ListenSettings;
 use super::mask::{self, Sensitivity, is_readable};
 use super::origin;
@@ -133,6 +134,7 @@ fn read_one(
     let tells = section.spanned::<Inserted>("insert_identity");
     let rewrite_resp_uri = section.spanned::<bool>("rewrite_resp_uri");
     let limits = read_limits(section);
+    let host_policy = host_policy::read(section, leads.as_ref());
     let content = read_content(section);
 
     for port in ports.iter().flat_map(Spanned::get_ref) {
@@ -221,6 +223,7 @@ fn read_one(
         allowed_methods: listed(allowed_methods),
         http_proxy: leads.http_proxy,
         rewrite_resp_uri: rewrite_resp_uri.is_some_and(Spanned::into_inner),
+        host_policy,
         limits,
         headers: headers.into(),
         content,

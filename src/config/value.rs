@@ -90,6 +90,14 @@ pub(super) fn text<'a, T: Value>(value: &'a DeValue<'_>) -> Result<&'a str, Wron
     value.as_str().ok_or_else(|| wrong_type::<T>(value))
 }
 
+/// The text of a string value, or the digits of an integer.
+pub(super) fn integer_or_text<'a, T: Value>(value: &'a DeValue<'_>) -> Result<&'a str, Wrong> {
+    match value.as_integer() {
+        Some(integer) if integer.radix() == 10 => Ok(integer.as_str()),
+        _ => text::<T>(value),
+    }
+}
+
 /// A type whose values are words.
 pub(super) trait Keywords: Copy + PartialEq + 'static {
     /// The words, each with its value.

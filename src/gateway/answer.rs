@@ -59,7 +59,7 @@ impl Problem {
             Self::UnknownMethod => 501,
             Self::MethodNotAllowed => 405,
             Self::Busy | Self::Share | Self::TooMany | Self::Draining | Self::Isolated => 503,
-            Self::Upstream(Failure::NoConnection) => 503,
+            Self::Upstream(Failure::NoConnection | Failure::HostBusy) => 503,
             Self::Deadline | Self::Upstream(Failure::Timeout) => 504,
             // 413 would blame the handset's request, so it is passed on only when the origin sent
             // it. `NoMemory` is not 503: the origin has processed the request, and
@@ -123,7 +123,9 @@ impl Problem {
             Self::Deadline | Self::Upstream(Failure::Timeout) => {
                 "The server did not answer in time."
             }
-            Self::Upstream(Failure::NoConnection) => "The gateway is busy. Try again later.",
+            Self::Upstream(Failure::NoConnection | Failure::HostBusy) => {
+                "The gateway is busy. Try again later."
+            }
             // The origin has processed the request: no advice to repeat it.
             Self::Upstream(Failure::NoMemory) => "The gateway had no room for the answer.",
             Self::Upstream(_) => "The server could not be reached.",
@@ -229,7 +231,9 @@ mod tests {
         ] {
             assert_eq!(Problem::Upstream(failure).status(), 502);
         }
-        assert_eq!(Problem::Upstream(Failure::NoConnection).status(), 503);
+        for failure in [Failure::NoConnection, Failure::HostBusy] {
+            assert_eq!(Problem::Upstream(failure).status(), 503);
+        }
         assert_eq!(Problem::Upstream(Failure::Timeout).status(), 504);
         assert_eq!(Problem::NoRoute.status(), 403);
     }

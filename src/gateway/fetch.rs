@@ -120,6 +120,8 @@ pub enum Failure {
     NoMemory,
     /// The limit of connections to origins is reached.
     NoConnection,
+    /// As many requests to each host of the route are under way as it allows.
+    HostBusy,
     /// The response is not HTTP.
     Malformed,
 }
@@ -137,6 +139,7 @@ impl Failure {
             Self::TooLarge => "too_large",
             Self::NoMemory => "no_memory",
             Self::NoConnection => "no_connection",
+            Self::HostBusy => "host_busy",
             Self::Malformed => "malformed",
         }
     }
@@ -164,6 +167,9 @@ impl Failure {
             Self::NoConnection => {
                 "raise the limit of file descriptors (LimitNOFILE= of the unit) and memory in [limits], or look why \
                  the origin is slow"
+            }
+            Self::HostBusy => {
+                "raise max_requests of the route, add hosts to its upstream, or look why they are slow"
             }
             Self::Malformed => "check that upstream names an HTTP server, and what it sends",
         }

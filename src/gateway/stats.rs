@@ -87,7 +87,7 @@ impl std::ops::AddAssign for ProblemCounts {
 }
 
 /// Every problem there is.
-const PROBLEMS: [Problem; 25] = [
+const PROBLEMS: [Problem; 26] = [
     Problem::BadRequest,
     Problem::Encoding,
     Problem::UriTooLong,
@@ -112,6 +112,7 @@ const PROBLEMS: [Problem; 25] = [
     Problem::Upstream(Failure::TooLarge),
     Problem::Upstream(Failure::NoMemory),
     Problem::Upstream(Failure::NoConnection),
+    Problem::Upstream(Failure::HostBusy),
     Problem::Upstream(Failure::Malformed),
 ];
 

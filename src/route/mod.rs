@@ -7,6 +7,7 @@ mod binding;
 mod condition;
 mod field_name;
 mod headers;
+mod host_policy;
 mod network;
 mod networks;
 mod protocol;
@@ -30,6 +31,7 @@ pub use field_name::{FieldNames, means_field};
 pub use headers::{
     Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule, is_of_connection,
 };
+pub use host_policy::{HealthCheck, HostPolicy, NotARange, Outlier, StatusRange};
 pub use network::{Network, NotANetwork, special_purpose};
 pub use networks::Networks;
 pub use protocol::Message;
@@ -82,6 +84,8 @@ pub struct RouteSettings {
     /// addresses that handsets use. The setting changes octets of SyncML replies, but never of an
     /// exchange with `x-syncml-hmac`. Default: false.
     pub rewrite_resp_uri: bool,
+    /// Checks of the hosts, their ejection, and how many requests each may have at a time.
+    pub host_policy: HostPolicy,
     /// Limits of one request.
     pub limits: Limits,
     /// Rules for header fields.
@@ -317,6 +321,7 @@ impl RouteSettings {
             allowed_methods: Vec::new(),
             http_proxy: None,
             rewrite_resp_uri: false,
+            host_policy: HostPolicy::default(),
             limits: Limits::default(),
             headers: Arc::default(),
             content: content::Config::default(),

@@ -8,6 +8,7 @@ mod claims;
 pub mod clock;
 mod control;
 mod descriptors;
+mod health_checks;
 mod http;
 mod inherited;
 mod measurement;
@@ -49,6 +50,7 @@ pub use crate::server::control::{
     Answer, Control, ControlCommand, ControlError, ControlReceiver, Reloaded, State, UnknownMode,
     control,
 };
+pub use crate::server::health_checks::HealthChecks;
 pub use crate::server::http::{HttpRefusal, start_http};
 pub use crate::server::inherited::{InheritError, Inherited};
 use crate::server::measurement::ExchangeMeter;
@@ -72,7 +74,7 @@ pub use crate::server::subscription::{Subject, TapEvent, TraceSubscription};
 pub use crate::server::tcp::{TcpCounts, TcpLimits, TcpPort};
 use crate::store::StoreHandle;
 use crate::time::Instant;
-use crate::upstream::{Tls, Upstream};
+use crate::upstream::{Hosts, Tls, Upstream};
 use crate::wdp::Service;
 use crate::wsp::claim::ShardTopology;
 use crate::wsp::log_id::LogIds;
@@ -145,6 +147,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     /// `None` for one shard without a store.
     claims: Option<Claims>,
+    hosts: Hosts,
     stop: DropGuard,
     inherited: bool,
 }
@@ -209,6 +212,7 @@ impl Server {
         let max_connections = (descriptors::for_origins(used) / sockets.len().max(1)).max(1);
         let stored = config.store.is_some();
         let queue = claims::queue();
+        let hosts = Hosts::default();
         let mut handles = Vec::new();
         let mut threads = Vec::new();
         let mailboxes = Mailboxes::default();
@@ -239,10 +243,11 @@ impl Server {
                 .with_secure_ports(secure_ports.clone());
             let secure = SecureLayer::new(&config.secure, count, epoch)?;
             let siblings = Siblings::new(number, &mailboxes);
-            let upstream = Upstream::with_limit(
+            let upstream = Upstream::sharing(
                 &config.tls,
                 &config.gateway.routes,
                 share.limits.max_connections.min(max_connections),
+                &hosts,
             );
             // Datagrams may have gone to the first socket of a group before the others were bound.
             let discarded = match is_inherited {
@@ -300,6 +305,7 @@ impl Server {
             shards: Shards::new(handles, config.names).with_secure_ports(secure_ports),
             threads,
             claims,
+            hosts,
             stop: stop.drop_guard(),
             inherited: is_inherited,
         })
@@ -321,6 +327,12 @@ impl Server {
     #[must_use]
     pub const fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// The hosts of its routes, as all shards see them.
+    #[must_use]
+    pub const fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// The counters of the session directory, if there is one.

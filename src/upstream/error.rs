@@ -41,6 +41,19 @@ impl AttemptError {
             beyond_share: true,
         }
     }
+
+    /// As many requests to this host are under way as its route allows.
+    pub(super) fn host_busy(host: &Authority, max: u32) -> Self {
+        Self {
+            error: FetchError {
+                failure: Failure::HostBusy,
+                detail: format!("{host}: max_requests of the route ({max}) are under way"),
+            },
+            processed: Processed::NotConnected,
+            before_reply: true,
+            beyond_share: false,
+        }
+    }
 }
 
 /// Whether the origin has processed a request that got no reply.

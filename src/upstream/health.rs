@@ -1,4 +1,4 @@
-//! Health of the hosts that routes name, as the requests of one shard met it. No probe is sent.
+//! Health of the hosts that routes name, as the requests of one shard met it. Checks do not count.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,14 +1,18 @@
 //! The HTTPS side: one request, one bounded reply or one reason why not.
 
 mod body;
+mod check;
 mod connections;
 mod connector;
+mod ejection;
 mod error;
 mod expiry;
 mod failover;
 mod guard;
 mod head;
 mod health;
+mod host_state;
+mod hosts;
 mod occupants;
 mod pin;
 mod pool;
@@ -41,16 +45,20 @@ use body::Progress;
 use connections::{Connections, origin_of};
 use connector::PERMIT_WAIT;
 use error::{AttemptError, Processed};
-use failover::{Failover, at_host};
+use failover::{RouteHosts, at_host};
 use health::HostHealth;
+use host_state::HostState;
 use pool::{Pool, PoolSettings};
 use reserve::{NoRoom, ReplyBuffer};
 use stream::ConnectionEnd;
 
+pub use check::{HostCheck, checks_of};
 pub use connections::RESERVED_DESCRIPTORS;
 pub use error::Unprocessed;
 pub use expiry::{Expiry, Role, expiries_of};
 pub use health::{Condition, Health};
+pub use host_state::{HostCondition, HostStatus};
+pub use hosts::Hosts;
 pub use pin::{InvalidPin, KeyPin};
 pub use reserve::Reserve;
 pub use retry::Retries;
@@ -71,7 +79,8 @@ pub struct Upstream {
     /// What each route needs, by its name.
     routes: HashMap<Arc<str>, Route>,
     pools: Vec<Pool>,
-    hosts: HostHealth,
+    health: HostHealth,
+    hosts: Hosts,
     counters: Arc<Counters>,
     connections: Arc<Connections>,
 }
@@ -80,8 +89,7 @@ pub struct Upstream {
 struct Route {
     /// The place of its pool.
     pool: usize,
-    /// The hosts that stand in for one another, if it has several.
-    failover: Option<Failover>,
+    hosts: RouteHosts,
 }
 
 /// What one shard counts of its requests to origins.
@@ -144,8 +152,14 @@ impl Upstream {
     /// The same with at most `max_connections` connections.
     #[must_use]
     pub fn with_limit(tls: &Tls, routes: &Routes, max_connections: usize) -> Self {
+        Self::sharing(tls, routes, max_connections, &Hosts::default())
+    }
+
+    /// The same with the view of hosts that the other shards of the process have.
+    #[must_use]
+    pub fn sharing(tls: &Tls, routes: &Routes, max_connections: usize, hosts: &Hosts) -> Self {
         let connections = Arc::new(Connections::new(max_connections));
-        Self::build(tls, routes, connections, None)
+        Self::build(tls, routes, connections, hosts, None)
     }
 
     /// The same with other certificates, routes and limit, and new connections, since the
@@ -154,18 +168,19 @@ impl Upstream {
     pub fn reloaded(&self, tls: &Tls, routes: &Routes, max_connections: usize) -> Self {
         self.connections.set_limit(max_connections);
         let connections = Arc::clone(&self.connections);
-        Self::build(tls, routes, connections, Some(self))
+        Self::build(tls, routes, connections, &self.hosts, Some(self))
     }
 
     fn build(
         tls: &Tls,
         routes: &Routes,
         connections: Arc<Connections>,
+        hosts: &Hosts,
         before: Option<&Self>,
     ) -> Self {
         let unknown = HostHealth::default();
-        let known_hosts = before.map_or(&unknown, |before| &before.hosts);
-        let mut hosts = HostHealth::default();
+        let known_health = before.map_or(&unknown, |before| &before.health);
+        let mut health = HostHealth::default();
         let mut known: Vec<PoolSettings> = Vec::new();
         let mut by_name = HashMap::new();
         for route in routes.iter() {
@@ -174,7 +189,7 @@ impl Upstream {
                 .filter_map(|address| address.authority().parse().ok())
                 .collect();
             for host in &authorities {
-                hosts.add(host.clone(), known_hosts);
+                health.add(host.clone(), known_health);
             }
             let settings = PoolSettings::of(route, tls);
             let pool = known.iter().position(|other| *other == settings);
@@ -182,15 +197,8 @@ impl Upstream {
                 known.push(settings);
                 known.len() - 1
             });
-            let failover = has_fallbacks(route).then(|| Failover::new(authorities));
-            let failover = failover.map(|failover| {
-                let same = before.and_then(|before| before.routes.get(&route.name));
-                match same.and_then(|same| same.failover.as_ref()) {
-                    Some(same) => failover.with_state_of(same),
-                    None => failover,
-                }
-            });
-            by_name.insert(Arc::clone(&route.name), Route { pool, failover });
+            let hosts = RouteHosts::new(route, authorities, has_fallbacks(route), hosts);
+            by_name.insert(Arc::clone(&route.name), Route { pool, hosts });
         }
         Self {
             routes: by_name,
@@ -198,7 +206,8 @@ impl Upstream {
                 .iter()
                 .map(|settings| Pool::new(settings, tls, &connections))
                 .collect(),
-            hosts,
+            health,
+            hosts: hosts.clone(),
             counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
             connections,
         }
@@ -242,9 +251,10 @@ impl Upstream {
         tokio::pin!(sleep);
         let mut timer = ReplyTimer::new(sleep, begun + request.first_byte_timeout);
         let mut refusal = None;
+        let mut sent_to = None;
         loop {
             let failed = match self
-                .fetch_once(route, &request, &retries, &mut timer, reserve)
+                .fetch_once(route, &request, &mut sent_to, &retries, &mut timer, reserve)
                 .await
             {
                 Ok(received) => match retries.after_reply(&request.method, &received) {
@@ -274,7 +284,7 @@ impl Upstream {
             let Some((pause, reason)) = next else {
                 if let Processed::No(_) = failed.processed {
                     let failure = Some(failed.error.failure);
-                    self.hosts.record(Instant::now(), host, failure);
+                    self.health.record(Instant::now(), host, failure);
                 }
                 let mut error = failed.error;
                 if retries.count() > 0 {
@@ -304,44 +314,67 @@ impl Upstream {
             .expect("routes name pools by place")
     }
 
-    /// Sends a request to the first host that can be connected to.
+    /// Sends a request to the first host that can be connected to and has room for it. A host that
+    /// it may have been `sent_to` before is the only one.
     async fn fetch_once(
         &self,
         route: &Route,
         request: &Request,
+        sent_to: &mut Option<Arc<HostState>>,
         retries: &Retries,
         timer: &mut ReplyTimer<'_>,
         reserve: Reserve<'_>,
     ) -> Result<Received, AttemptError> {
-        let Some(failover) = &route.failover else {
+        let hosts = &route.hosts;
+        if !hosts.stand_in() {
+            let _under_way = hosts.begin_at(request.uri.authority())?;
             return self
                 .attempt(route, request, None, retries, timer, reserve)
                 .await;
-        };
+        }
         // What is rare is boxed, so that the future of a POST stays small: it is allocated and
         // moved each time.
         Box::pin(async move {
             let mut last = None;
-            for host in failover.candidates(Instant::now()) {
-                let to = Some(&host);
-                match self
+            let candidates = match sent_to {
+                Some(host) => vec![Arc::clone(host)],
+                None => hosts.candidates(Instant::now()),
+            };
+            for host in candidates {
+                let _under_way = match hosts.begin(&host) {
+                    Ok(under_way) => under_way,
+                    Err(busy) => {
+                        last = Some(busy);
+                        continue;
+                    }
+                };
+                let to = Some(host.host());
+                let result = self
                     .attempt(route, request, to, retries, timer, reserve)
-                    .await
-                {
+                    .await;
+                match result {
                     // It says nothing of this host.
                     Err(failed) if failed.error.failure == Failure::NoConnection => {
                         return Err(failed);
                     }
                     Err(failed) if failed.processed == Processed::NotConnected => {
-                        let error = &failed.error;
-                        warn!(%host, %error, "origin cannot be connected to; trying the next");
-                        failover.failed(&host, Instant::now());
+                        let (host_name, error) = (host.host(), &failed.error);
+                        warn!(host = %host_name, %error, "origin cannot be connected to; trying the next");
+                        hosts.not_connected(&host, Instant::now());
                         last = Some(failed);
                     }
-                    Err(failed) => return Err(failed),
-                    Ok(reply) => {
-                        failover.worked(&host);
-                        return Ok(reply);
+                    Err(failed) => {
+                        // A request that was provably not processed says nothing of the host.
+                        if failed.processed == Processed::Maybe {
+                            hosts.failed(&host, Instant::now(), failed.error.failure);
+                            *sent_to = Some(host);
+                        }
+                        return Err(failed);
+                    }
+                    Ok(received) => {
+                        hosts.answered(&host, Instant::now(), received.reply.status);
+                        *sent_to = Some(host);
+                        return Ok(received);
                     }
                 }
             }
@@ -353,7 +386,7 @@ impl Upstream {
     /// How the hosts that routes name have been doing, by name.
     #[must_use]
     pub fn health(&self) -> Vec<Health> {
-        self.hosts.health(Instant::now())
+        self.health.health(Instant::now())
     }
 
     /// What this shard has counted since it began.
@@ -418,7 +451,7 @@ impl Upstream {
             if failure == Some(Failure::NoConnection) {
                 return result;
             }
-            self.hosts.record(Instant::now(), host, failure);
+            self.health.record(Instant::now(), host, failure);
         }
         result
     }

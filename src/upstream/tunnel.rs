@@ -6,17 +6,19 @@ use tokio::time::{Instant, timeout_at};
 use super::Upstream;
 use super::connections::{Permit, origin_of};
 use super::error::AttemptError;
+use super::host_state::UnderWay;
 use super::occupants::Occupied;
 use crate::gateway::fetch::{Failure, FetchError, Request};
 
 /// A TCP connection to an origin. Until it is dropped, it counts among the connections to the
-/// origin and in the share of its source.
+/// origin, in the share of its source and in `max_requests` of its route.
 #[derive(Debug)]
 pub struct Tunnel {
     /// The connection.
     pub tcp: TcpStream,
     _permit: Permit,
     _occupied: Occupied,
+    _under_way: Option<UnderWay>,
 }
 
 impl Upstream {
@@ -29,6 +31,7 @@ impl Upstream {
     pub async fn connect(&self, request: &Request) -> Result<Tunnel, FetchError> {
         let route = self.route(request)?;
         let host = request.uri.authority();
+        let under_way = route.hosts.begin_at(host).map_err(|busy| busy.error)?;
         let origin = origin_of(&request.uri);
         let room = self.connections.room_of(&origin);
         let occupants = &self.connections.occupants;
@@ -51,11 +54,12 @@ impl Upstream {
             })
         });
         let failure = connected.as_ref().err().map(|error| error.failure);
-        self.hosts.record(Instant::now(), host, failure);
+        self.health.record(Instant::now(), host, failure);
         Ok(Tunnel {
             tcp: connected?,
             _permit: permit,
             _occupied: occupied,
+            _under_way: under_way,
         })
     }
 }

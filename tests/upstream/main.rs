@@ -11,6 +11,7 @@ mod connections;
 mod failover;
 mod frames;
 mod guard;
+mod hosts;
 mod http2;
 mod pools;
 mod proxy;

@@ -9,7 +9,7 @@ use crate::push::pap::MessageState;
 use crate::server::State;
 use crate::smsc;
 use crate::syncml::Encoding;
-use crate::upstream::Condition;
+use crate::upstream::{Condition, HostCondition};
 
 /// Every metric, in the order of the documentation.
 #[rustfmt::skip]
@@ -378,6 +378,30 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
         &["host", "outcome"], Each(|s, add| for target in &s.targets {
             add(&[&target.host, "answered"], target.answered);
             add(&[&target.host, "failed"], target.failed);
+        })),
+    gauge("wapbridge_upstream_host_up",
+        "1 for a host that is tried in its turn, 0 while it is ejected or fails its checks.",
+        &["route", "host"], Each(|s, add| for host in &s.hosts {
+            let is_up = host.condition == HostCondition::InService;
+            add(&[&host.route, &host.host], u64::from(is_up));
+        })),
+    gauge("wapbridge_upstream_host_requests", "Requests under way to each host of a route.",
+        &["route", "host"], Each(|s, add| for host in &s.hosts {
+            add(&[&host.route, &host.host], u64::from(host.requests));
+        })),
+    counter("wapbridge_upstream_host_busy_total",
+        "Requests that found max_requests of the route under way to a host.",
+        &["route", "host"], Each(|s, add| for host in &s.hosts {
+            add(&[&host.route, &host.host], host.refused);
+        })),
+    counter("wapbridge_upstream_ejections_total", "Times that a host was ejected.",
+        &["route", "host"], Each(|s, add| for host in &s.hosts {
+            add(&[&host.route, &host.host], host.ejections);
+        })),
+    counter("wapbridge_upstream_checks_total", "Checks of each host of a route.",
+        &["route", "host", "outcome"], Each(|s, add| for host in &s.hosts {
+            add(&[&host.route, &host.host, "passed"], host.checks_passed);
+            add(&[&host.route, &host.host, "failed"], host.checks_failed);
         })),
     gauge("wapbridge_certificate_expiry_timestamp_seconds",
         "When the first certificate of a file expires, in seconds since 1970.", &["file", "role"],

@@ -18,9 +18,9 @@ use crate::config::Settings;
 use crate::record::Sinks;
 use crate::record::charging::CdrWriter;
 use crate::server::{
-    self, Config, Control, Inherited, MeasurementHandle, PushParts, Pushes, RemainingSessions,
-    Secure, Server, Shards, Shutdown, SmsBearer, Subscribers, TcpLimits, TcpPort, start_http,
-    start_obex,
+    self, Config, Control, HealthChecks, Inherited, MeasurementHandle, PushParts, Pushes,
+    RemainingSessions, Secure, Server, Shards, Shutdown, SmsBearer, Subscribers, TcpLimits,
+    TcpPort, start_http, start_obex,
 };
 use crate::smsc::Centres;
 use crate::store::{Store, StoreHandle};
@@ -35,6 +35,7 @@ pub(super) struct Components {
     listening: JoinSet<()>,
     store: Option<Store>,
     server: Server,
+    health_checks: HealthChecks,
     http: Option<TcpPort>,
     obex: Option<TcpPort>,
     subscribers: Subscribers,
@@ -83,6 +84,17 @@ impl Components {
             snapshot.directory = directory.as_ref().map(|shown| *shown.borrow());
             snapshot.store = writer.as_ref().map(StoreHandle::stats);
         });
+        let hosts = server.hosts().clone();
+        admin
+            .collectors()
+            .register(move |snapshot| snapshot.hosts = hosts.status());
+        let health_checks = HealthChecks::start(
+            &settings.tls,
+            &settings.routes,
+            server.hosts().clone(),
+            control.subscribe(),
+            server::clock::seed()?,
+        );
         let shards = server.shards().clone();
         admin.started(shards.clone());
         let subscribers = start_subscribers(settings, &shards, &admin, kept.clone()).await?;
@@ -118,6 +130,7 @@ impl Components {
             listening,
             store,
             server,
+            health_checks,
             http,
             obex,
             subscribers,
@@ -130,6 +143,7 @@ impl Components {
     /// Stops everything, at once.
     pub(super) async fn stop(self) {
         self.watchdog.abort();
+        drop(self.health_checks);
         // Responses under way are written first.
         drop((self.http, self.obex));
         // At the same time: the pushes begin nothing more, and wait for the last outcomes of
@@ -169,6 +183,7 @@ impl Components {
         self.shards()
             .reload(&settings.core(), settings.tls.clone())
             .await;
+        self.health_checks.reload(&settings.tls, &settings.routes);
         #[cfg(feature = "wtls")]
         self.shards().reload_secure(&settings.wtls).await;
     }

@@ -2,6 +2,7 @@
 //! `wapbridge check` shows them, and `wapbridge serve` logs each once.
 
 mod files;
+mod hosts;
 mod limits;
 mod secrets;
 
@@ -23,6 +24,7 @@ pub(super) fn warnings(settings: &Settings, asked: &[Setting]) -> Vec<Problem> {
     advice.sizes();
     advice.times();
     advice.counts();
+    advice.hosts();
     advice.amplification();
     advice.secrets();
     advice.files();

@@ -36,6 +36,7 @@ fn every_contradiction_is_told() {
             "timeout = \"5s\"\nfirst_byte_timeout = \"10s\"",
             "first_byte_timeout is longer",
         ),
+        ("outlier = {}", "outlier has no effect"),
         ("[wtp]\nsegment_size = 512", "extended segmentation only"),
         ("[wtp]\nsend_group = 1000", "send_group is smaller"),
         (

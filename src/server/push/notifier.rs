@@ -123,6 +123,7 @@ impl Current {
             allowed_methods: Vec::new(),
             http_proxy: None,
             rewrite_resp_uri: false,
+            host_policy: route::HostPolicy::default(),
             limits: route::Limits::default(),
             headers: Arc::default(),
             content: crate::syncml::content::Config::default(),

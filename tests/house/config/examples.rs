@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use http::Method;
+use http::uri::PathAndQuery;
 use wapbridge::config::Settings;
-use wapbridge::route::RequestView;
+use wapbridge::route::{HealthCheck, Outlier, RequestView};
 
 use super::{ROUTE, Scratch, parse, text};
 
@@ -252,6 +253,7 @@ fn the_examples_comments_are_settings() {
                     rest.starts_with("[[")
                         || rest.starts_with("[identity.")
                         || rest.starts_with("[push.")
+                        || rest.starts_with("[route.")
                         || rest
                             .split_once(" = ")
                             .is_some_and(|(key, _)| !key.trim().contains(' '))
@@ -316,10 +318,14 @@ fn the_examples_comments_are_settings() {
     assert_eq!(core(&all), core(&plain));
     let (first, default) = (all.routes.iter().next(), plain.routes.iter().next());
     assert_eq!(first.unwrap().limits, default.unwrap().limits);
+    let policy = &all.routes.iter().last().unwrap().host_policy;
+    let path = PathAndQuery::from_static("/healthz");
+    assert_eq!(policy.check, Some(HealthCheck::new(path)));
+    assert_eq!(policy.outlier, Some(Outlier::default()));
     let headers = |settings: &Settings| {
         let route = settings.routes.iter().next().unwrap();
         format!("{:?} {:?}", route.headers, route.allowed_methods)
     };
     assert_eq!(headers(&all), headers(&plain));
-    assert_eq!(all.routes.iter().count(), 3);
+    assert_eq!(all.routes.iter().count(), 4);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use wapbridge::config::Settings;
 use wapbridge::record::Format;
-use wapbridge::route::RequestView;
+use wapbridge::route::{HostPolicy, Outlier, RequestView};
 
 use super::{ROUTE, parse, problems};
 
@@ -125,6 +125,44 @@ fn what_a_route_does_to_requests_and_headers_arrives() {
     assert_eq!(rules(&headers.reply), ["rename server: x-server"]);
     assert_eq!(headers.forwarded, wapbridge::route::Forwarded::Nowhere);
     assert_eq!(headers.identity.as_slice(), ["x-who"]);
+}
+
+#[test]
+fn a_route_may_check_eject_and_limit_its_hosts() {
+    let route = |keys: &str| {
+        let source = format!(
+            "[[route]]\nmatch = \"http://a.example/\"\nupstream = \"https://ds.example/\"\n{keys}\n"
+        );
+        let settings = parse(&source).unwrap_or_else(|report| panic!("{report}"));
+        settings.routes.iter().next().unwrap().host_policy.clone()
+    };
+    assert_eq!(route(""), HostPolicy::default());
+    let inline = route(
+        "max_requests = 7\nhealth_check = { path = \"/ok?x\", interval = \"2s\", expect = [204, \"3xx\"] }\n\
+         outlier = { consecutive = 2, base = \"1s\", max = \"4s\" }",
+    );
+    let check = inline.check.clone().unwrap();
+    assert_eq!(
+        (check.path.as_str(), check.interval),
+        ("/ok?x", Duration::from_secs(2))
+    );
+    assert_eq!(check.timeout, Duration::from_secs(2));
+    let statuses = check.expect.iter().map(ToString::to_string);
+    assert_eq!(statuses.collect::<Vec<_>>(), ["204", "300-399"]);
+    let outlier = inline.outlier.unwrap();
+    assert_eq!(
+        (outlier.consecutive, outlier.max),
+        (2, Duration::from_secs(4))
+    );
+    assert_eq!(inline.max_requests, Some(7));
+    let tables = route(
+        "max_requests = 7\n[route.outlier]\nconsecutive = 2\nbase = \"1s\"\nmax = \"4s\"\n\
+         [route.health_check]\npath = \"/ok?x\"\ninterval = \"2s\"\nexpect = [\"204\", \"300-399\"]",
+    );
+    assert_eq!(tables, inline);
+    assert_eq!(route("[route.outlier]").outlier, Some(Outlier::default()));
+    let long = route("outlier = { base = \"10m\" }").outlier.unwrap();
+    assert_eq!(long.max, Duration::from_secs(600));
 }
 
 #[test]

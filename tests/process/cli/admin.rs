@@ -26,7 +26,7 @@ pub(crate) async fn ask(address: SocketAddr, request: &str, body: &str) -> (u16,
 }
 
 /// The same, for an answer in JSON.
-async fn json(address: SocketAddr, path: &str) -> Value {
+pub(crate) async fn json(address: SocketAddr, path: &str) -> Value {
     let (status, body) = ask(address, &format!("GET {path}"), "").await;
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap()
@@ -38,7 +38,7 @@ fn with_token(origin: &Origin, more: &str) -> String {
     configuration(&origin.uri(), more).replace("[admin]\n", &token)
 }
 
-const TOKEN: &str = "a-token-of-this-test";
+pub(crate) const TOKEN: &str = "a-token-of-this-test";
 
 #[tokio::test]
 async fn sessions_are_listed_a_page_at_a_time() {

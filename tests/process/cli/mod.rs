@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod bench;
 mod decode;
 mod demo;
+mod hosts;
 pub(crate) mod process;
 mod push;
 mod push_sms;
