@@ -277,7 +277,11 @@ new ResizeObserver(draw).observe($("charts"));
 function table(place, rows, empty, head) {
   if (!rows.length) return $(place).replaceChildren(el("p", { class: "empty" }, empty));
   const cells = (row, name) => el("tr", {}, ...row.map((cell, at) => el(name, { class: at ? "n" : "name", scope: name === "th" ? "col" : undefined }, cell)));
-  $(place).replaceChildren(el("table", {}, ...(head ? [cells(head, "th")] : []), ...rows.map((row) => cells(row, "td"))));
+  const box = $(place);
+  box.replaceChildren(el("table", {}, ...(head ? [cells(head, "th")] : []), ...rows.map((row) => cells(row, "td"))));
+  // What is too wide for the screen can be reached with keys.
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
 }
 function bar(colour, share) {
   const inner = el("span");
@@ -428,8 +432,10 @@ async function poll() {
       if (status.ok) node = { name: (await status.json()).node ?? "", born: shots.at(-1).born, log: log?.slice(1, -1) || "stderr" };
     }
     // Also when this page slept, or could not reach the gateway.
-    if (!fine.length || at - newest().at > 5 * EVERY || shots.at(-2)?.born !== shots.at(-1).born) await remember();
-    fine.push({ at, step: 1, v: values() });
+    if (!newest() || at - newest().at > 5 * EVERY || shots.at(-2)?.born !== shots.at(-1).born) await remember();
+    // The first readings have no rates yet; what the gateway remembers is shown until then.
+    const v = values();
+    if (v.exchanges != null) fine.push({ at, step: 1, v });
     thin(at);
     failed = 0;
     $("banner").hidden = $("unlock").hidden = true;
@@ -439,9 +445,11 @@ async function poll() {
   } catch (error) {
     failed += 1;
     if (failed >= 2) {
-      const last = newest();
+      const last = shots.at(-1);
       say("unreachable", "unreachable");
-      $("banner").textContent = `The gateway cannot be reached (${error.name === "TimeoutError" ? "no answer in time" : error.message}). ${last ? `The figures below are those of ${clock(last.at)}.` : "There are no figures yet."} Trying again every second.`;
+      const words = `The gateway cannot be reached (${error.name === "TimeoutError" ? "no answer in time" : error.message}). ${last ? `The figures below are those of ${clock(last.at)}.` : "There are no figures yet."} Trying again every second.`;
+      // An alert is read out whenever it changes.
+      if ($("banner").textContent !== words) $("banner").textContent = words;
       $("banner").hidden = false;
       document.body.classList.add("stale");
     }
@@ -516,6 +524,8 @@ function about() {
   const words = row.state === "running" ? `running, ${span(left)} left` : `over: ${ended[row.ended] ?? row.ended}`;
   const dim = [`${current.count} entries`, row.lost ? `${row.lost} not caught` : "", row.raw ? "shows secrets: protect it like passwords" : ""].filter(Boolean).join(" · ");
   $("about").replaceChildren(`Trace ${row.id} of `, el("b", {}, row.subject), `, ${words} `, el("span", { class: "dim" }, `· ${dim}`));
+  const told = row.state === "running" ? "The trace is running." : `The trace is ${words}.`;
+  if ($("told").textContent !== told) $("told").textContent = told;
   $("nothing").textContent = row.state === "running" ? "Waiting for the first datagram." : "No datagram came or went.";
   $("nothing").hidden = current.count > 0;
 }
@@ -633,7 +643,7 @@ addEventListener("keydown", (event) => {
 
 /** A gateway that hangs answers late: the age of the figures is shown from 3 s on. */
 setInterval(() => {
-  const last = newest(), age = last ? Math.floor((Date.now() - last.at) / 1000) : 0;
+  const last = shots.at(-1), age = last ? Math.floor((Date.now() - last.at) / 1000) : 0;
   if (age < 3 || !$("banner").hidden) return;
   say("stale", `no answer for ${age} s`);
   document.body.classList.add("stale");
