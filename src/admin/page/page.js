@@ -352,7 +352,8 @@ function entry(cause) {
   const words = cause.replaceAll("_", " "), section = SECTIONS[cause] ?? "what-the-handset-sees";
   const copy = el("button", { type: "button", "aria-label": `Copy the command for ${words}` }, "Copy");
   copy.hidden = !navigator.clipboard;
-  copy.addEventListener("click", () => navigator.clipboard.writeText(command(cause)).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Not allowed"; }));
+  const done = (words) => { copy.textContent = words; setTimeout(() => { copy.textContent = "Copy"; }, 2 * EVERY); };
+  copy.addEventListener("click", () => navigator.clipboard.writeText(command(cause)).then(() => done("Copied"), () => done("Not allowed")));
   const made = el("li", {}, el("details", {}, el("summary", {}, named(words, 3, 0), el("b", {})),
     el("p", { class: "remedy" }), el("p", { class: "command" }, el("code", { tabindex: 0, role: "group", "aria-label": `Command for ${words}` }), copy),
     el("p", {}, el("a", { href: `operations?section=${section}`, target: "_blank", rel: "noopener" }, `OPERATIONS: ${section.replaceAll("-", " ")}`))));
