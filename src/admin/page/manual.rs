@@ -65,7 +65,7 @@ mod tests {
     /// Text of handsets and origins is shown by text nodes alone.
     #[test]
     fn the_page_makes_no_markup_of_text() {
-        let page = include_str!("page.js");
+        let page = concat!(include_str!("page.js"), include_str!("past.js"));
         for way in [
             "innerHTML",
             "outerHTML",

@@ -17,6 +17,10 @@ pub(super) fn router() -> Router {
             "/page.js",
             get(|| file(JAVASCRIPT, include_str!("page.js"))),
         )
+        .route(
+            "/past.js",
+            get(|| file(JAVASCRIPT, include_str!("past.js"))),
+        )
         .route("/operations", get(manual::show))
         .route("/icon.svg", get(|| file(SVG, include_str!("icon.svg"))))
 }

@@ -1,9 +1,11 @@
 // The page of the admin port: the last two hours out of /history, figures out of /metrics once a second, and the trace of
 // a subscriber.
+import * as past from "./past.js";
+
 // The token is kept in this variable and nowhere else.
 let token = "";
 
-const KEPT = 2 * 3600, FINE = 120, EVERY = 1000, PATIENCE = 4000;
+const EVERY = 1000, PATIENCE = 4000;
 const $ = (id) => document.getElementById(id);
 
 /** An element with attributes and children; text is only ever text. */
@@ -57,10 +59,6 @@ function sum(shot, name, wanted = {}) {
 // --- what was seen -------------------------------------------------------------------------------------------
 
 const shots = [];               // whole readings, as long as rates and quantiles need them
-let fine = [], coarse = [];     // what the charts draw, { at, step, v }: two minutes by the second, older ones by ten
-let causes = [];                // readings of problems, a minute apart: { at, born, of }
-let remedies = {};              // what to do about a problem, by its cause
-let begun = null;               // when the gateway's history began
 let failed = 0;
 let verdict = "";               // the verdict of /readyz?verbose
 let node = { name: "", born: null, log: "stderr" }; // its name and its access log, asked for once per process
@@ -129,36 +127,13 @@ function values() {
   };
 }
 
-/** Takes in what the gateway remembers. What an earlier process had stays, as long as this page is open. */
+/** Takes in what the gateway remembers. */
 async function remember() {
   const answer = await ask("history", { signal: AbortSignal.timeout(PATIENCE) });
   if (!answer.ok) throw new Error(`/history answers ${answer.status}`);
-  const kept = await answer.json(), shift = Date.now() - kept.now * 1000; // of this clock against the gateway's
-  const read = ({ every_seconds: step, at, series }) => at.map((at, place) => ({ at: at * 1000 + shift, step, v: Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values[place]])) }));
-  const seconds = read(kept.seconds), tens = read(kept.tens), from = seconds[0]?.at ?? Date.now();
-  const first = Math.min(tens[0]?.at ?? from, from);
-  coarse = [...coarse, ...fine].filter(({ at }) => at < first - EVERY).concat(tens.filter(({ at }) => at < from));
-  fine = seconds;
-  begun = Math.max(first, kept.started * 1000 + shift);
-  const born = shots.at(-1).born, all = Object.entries(kept.problems.causes);
-  remedies = Object.fromEntries(all.map(([cause, { remedy }]) => [cause, remedy]));
-  causes = kept.problems.at.map((at, place) => ({ at: at * 1000 + shift, born, of: new Map(all.map(([cause, { counts }]) => [cause, counts[place] ?? 0])) }));
+  const kept = await answer.json();
+  past.take(kept, shots.at(-1).born, Date.now());
 }
-
-/** Seconds that are older than two minutes become means over ten, as in the gateway; quantiles are those of ten already. */
-function thin(now) {
-  while (fine.length && fine[0].at < now - FINE * 1000 - 10000) {
-    const group = fine.filter(({ at }) => at < fine[0].at + 10000), last = group.at(-1);
-    fine = fine.slice(group.length);
-    const mean = (name) => {
-      const known = group.map(({ v }) => v[name]).filter((value) => value != null);
-      return known.length ? known.reduce((total, value) => total + value, 0) / known.length : null;
-    };
-    coarse.push({ at: last.at, step: 10, v: Object.fromEntries(Object.keys(last.v).map((name) => [name, /^p\d|upstream/.test(name) ? last.v[name] : mean(name)])) });
-  }
-  coarse = coarse.filter(({ at }) => at >= now - KEPT * 1000);
-}
-const newest = () => fine.at(-1) ?? coarse.at(-1);
 
 const LEFT = 46, FOOT = 16, MARKS = { 2: 1, 15: 5, 120: 30 };
 let pointer = null; // where on the axis of time somebody points, on every chart at once
@@ -228,8 +203,8 @@ function decades(values) {
 
 function draw() {
   if (document.hidden || $("live").hidden) return;
-  const end = newest()?.at ?? Date.now(), whole = minutes * 60000, start = end - whole;
-  const points = [...coarse, ...fine].filter(({ at }) => at >= start);
+  const end = past.newest()?.at ?? Date.now(), whole = minutes * 60000, start = end - whole;
+  const points = past.points(start);
   const pointed = pointer == null ? null : start + pointer * whole;
   const near = pointed == null ? points.at(-1) : points.reduce((best, one) => Math.abs(one.at - pointed) < Math.abs((best?.at ?? 0) - pointed) ? one : best, null);
   const shown = near && (pointed == null || Math.abs(near.at - pointed) < whole / 60) ? near : null;
@@ -299,7 +274,8 @@ function tables() {
   problems(now);
   const words = minutes > 60 ? `${minutes / 60} h` : `${minutes} min`;
   $("counted").textContent = `of the last ${words}`;
-  $("since").textContent = begun && begun > now.at - minutes * 60000 ? `since ${clock(begun)}, when the gateway started` : "";
+  const started = past.startedSince(now.at - minutes * 60000);
+  $("since").textContent = started ? `since ${clock(started)}, when the gateway started` : "";
 
   const routes = list(now, "wapbridge_route_exchanges_total").map(({ labels: { route } }) => {
     const [ended, errors] = [rate("wapbridge_route_exchanges_total", { route }, 10), rate("wapbridge_route_responses_total", { route, code_class: "5xx" }, 10)];
@@ -331,15 +307,14 @@ function tables() {
 
 /** Problems of the span shown, by cause. An entry that somebody has opened stays as it is. */
 function problems(now) {
-  const from = now.at - minutes * 60000, own = causes.filter(({ born }) => born === now.born);
-  const base = (own.findLast(({ at }) => at <= from) ?? (now.born * 1000 >= from ? null : own[0]))?.of;
-  const found = list(now, "wapbridge_problems_total").map(({ labels, value }) => [labels.problem, value - (base?.get(labels.problem) ?? 0)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
+  const base = past.counted(now.at - minutes * 60000, now.born);
+  const found = list(now, "wapbridge_problems_total").map(({ labels, value }) => [labels.problem, value - (base.get(labels.problem) ?? 0)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
   const most = found[0]?.[1] ?? 1;
   const entries = found.map(([cause, value]) => {
     const one = entry(cause);
     one.querySelector("b").textContent = count(value);
     one.querySelector(".bar > span").style.setProperty("--w", `${100 * value / most}%`);
-    one.querySelector(".remedy").textContent = remedies[cause] ? `Remedy: ${remedies[cause]}.` : "";
+    one.querySelector(".remedy").textContent = past.remedy(cause) ? `Remedy: ${past.remedy(cause)}.` : "";
     one.querySelector("code").textContent = command(cause);
     return one;
   });
@@ -422,10 +397,7 @@ async function poll() {
     verdict = /^\[.\]verdict (.*)$/m.exec(await ready.text())?.[1] ?? "";
     shots.push({ at, of, born: sum({ of }, "process_start_time_seconds") ?? 0 });
     while (shots[0].at < at - 20000) shots.shift();
-    if (!causes.length || at - causes.at(-1).at >= 60000 || causes.at(-1).born !== shots.at(-1).born) {
-      causes.push({ at, born: shots.at(-1).born, of: new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])) });
-      causes = causes.filter((one) => one.at >= at - KEPT * 1000 - 60000);
-    }
+    past.count(at, shots.at(-1).born, new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])));
     if (node.born !== shots.at(-1).born) {
       const status = await ask("status", { signal: AbortSignal.timeout(PATIENCE) });
       const config = await ask("config", { signal: AbortSignal.timeout(PATIENCE) });
@@ -433,11 +405,11 @@ async function poll() {
       if (status.ok) node = { name: (await status.json()).node ?? "", born: shots.at(-1).born, log: log?.slice(1, -1) || "stderr" };
     }
     // Also when this page slept, or could not reach the gateway.
-    if (!newest() || at - newest().at > 5 * EVERY || shots.at(-2)?.born !== shots.at(-1).born) await remember();
+    if (!past.newest() || at - past.newest().at > 5 * EVERY || shots.at(-2)?.born !== shots.at(-1).born) await remember();
     // The first readings have no rates yet; what the gateway remembers is shown until then.
     const v = values();
-    if (v.exchanges != null) fine.push({ at, step: 1, v });
-    thin(at);
+    if (v.exchanges != null) past.add(at, v);
+    past.thin(at);
     failed = 0;
     $("banner").hidden = $("unlock").hidden = true;
     document.body.classList.remove("stale");
