@@ -234,6 +234,7 @@ def look(browser, arguments, load, shots, downloads):
     assert len(marks) >= 2 and set(marks) <= powers, f"the axis of latencies has {marks}"
     assert socket.gethostname() in browser.text("#facts"), f"the node has no name: {browser.text('#facts')}"
     remembers(browser, arguments)
+    joins_processes(browser)
     explains_problems(browser, arguments)
     obeys_keys(browser)
     fits_screens(browser, arguments, shots)
@@ -337,6 +338,44 @@ def remembers(browser, arguments):
         assert mark in browser.text(".chart"), browser.text(".chart")
         assert f"of the last {mark[1:]}" in browser.text("#tables"), browser.text("#tables")
     browser.until("a row of the first route", r"return /^1\s+[1-9][\d.]*\/s/m.test(document.querySelector('#routes').innerText)")
+
+
+def joins_processes(browser):
+    """Ten minutes of a page that stays open while the gateway restarts, at given moments and in a module of its own."""
+    script = """
+        const done = arguments[0];
+        import(`${location.origin}/past.js?again`).then((past) => {
+            const kept = (started, now) => {
+                const at = Array.from({ length: now - started }, (_, second) => started + second);
+                const tens = at.filter((second) => second % 10 === 0);
+                const of = (every_seconds, at) => ({ every_seconds, at, series: { exchanges: at.map(() => 6), p50: at.map(() => null) } });
+                return { started, now, seconds: of(1, at.slice(-120)), tens: of(10, tens),
+                    problems: { at: [started, started + 60], causes: { no_route: { remedy: "none", counts: [0, 5] } } } };
+            };
+            const told = {};
+            past.take(kept(10000, 10300), 10000, 10300000);
+            told.kept = past.points(0).length;
+            for (let second = 10300; second < 10600; second += 1) { past.add(second * 1000, { exchanges: second % 2 ? 4 : 8, p50: 1 }); past.thin(second * 1000); }
+            const later = past.points(10300000).filter(({ step }) => step === 10);
+            told.means = [...new Set(later.map(({ v }) => v.exchanges))];
+            told.before = past.points(0).length;
+            told.problems = [10010, 10070, 9000].map((at) => past.counted(at * 1000, 10000).get("no_route") ?? null);
+            told.started = [past.startedSince(9000000), past.startedSince(10001000)];
+            past.take(kept(10610, 10650), 10610, 10650000);
+            told.after = [past.points(10610000).length, past.points(0).length - past.points(10610000).length];
+            told.order = past.points(0).every(({ at }, place, all) => !place || all[place - 1].at < at);
+            told.fresh = past.counted(10000000, 10610).size;
+            for (let second = 10650; second < 20000; second += 1) { past.add(second * 1000, { exchanges: 1 }); past.thin(second * 1000); }
+            told.most = past.points(0).length;
+            done(told);
+        }, (error) => done(String(error)));"""
+    told = browser.call("POST", f"{browser.base}/execute/async", {"script": script, "args": []})
+    # 120 s by the second, and the 180 s before them by ten.
+    assert told["kept"] == 120 + 18, told
+    assert told["means"] == [6] and told["problems"] == [0, 5, None] and told["started"] == [10000000, None], told
+    # What the earlier process had stays, and the later one begins anew.
+    assert told["after"] == [40, told["before"]] and told["order"] and told["fresh"] == 0, told
+    assert told["most"] <= 720 + 130, told
 
 
 def explains_problems(browser, arguments):
