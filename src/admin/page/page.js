@@ -226,14 +226,14 @@ function draw() {
     }
     for (let ago = 0; ago <= minutes; ago += MARKS[minutes]) parts.push(el("text", { x: x(end - ago * 60000), y: height - 2, "text-anchor": ago === minutes ? "start" : ago ? "middle" : "end" }, ago ? minutes > 60 ? `−${round(ago / 60, 1)} h` : `−${ago} min` : "now"));
     for (const key of chart.keys) {
-      let line = "", area = "", from = null, last = null;
+      let line = "", area = "", from = null, last = null, wide = 1;
       const close = () => { if (from != null) area += `${line.slice(line.lastIndexOf("M"))}L${x(last).toFixed(1)},${bottom}L${x(from).toFixed(1)},${bottom}Z`; from = null; };
       for (const { at, step, v } of points) {
-        if (v[key] == null || last != null && at - last > Math.max(6000, 2500 * step)) close();
+        if (v[key] == null || last != null && at - last > Math.max(6000, 2500 * Math.max(step, wide))) close();
         if (v[key] == null) continue;
         line += `${from == null ? "M" : "L"}${x(at).toFixed(1)},${y(v[key]).toFixed(1)}`;
         from ??= at;
-        last = at;
+        [last, wide] = [at, step];
       }
       close();
       const group = el("g", { class: `c${of(key)}` });
