@@ -100,6 +100,7 @@
 //! | a message, a limit or an answer of WTLS handshakes | `wtls/message.rs`; `wtls/endpoint/handshake.rs` for ClientHellos, `wtls/endpoint/client_flight.rs` for what the client answers, `wtls/endpoint/limits.rs` for what strangers may cost; the rows of the state tables are in `fixtures/wtls/server.states` and `fixtures/wtls/client.states` |
 //! | a bearer of pushes | [`push::Bearer`]; its place in the order of bearers, `push/ppg/plan.rs`; the attempt itself, `server/push/bearer.rs`, and by a shard `gateway/delivery.rs`; its name in the store, `push/ppg/saved.rs`; its label in `admin/metrics/table.rs` |
 //! | a command, or an option of one | `cli/mod.rs`, and the command's own file in `cli` |
+//! | a figure that the page remembers | a row in `admin/history/series.rs`, its use in `admin/page/page.js`, its name under "The admin port" in `deploy/OPERATIONS.md` |
 //! | a request of the admin port | `admin/mod.rs`; its access rule in `admin/access.rs` |
 //!
 //! # One datagram, there and back
@@ -146,6 +147,7 @@
 //! | pushes, with deadlines, attempts and result notifications | `push::ppg` on the thread of `server/push/keeper.rs` | push-id, recipient | yes, in the store; `check` warns without one |
 //! | charging records, and answered transactions that are not over | [`record::charging::CdrWriter`] | sequence number, id | yes: files and journal |
 //! | hosts of routes: ejections, checks, requests under way | [`upstream::Hosts`], which all shards share; a request touches it when it begins and when it ends | route, host and port | no; a reload keeps it |
+//! | figures of the last two hours | `admin/history`, by the thread of the metrics | time | no |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin, and the route's way to its hosts | no |
 //!
 //! **Decoding borrows from the receive buffer. Data that must outlive the datagram is copied once

@@ -8,6 +8,7 @@ pub mod access;
 mod config;
 pub mod families;
 mod health;
+mod history;
 mod log_level;
 mod metrics;
 mod page;
@@ -206,6 +207,7 @@ impl Admin {
                 settings: self.settings.clone(),
                 collectors: self.collectors.clone(),
             }))
+            .merge(history::router(self.exporter.history()))
             .merge(sessions::router(Arc::clone(&self.server.shards)))
             .merge(pushes::router(Arc::clone(&self.pushes)))
             .merge(config::router(self.settings.clone()))
@@ -238,7 +240,7 @@ impl Admin {
     }
 }
 
-const PATHS: &str = "try /, /livez, /readyz?verbose, /metrics, /status, /sessions, /pushes, /config, /state, /log-level or /trace\n";
+const PATHS: &str = "try /, /livez, /readyz?verbose, /metrics, /status, /history, /sessions, /pushes, /config, /state, /log-level or /trace\n";
 
 #[cfg(test)]
 mod tests {
@@ -421,7 +423,7 @@ mod tests {
             assert_eq!(server.status("GET /", fields).await, "403", "{fields:?}");
         }
         assert_eq!(server.status("GET /", &elsewhere).await, "421");
-        for path in ["GET /sessions", "GET /status", "GET /trace"] {
+        for path in ["GET /sessions", "GET /status", "GET /history", "GET /trace"] {
             let answer = server.ask(path, &link).await;
             assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
             assert!(answer.contains("other sites' pages"), "{path}: {answer}");
@@ -436,7 +438,7 @@ mod tests {
         })
         .await;
         assert_eq!(server.status("GET /livez", &[HOST]).await, "200");
-        for path in ["GET /metrics", "GET /sessions"] {
+        for path in ["GET /metrics", "GET /history", "GET /sessions"] {
             assert_eq!(server.status(path, &[HOST]).await, "401", "{path}");
             assert_ne!(server.status(path, &[HOST, RIGHT]).await, "401", "{path}");
         }

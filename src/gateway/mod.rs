@@ -65,7 +65,7 @@ pub use crate::gateway::settings::{
     BROWSER_HEADERS, Config, ContentLength, Cookies, HeaderRules, Limits, Redirect, RedirectError,
     Unassigned,
 };
-pub use crate::gateway::stats::Stats;
+pub use crate::gateway::stats::{ProblemCounts, Stats};
 use crate::identity;
 use crate::random::Random;
 use crate::route::Routes;

@@ -1,7 +1,8 @@
 """Looks at the page of the admin port as an operator does, in a headless Chromium, and clicks through it.
 
 Speaks WebDriver to chromedriver with the standard library alone. Starts an origin-side load by `wapbridge post` with a
-message that holds a credential, which must never be seen; leaves screenshots in --shots.
+message that holds a credential, which must never be seen; leaves screenshots in --shots. Exits with 77 if there is no
+--axe: the rules of accessibility were not checked then.
 """
 
 import argparse
@@ -21,6 +22,9 @@ import urllib.error
 import urllib.request
 
 SECRET = "Zm9vOnNlY3JldHNlY3JldA"
+# What a handset says may look like markup, and must stay text.
+MARKUP = "<img src=x id=markup>"
+WIDTHS = {390: 844, 1280: 860, 2560: 1440}
 
 
 class Browser:
@@ -86,6 +90,11 @@ class Browser:
     def type(self, selector, text):
         self.call("POST", f"{self.find(selector)}/value", {"text": text})
 
+    def press(self, *keys):
+        downs = [action for key in keys for action in ({"type": "keyDown", "value": key}, {"type": "keyUp", "value": key})]
+        body = {"actions": [{"type": "key", "id": "keyboard", "actions": downs}]}
+        self.call("POST", f"{self.base}/actions", body)
+
     def until(self, what, script, seconds=30):
         for _ in range(seconds * 5):
             found = self.run(script)
@@ -100,6 +109,18 @@ class Browser:
 
     def size(self, width, height):
         self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def audit(self, axe, where):
+        """Judges the page by the rules of axe."""
+        if axe is None:
+            return
+        with open(axe, encoding="utf-8") as source:
+            self.run(source.read() + ";")
+        script = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(done);"
+        found = self.call("POST", f"{self.base}/execute/async", {"script": script, "args": []})
+        faults = [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}" for one in found["violations"] for node in one["nodes"]]
+        assert not faults, f"{where}:\n" + "\n".join(faults)
+        assert len(found["passes"]) > 20, f"{where}: axe looked at little"
 
     def shot(self, file):
         image = self.call("GET", f"{self.base}/screenshot")
@@ -149,7 +170,8 @@ class Load(threading.Thread):
             number += 1
             uri = f"{self.arguments.uri}?key={SECRET}" if number % 9 else "http://nowhere.example/"
             subprocess.run(
-                [self.arguments.wapbridge, "post", *common, "--data", self.body, "-H", f"Authorization: Basic {SECRET}", uri],
+                [self.arguments.wapbridge, "post", *common, "--data", self.body, "-H", f"Authorization: Basic {SECRET}",
+                 "-H", f"User-Agent: {MARKUP}", uri],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
             )
             time.sleep(0.02)
@@ -164,6 +186,8 @@ def main():
     parser.add_argument("--pid", type=int, required=True, help="of the gateway, which is stopped for some seconds")
     parser.add_argument("--uri", default="http://sync.example.com/echo")
     parser.add_argument("--shots")
+    parser.add_argument("--axe", help="axe.min.js")
+    parser.add_argument("--log", required=True, help="standard error of the gateway, with its access log")
     parser.add_argument("--watch", type=int, default=8, help="seconds of figures before the first screenshot")
     arguments = parser.parse_args()
     work = tempfile.mkdtemp()
@@ -183,6 +207,10 @@ def main():
         if load.is_alive():
             load.join(10)
         shutil.rmtree(work)
+    if arguments.axe is None:
+        print("axe could not be fetched")
+        return 77
+    return 0
 
 
 def look(browser, arguments, load, shots, downloads):
@@ -205,18 +233,16 @@ def look(browser, arguments, load, shots, downloads):
     powers = {"0.1 ms", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"}
     assert len(marks) >= 2 and set(marks) <= powers, f"the axis of latencies has {marks}"
     assert socket.gethostname() in browser.text("#facts"), f"the node has no name: {browser.text('#facts')}"
-    for scheme in ("dark", "light"):
-        browser.scheme(scheme)
-        browser.shot(f"{shots}/live-{scheme}.png")
-    browser.size(1920, 1080)
-    browser.scheme("dark")
-    time.sleep(1.2)
-    browser.shot(f"{shots}/live-wall.png")
-    browser.size(1440, 1000)
+    remembers(browser, arguments)
+    joins_processes(browser)
+    explains_problems(browser, arguments)
+    obeys_keys(browser)
+    fits_screens(browser, arguments, shots)
 
     # A trace with the wrong token, then with the right one.
     browser.click("nav a[href='#trace']")
     browser.shot(f"{shots}/trace-empty.png")
+    browser.audit(arguments.axe, "the trace before its start")
     browser.type("#start input[name=subject]", "127.0.0.1")
     browser.type("#start input[name=token]", "wrong")
     browser.click("#start button")
@@ -243,6 +269,15 @@ def look(browser, arguments, load, shots, downloads):
     for scheme in ("dark", "light"):
         browser.scheme(scheme)
         browser.shot(f"{shots}/trace-{scheme}.png")
+    # What a handset says is text.
+    browser.run("for (const one of document.querySelectorAll('#entries details')) one.open = true")
+    browser.until("the User-Agent as text", f"return document.querySelector('#entries').innerText.includes({json.dumps(MARKUP)})")
+    assert not browser.run("return document.querySelector('#markup, #entries img')"), "a handset made markup"
+    browser.run("for (const one of document.querySelectorAll('#entries > li > details')) one.open = false")
+    browser.size(390, 844)
+    browser.audit(arguments.axe, "a trace on a phone")
+    browser.shot(f"{shots}/trace-phone.png")
+    browser.size(1440, 1000)
     # Failures have a colour, and a box hides all other entries.
     browser.run("document.querySelector('#failures').click()")
     kept = browser.run("return [...document.querySelectorAll('#entries > li')].filter((one) => !one.hidden).map((one) => one.className)")
@@ -286,6 +321,117 @@ def look(browser, arguments, load, shots, downloads):
     browser.shot(f"{shots}/unreachable.png")
     browser.cdp("Network.emulateNetworkConditions", offline=False, **offline)
     browser.until("the gateway is back", "return document.querySelector('#banner').hidden")
+
+
+def remembers(browser, arguments):
+    """A page that is opened now shows what was before, and lets the operator choose how much."""
+    browser.open(f"http://127.0.0.1:{arguments.admin}/")
+    points = "return (document.querySelector('.chart .stroke')?.getAttribute('d') ?? '').split('L').length - 1"
+    first = browser.until("a line", points)
+    age = browser.run("return performance.now() / 1000")
+    assert first >= arguments.watch > age, f"{first} points of a page that is {age:.1f} s old"
+    assert re.match(r"since [\d:]+, when the gateway started$", browser.text("#since")), browser.text("#since")
+    for key, minutes, mark in (("1", 2, "−2 min"), ("3", 120, "−2 h"), ("2", 15, "−15 min")):
+        browser.press(key)
+        chosen = browser.run("return [...document.querySelectorAll('#spans [aria-pressed=true]')].map((one) => one.dataset.minutes)")
+        assert chosen == [str(minutes)], chosen
+        assert mark in browser.text(".chart"), browser.text(".chart")
+        assert f"of the last {mark[1:]}" in browser.text("#tables"), browser.text("#tables")
+    browser.until("a row of the first route", r"return /^1\s+[1-9][\d.]*\/s/m.test(document.querySelector('#routes').innerText)")
+
+
+def joins_processes(browser):
+    """Ten minutes of a page that stays open while the gateway restarts, at given moments and in a module of its own."""
+    script = """
+        const done = arguments[0];
+        import(`${location.origin}/past.js?again`).then((past) => {
+            const kept = (started, now) => {
+                const at = Array.from({ length: now - started }, (_, second) => started + second);
+                const tens = at.filter((second) => second % 10 === 0);
+                const of = (every_seconds, at) => ({ every_seconds, at, series: { exchanges: at.map(() => 6), p50: at.map(() => null) } });
+                return { started, now, seconds: of(1, at.slice(-120)), tens: of(10, tens),
+                    problems: { at: [started, started + 60], causes: { no_route: { remedy: "none", counts: [0, 5] } } } };
+            };
+            const told = {};
+            past.take(kept(10000, 10300), 10000, 10300000);
+            told.kept = past.points(0).length;
+            for (let second = 10300; second < 10600; second += 1) { past.add(second * 1000, { exchanges: second % 2 ? 4 : 8, p50: 1 }); past.thin(second * 1000); }
+            const later = past.points(10300000).filter(({ step }) => step === 10);
+            told.means = [...new Set(later.map(({ v }) => v.exchanges))];
+            told.before = past.points(0).length;
+            told.problems = [10010, 10070, 9000].map((at) => past.counted(at * 1000, 10000).get("no_route") ?? null);
+            told.started = [past.startedSince(9000000), past.startedSince(10001000)];
+            past.take(kept(10610, 10650), 10610, 10650000);
+            told.after = [past.points(10610000).length, past.points(0).length - past.points(10610000).length];
+            told.order = past.points(0).every(({ at }, place, all) => !place || all[place - 1].at < at);
+            told.fresh = past.counted(10000000, 10610).size;
+            for (let second = 10650; second < 20000; second += 1) { past.add(second * 1000, { exchanges: 1 }); past.thin(second * 1000); }
+            told.most = past.points(0).length;
+            done(told);
+        }, (error) => done(String(error)));"""
+    told = browser.call("POST", f"{browser.base}/execute/async", {"script": script, "args": []})
+    # 120 s by the second, and the 180 s before them by ten.
+    assert told["kept"] == 120 + 18, told
+    assert told["means"] == [6] and told["problems"] == [0, 5, None] and told["started"] == [10000000, None], told
+    # What the earlier process had stays, and the later one begins anew.
+    assert told["after"] == [40, told["before"]] and told["order"] and told["fresh"] == 0, told
+    assert told["most"] <= 720 + 130, told
+
+
+def explains_problems(browser, arguments):
+    """A problem has its remedy, the command that finds its lines in the log, and its section of the manual."""
+    browser.run("[...document.querySelectorAll('#problems summary')].find((one) => one.innerText.includes('no route')).click()")
+    time.sleep(2.5)
+    opened = browser.text("#problems details[open]")
+    assert "Remedy: add a [[route]]" in opened, opened
+    command = browser.text("#problems details[open] code")
+    before, _, find = command.partition(" | ")
+    assert before == "journalctl -u wapbridge --since=-15min", command
+    lines = subprocess.run(["sh", "-c", f"{find} <'{arguments.log}'"], capture_output=True, text=True, check=True).stdout
+    assert lines and all("no_route" in line and "nowhere.example" in line for line in lines.splitlines()), lines[:2000]
+    link = browser.run("return document.querySelector('#problems details[open] a').href")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(link, timeout=10) as answer:
+        section = answer.read().decode()
+    assert section.startswith("What the handset sees") and "`no_route`" in section, section[:500]
+
+
+def obeys_keys(browser):
+    """Every control is reached by the Tab key, in the order of the page, and a chart's values by arrows."""
+    browser.run("document.activeElement.blur(); scrollTo(0, 0)")
+    order = []
+    for _ in range(16):
+        browser.press("\ue004")
+        order.append(browser.run("""
+            const one = document.activeElement, style = getComputedStyle(one);
+            return [one.getAttribute('aria-label') ?? one.innerText.split('\\n')[0], style.outlineStyle];"""))
+    names = [name for name, _ in order]
+    wanted = ["Live", "Subscriber trace", "2 min", "15 min", "2 h", "Exchanges per second", "Exchange latency"]
+    assert names[:7] == wanted and "connect" not in names[:12], names
+    assert any("no route" in name for name in names), names
+    assert all(outline != "none" for _, outline in order), order
+    browser.run("document.querySelector('.chart svg').focus()")
+    heard = "return document.querySelector('.chart svg').getAttribute('aria-valuetext')"
+    now = browser.run(heard)
+    browser.press("\ue012", "\ue012")
+    then = browser.run(heard)
+    assert now.startswith("now: ") and then.startswith("30 s ago: "), (now, then)
+    browser.run("document.activeElement.blur()")
+
+
+def fits_screens(browser, arguments, shots):
+    """From a phone to a wall, dark and light: nothing is wider than the screen, and axe finds no fault."""
+    for scheme in ("dark", "light"):
+        browser.scheme(scheme)
+        for width, height in WIDTHS.items():
+            browser.size(width, height)
+            time.sleep(1.2)
+            browser.shot(f"{shots}/live-{scheme}-{width}.png")
+            wider = browser.run("return document.documentElement.scrollWidth - innerWidth")
+            assert wider <= 0, f"{wider} pixels wider than {width}"
+            browser.audit(arguments.axe, f"{scheme}, {width} pixels")
+    browser.scheme("dark")
+    browser.size(1440, 1000)
 
 
 def judge(file, arguments):

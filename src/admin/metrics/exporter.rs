@@ -6,8 +6,8 @@
 //! others. Histograms are in a recorder of this exporter, which lives as long as the process. Both
 //! recorders are local, so that several gateways in one process share nothing.
 //!
-//! The thread `metrics` observes the histograms. Shards send it their measurements in batches, once
-//! a second.
+//! The thread `metrics` observes the histograms, and takes the samples of the history once a second.
+//! Shards send it their measurements in batches, once a second.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,6 +27,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder
 
 use super::row::{Kind, Metric, Read, Value};
 use super::table::METRICS;
+use crate::admin::history::SharedHistory;
 use crate::admin::snapshot::{Collectors, Snapshot};
 use crate::server::clock::Clock;
 use crate::server::{MeasurementBatch, MeasurementHandle};
@@ -38,6 +39,7 @@ pub(in crate::admin) struct Exporter {
     collectors: Collectors,
     histograms: Arc<PrometheusRecorder>,
     measurements: MeasurementHandle,
+    history: SharedHistory,
     /// Dropped with the last clone, which stops the thread. The lock makes it `Sync`.
     _observer: Arc<Mutex<Worker<MeasurementBatch>>>,
 }
@@ -50,13 +52,16 @@ impl Exporter {
     pub(in crate::admin) fn start(collectors: Collectors) -> io::Result<Self> {
         let histograms = Arc::new(histogram_recorder());
         let recorder = Arc::clone(&histograms);
+        let history = SharedHistory::start();
+        let samples = (collectors.clone(), history.clone());
         let observer = Worker::start("metrics", worker::queue(MAX_QUEUED), move |inbox| {
-            observe(&inbox, &recorder);
+            observe(&inbox, &recorder, &samples);
         })?;
         Ok(Self {
             collectors,
             histograms,
             measurements: observer.handle(),
+            history,
             _observer: Arc::new(Mutex::new(observer)),
         })
     }
@@ -64,6 +69,11 @@ impl Exporter {
     /// The handle by which shards send their measurements.
     pub(in crate::admin) fn measurements(&self) -> MeasurementHandle {
         self.measurements.clone()
+    }
+
+    /// The figures of the last two hours.
+    pub(in crate::admin) fn history(&self) -> SharedHistory {
+        self.history.clone()
     }
 
     /// All metrics, in the order of their names.
@@ -174,15 +184,34 @@ fn ordered(text: &str) -> String {
     families.into_values().collect()
 }
 
-/// Observes the shards' measurements until the worker is dropped.
-fn observe(inbox: &Inbox<MeasurementBatch>, recorder: &PrometheusRecorder) {
+/// Observes the shards' measurements, and takes samples, until the worker is dropped.
+fn observe(
+    inbox: &Inbox<MeasurementBatch>,
+    recorder: &PrometheusRecorder,
+    (collectors, history): &(Collectors, SharedHistory),
+) {
     let clock = Clock::start();
     let mut upkeep_at = clock.now() + UPKEEP_INTERVAL;
+    let mut sample_at = clock.now();
     loop {
-        match inbox.recv_timeout(upkeep_at.since(clock.now())) {
-            Received::Message(batch, _load) => with_local_recorder(recorder, || record(&batch)),
+        match inbox.recv_timeout(upkeep_at.min(sample_at).since(clock.now())) {
+            Received::Message(batch, _load) => {
+                with_local_recorder(recorder, || record(&batch));
+                history.observe(&batch);
+            }
             Received::Idle => {}
             Received::Stop => return,
+        }
+        let now = clock.now();
+        if sample_at <= now {
+            history.sample(&collectors.snapshot());
+            // Samples that a pause has left out stay out.
+            let next = sample_at + SAMPLE_INTERVAL;
+            sample_at = if next > now {
+                next
+            } else {
+                now + SAMPLE_INTERVAL
+            };
         }
         if upkeep_at <= clock.now() {
             upkeep_at = clock.now() + UPKEEP_INTERVAL;
@@ -232,6 +261,7 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const MAX_QUEUED: usize = 1 << 18;
 /// The interval that the exporter's documentation recommends.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -7,4 +7,4 @@ mod table;
 
 pub(super) use exporter::{Exporter, router};
 pub(super) use row::Metric;
-pub(super) use table::METRICS;
+pub(super) use table::{METRICS, SECONDS};

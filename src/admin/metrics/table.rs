@@ -639,7 +639,7 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
 
 /// Bucket bounds of durations, from the answer of a LAN origin to the patience of a handset. They
 /// are finer where the timers of WTP (retry intervals of 4 to 7 s and their multiples) put values.
-const SECONDS: &[f64] = &[
+pub(in crate::admin) const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0,
     6.0, 7.0, 7.5, 8.0, 10.0, 12.5, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0,
 ];

@@ -1,6 +1,8 @@
 //! The page: static files, without a build step and without resources of other sites. Its script
-//! reads `/metrics`, `/readyz`, `/status` and `/pushes`, and uses `/trace`. The files themselves
-//! show nothing of the gateway, so they need no token.
+//! reads `/metrics`, `/readyz`, `/history`, `/status`, `/config` and `/pushes`, and uses `/trace`.
+//! The files themselves show nothing of the gateway, so they need no token.
+
+mod manual;
 
 use axum::Router;
 use axum::http::HeaderName;
@@ -15,6 +17,11 @@ pub(super) fn router() -> Router {
             "/page.js",
             get(|| file(JAVASCRIPT, include_str!("page.js"))),
         )
+        .route(
+            "/past.js",
+            get(|| file(JAVASCRIPT, include_str!("past.js"))),
+        )
+        .route("/operations", get(manual::show))
         .route("/icon.svg", get(|| file(SVG, include_str!("icon.svg"))))
 }
 

@@ -1,8 +1,11 @@
-// The page of the admin port: figures out of /metrics, once a second, and the trace of a subscriber.
+// The page of the admin port: the last two hours out of /history, figures out of /metrics once a second, and the trace of
+// a subscriber.
+import * as past from "./past.js";
+
 // The token is kept in this variable and nowhere else.
 let token = "";
 
-const KEPT = 15 * 60, EVERY = 1000, PATIENCE = 4000;
+const EVERY = 1000, PATIENCE = 4000;
 const $ = (id) => document.getElementById(id);
 
 /** An element with attributes and children; text is only ever text. */
@@ -56,11 +59,9 @@ function sum(shot, name, wanted = {}) {
 // --- what was seen -------------------------------------------------------------------------------------------
 
 const shots = [];               // whole readings, as long as rates and quantiles need them
-const points = [];              // what the charts draw: { at, values }
-let causes = [];                // readings of problems, a minute apart
 let failed = 0;
 let verdict = "";               // the verdict of /readyz?verbose
-let node = { name: "", born: null }; // the gateway's name out of /status, asked for once per process
+let node = { name: "", born: null, log: "stderr" }; // its name and its access log, asked for once per process
 
 /** The reading that is about so many seconds older than the last one, if the process is the same. */
 function before(seconds) {
@@ -74,11 +75,11 @@ function rate(name, wanted, seconds = 3) {
   const [a, b] = [sum(then, name, wanted), sum(now, name, wanted)];
   return a == null || b == null || b < a ? null : (b - a) / ((now.at - then.at) / 1000);
 }
-function quantiles(name, wanted) {
-  const now = shots.at(-1), then = before(10);
-  if (!then || !list(now, `${name}_bucket`).length) return wanted.map(() => null);
-  const old = new Map(list(then, `${name}_bucket`).map(({ labels, value }) => [labels.le, value]));
-  const buckets = list(now, `${name}_bucket`).map(({ labels, value }) => [labels.le === "+Inf" ? Infinity : Number(labels.le), value - (old.get(labels.le) ?? 0)]);
+function quantiles(name, wanted, route) {
+  const now = shots.at(-1), then = before(10), of = (shot) => list(shot, `${name}_bucket`).filter(({ labels }) => labels.route === route);
+  if (!then || !of(now).length) return wanted.map(() => null);
+  const old = new Map(of(then).map(({ labels, value }) => [labels.le, value]));
+  const buckets = of(now).map(({ labels, value }) => [labels.le === "+Inf" ? Infinity : Number(labels.le), value - (old.get(labels.le) ?? 0)]);
   buckets.sort((a, b) => a[0] - b[0]);
   const all = buckets.at(-1)[1];
   return wanted.map((q) => {
@@ -126,12 +127,24 @@ function values() {
   };
 }
 
+/** Takes in what the gateway remembers. */
+async function remember() {
+  const answer = await ask("history", { signal: AbortSignal.timeout(PATIENCE) });
+  if (!answer.ok) throw new Error(`/history answers ${answer.status}`);
+  const kept = await answer.json();
+  past.take(kept, shots.at(-1).born, Date.now());
+}
+
+const LEFT = 46, FOOT = 16, MARKS = { 2: 1, 15: 5, 120: 30 };
+let pointer = null; // where on the axis of time somebody points, on every chart at once
+let minutes = 15;   // the span of every chart
+
 // --- charts --------------------------------------------------------------------------------------------------
 
 for (const chart of CHARTS) {
   chart.now = el("div", { class: "now" });
   chart.aside_ = el("p", { class: "aside" });
-  chart.svg = el("svg", { role: "img", "aria-label": chart.title });
+  chart.svg = el("svg", { role: "slider", tabindex: 0, "aria-label": chart.title, "aria-valuemin": -minutes * 60, "aria-valuemax": 0, "aria-valuenow": 0 });
   $("charts").append(el("article", { class: "chart" }, el("h2", {}, chart.title), chart.now, chart.aside_, chart.svg));
   chart.svg.addEventListener("pointermove", (event) => {
     const box = chart.svg.getBoundingClientRect();
@@ -139,9 +152,35 @@ for (const chart of CHARTS) {
     draw();
   });
   chart.svg.addEventListener("pointerleave", () => { pointer = null; draw(); });
+  // With keys the values of any moment can be read, and heard.
+  chart.svg.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10 }[event.key];
+    if (step) pointer = Math.min(1, Math.max(0, (pointer ?? 1) + step / 60));
+    else if (event.key === "Home") pointer = 0;
+    else if (event.key === "End" || event.key === "Escape") pointer = null;
+    else return;
+    event.preventDefault();
+    draw();
+    tell(chart);
+  });
+  chart.svg.addEventListener("focus", () => tell(chart));
+  chart.svg.addEventListener("blur", () => { pointer = null; draw(); });
 }
-const LEFT = 46, FOOT = 16, SPANS = [2, 5, 15];
-let pointer = null; // where on the axis of time somebody points, on every chart at once
+/** The value under the cursor, for screen readers: not once a second, but when somebody asks. */
+function tell(chart) {
+  const ago = pointer == null ? 0 : Math.round((pointer - 1) * minutes * 60);
+  chart.svg.setAttribute("aria-valuenow", ago);
+  chart.svg.setAttribute("aria-valuetext", `${ago ? `${span(-ago)} ago` : "now"}: ${[...chart.now.children].map((one) => one.textContent).join(", ")}`);
+}
+
+for (const button of $("spans").querySelectorAll("button")) button.addEventListener("click", () => zoom(Number(button.dataset.minutes)));
+function zoom(to) {
+  minutes = to;
+  for (const button of $("spans").querySelectorAll("button")) button.setAttribute("aria-pressed", String(Number(button.dataset.minutes) === minutes));
+  for (const { svg } of CHARTS) svg.setAttribute("aria-valuemin", -minutes * 60);
+  if (shots.length) tables();
+  draw();
+}
 
 function nice(top) {
   const size = 10 ** Math.floor(Math.log10(top));
@@ -164,10 +203,8 @@ function decades(values) {
 
 function draw() {
   if (document.hidden || $("live").hidden) return;
-  const end = points.at(-1)?.at ?? Date.now();
-  // A page just opened has little to show, so it shows it large.
-  const minutes = SPANS.find((minutes) => end - (points[0]?.at ?? end) <= minutes * 60000) ?? SPANS.at(-1);
-  const whole = minutes * 60000, start = end - whole;
+  const end = past.newest()?.at ?? Date.now(), whole = minutes * 60000, start = end - whole;
+  const points = past.points(start);
   const pointed = pointer == null ? null : start + pointer * whole;
   const near = pointed == null ? points.at(-1) : points.reduce((best, one) => Math.abs(one.at - pointed) < Math.abs((best?.at ?? 0) - pointed) ? one : best, null);
   const shown = near && (pointed == null || Math.abs(near.at - pointed) < whole / 60) ? near : null;
@@ -175,7 +212,7 @@ function draw() {
     const base = chart.colour ?? 0, of = (key) => chart.keys.length > 1 ? (base + chart.keys.indexOf(key)) % 5 : base;
     const v = shown?.v ?? {};
     chart.now.replaceChildren(...chart.show(v).map(([number, unit, name], place) => el("span", { class: `${place ? "small " : ""}${name ? `key c${of(chart.keys[place])}` : ""}` }, el("b", {}, number), el("i", {}, [unit, name].filter(Boolean).join(" ")))));
-    chart.aside_.textContent = pointed != null && shown ? `at ${clock(shown.at)}` : points.length < 3 ? "gathering figures…" : chart.aside(v);
+    chart.aside_.textContent = pointed != null ? shown ? `at ${clock(shown.at)}` : "no figures" : points.length < 3 ? "gathering figures…" : chart.aside(v);
     const { width, height } = chart.svg.getBoundingClientRect();
     if (!width) continue;
     const bottom = height - FOOT, top = Math.max(...points.flatMap(({ v }) => chart.keys.map((key) => v[key] ?? 0)), 0);
@@ -187,18 +224,16 @@ function draw() {
       const label = chart.axis && mark ? chart.axis(mark) : count(mark);
       if (top > 0 || !mark) parts.push(el("text", { x: LEFT - 7, y: y(mark) + 3.5, "text-anchor": "end" }, label));
     }
-    const step = minutes === 15 ? 5 : 1;
-    for (let ago = 0; ago <= minutes; ago += step) parts.push(el("text", { x: x(end - ago * 60000), y: height - 2, "text-anchor": ago === minutes ? "start" : ago ? "middle" : "end" }, ago ? `−${ago} min` : "now"));
+    for (let ago = 0; ago <= minutes; ago += MARKS[minutes]) parts.push(el("text", { x: x(end - ago * 60000), y: height - 2, "text-anchor": ago === minutes ? "start" : ago ? "middle" : "end" }, ago ? minutes > 60 ? `−${round(ago / 60, 1)} h` : `−${ago} min` : "now"));
     for (const key of chart.keys) {
-      let line = "", area = "", from = null, last = null;
+      let line = "", area = "", from = null, last = null, wide = 1;
       const close = () => { if (from != null) area += `${line.slice(line.lastIndexOf("M"))}L${x(last).toFixed(1)},${bottom}L${x(from).toFixed(1)},${bottom}Z`; from = null; };
-      for (const { at, v } of points) {
-        if (at < start) continue;
-        if (v[key] == null || last != null && at - last > 6000) close();
+      for (const { at, step, v } of points) {
+        if (v[key] == null || last != null && at - last > Math.max(6000, 2500 * Math.max(step, wide))) close();
         if (v[key] == null) continue;
         line += `${from == null ? "M" : "L"}${x(at).toFixed(1)},${y(v[key]).toFixed(1)}`;
         from ??= at;
-        last = at;
+        [last, wide] = [at, step];
       }
       close();
       const group = el("g", { class: `c${of(key)}` });
@@ -208,7 +243,6 @@ function draw() {
     }
     if (shown && pointed != null) parts.push(el("line", { class: "cursor", x1: x(shown.at), x2: x(shown.at), y1: 0, y2: bottom }));
     chart.svg.replaceChildren(...parts);
-    chart.svg.setAttribute("aria-label", `${chart.title}: ${chart.show(v).map((one) => one.join(" ")).join(", ")}`);
   }
 }
 new ResizeObserver(draw).observe($("charts"));
@@ -217,8 +251,12 @@ new ResizeObserver(draw).observe($("charts"));
 
 function table(place, rows, empty, head) {
   if (!rows.length) return $(place).replaceChildren(el("p", { class: "empty" }, empty));
-  const cells = (row, name) => el("tr", {}, ...row.map((cell, at) => el(name, { class: at ? "n" : "name" }, cell)));
-  $(place).replaceChildren(el("table", {}, ...(head ? [cells(head, "th")] : []), ...rows.map((row) => cells(row, "td"))));
+  const cells = (row, name) => el("tr", {}, ...row.map((cell, at) => el(name, { class: at ? "n" : "name", scope: name === "th" ? "col" : undefined }, cell)));
+  const box = $(place);
+  box.replaceChildren(el("table", {}, ...(head ? [cells(head, "th")] : []), ...rows.map((row) => cells(row, "td"))));
+  // What is too wide for the screen can be reached with keys.
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
 }
 function bar(colour, share) {
   const inner = el("span");
@@ -233,10 +271,18 @@ function named(text, colour, share) {
 
 function tables() {
   const now = shots.at(-1);
-  const base = causes.find((one) => one.born === now.born && now.at - one.at <= KEPT * 1000)?.of;
-  const problems = list(now, "wapbridge_problems_total").map(({ labels, value }) => [labels.problem, value - (base?.get(labels.problem) ?? 0)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
-  const most = problems[0]?.[1] ?? 1;
-  table("problems", problems.map(([name, value]) => [named(name.replaceAll("_", " "), 3, value / most), count(value)]), "None.");
+  problems(now);
+  const words = minutes > 60 ? `${minutes / 60} h` : `${minutes} min`;
+  $("counted").textContent = `of the last ${words}`;
+  const started = past.startedSince(now.at - minutes * 60000);
+  $("since").textContent = started ? `since ${clock(started)}, when the gateway started` : "";
+
+  const routes = list(now, "wapbridge_route_exchanges_total").map(({ labels: { route } }) => {
+    const [ended, errors] = [rate("wapbridge_route_exchanges_total", { route }, 10), rate("wapbridge_route_responses_total", { route, code_class: "5xx" }, 10)];
+    return { route, ended, errors, p95: quantiles("wapbridge_route_response_seconds", [.95], route)[0], all: sum(now, "wapbridge_route_exchanges_total", { route }) };
+  }).sort((a, b) => b.ended - a.ended || b.all - a.all);
+  $("routed").textContent = routes.length > SHOWN ? `of the last 10 s; the busiest ${SHOWN} of ${count(routes.length)}` : "of the last 10 s";
+  table("routes", routes.slice(0, SHOWN).map(({ route, ended, errors, p95, all }) => [route, `${count(ended)}/s`, el("span", { class: errors > 0 ? "down" : "" }, `${count(errors)}/s`), time(p95).join(" "), count(all)]), "There is no route.", ["route", "exchanges", "5xx", "p95", "in all"]);
 
   const hosts = list(now, "wapbridge_target_up").map(({ labels, value }) => {
     const [ok, bad] = ["answered", "failed"].map((outcome) => rate("wapbridge_target_requests_total", { host: labels.host, outcome }, 10));
@@ -244,7 +290,7 @@ function tables() {
     const state = all === 0 ? ["idle", "not asked yet"] : value ? ["up", "● up"] : ["down", "✕ failing"];
     return [labels.host, el("span", { class: state[0] }, state[1]), `${count(ok)}/s`, `${count(bad)}/s`];
   });
-  table("origins", hosts, "No route names a host: nothing to watch.", ["host", "", "answered", "failed"]);
+  table("origins", hosts, "No route names a host: nothing to watch.", ["host", "state", "answered", "failed"]);
 
   const shards = list(now, "wapbridge_shard_cpu_seconds_total").map(({ labels }) => {
     const load = rate("wapbridge_shard_cpu_seconds_total", labels, 5);
@@ -258,6 +304,46 @@ function tables() {
     ["malformed datagrams", count(sum(now, "wapbridge_wtp_malformed_total"))], ["traces running", count(sum(now, "wapbridge_traces"))]];
   table("process", process.filter(([, value]) => !value.startsWith("–")), "This gateway does not tell.");
 }
+
+/** Problems of the span shown, by cause. An entry that somebody has opened stays as it is. */
+function problems(now) {
+  const base = past.counted(now.at - minutes * 60000, now.born);
+  const found = list(now, "wapbridge_problems_total").map(({ labels, value }) => [labels.problem, value - (base.get(labels.problem) ?? 0)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
+  const most = found[0]?.[1] ?? 1;
+  const entries = found.map(([cause, value]) => {
+    const one = entry(cause);
+    one.querySelector("b").textContent = count(value);
+    one.querySelector(".bar > span").style.setProperty("--w", `${100 * value / most}%`);
+    one.querySelector(".remedy").textContent = past.remedy(cause) ? `Remedy: ${past.remedy(cause)}.` : "";
+    one.querySelector("code").textContent = command(cause);
+    return one;
+  });
+  if (entries.some((one, place) => one !== $("problems").children[place]) || entries.length !== $("problems").children.length) $("problems").replaceChildren(...entries);
+  $("none").hidden = entries.length > 0;
+}
+const known = new Map(); // entries by cause
+function entry(cause) {
+  if (known.has(cause)) return known.get(cause);
+  const words = cause.replaceAll("_", " "), section = SECTIONS[cause] ?? "what-the-handset-sees";
+  const copy = el("button", { type: "button", "aria-label": `Copy the command for ${words}` }, "Copy");
+  copy.hidden = !navigator.clipboard;
+  const done = (words) => { copy.textContent = words; setTimeout(() => { copy.textContent = "Copy"; }, 2 * EVERY); };
+  copy.addEventListener("click", () => navigator.clipboard.writeText(command(cause)).then(() => done("Copied"), () => done("Not allowed")));
+  const made = el("li", {}, el("details", {}, el("summary", {}, named(words, 3, 0), el("b", {})),
+    el("p", { class: "remedy" }), el("p", { class: "command" }, el("code", { tabindex: 0, role: "group", "aria-label": `Command for ${words}` }), copy),
+    el("p", {}, el("a", { href: `operations?section=${section}`, target: "_blank", rel: "noopener" }, `OPERATIONS: ${section.replaceAll("-", " ")}`))));
+  known.set(cause, made);
+  return made;
+}
+/** The lines of the access log with this problem, in text or in JSON. */
+function command(cause) {
+  const find = `grep -E 'problem"?[=:]"?${cause}\\b'`;
+  if (node.log === "off") return "# the access log is off: set access in [log]";
+  if (node.log === "journald") return `journalctl --since=-${minutes}min WAPBRIDGE_PROBLEM=${cause}`;
+  if (node.log.startsWith("syslog:")) return `# at ${node.log}: ${find}`;
+  return node.log === "stderr" ? `journalctl -u wapbridge --since=-${minutes}min | ${find}` : `${find} '${node.log.replaceAll("'", "'\\''")}'`;
+}
+const SECTIONS = { share: "protection", too_many: "protection", draining: "states-and-signals", isolated: "states-and-signals" };
 
 /** The pushes that wait longest, of all that are pending; without [push] nothing is shown. */
 async function pushes() {
@@ -313,16 +399,19 @@ async function poll() {
     verdict = /^\[.\]verdict (.*)$/m.exec(await ready.text())?.[1] ?? "";
     shots.push({ at, of, born: sum({ of }, "process_start_time_seconds") ?? 0 });
     while (shots[0].at < at - 20000) shots.shift();
-    if (!causes.length || at - causes.at(-1).at >= 60000 || causes.at(-1).born !== shots.at(-1).born) {
-      causes.push({ at, born: shots.at(-1).born, of: new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])) });
-      causes = causes.filter((one) => one.at >= at - KEPT * 1000);
-    }
+    past.count(at, shots.at(-1).born, new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])));
     if (node.born !== shots.at(-1).born) {
       const status = await ask("status", { signal: AbortSignal.timeout(PATIENCE) });
-      if (status.ok) node = { name: (await status.json()).node ?? "", born: shots.at(-1).born };
+      const config = await ask("config", { signal: AbortSignal.timeout(PATIENCE) });
+      const log = config.ok && /^\[log\][^[]*?^access = ("(?:[^"\\]|\\.)*"|'[^']*')$/m.exec(await config.text())?.[1];
+      if (status.ok) node = { name: (await status.json()).node ?? "", born: shots.at(-1).born, log: log?.slice(1, -1) || "stderr" };
     }
-    points.push({ at, v: values() });
-    while (points[0].at < at - KEPT * 1000) points.shift();
+    // Also when this page slept, or could not reach the gateway.
+    if (!past.newest() || at - past.newest().at > 5 * EVERY || shots.at(-2)?.born !== shots.at(-1).born) await remember();
+    // The first readings have no rates yet; what the gateway remembers is shown until then.
+    const v = values();
+    if (v.exchanges != null) past.add(at, v);
+    past.thin(at);
     failed = 0;
     $("banner").hidden = $("unlock").hidden = true;
     document.body.classList.remove("stale");
@@ -331,9 +420,11 @@ async function poll() {
   } catch (error) {
     failed += 1;
     if (failed >= 2) {
-      const last = points.at(-1);
+      const last = shots.at(-1);
       say("unreachable", "unreachable");
-      $("banner").textContent = `The gateway cannot be reached (${error.name === "TimeoutError" ? "no answer in time" : error.message}). ${last ? `The figures below are those of ${clock(last.at)}.` : "There are no figures yet."} Trying again every second.`;
+      const words = `The gateway cannot be reached (${error.name === "TimeoutError" ? "no answer in time" : error.message}). ${last ? `The figures below are those of ${clock(last.at)}.` : "There are no figures yet."} Trying again every second.`;
+      // An alert is read out whenever it changes.
+      if ($("banner").textContent !== words) $("banner").textContent = words;
       $("banner").hidden = false;
       document.body.classList.add("stale");
     }
@@ -347,7 +438,7 @@ function view() {
   const trace = location.hash === "#trace";
   $("live").hidden = trace;
   $("trace").hidden = !trace;
-  for (const link of document.querySelectorAll("nav a")) link.toggleAttribute("aria-current", (link.hash === "#trace") === trace);
+  for (const link of document.querySelectorAll("nav a")) (link.hash === "#trace") === trace ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   if (trace) { $("start").token.value ||= token; $("start").subject.focus(); earlier(); } else draw();
 }
 addEventListener("hashchange", view);
@@ -408,6 +499,8 @@ function about() {
   const words = row.state === "running" ? `running, ${span(left)} left` : `over: ${ended[row.ended] ?? row.ended}`;
   const dim = [`${current.count} entries`, row.lost ? `${row.lost} not caught` : "", row.raw ? "shows secrets: protect it like passwords" : ""].filter(Boolean).join(" · ");
   $("about").replaceChildren(`Trace ${row.id} of `, el("b", {}, row.subject), `, ${words} `, el("span", { class: "dim" }, `· ${dim}`));
+  const told = row.state === "running" ? "The trace is running." : `The trace is ${words}.`;
+  if ($("told").textContent !== told) $("told").textContent = told;
   $("nothing").textContent = row.state === "running" ? "Waiting for the first datagram." : "No datagram came or went.";
   $("nothing").hidden = current.count > 0;
 }
@@ -519,11 +612,13 @@ addEventListener("keydown", (event) => {
   if (event.key === "/" && !$("running").hidden && !$("trace").hidden) { event.preventDefault(); $("filter").focus(); }
   if (event.key === "l") location.hash = "#live";
   if (event.key === "t") location.hash = "#trace";
+  const button = $("spans").querySelectorAll("button")[{ 1: 0, 2: 1, 3: 2 }[event.key]];
+  if (button && !$("live").hidden) button.click();
 });
 
 /** A gateway that hangs answers late: the age of the figures is shown from 3 s on. */
 setInterval(() => {
-  const last = points.at(-1), age = last ? Math.floor((Date.now() - last.at) / 1000) : 0;
+  const last = shots.at(-1), age = last ? Math.floor((Date.now() - last.at) / 1000) : 0;
   if (age < 3 || !$("banner").hidden) return;
   say("stale", `no answer for ${age} s`);
   document.body.classList.add("stale");

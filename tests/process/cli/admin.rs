@@ -98,6 +98,65 @@ async fn sessions_are_listed_a_page_at_a_time() {
 }
 
 #[tokio::test]
+async fn history_has_the_figures_of_a_load_that_is_over() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&with_token(&origin, "")).await;
+    let option = gateway.option();
+    let hello = ["get", &option, "http://sync.example.com/hello"];
+    run(&hello).await.succeeds();
+    // No route: the gateway answers by itself.
+    let _ = run(&["get", &option, "http://nowhere.example/"]).await;
+    let seen = |part: &Value, name: &str| {
+        let values = part["series"][name].as_array().unwrap().clone();
+        values
+            .iter()
+            .filter_map(Value::as_f64)
+            .any(|value| value > 0.0)
+    };
+    // A sample is taken once a second, and some figures only by ten seconds.
+    let history = loop {
+        let history = json(gateway.admin, "/history").await;
+        if seen(&history["tens"], "exchanges") && seen(&history["tens"], "problems") {
+            break history;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    let part = &history["seconds"];
+    for name in [
+        "exchanges",
+        "p50",
+        "p99",
+        "upstream",
+        "in",
+        "out",
+        "problems",
+    ] {
+        assert!(seen(part, name), "{name}: {part}");
+    }
+    let moments = part["at"].as_array().unwrap();
+    let length = |name: &str| part["series"][name].as_array().unwrap().len();
+    assert_eq!(length("sessions"), moments.len());
+    assert!(moments.len() > 5 && moments.is_sorted_by_key(|at| at.as_f64().unwrap().to_bits()));
+    let now = history["now"].as_f64().unwrap();
+    let started = history["started"].as_f64().unwrap();
+    assert!(started < now && now - started < 600.0, "{started} {now}");
+    assert!(moments[0].as_f64().unwrap() >= started - 0.1, "{history}");
+    let causes = &history["problems"]["causes"];
+    assert!(
+        causes["no_route"]["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("[[route]]")
+    );
+
+    let (status, section) = ask(gateway.admin, "GET /operations?section=the-page", "").await;
+    assert_eq!(status, 200);
+    assert!(section.starts_with("The page\n"), "{section}");
+    let (status, _) = ask(gateway.admin, "GET /operations?section=../etc", "").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
 async fn status_tells_how_the_gateway_is() {
     let origin = Origin::start().await;
     let gateway = Gateway::start(&with_token(&origin, "")).await;
