@@ -35,6 +35,7 @@ mod write_out;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -43,7 +44,7 @@ use crate::printable;
 
 /// A WAP gateway: WSP over WTP over UDP from legacy handsets, HTTPS to the sync server.
 #[derive(Debug, Parser)]
-#[command(name = "wapbridge", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "wapbridge", version = VERSION.as_str(), arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -137,6 +138,24 @@ fn complain(error: &anyhow::Error) {
         None => eprintln!("error: {}", printable::lines(&format!("{error:#}"))),
     }
 }
+
+/// What `--version` says. `deploy/release` and the container file tell commit and date; a plain build says neither, since
+/// each commit would build everything anew.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    let source: Vec<&str> = [
+        option_env!("WAPBRIDGE_COMMIT"),
+        option_env!("WAPBRIDGE_DATE"),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|word| !word.is_empty())
+    .collect();
+    match source.is_empty() {
+        true => version.to_owned(),
+        false => format!("{version} ({})", source.join(" ")),
+    }
+});
 
 const EXAMPLES: &str = "\
 Examples:

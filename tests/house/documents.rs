@@ -365,3 +365,15 @@ fn a_stateful_set_names_a_headless_service() {
     }
     assert_eq!(sets, 1);
 }
+
+#[test]
+fn the_chart_has_the_version_of_the_program() {
+    let chart = std::fs::read_to_string(path("deploy/helm/wapbridge/Chart.yaml")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [
+        format!("version: {version}"),
+        format!("appVersion: \"{version}\""),
+    ] {
+        assert!(chart.lines().any(|shown| shown == line), "{line}");
+    }
+}

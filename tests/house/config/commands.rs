@@ -49,6 +49,17 @@ fn check_prints_ok_or_every_error() {
 }
 
 #[test]
+fn version_tells_the_version_first() {
+    let scratch = Scratch::new("version");
+    let said = wapbridge(&scratch.0, &["--version"], &[]);
+    assert_eq!(said.status.code(), Some(0));
+    // In a release commit and date follow.
+    let words = text(&said.stdout);
+    let words: Vec<&str> = words.split_whitespace().collect();
+    assert_eq!(words[..2], ["wapbridge", env!("CARGO_PKG_VERSION")]);
+}
+
+#[test]
 fn a_ca_file_is_relative_to_the_file_that_names_it() {
     let scratch = Scratch::new("ca");
     let key = rcgen::KeyPair::generate().unwrap();
