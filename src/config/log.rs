@@ -9,7 +9,7 @@ use super::section::Section;
 use super::value::{Value, Wrong, string, text, words};
 use crate::record::{Format, Syslog};
 
-/// What a syslog server begins with.
+/// The prefix of a syslog server.
 const SYSLOG: &str = "syslog:";
 
 /// Settings of the log.

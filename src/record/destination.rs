@@ -54,7 +54,7 @@ impl Destination {
         Ok(())
     }
 
-    /// Has a stream write what it holds back.
+    /// Writes out the buffer of a stream.
     pub(super) fn flush(&mut self) {
         if let Self::Stream(writer) = self {
             let _ = writer.flush();

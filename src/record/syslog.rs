@@ -178,7 +178,7 @@ impl SyslogSender {
     }
 }
 
-/// The time of a line, and its text without what the header of a message says.
+/// The time of a line, and its text without the parts that the header of a message has.
 fn split(line: &[u8], format: Format) -> (&str, &[u8]) {
     let (from, text) = match format {
         Format::Text => (0, line.get(TIME + TEXT_LEVEL.len()..).unwrap_or(line)),
@@ -203,9 +203,9 @@ fn local_time(time: &str) -> String {
 
 /// Length of the time in a line of either format.
 const TIME: usize = "2026-11-23T08:10:56.123456Z".len();
-/// What stands between time and subject in a line of text.
+/// The text between time and subject in a line of text.
 const TEXT_LEVEL: &str = "  INFO access: ";
-/// What stands before the time in a line of JSON.
+/// The text before the time in a line of JSON.
 const JSON_TIME: &str = "{\"timestamp\":\"";
 
 const MONTHS: [&str; 12] = [

@@ -18,7 +18,7 @@ pub struct Hosts(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     states: Mutex<States>,
-    /// Held by who decides whether a host is ejected.
+    /// Held while the ejection of a host is decided.
     ejecting: Mutex<()>,
 }
 

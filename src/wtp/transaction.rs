@@ -106,7 +106,7 @@ impl Transaction {
 pub(super) enum Place {
     /// The one that has begun.
     Here,
-    /// The next one: the PDU might not fit behind what was begun.
+    /// The next one: the PDU might not fit into the one that has begun.
     Next,
     /// One of its own.
     Alone,

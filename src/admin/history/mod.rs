@@ -73,7 +73,7 @@ struct History {
     latencies: Latencies,
 }
 
-/// What is kept and shown.
+/// The samples that are kept and shown.
 #[derive(Clone, Debug)]
 struct Kept {
     /// One point a second: rates over three seconds, as the page computes them.
