@@ -146,19 +146,16 @@ impl Components {
         drop(self.health_checks);
         // Responses under way are written first.
         drop((self.http, self.obex));
-        // At the same time: the pushes begin nothing more, and wait for the last outcomes of
-        // short messages.
-        let pushes = async {
-            if let Some(pushes) = self.pushes {
-                pushes.stop().await;
-            }
-        };
         let sms = async {
             if let Some(sms) = self.sms {
                 sms.stop().await;
             }
         };
-        tokio::join!(pushes, sms);
+        // The pushes begin nothing more, and wait for the last outcomes of short messages.
+        match self.pushes {
+            Some(pushes) => pushes.stop(sms).await,
+            None => sms.await,
+        }
         self.subscribers.stop().await;
         self.server.stop();
         // After the shards, which have handed over the last of it.

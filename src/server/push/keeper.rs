@@ -36,8 +36,9 @@ pub(super) enum Request {
     List(Listing, oneshot::Sender<Page>),
     /// New settings, and those of terminals.
     Configure(Box<ppg::Config>, Option<Arc<TerminalSettings>>),
-    /// The end: outcomes of short messages are taken in, and the task ends once they are stored.
-    Stop(oneshot::Sender<()>),
+    /// The end: the first answer comes once it is known, and from then on a short message without a
+    /// centre counts as no attempt. The second comes once the last outcomes are stored.
+    Stop(oneshot::Sender<()>, oneshot::Sender<()>),
 }
 
 pub(super) struct Keeper {
@@ -259,7 +260,11 @@ impl Keeper {
                 self.ppg.set_config(*config);
                 self.bearers.set_terminals(terminals);
             }
-            Request::Stop(stopped) => self.stopping = Some(stopped),
+            Request::Stop(began, stopped) => {
+                self.stopping = Some(stopped);
+                // The requester may have gone.
+                let _ = began.send(());
+            }
         }
     }
 

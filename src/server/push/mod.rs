@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 #[doc(hidden)]
 pub use self::terminal::push as push_over_http;
@@ -173,22 +173,21 @@ impl Pushes {
             .await;
     }
 
-    /// Ends it, and returns once it is gone with all it held. The bearer of short messages stops at
-    /// the same time; its last outcomes are stored.
-    pub async fn stop(mut self) {
+    /// Ends it, and returns once it is gone with all it held. `bearer` is the stop of the bearer of
+    /// short messages. It begins once a message without a centre counts as no attempt any more, and
+    /// its last outcomes are stored.
+    pub async fn stop(mut self, bearer: impl Future<Output = ()>) {
+        let until = Instant::now() + STOP_TIME;
+        let (began, begins) = oneshot::channel();
         let (answer, ended) = oneshot::channel();
-        let ends = async {
-            if self
-                .handle
-                .requests
-                .send(Request::Stop(answer))
-                .await
-                .is_ok()
-            {
-                let _ = ended.await;
+        let begin = async {
+            let request = Request::Stop(began, answer);
+            if self.handle.requests.send(request).await.is_ok() {
+                let _ = begins.await;
             }
         };
-        let _ = timeout(STOP_TIME, ends).await;
+        let _ = timeout_at(until, begin).await;
+        let ((), _) = tokio::join!(bearer, timeout_at(until, ended));
         self.tasks.shutdown().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use wapbridge::handset::Event;
 use wapbridge::radius::Secret;
 use wapbridge::sms::{Ports, UserDataHeader};
@@ -41,17 +41,19 @@ async fn becomes(url: &str, push_id: &str, state: &str) {
 
 /// The same for so many recipients.
 async fn all_become(url: &str, push_id: &str, state: &str, count: usize) {
-    let asked = async {
-        loop {
-            let output = run(&["push", "status", "--ppg", url, push_id]).await;
-            if output.succeeds().text().matches(state).count() == count {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let output = run(&["push", "status", "--ppg", url, push_id]).await;
+        let told = output.succeeds().text();
+        if told.matches(state).count() == count {
+            return;
         }
-    };
-    let found = timeout(Duration::from_secs(30), asked).await;
-    found.unwrap_or_else(|_| panic!("{push_id} never became {state}"));
+        assert!(
+            Instant::now() < deadline,
+            "{push_id} never became {state}: {told}"
+        );
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
