@@ -103,7 +103,7 @@ impl Value for AccessLog {
             "off" => Ok(Self::Off),
             "journald" => Ok(Self::Journald),
             other if other.starts_with(SYSLOG) => {
-                let syslog = other.trim_start_matches(SYSLOG).parse();
+                let syslog = other.split_at(SYSLOG.len()).1.parse();
                 let wrong = |why: String| Wrong::new("this names no syslog server", why);
                 syslog.map(Self::Syslog).map_err(wrong)
             }
