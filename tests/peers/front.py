@@ -108,6 +108,7 @@ def main():
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(arguments.cert, arguments.key)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    print("listening", flush=True)
     server.serve_forever()
 
 

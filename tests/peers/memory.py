@@ -377,12 +377,25 @@ ca_file = "ca.pem"
                 [arguments.wapbridge, "serve", "--config", f"{directory}/wapbridge.toml"], stderr=log
             )
         try:
-            time.sleep(2)
+            started(bridge, port, f"{directory}/log")
             verdict(arguments, bridge, gateway, f"{directory}/log")
         finally:
             bridge.kill()
             bridge.wait()
             web.kill()
+
+
+def started(bridge, port, log):
+    """Waits for the gateway and the origin, a minute at most."""
+    for _ in range(600):
+        with open(log) as file, socket.socket() as probe:
+            if " ready" in file.read() and probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if bridge.poll() is not None:
+            break
+        time.sleep(0.1)
+    with open(log) as file:
+        sys.exit("the gateway or the origin did not start:\n" + file.read())
 
 
 def verdict(arguments, bridge, gateway, log):

@@ -74,6 +74,7 @@ def main():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(arguments.cert, arguments.key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
+    print("listening", flush=True)
     server.serve_forever()
 
 

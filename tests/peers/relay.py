@@ -54,6 +54,7 @@ def main():
     selector = selectors.DefaultSelector()
     selector.register(front, selectors.EVENT_READ, None)
     backs = {}
+    print("listening", flush=True)
     while True:
         for key, _ in selector.select():
             try:

@@ -144,7 +144,7 @@ def main():
     command = [wapbridge, "serve", "--config", os.path.join(directory, "wapbridge.toml")]
     gateway = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        for _ in range(100):
+        for _ in range(600):
             if b" ready" in open(log.name, "rb").read():
                 break
             assert gateway.poll() is None, open(log.name).read()
