@@ -304,8 +304,11 @@ class Mix:
         tasks += [self.strangers(), self.canary()]
         running = [asyncio.create_task(task) for task in tasks]
         await asyncio.sleep(seconds)
-        for task in running:
-            task.cancel()
+        # Before Python 3.12 asyncio.wait_for loses a cancellation that comes together with its result.
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=1)
 
 
 def status(octet):
