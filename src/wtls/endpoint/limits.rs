@@ -45,9 +45,9 @@ impl Endpoint {
         self.waiting.push_back((now, slot, digest));
     }
 
-    /// Forgets the handshake of a stranger in favour of another peer's: the oldest one, if the
-    /// client has had its time to answer; else one of the oldest, if its network or region holds
-    /// more than a share and the other's does not.
+    /// Forgets the handshake of a stranger in favour of another peer's: one of a network or region
+    /// that holds more than a share, where the other's does not; else one whose client has had its
+    /// time to answer, unless only the other's network or region holds more than a share.
     fn yield_to_another(&mut self, now: Instant, other: Peer) {
         let mut place = 0;
         while let Some((began, slot, digest)) = self.waiting.get(place).copied() {
@@ -59,8 +59,9 @@ impl Endpoint {
                 .filter(|_| is_waiting(connection, digest))
                 .map(|it| it.peer);
             let yields = holder.is_none_or(|holder| {
-                place == 0 && now.since(began) >= TIME_TO_ANSWER
-                    || self.holds_too_many(holder, other)
+                let had_time = now.since(began) >= TIME_TO_ANSWER;
+                self.holds_too_many(holder, other)
+                    || had_time && !self.holds_too_many(other, holder)
             });
             if !yields {
                 place += 1;
