@@ -202,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn at_a_proved_port_no_address_needs_a_proof() {
+        let config = Config {
+            validate_addresses: true,
+            ..Config::default()
+        };
+        let mut validation = Validation::new(1);
+        assert!(validation.probe(Instant::ZERO, peer()).is_some());
+        assert!(!validation.takes_large_packets(peer(), &config));
+        validation.set_proved_ports(vec![9_203]);
+        assert!(validation.probe(Instant::ZERO, peer()).is_some());
+        validation.set_proved_ports(vec![9_203, peer().local.port()]);
+        assert!(validation.probe(Instant::ZERO, peer()).is_none());
+        assert!(validation.takes_large_packets(peer(), &config));
+    }
+
+    #[test]
     fn ends_of_groups_that_only_the_receiver_knows_validate_an_address() {
         let now = Instant::ZERO;
         let mut validation = Validation::new(1);

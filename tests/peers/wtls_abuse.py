@@ -26,6 +26,7 @@ OPERATIONS = 20  # a second
 HANDSHAKES = 1_000
 FLOODED = 20  # handshakes of a handset during the flood
 DECRYPT_ERROR = 51
+IP_PKTINFO = 8
 
 
 def openssl(directory, *words):
@@ -129,17 +130,15 @@ def key_operations(pid):
 
 
 def flood(began, ended):
-    """ClientHellos of 10.9.0.0/16, an address each, three times as many as there is room for; their number."""
-    sockets = []
-    for number in range(HANDSHAKES * 3):
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("10.9.%d.%d" % (number & 0xFF, 1 + number >> 8), 0))
-        sockets.append(one)
+    """ClientHellos of 10.9.0.0/16, an address each: all places are taken anew in half a second. Returns their number."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.bind(("0.0.0.0", 0))
     number = 0
     while not ended.is_set():
-        sockets[number % len(sockets)].sendto(client_hello(RSA_ANON), GATEWAY)
         number += 1
-        # So many that all places are taken anew in half a second.
+        source = bytes([10, 9, number & 0xFF, number >> 8 & 0xFF])
+        information = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=I4s4s", 0, source, bytes(4)))
+        one.sendmsg([client_hello(RSA_ANON)], [information], 0, GATEWAY)
         if number % (HANDSHAKES // 50) == 0:
             time.sleep(0.01)
         if number == HANDSHAKES * 2:
