@@ -568,16 +568,16 @@ impl World {
                 self.shard(shard).handle_datagram(now, datagram);
             }
             Delivery::ToPhone(peer, payload) => {
-                let (now, local) = (self.now, peer.local);
                 // A datagram to an address its handset has left arrives nowhere.
+                let local = peer.local;
                 let at = self.phones.iter().position(|p| local == p.address.into());
                 #[cfg(feature = "wtls")]
                 if let Some(secure) = &mut self.secure
                     && is_secure_port(peer.remote.port())
                 {
                     let heard = match at {
-                        Some(phone) => secure.phone_hears(now, phone, &payload),
-                        None => secure.stranger_hears(now, swapped(peer), &payload),
+                        Some(phone) => secure.phone_hears(self.now, phone, &payload),
+                        None => secure.stranger_hears(self.now, swapped(peer), &payload),
                     };
                     for payload in heard {
                         self.hear(at, peer, payload);
