@@ -181,9 +181,12 @@ impl Gateway {
         self
     }
 
-    /// The same where WTLS is spoken on these of our ports: their datagrams come from inside records.
+    /// The same where WTLS is spoken on these of our ports: their datagrams come from inside
+    /// records. Their peers have answered a random number in a handshake, and so proved that they
+    /// receive: they are sent as much as handsets of the operator's own networks.
     #[must_use]
     pub fn with_secure_ports(mut self, ports: Vec<u16>) -> Self {
+        self.wtp = self.wtp.with_proved_ports(ports.clone());
         self.secure_ports = ports;
         self
     }
@@ -213,7 +216,8 @@ impl Gateway {
                     .handle_datagram(now, datagram.peer, datagram.payload);
             }
             Service::Connectionless | Service::SecureConnectionless => {
-                let trusted = self.config.trusts(datagram.peer.remote.ip());
+                let peer = datagram.peer;
+                let trusted = self.config.trusts(peer.remote.ip()) || self.is_secured(peer);
                 self.connectionless
                     .handle_datagram(now, datagram.peer, datagram.payload, trusted);
             }
@@ -283,7 +287,8 @@ impl Gateway {
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
         while let Some(transmit) = self.wtp.poll_transmit(buf) {
             let peer = transmit.peer;
-            let has_proved = || self.sessions.has_proved(peer);
+            let is_secured = self.is_secured(peer);
+            let has_proved = || is_secured || self.sessions.has_proved(peer);
             if self
                 .policer
                 .may_send(peer.remote.ip(), transmit.len, has_proved)
@@ -402,7 +407,8 @@ impl Gateway {
     /// Refuses a datagram beyond a limit. A handset that has proved its address gets an Abort, so
     /// that it tries again; the address of any other may be forged.
     fn refuse(&mut self, datagram: &Datagram<'_>) {
-        if self.sessions.has_proved(datagram.peer) {
+        let peer = datagram.peer;
+        if self.is_secured(peer) || self.sessions.has_proved(peer) {
             for tid in wtp::invokes(datagram.payload) {
                 self.wtp.refuse(datagram.peer, tid);
             }

@@ -41,7 +41,7 @@ pub struct World {
     pub gateway: Gateway,
     /// Its other shards, with everything between them.
     group: ShardGroup,
-    /// WTLS on the way between handsets and connection mode, if the world has it.
+    /// WTLS on the way between handsets and both modes, if the world has it.
     #[cfg(feature = "wtls")]
     secure: Option<SecurePath>,
     phones: Vec<PhoneState>,
@@ -55,7 +55,8 @@ pub struct World {
     pub pushed: Vec<(PushId, PushOutcome)>,
     /// Datagrams to addresses without a handset, which [`World::send`] has used.
     pub strangers: Vec<(Peer, Vec<u8>)>,
-    /// Selects datagrams of handsets that are lost on purpose.
+    /// Selects datagrams of handsets that are lost on purpose; in a secured world by what is inside
+    /// records, and handshakes by their records.
     pub uplink_loses: fn(&[u8]) -> bool,
     datagrams: u64,
     /// If set, gets every datagram of a handset with its source address.
@@ -135,7 +136,7 @@ impl World {
         self
     }
 
-    /// Handsets reach connection mode by the secure port: every datagram travels in a record of
+    /// Handsets, and other addresses, use the secure ports: every datagram travels in a record of
     /// WTLS, and handshakes are as exposed to the network as everything else.
     #[cfg(feature = "wtls")]
     #[must_use]
@@ -143,6 +144,7 @@ impl World {
         let mut secure = SecurePath::new(EPOCH);
         secure.start(self.group.shards, &mut self.random);
         self.secure = Some(secure);
+        self.start_gateway();
         self
     }
 
@@ -200,7 +202,7 @@ impl World {
     /// A new handset, with an address of its own.
     pub fn handset(&mut self, config: handset::Config) -> Phone {
         let address = self.new_address();
-        let peer = Peer::new(GATEWAY, address);
+        let peer = Peer::new(self.gateway_at(Service::ConnectionMode), address);
         let seed = self.random.u64();
         self.phones.push(PhoneState {
             handset: Handset::new(config.clone(), peer, seed, self.now),
@@ -255,9 +257,10 @@ impl World {
     pub fn move_to_new_address(&mut self, phone: Phone) {
         let address = self.new_address();
         let now = self.now;
+        let peer = Peer::new(self.gateway_at(Service::ConnectionMode), address);
         let state = self.state(phone);
         state.address = address;
-        state.handset.resume(now, Peer::new(GATEWAY, address));
+        state.handset.resume(now, peer);
         #[cfg(feature = "wtls")]
         if let Some(secure) = &mut self.secure {
             secure.phone_moves(now, phone.0);
@@ -275,8 +278,9 @@ impl World {
     /// The handset restarts: it keeps only its address.
     pub fn restart_handset(&mut self, phone: Phone) {
         let (seed, now) = (self.random.u64(), self.now);
+        let gateway = self.gateway_at(Service::ConnectionMode);
         let state = self.state(phone);
-        let peer = Peer::new(GATEWAY, state.address);
+        let peer = Peer::new(gateway, state.address);
         state.handset = Handset::new(state.config.clone(), peer, seed, now);
         self.start_secure_phone(phone);
     }
@@ -291,15 +295,51 @@ impl World {
     #[cfg(not(feature = "wtls"))]
     const fn start_secure_phone(&self, _: Phone) {}
 
-    /// Sends a datagram from an address without a handset to one of the gateway's services. Answers
-    /// go to [`World::strangers`].
+    /// Sends a datagram from an address without a handset to one of the gateway's services; in a
+    /// secured world through a connection of that address. Answers go to [`World::strangers`].
     pub fn send(&mut self, from: SocketAddr, service: Service, payload: &[u8]) {
-        let local = match service {
-            Service::ConnectionMode | Service::SecureConnectionMode => GATEWAY,
-            Service::Connectionless | Service::SecureConnectionless => UNIT_GATEWAY,
-        };
-        self.carry_up(Peer::new(from, local), payload);
+        #[cfg(feature = "wtls")]
+        if self.secure.is_some() {
+            let peer = Peer::new(from, self.gateway_at(service));
+            if let Some(secure) = &mut self.secure {
+                secure.stranger_says(self.now, peer, payload, &mut self.random);
+            }
+            return self.drain();
+        }
+        self.inject(from, service, payload);
+    }
+
+    /// A datagram as it is on the path comes from an address, as one does that somebody recorded.
+    pub fn inject(&mut self, from: SocketAddr, service: Service, datagram: &[u8]) {
+        let peer = Peer::new(from, self.gateway_at(service));
+        self.carry_up(peer, datagram);
         self.drain();
+    }
+
+    /// In a secured world a handset makes its connection anew, as before a datagram without an
+    /// acknowledgement: one in a record of a lost connection would be lost.
+    pub fn secure_again(&mut self, phone: Phone) {
+        #[cfg(feature = "wtls")]
+        if let Some(secure) = &mut self.secure {
+            secure.phone_connects(self.now, phone.0);
+        }
+        self.drain();
+        let _ = phone;
+    }
+
+    /// The gateway's address for a service, that of the secure port in a secured world.
+    fn gateway_at(&self, service: Service) -> SocketAddr {
+        #[cfg(feature = "wtls")]
+        let is_secured = self.secure.is_some();
+        #[cfg(not(feature = "wtls"))]
+        let is_secured = false;
+        let port = match (service.inside(), is_secured) {
+            (Service::Connectionless | Service::SecureConnectionless, false) => UNIT_PORT,
+            (Service::Connectionless | Service::SecureConnectionless, true) => SECURE_UNIT_PORT,
+            (_, false) => PORT,
+            (_, true) => SECURE_PORT,
+        };
+        SocketAddr::new(GATEWAY_IP, port)
     }
 
     /// A command of the shell to the gateway.
@@ -351,7 +391,10 @@ impl World {
         for shard in 0..self.group.shards {
             let seed = self.random.u64();
             let gateway = Gateway::new(Arc::clone(&self.config), seed, self.now);
-            let gateway = gateway.at(self.group.topology(shard)).with_epoch(EPOCH);
+            let gateway = gateway
+                .at(self.group.topology(shard))
+                .with_epoch(EPOCH)
+                .with_secure_ports(vec![SECURE_PORT, SECURE_UNIT_PORT]);
             if shard == 0 {
                 self.gateway = gateway;
             } else {
@@ -499,48 +542,49 @@ impl World {
         match delivery {
             Delivery::ToGateway(peer, payload) => {
                 let (now, shard) = (self.now, self.group.shard_of(peer));
+                let service = match peer.local.port() {
+                    UNIT_PORT => Service::Connectionless,
+                    SECURE_PORT => Service::SecureConnectionMode,
+                    SECURE_UNIT_PORT => Service::SecureConnectionless,
+                    _ => Service::ConnectionMode,
+                };
+                let datagram = Datagram {
+                    peer,
+                    service,
+                    payload: &payload,
+                };
                 #[cfg(feature = "wtls")]
-                if let Some(secure) = &mut self.secure
-                    && peer.local == GATEWAY.into()
-                {
-                    for (peer, payload) in secure.shard_hears(now, shard, peer, &payload) {
+                if let (Some(secure), true) = (&mut self.secure, service.is_secured()) {
+                    for opened in secure.shard_hears(now, shard, datagram) {
                         let datagram = Datagram {
-                            peer,
-                            service: Service::ConnectionMode,
-                            payload: &payload,
+                            peer: opened.peer,
+                            service: opened.service,
+                            payload: &opened.payload,
                         };
                         self.shard(shard).handle_datagram(now, datagram);
                     }
                     return;
                 }
-                let datagram = Datagram {
-                    peer,
-                    service: match peer.local.port() {
-                        UNIT_PORT => Service::Connectionless,
-                        _ => Service::ConnectionMode,
-                    },
-                    payload: &payload,
-                };
                 self.shard(shard).handle_datagram(now, datagram);
             }
             Delivery::ToPhone(peer, payload) => {
-                let (now, local) = (self.now, peer.local);
                 // A datagram to an address its handset has left arrives nowhere.
+                let local = peer.local;
                 let at = self.phones.iter().position(|p| local == p.address.into());
-                let Some(phone) = at.and_then(|at| self.phones.get_mut(at)) else {
-                    self.strangers.push((peer, payload));
-                    return;
-                };
                 #[cfg(feature = "wtls")]
-                if let (Some(secure), Some(at)) = (&mut self.secure, at)
-                    && peer.remote == GATEWAY.into()
+                if let Some(secure) = &mut self.secure
+                    && is_secure_port(peer.remote.port())
                 {
-                    for payload in secure.phone_hears(now, at, &payload) {
-                        phone.handset.handle_datagram(now, peer, &payload);
+                    let heard = match at {
+                        Some(phone) => secure.phone_hears(self.now, phone, &payload),
+                        None => secure.stranger_hears(self.now, swapped(peer), &payload),
+                    };
+                    for payload in heard {
+                        self.hear(at, peer, payload);
                     }
                     return;
                 }
-                phone.handset.handle_datagram(now, peer, &payload);
+                self.hear(at, peer, payload);
             }
             Delivery::Answer(id, reply) => {
                 if self.origin.finish(id) {
@@ -549,6 +593,14 @@ impl World {
                 }
             }
             Delivery::Between(message) => self.handle_message(message),
+        }
+    }
+
+    /// A handset, or else an address without one, hears a datagram.
+    fn hear(&mut self, phone: Option<usize>, peer: Peer, payload: Vec<u8>) {
+        match phone.and_then(|at| self.phones.get_mut(at)) {
+            Some(phone) => phone.handset.handle_datagram(self.now, peer, &payload),
+            None => self.strangers.push((peer, payload)),
         }
     }
 
@@ -586,7 +638,9 @@ impl World {
                 };
                 #[cfg(feature = "wtls")]
                 if let Some(secure) = &mut self.secure {
-                    secure.phone_says(self.now, index, buffer.clone());
+                    if !(self.uplink_loses)(&buffer) {
+                        secure.phone_says(self.now, index, buffer.clone());
+                    }
                     continue;
                 }
                 self.carry_up(swapped(transmit.peer), &buffer);
@@ -598,7 +652,8 @@ impl World {
                 .and_then(|secure| secure.poll_phone(index))
             {
                 let address = self.state(Phone(index)).address;
-                self.carry_up(Peer::new(address, GATEWAY), &datagram);
+                let gateway = self.gateway_at(Service::ConnectionMode);
+                self.carry_up(Peer::new(address, gateway), &datagram);
             }
             let phone = self.state(Phone(index));
             while let Some(event) = phone.handset.poll_event() {
@@ -612,6 +667,11 @@ impl World {
                     session => phone.connected.push(session),
                 }
             }
+        }
+        #[cfg(feature = "wtls")]
+        while let Some((peer, datagram)) = self.secure.as_mut().and_then(SecurePath::poll_stranger)
+        {
+            self.carry_up(peer, &datagram);
         }
         self.buffer = buffer;
         let late = self.gateways().filter_map(Gateway::poll_timeout).min();
@@ -632,7 +692,7 @@ impl World {
             };
             #[cfg(feature = "wtls")]
             if let Some(secure) = &mut self.secure
-                && transmit.peer.local == GATEWAY.into()
+                && is_secure_port(transmit.peer.local.port())
                 && !secure.shard_says(self.now, shard, transmit.peer, buffer)
             {
                 continue;
@@ -747,10 +807,14 @@ impl Ord for Arrival {
     }
 }
 
-/// The gateway's address for connection mode.
-const GATEWAY: SocketAddr = SocketAddr::new(GATEWAY_IP, 9_201);
+/// The gateway's address, and its ports (WAP-259 B).
 const GATEWAY_IP: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-
-/// The gateway's address for connectionless mode.
-const UNIT_GATEWAY: SocketAddr = SocketAddr::new(GATEWAY_IP, UNIT_PORT);
 const UNIT_PORT: u16 = 9_200;
+const PORT: u16 = 9_201;
+const SECURE_UNIT_PORT: u16 = 9_202;
+const SECURE_PORT: u16 = 9_203;
+
+#[cfg(feature = "wtls")]
+const fn is_secure_port(port: u16) -> bool {
+    matches!(port, SECURE_UNIT_PORT | SECURE_PORT)
+}

@@ -164,8 +164,8 @@ impl Connectionless {
         self.config = config;
     }
 
-    /// Unitdata.ind: a datagram came. A `trusted` peer is in a network where no address is forged;
-    /// its replies may have [`Config::max_reply`] octets.
+    /// Unitdata.ind: a datagram came. A `trusted` peer is in a network where no address is forged,
+    /// or has proved its address to the layer below; its replies may have [`Config::max_reply`] octets.
     pub fn handle_datagram(&mut self, now: Instant, peer: Peer, payload: &[u8], trusted: bool) {
         let rate = Rate {
             per_second: self.config.rate,

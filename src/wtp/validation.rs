@@ -22,6 +22,8 @@ use crate::wtp::config::Config;
 pub(super) struct Validation {
     random: Random,
     proved: ExpiringMap<u128, Proof, Instant, Keyed>,
+    /// Our ports at which a layer below has the proof.
+    proved_ports: Vec<u16>,
 }
 
 /// The proof of one address: one in this many blind attackers would have got as far.
@@ -42,23 +44,29 @@ impl Validation {
         Self {
             proved: ExpiringMap::new(random.hasher()),
             random,
+            proved_ports: Vec::new(),
         }
+    }
+
+    /// Needs no proof of a peer at these of our ports: the layer below hears only peers that have
+    /// given one.
+    pub(super) fn set_proved_ports(&mut self, ports: Vec<u16>) {
+        self.proved_ports = ports;
     }
 
     /// Whether a peer that cannot re-assemble may get more than [`LARGEST_UNVALIDATED`] octets. Its
     /// Acks prove nothing, so its address must be in a network that no datagram leaves.
     pub(super) fn takes_large_packets(&self, peer: Peer, config: &Config) -> bool {
         let address = peer.remote.ip();
-        !config.validate_addresses || is_private(address) || self.proof(peer).is_enough()
+        !config.validate_addresses || is_private(address) || self.is_enough_of(peer)
     }
 
     /// The limits of a Result to this address; `None` once the address is validated.
     pub(super) fn probe(&mut self, now: Instant, peer: Peer) -> Option<Probe> {
         self.proved.expire(now);
-        let proof = self.proof(peer);
-        (!proof.is_enough()).then(|| Probe {
+        (!self.is_enough_of(peer)).then(|| Probe {
             lots: self.random.u64(),
-            proof,
+            proof: self.proof(peer),
             drawn_from: 1,
             resends: 0,
             unnumbered: UNNUMBERED_ACKS,
@@ -71,6 +79,10 @@ impl Validation {
         let until = now + LIFETIME;
         let key = source_prefix(peer.remote.ip());
         self.proved.insert(until, key, probe.proof, MOST_ADDRESSES);
+    }
+
+    fn is_enough_of(&self, peer: Peer) -> bool {
+        self.proved_ports.contains(&peer.local.port()) || self.proof(peer).is_enough()
     }
 
     fn proof(&self, peer: Peer) -> Proof {
@@ -187,6 +199,22 @@ mod tests {
             "192.0.2.1:4000".parse().unwrap(),
             "198.51.100.1:9201".parse().unwrap(),
         )
+    }
+
+    #[test]
+    fn at_a_proved_port_no_address_needs_a_proof() {
+        let config = Config {
+            validate_addresses: true,
+            ..Config::default()
+        };
+        let mut validation = Validation::new(1);
+        assert!(validation.probe(Instant::ZERO, peer()).is_some());
+        assert!(!validation.takes_large_packets(peer(), &config));
+        validation.set_proved_ports(vec![9_203]);
+        assert!(validation.probe(Instant::ZERO, peer()).is_some());
+        validation.set_proved_ports(vec![9_203, peer().local.port()]);
+        assert!(validation.probe(Instant::ZERO, peer()).is_none());
+        assert!(validation.takes_large_packets(peer(), &config));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! make a difference.
 //!
 //! `cargo bench --bench core [-- WHAT]`, WHAT being `pdu`, `post`, `unit`, `idle` (or `idle=N`), `secure` (or
-//! `secure=N`, with N idle connections of WTLS).
+//! `secure=N`, with N idle connections of WTLS), `sessions` (or `sessions=N`, with N idle secured sessions).
 //! The allocator is the system's, whatever the features: it is the one that can be counted.
 //!
 //! Instructions of one POST, the difference of two runs: `valgrind --tool=callgrind BINARY run post 2000` against
@@ -49,6 +49,8 @@ fn main() {
         ["idle"] => idle(&[1_000, 20_000, 200_000, 1_000_000]),
         #[cfg(feature = "wtls")]
         ["secure"] => secure::secure(&[1_000, 20_000, 200_000, 1_000_000]),
+        #[cfg(feature = "wtls")]
+        ["sessions"] => secure::sessions(&[1_000, 20_000, 200_000, 1_000_000]),
         [what] => match what
             .split_once('=')
             .map(|(what, count)| (what, count.parse()))
@@ -56,7 +58,11 @@ fn main() {
             Some(("idle", Ok(count))) => idle(&[count]),
             #[cfg(feature = "wtls")]
             Some(("secure", Ok(count))) => secure::secure(&[count]),
-            _ => panic!("{what}: not one of pdu, post, unit, idle, idle=N, secure, secure=N"),
+            #[cfg(feature = "wtls")]
+            Some(("sessions", Ok(count))) => secure::sessions(&[count]),
+            _ => panic!(
+                "{what}: not one of pdu, post, unit, idle, idle=N, secure, secure=N, sessions, sessions=N"
+            ),
         },
         _ => panic!("one word at most"),
     }

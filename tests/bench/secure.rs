@@ -13,6 +13,7 @@ use wapbridge::wtls::{
     CipherSuite, Client, ClientConfig, Config, Credentials, Endpoint, KeyExchange, PrivateKey, Rate,
 };
 
+use super::direct::{Direct, MODELS, connect};
 use super::{cpu, kibibytes, live, resident};
 
 /// Handshakes, records and idle connections.
@@ -50,6 +51,19 @@ pub(super) fn secure(counts: &[usize]) {
     );
     for count in counts {
         idle(*count);
+    }
+    sessions(counts);
+}
+
+/// Idle secured sessions in one process: a session in the gateway, the connection in front of it,
+/// and what can be resumed.
+pub(super) fn sessions(counts: &[usize]) {
+    println!(
+        "\n{:>16}{:>12}{:>12}{:>14}{:>16}{:>14}",
+        "secured sessions", "live B", "resident B", "resident MiB", "resumable", "live after"
+    );
+    for count in counts {
+        idle_sessions(*count);
     }
 }
 
@@ -208,6 +222,70 @@ fn idle(count: usize) {
         kibibytes(live() - live_before)
     );
 }
+
+/// The same with a session in the gateway for each connection. As many clients as can resume a
+/// session made a full handshake; the others came back to one.
+fn idle_sessions(count: usize) {
+    let mut air = Air::new(KeyExchange::DH_ANON_512, "RC5_CBC/SHA");
+    let mut direct = Direct::with(|config| {
+        config.wsp.max_sessions = 4_000_000;
+        config.wtp.tid_cache_capacity = 4_000_000;
+    });
+    direct.reserve(count);
+    air.handshake(false);
+    let (live_before, resident_before) = (live(), resident());
+    let mut out = Vec::new();
+    for handset in 0..count {
+        air.now = air.now.max(direct.now);
+        air.handshake(handset >= MAX_SESSIONS);
+        // Connect and its Ack come in records, and the ConnectReply goes in one. The core gets the
+        // same octets, at the port beside.
+        air.client.send(connect(handset % MODELS));
+        assert_eq!(air.settle(), 1, "the Connect arrives");
+        direct.connect(handset);
+        out.clear();
+        let sealed = air
+            .server
+            .seal(air.now, air.peer(), &CONNECT_REPLY, &mut out);
+        assert!(sealed.is_some(), "the ConnectReply leaves");
+        air.client.send(vec![0x18, 0, 1]);
+        assert_eq!(air.settle(), 1, "the Ack arrives");
+        air.server.handle_timeout(air.now);
+    }
+    // Keys, and answers that may be asked for again, are kept for half a minute and some.
+    air.now += Duration::from_secs(31);
+    air.server.handle_timeout(air.now);
+    direct.pass(Duration::from_secs(300));
+    let stats = air.server.stats();
+    assert_eq!(
+        direct.gateway.stats().sessions,
+        count as u64,
+        "all are held"
+    );
+    assert!(stats.connections >= count as u64, "all are secured");
+    let held = live() - live_before;
+    let held_resident = resident() - resident_before;
+    for handset in 0..count {
+        direct.disconnect(handset);
+    }
+    direct.pass(Duration::from_secs(600));
+    air.now += Duration::from_secs(25 * 3600);
+    air.server.handle_timeout(air.now);
+    println!(
+        "{count:>16}{:>12.0}{:>12.0}{:>14}{:>16}{:>14}",
+        held as f64 / count as f64,
+        held_resident as f64 / count as f64,
+        held_resident >> 20,
+        stats.sessions,
+        kibibytes(live() - live_before)
+    );
+}
+
+/// Sessions that can be resumed, by default.
+const MAX_SESSIONS: usize = 100_000;
+
+/// The octets of a ConnectReply, as many as it has.
+const CONNECT_REPLY: [u8; 30] = [0x12; 30];
 
 /// POSTs of one connection: enough for several changes of keys.
 const POSTS: u32 = 1_000;

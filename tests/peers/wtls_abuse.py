@@ -5,14 +5,16 @@ usage: wtls_abuse.py WAPBRIDGE DIRECTORY
 
 Runs in a network namespace whose loopback has 192.0.2.0/24 (public addresses, which have to prove that they receive) and
 10.9.0.0/16. The gateway's certificates are long: a chain of three. Fails if an address that has proved nothing is ever
-sent more than three times its octets (headers of IP and UDP counted), if it is not answered at all, or if handshakes beyond
-key_operations are neither refused with an alert nor counted.
+sent more than three times its octets (headers of IP and UDP counted), if it is not answered at all, if handshakes beyond
+key_operations are neither refused with an alert nor counted, or if a flood of ClientHellos from one region keeps the
+handshakes of another from their end.
 """
 import os
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -21,6 +23,10 @@ from wtls import ALERT, CCS, CLIENT_KEY, HANDSHAKE, RSA, RSA_ANON, plain, split
 GATEWAY = ("192.0.2.1", 9203)
 HEADERS = 28
 OPERATIONS = 20  # a second
+HANDSHAKES = 1_000
+FLOODED = 20  # handshakes of a handset during the flood
+DECRYPT_ERROR = 51
+IP_PKTINFO = 8
 
 
 def openssl(directory, *words):
@@ -123,6 +129,52 @@ def key_operations(pid):
     return refused
 
 
+def flood(began, ended):
+    """ClientHellos of 10.9.0.0/16, an address each: all places are taken anew in half a second. Returns their number."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.bind(("0.0.0.0", 0))
+    number = 0
+    while not ended.is_set():
+        number += 1
+        source = bytes([10, 9, number & 0xFF, number >> 8 & 0xFF])
+        information = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=I4s4s", 0, source, bytes(4)))
+        one.sendmsg([client_hello(RSA_ANON)], [information], 0, GATEWAY)
+        if number % (HANDSHAKES // 50) == 0:
+            time.sleep(0.01)
+        if number == HANDSHAKES * 2:
+            began.set()
+    return number
+
+
+def handshakes_beside_a_flood():
+    """Handshakes of 127.0.0.0/16 whose client takes a second for its flight, while the flood goes on."""
+    began, ended, sent = threading.Event(), threading.Event(), []
+    flooding = threading.Thread(target=lambda: sent.append(flood(began, ended)))
+    start = time.monotonic()
+    flooding.start()
+    began.wait()
+    kept = repeated = 0
+    for number in range(FLOODED):
+        handset = Stranger("127.0.0.%d" % (number + 2))
+        hello = client_hello(RSA_ANON)
+        for attempt in range(4):
+            if handset.ask(hello, wait=0.3):
+                break
+            repeated += 1
+        time.sleep(1)
+        # A flight that is wrong: the gateway says so if it still knows the handshake, else that there is no connection.
+        finished = struct.pack("!BHH", 0xE0 | HANDSHAKE, 0, 40) + os.urandom(40)
+        exchange = struct.pack("!BHH", CLIENT_KEY, 258, 256) + b"\x01" + os.urandom(255)
+        answers = handset.ask(plain(HANDSHAKE, 1, exchange) + plain(CCS, 2, b"\x01") + finished, wait=0.5)
+        descriptions = [split(answer)[0][3][1] for answer in answers]
+        kept += descriptions == [DECRYPT_ERROR]
+    ended.set()
+    flooding.join()
+    print("%d of %d handshakes of another region were kept beside %.0f ClientHellos a second; %d repetitions"
+          % (kept, FLOODED, sent[0] / (time.monotonic() - start), repeated))
+    assert kept == FLOODED, kept
+
+
 def metrics(directory):
     # A shard shows its counters once a second, and they are collected once a second.
     time.sleep(3)
@@ -138,7 +190,8 @@ def main():
     with open(os.path.join(directory, "wapbridge.toml"), "w") as file:
         file.write('[listen]\nconnection_mode = []\nsecure_connection_mode = "%s:%d"\n' % GATEWAY)
         file.write('[admin]\nlisten = "127.0.0.1:9280"\n')
-        file.write('[wtls]\nkey = "leaf.key"\ncertificate = "chain.pem"\nkey_operations = %d\n' % OPERATIONS)
+        file.write('[wtls]\nkey = "leaf.key"\ncertificate = "chain.pem"\nkey_operations = %d\nmax_handshakes = %d\n'
+                   % (OPERATIONS, HANDSHAKES))
         file.write('[[route]]\nmatch = "http://a.example/"\nupstream = "https://localhost:1/"\n')
     log = open(os.path.join(directory, "gateway.log"), "wb")
     command = [wapbridge, "serve", "--config", os.path.join(directory, "wapbridge.toml")]
@@ -158,6 +211,11 @@ def main():
         counted = after[name] - before[name]
         print("%d refusals counted" % counted)
         assert refused > 0 and counted >= refused, "refused %d, counted %d" % (refused, counted)
+        # What the key operations took is worked off.
+        time.sleep(5)
+        handshakes_beside_a_flood()
+        name = 'wapbridge_wtls_handshakes_total{result="refused"}'
+        assert metrics(directory)[name] > 0, "the flood found room for all"
     finally:
         gateway.kill()
         gateway.wait()

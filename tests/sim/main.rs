@@ -9,21 +9,14 @@
     reason = "a test may panic"
 )]
 
-mod content;
-mod endings;
 mod forgery;
-mod modes;
 mod plain;
+mod plain_only;
 mod protection;
-mod push_rig;
-mod pushes;
 mod rig;
-mod routes;
+mod rig_words;
 #[cfg(feature = "wtls")]
 mod secured;
-mod sessions;
-mod shards;
-mod storm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,4 +59,14 @@ pub(crate) fn ms(millis: u64) -> Duration {
 
 pub(crate) fn content_type() -> Vec<(String, String)> {
     vec![("Content-Type".into(), "application/vnd.syncml+wbxml".into())]
+}
+
+/// The seeds of a walk: `default` of them, or as many as the environment says, divided by `share`.
+pub(crate) fn seeds(default: u64, share: u64) -> std::ops::Range<u64> {
+    let variable = |name, default| {
+        let value = std::env::var(name).ok();
+        value.and_then(|it| it.parse().ok()).unwrap_or(default)
+    };
+    let first = variable("WAPBRIDGE_FIRST_SEED", 1);
+    first..first + variable("WAPBRIDGE_SEEDS", default) / share
 }

@@ -4,120 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wapbridge::codec::{put_uintvar, uintvar};
-use wapbridge::gateway::fetch::{Reply, Request};
-use wapbridge::gateway::protection::Rate;
-use wapbridge::gateway::{Command, Config, Cookies, Gateway};
-use wapbridge::identity;
+use wapbridge::gateway::{Config, Gateway};
 use wapbridge::random::Random;
 use wapbridge::route::Routes;
-use wapbridge::wdp::Peer;
 use wapbridge::wsp::claim::ShardTopology;
 
 use crate::rig::Rig;
-
-/// Class 2 Invoke of this TID with the shortest Connect there is.
-fn connect(tid: u16) -> Vec<u8> {
-    let [high, low] = tid.to_be_bytes();
-    vec![0x0E, high, low, 0x12, 0x01, 0x10, 0x00, 0x00]
-}
-
-/// The same with Session Resume asked for, and these octets of headers.
-fn connect_with(tid: u16, headers: &[u8]) -> Vec<u8> {
-    let [high, low] = tid.to_be_bytes();
-    let mut pdu = vec![0x0E, high, low, 0x12, 0x01, 0x10, 3];
-    put_uintvar(&mut pdu, u32::try_from(headers.len()).unwrap());
-    pdu.extend([2, 0x82, 0xF0]);
-    pdu.extend_from_slice(headers);
-    pdu
-}
-
-/// Class 2 Invoke of a Resume without headers.
-fn resume(tid: u16, id: u32) -> Vec<u8> {
-    let [high, low] = tid.to_be_bytes();
-    let mut pdu = vec![0x0E, high, low, 0x12, 0x09];
-    put_uintvar(&mut pdu, id);
-    pdu.push(0);
-    pdu
-}
-
-/// A field with a name and a value in text.
-fn field(name: &str, value: &str) -> Vec<u8> {
-    [name.as_bytes(), &[0], value.as_bytes(), &[0]].concat()
-}
-
-fn ack(tid: u16) -> [u8; 3] {
-    let [high, low] = tid.to_be_bytes();
-    [0x18, high, low]
-}
-
-impl Rig {
-    /// A Connect, acknowledged without a look at the answer. Returns the id of the session if there
-    /// is one.
-    fn connects(&mut self, from: &str, headers: &[u8]) -> Option<u32> {
-        self.said.clear();
-        self.hears(from, &connect_with(1, headers));
-        let (_, answer) = self.said.iter().find(|(_, said)| said.get(3) == Some(&2))?;
-        let (_, id) = uintvar(&answer[4..]).unwrap();
-        self.hears(from, &ack(1));
-        Some(id)
-    }
-
-    /// A Get of this session, answered and acknowledged: the request that the origin saw.
-    fn gets(&mut self, from: &str, tid: u16) -> Option<Request> {
-        let [high, low] = tid.to_be_bytes();
-        let uri = b"http://sync.example/x";
-        let mut get = vec![
-            0x0E,
-            high,
-            low,
-            0x12,
-            0x40,
-            u8::try_from(uri.len()).unwrap(),
-        ];
-        get.extend_from_slice(uri);
-        self.fetched.clear();
-        self.hears(from, &get);
-        let (id, request) = self.fetched.pop()?;
-        let headers = http::HeaderMap::from_iter([(
-            http::header::SET_COOKIE,
-            http::HeaderValue::from_static("login=victim"),
-        )]);
-        let reply = Reply {
-            status: http::StatusCode::OK,
-            headers,
-            body: "ok".into(),
-            trailers: None,
-        };
-        self.gateway.handle_reply(self.now, id, Ok(reply));
-        self.drain();
-        self.hears(from, &ack(tid));
-        Some(request)
-    }
-
-    /// The address is this subscriber's from now on.
-    fn identify(&mut self, address: &str, number: &str) {
-        let change = identity::Change {
-            prefix: address.parse().unwrap(),
-            identity: Some(Arc::new(identity::Identity {
-                msisdn: Some(identity::Private::new(number)),
-                ..Default::default()
-            })),
-        };
-        let command = Command::Identify(Arc::new([change]));
-        self.gateway.handle_command(self.now, command);
-    }
-
-    /// Octets sent to an address, with the headers of IP and UDP.
-    fn sent_to(&self, address: &str) -> usize {
-        let ip: std::net::IpAddr = address.parse().unwrap();
-        let datagrams = self.said.iter().filter(|(peer, _)| peer.remote.ip() == ip);
-        self.said_to(address) + HEADERS * datagrams.count()
-    }
-}
-
-/// Octets of the headers of IPv4 and UDP.
-const HEADERS: usize = 28;
+use crate::rig_words::{HEADERS, connect, field, resume};
 
 fn config() -> Config {
     Config::new(Arc::new(Routes::default()))
@@ -150,60 +43,6 @@ fn a_victim_gets_no_more_than_three_times_the_forged_octets() {
         stats.amplification > 0,
         "nothing had to be held back: {stats:?}"
     );
-}
-
-#[test]
-fn a_handset_with_a_session_gets_an_abort_and_another_gets_no_answer() {
-    let mut rig = Rig::new(Config {
-        protection: wapbridge::gateway::protection::Config {
-            requests: Rate {
-                per_second: 1,
-                burst: 3,
-            },
-            ..Default::default()
-        },
-        ..config()
-    });
-    // The honest connect and acknowledge.
-    rig.hears("10.0.0.1:4000", &connect(1));
-    rig.hears("10.0.0.1:4000", &[0x18, 0, 1]);
-    rig.said.clear();
-    let get = |tid: u8| [0x0E, 0, tid, 0x12, 0x40, 1, b'u'];
-    for tid in 2..6 {
-        rig.hears("10.0.0.1:4000", &get(tid));
-        rig.hears("10.6.6.6:4000", &get(tid));
-    }
-    let aborts = |rig: &Rig, address: &str| {
-        let address: std::net::IpAddr = address.parse().unwrap();
-        // Abort, provider, CAPTEMPEXCEEDED.
-        let refused = |(peer, octets): &&(Peer, Vec<u8>)| {
-            peer.remote.ip() == address && octets[0] == 0x20 && octets[3] == 0x07
-        };
-        rig.said.iter().filter(refused).count()
-    };
-    assert_eq!(aborts(&rig, "10.0.0.1"), 2);
-    assert_eq!(aborts(&rig, "10.6.6.6"), 0);
-    assert_eq!(rig.gateway.stats().protection.requests, 3);
-    // Later there is room again.
-    rig.pass(Duration::from_secs(10));
-    rig.said.clear();
-    rig.hears("10.0.0.1:4000", &get(9));
-    assert_eq!(aborts(&rig, "10.0.0.1"), 0);
-}
-
-#[test]
-fn one_address_has_so_many_sessions_and_no_more() {
-    let mut config = config();
-    config.wsp.max_sessions_per_address = 2;
-    let mut rig = Rig::new(config);
-    for port in 4_000..4_005 {
-        let peer = format!("10.0.0.1:{port}");
-        rig.hears(&peer, &connect(1));
-        rig.hears(&peer, &[0x18, 0, 1]);
-    }
-    rig.hears("10.0.0.2:4000", &connect(1));
-    let stats = rig.gateway.stats();
-    assert_eq!((stats.sessions, stats.wsp.congested), (3, 3));
 }
 
 /// 400,000 live sessions are one id in 10,700. A source that guesses as often as it is heard has 18
@@ -360,56 +199,6 @@ fn resumes_of_the_own_session_go_on_while_failures_are_not_counted() {
     assert!(resumes("10.2.0.1:4000", of_known), "the same subscriber");
 }
 
-#[test]
-fn another_subscriber_does_not_get_the_session() {
-    let mut rig = Rig::new(crate::gateway_config());
-    rig.identify("10.0.0.1/32", "111");
-    rig.identify("10.6.6.6/32", "666");
-    let headers = field("Authorization", "Bearer secret");
-    let id = rig.connects("10.0.0.1:4000", &headers).unwrap();
-    let request = rig.gets("10.0.0.1:4000", 2).unwrap();
-    assert_eq!(request.headers["authorization"], "Bearer secret");
-    rig.hears("10.6.6.6:4000", &resume(1, id));
-    let wsp = rig.gateway.stats().wsp;
-    assert_eq!((wsp.resumed, wsp.other_subscriber), (0, 1));
-    assert!(
-        rig.gets("10.0.0.1:4000", 3).is_some(),
-        "the session was not touched"
-    );
-    // The address is given to another subscriber, who finds the port in use.
-    rig.identify("10.0.0.1/32", "777");
-    let request = rig.gets("10.0.0.1:4000", 4).unwrap();
-    assert_eq!(request.headers.get("authorization"), None);
-    assert_eq!(rig.gateway.stats().wsp.other_subscriber, 2);
-}
-
-#[test]
-fn credentials_and_cookies_do_not_follow_to_an_unknown_subscriber() {
-    let mut config = crate::gateway_config();
-    config.headers.cookies = Cookies::Gateway;
-    let mut rig = Rig::new(config);
-    rig.identify("10.0.0.1/32", "111");
-    let headers = [
-        field("X-Model", "A"),
-        field("Authorization", "Bearer secret"),
-        field("X-Last", "B"),
-    ]
-    .concat();
-    let id = rig.connects("10.0.0.1:4000", &headers).unwrap();
-    assert!(rig.gets("10.0.0.1:4000", 2).is_some());
-    let request = rig.gets("10.0.0.1:4000", 3).unwrap();
-    assert_eq!(request.headers["authorization"], "Bearer secret");
-    assert_eq!(request.headers["cookie"], "login=victim");
-    rig.hears("10.6.6.6:4000", &resume(1, id));
-    rig.hears("10.6.6.6:4000", &ack(1));
-    assert_eq!(rig.gateway.stats().wsp.resumed, 1);
-    let request = rig.gets("10.6.6.6:4000", 4).unwrap();
-    assert_eq!(request.headers.get("authorization"), None);
-    assert_eq!(request.headers.get("cookie"), None);
-    assert_eq!(request.headers["x-model"], "A");
-    assert_eq!(request.headers["x-last"], "B");
-}
-
 /// Headers that no other client sends.
 fn unseen(number: u32) -> Vec<u8> {
     field("X-Noise", &format!("{number:08}{}", "n".repeat(1_300)))
@@ -464,35 +253,4 @@ fn blind_acknowledgements_do_not_keep_others_out() {
         rig.gets("10.0.0.1:4000", 3).is_some(),
         "a session in use is not evicted"
     );
-}
-
-/// Class 2 Invoke of a Post in one packet, with so many octets.
-fn early_post(octets: usize) -> Vec<u8> {
-    let uri = b"http://sync.example/x";
-    let mut post = vec![0x0E, 0, 1, 0x12, 0x60, u8::try_from(uri.len()).unwrap(), 1];
-    post.extend_from_slice(uri);
-    post.push(0x83);
-    post.resize(post.len() + octets, b'x');
-    post
-}
-
-#[test]
-fn methods_ahead_of_their_connect_leave_octets_to_others() {
-    let mut config = crate::gateway_config();
-    config.wsp.max_early_octets = 40_000;
-    let mut rig = Rig::new(config);
-    for port in 0..40 {
-        rig.hears(&format!("10.6.6.6:{}", 4_000 + port), &early_post(1_200));
-    }
-    let held = rig.gateway.stats().wsp.early;
-    assert!((7..=8).contains(&held), "{held}");
-    for host in 0..10 {
-        rig.hears(&format!("10.0.0.{host}:4000"), &early_post(1_200));
-    }
-    assert_eq!(rig.gateway.stats().wsp.early, held + 10);
-    // One method larger than a share is held, if there is room.
-    rig.pass(Duration::from_secs(60));
-    let before = rig.gateway.stats().wsp.early;
-    rig.hears("10.0.0.99:4000", &early_post(12_000));
-    assert_eq!(rig.gateway.stats().wsp.early, before + 1);
 }

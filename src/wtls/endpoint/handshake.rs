@@ -84,6 +84,15 @@ impl Endpoint {
         if !is_secured && !self.hears_hello(now, peer) {
             return;
         }
+        if let Err(description) = hello::check(&hello) {
+            self.stats.failed += 1;
+            return self.refuse(now, incoming, record, description);
+        }
+        // An alert would end the handshake. Without an answer the client repeats its ClientHello,
+        // and there may be room then.
+        if !self.admit(now, peer, is_secured) {
+            return;
+        }
         // EXCHANGE, COMMIT, OPENING, OPEN / ClientHello, another one
         match self.begin(now, incoming, &hello, message.octets, record, is_secured) {
             Ok(pending) => {
@@ -142,8 +151,6 @@ impl Endpoint {
         record: &Record<'_>,
         is_secured: bool,
     ) -> Result<Box<Pending>, Description> {
-        hello::check(hello)?;
-        self.admit(now, incoming.datagram.peer, is_secured)?;
         let mut random = [0; 16];
         self.random.fill(&mut random);
         if let Some(epoch) = self.epoch {

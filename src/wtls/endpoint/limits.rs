@@ -5,40 +5,34 @@ use std::time::Duration;
 
 use crate::limit::{Idle, Rate};
 use crate::time::Instant;
-use crate::wdp::{Peer, is_private, source_prefix};
+use crate::wdp::{Peer, is_private, network_prefix, region_prefix, source_prefix};
 use crate::wtls::alert::Description;
 use crate::wtls::endpoint::{Connection, Endpoint};
 
 impl Endpoint {
     /// Whether one more handshake may be under way. For one under the cipher spec of a connection
     /// the limits are a quarter higher, so strangers hold none back.
-    pub(super) fn admit(
-        &mut self,
-        now: Instant,
-        peer: Peer,
-        is_secured: bool,
-    ) -> Result<(), Description> {
+    pub(super) fn admit(&mut self, now: Instant, peer: Peer, is_secured: bool) -> bool {
         let slot = self.by_peer.find(&self.connections, &peer);
         let has_one = slot
             .and_then(|slot| self.connections.get(slot))
             .is_some_and(|connection| connection.pending.is_some());
-        let prefix = source_prefix(peer.remote.ip());
-        let of_address = self.handshakes_of.get(prefix);
+        let of_address = self.handshakes_of.get(Holders::of(peer).source);
         let most = |limit: usize| match is_secured {
             true => limit.saturating_add(limit.div_ceil(SHARE_OF_CLIENTS as usize)),
             false => limit,
         };
         let in_all = most(self.config.max_handshakes);
         if self.handshakes >= in_all && !has_one {
-            self.yield_to_another(now);
+            self.yield_to_another(now, peer);
         }
         let is_full = self.handshakes >= in_all
             || of_address >= most(self.config.max_handshakes_per_address as usize);
         if is_full && !has_one {
             self.stats.refused += 1;
-            return Err(Description::INTERNAL_ERROR);
+            return false;
         }
-        Ok(())
+        true
     }
 
     /// Notes the handshake of a stranger that has just begun.
@@ -51,20 +45,45 @@ impl Endpoint {
         self.waiting.push_back((now, slot, digest));
     }
 
-    /// Forgets the oldest handshake of a stranger, if the client has had its time to answer.
-    fn yield_to_another(&mut self, now: Instant) {
-        while let Some((began, slot, digest)) = self.waiting.front().copied() {
-            let is_waiting = is_waiting(self.connections.get(slot), digest);
-            if is_waiting && now.since(began) < TIME_TO_ANSWER {
+    /// Forgets the handshake of a stranger in favour of another peer's: one of a network or region
+    /// that holds more than a share, where the other's does not; else one whose client has had its
+    /// time to answer, unless only the other's network or region holds more than a share.
+    fn yield_to_another(&mut self, now: Instant, other: Peer) {
+        let mut place = 0;
+        while let Some((began, slot, digest)) = self.waiting.get(place).copied() {
+            if place >= MOST_LOOKED_AT {
                 return;
             }
-            self.waiting.pop_front();
-            if is_waiting {
+            let connection = self.connections.get(slot);
+            let holder = connection
+                .filter(|_| is_waiting(connection, digest))
+                .map(|it| it.peer);
+            let yields = holder.is_none_or(|holder| {
+                let had_time = now.since(began) >= TIME_TO_ANSWER;
+                self.holds_too_many(holder, other)
+                    || had_time && !self.holds_too_many(other, holder)
+            });
+            if !yields {
+                place += 1;
+                continue;
+            }
+            self.waiting.remove(place);
+            if holder.is_some() {
                 self.stats.timed_out += 1;
                 self.abandon(slot);
                 return;
             }
         }
+    }
+
+    /// Whether the network of a peer, or its region, has more than a share of the handshakes under
+    /// way, and that of another peer has not.
+    fn holds_too_many(&self, peer: Peer, other: Peer) -> bool {
+        let share = self.config.max_handshakes / SHARES;
+        let exceeds = |holder| self.handshakes_of.get(holder) > share;
+        let (holders, others) = (Holders::of(peer), Holders::of(other));
+        exceeds(holders.network) && !exceeds(others.network)
+            || exceeds(holders.region) && !exceeds(others.region)
     }
 
     /// Ends the connection used least recently if there are as many as there may be.
@@ -233,6 +252,30 @@ impl Endpoint {
     }
 }
 
+/// For whom a handshake counts: its address, its network and its region.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holders {
+    pub(super) source: (u8, u128),
+    network: (u8, u128),
+    region: (u8, u128),
+}
+
+impl Holders {
+    pub(super) fn of(peer: Peer) -> Self {
+        let address = peer.remote.ip();
+        // The number keeps a network apart from an address with the same bits.
+        Self {
+            source: (0, source_prefix(address)),
+            network: (1, network_prefix(address)),
+            region: (2, region_prefix(address)),
+        }
+    }
+
+    pub(super) const fn all(self) -> [(u8, u128); 3] {
+        [self.source, self.network, self.region]
+    }
+}
+
 /// Whether this is the handshake of a stranger with this ClientHello still.
 fn is_waiting(connection: Option<&Connection>, digest: u64) -> bool {
     connection
@@ -277,6 +320,11 @@ pub(super) const FLIGHTS: Rate = Rate {
 /// While as many handshakes are under way as there may be, one gives way after this time without the
 /// client's flight.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
+/// While as many are under way, those of a network (/24, /48) or region (/16, /32) that has more
+/// than one part of so many give way at once to those of another.
+const SHARES: usize = 16;
+/// Handshakes that are looked at to find one that gives way.
+const MOST_LOOKED_AT: usize = 64;
 /// How long the credit of an address is remembered.
 const CREDIT_LIFETIME: Duration = Duration::from_secs(120);
 /// The same while other addresses want the place.

@@ -52,6 +52,7 @@ pub struct Endpoint {
     /// Handshakes of strangers in the order of their ClientHellos: when each began, its slot, and the
     /// digest of its ClientHello. Some have ended.
     waiting: VecDeque<(Instant, u32, u64)>,
+    /// Handshakes under way of each address, network and region.
     handshakes_of: Shares<Keyed>,
     sessions: SessionCache,
     /// ClientHellos of the last minutes, by digest.

@@ -2,10 +2,11 @@
 
 use crate::table::Links;
 use crate::time::Instant;
-use crate::wdp::{Peer, source_prefix};
+use crate::wdp::Peer;
 use crate::wtls::alert::{Description, checksum};
 use crate::wtls::connection::Secure;
 use crate::wtls::defects;
+use crate::wtls::endpoint::limits::Holders;
 use crate::wtls::endpoint::receive::Incoming;
 use crate::wtls::endpoint::{Connection, Endpoint, Known};
 use crate::wtls::exchange::ServerExchange;
@@ -104,7 +105,9 @@ impl Endpoint {
         };
         if connection.pending.replace(pending).is_none() {
             self.handshakes += 1;
-            self.handshakes_of.add(source_prefix(peer.remote.ip()), 1);
+            for holder in Holders::of(peer).all() {
+                self.handshakes_of.add(holder, 1);
+            }
         }
         self.deadlines.schedule(deadline, slot);
         if !is_secured {
@@ -117,9 +120,10 @@ impl Endpoint {
 
     pub(super) fn count_handshake_end(&mut self, slot: u32) {
         if let Some(connection) = self.connections.get(slot) {
-            let prefix = source_prefix(connection.peer.remote.ip());
             self.handshakes = self.handshakes.saturating_sub(1);
-            self.handshakes_of.remove(prefix, 1);
+            for holder in Holders::of(connection.peer).all() {
+                self.handshakes_of.remove(holder, 1);
+            }
         }
     }
 

@@ -151,7 +151,7 @@ fn handshakes_of_all_leave_a_quarter_to_sealed_hellos() {
     });
     let elsewhere = |number| format!("10.0.1.{number}:9");
     assert_eq!(flights(&mut hand, 4, elsewhere), 4);
-    let more = |number| format!("10.0.2.{number}:9");
+    let more = |number| format!("10.0.1.{}:9", number + 100);
     assert_eq!(flights(&mut hand, 4, more), 0);
     assert!(is_answered(&mut hand, &mut secure));
     // What is left is bounded too.
@@ -177,15 +177,94 @@ fn handshakes_that_stand_still_give_way_to_new_ones() {
         flights(&mut hand, 4, |number| format!("10.0.1.{number}:9")),
         4
     );
-    let others = |number| format!("10.0.2.{number}:9");
+    let others = |number| format!("10.0.1.{}:9", number + 100);
     hand.now += second(2);
     assert_eq!(flights(&mut hand, 2, others), 0);
     hand.now += second(1);
     assert_eq!(
-        flights(&mut hand, 2, |number| format!("10.0.3.{number}:9")),
+        flights(&mut hand, 2, |number| format!("10.0.1.{}:9", number + 200)),
         2
     );
     assert_eq!(hand.server.stats().handshakes, 4);
+}
+
+/// A server with room for 160 handshakes, and strangers who would fill it in 1.5 s.
+struct Flood {
+    hand: Hand,
+    strangers: Hand,
+    sent: u32,
+}
+
+impl Flood {
+    fn new() -> Self {
+        let mut hand = Hand::new(KeyExchange::RSA_ANON, false);
+        hand.server.set_config(Arc::new(Config {
+            max_handshakes: 160,
+            ..Hand::config(KeyExchange::RSA_ANON, false)
+        }));
+        let strangers = Hand::new(KeyExchange::RSA_ANON, false);
+        let mut flood = Self {
+            hand,
+            strangers,
+            sent: 0,
+        };
+        flood.goes_on(Duration::from_secs(10));
+        assert_eq!(flood.hand.server.stats().handshakes, 160);
+        assert!(flood.hand.server.stats().refused > 0);
+        flood
+    }
+
+    /// So many ClientHellos as come in a time, each from another address and network of
+    /// 10.9.0.0/16.
+    fn goes_on(&mut self, time: Duration) {
+        let until = self.hand.now + time;
+        while self.hand.now < until {
+            self.sent += 1;
+            let [_, _, high, low] = self.sent.to_be_bytes();
+            let hello = self.strangers.clear_hello();
+            let peer = peer_at(&format!("10.9.{low}.{high}:9"));
+            let said = self.hand.send_as(peer, &hello);
+            // A client repeats what nobody answers; an alert would end its handshake.
+            assert!(said.iter().all(|flight| records(flight).0.len() > 1));
+            self.hand.now += Duration::from_millis(9);
+            self.hand.server.handle_timeout(self.hand.now);
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_hellos_from_one_region_leaves_room_to_others() {
+    let mut flood = Flood::new();
+    for number in 1..=20 {
+        flood.hand.peer = peer_at(&format!("10.0.0.{number}:9"));
+        let hello = flood.hand.clear_hello();
+        assert_eq!(flood.hand.send(&hello).len(), 1, "{number} is answered");
+        flood.goes_on(second(5));
+        assert_eq!(flood.hand.state(), "EXCHANGE", "{number} is not displaced");
+    }
+    assert!(flood.hand.server.stats().handshakes <= 160);
+}
+
+/// Nothing tells the client from strangers of its own region. What helps is that it asks again.
+#[test]
+fn a_flood_of_hellos_from_the_own_region_costs_repetitions() {
+    let mut flood = Flood::new();
+    let mut answered_at_once = 0;
+    for number in 1..=40 {
+        flood.hand.peer = peer_at(&format!("10.9.{number}.200:40000"));
+        let hello = flood.hand.clear_hello();
+        let mut tries = 1;
+        while flood.hand.send(&hello).is_empty() {
+            flood.goes_on(second(2));
+            tries += 1;
+            assert!(tries <= 8, "{number} is never answered");
+        }
+        answered_at_once += u32::from(tries == 1);
+        // Once it is answered it has its time.
+        flood.goes_on(Duration::from_millis(2_900));
+        assert_eq!(flood.hand.state(), "EXCHANGE", "{number} is not displaced");
+    }
+    assert!(answered_at_once < 40, "the flood is none");
 }
 
 #[test]

@@ -112,6 +112,14 @@ impl Endpoint {
         }
     }
 
+    /// The same where peers at these of our ports have proved their addresses to the layer below:
+    /// Results to them go out as if `validate_addresses` were off.
+    #[must_use]
+    pub fn with_proved_ports(mut self, ports: Vec<u16>) -> Self {
+        self.validation.set_proved_ports(ports);
+        self
+    }
+
     // --- Inputs ---
 
     /// A datagram came.

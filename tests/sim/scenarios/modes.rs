@@ -11,6 +11,7 @@ use wapbridge::wdp::Service;
 use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
+use super::new_world;
 use crate::{content_type, gateway_config, ms, phone_config};
 
 fn connected(world: &mut World) -> Phone {
@@ -71,7 +72,7 @@ const UNAVAILABLE: u8 = 0x63;
 
 #[test]
 fn an_isolated_gateway_serves_only_handsets_with_a_session() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let phone = connected(&mut world);
     world.command(Command::Enter(Mode::Isolated));
 
@@ -116,7 +117,7 @@ fn an_isolated_gateway_serves_only_handsets_with_a_session() {
 
 #[test]
 fn a_draining_gateway_finishes_exchanges_and_may_run_again() {
-    let mut world = World::new(2, gateway_config());
+    let mut world = new_world(2, gateway_config());
     world.origin.think = (ms(5_000), ms(5_000));
     let phone = connected(&mut world);
     let under_way = begin(&mut world, phone, "http://sync.example/under-way");
@@ -144,7 +145,7 @@ fn who_is_refused_may_be_sent_elsewhere() {
     let mut config = gateway_config();
     config.drain_redirect = Redirect::new(&["192.0.2.9:9201".parse().unwrap()], 9_201, false).ok();
     for mode in [Mode::Isolated, Mode::Draining] {
-        let mut world = World::new(3, config.clone());
+        let mut world = new_world(3, config.clone());
         world.command(Command::Enter(mode));
         let phone = world.handset(phone_config());
         world.connect(phone);
@@ -160,7 +161,7 @@ fn who_is_refused_may_be_sent_elsewhere() {
 /// The handset repeats an unanswered request, and the next process gets it.
 #[test]
 fn a_leaving_gateway_finishes_exchanges_and_leaves_new_ones_to_the_next() {
-    let mut world = World::new(4, gateway_config());
+    let mut world = new_world(4, gateway_config());
     world.origin.think = (ms(2_000), ms(2_000));
     let phone = connected(&mut world);
     let under_way = begin(&mut world, phone, "http://sync.example/under-way");
@@ -190,7 +191,7 @@ fn a_leaving_gateway_finishes_exchanges_and_leaves_new_ones_to_the_next() {
 fn a_leaving_gateway_finishes_a_connect_that_waits_for_its_verification() {
     let mut config = gateway_config();
     config.wtp.verify_new_peers = true;
-    let mut world = World::new(4, config);
+    let mut world = new_world(4, config);
     let newcomer = world.handset(phone_config());
     world.connect(newcomer);
     world.run_until(|world| world.gateway.stats().wtp.verifications > 0);
@@ -205,7 +206,7 @@ fn a_leaving_gateway_finishes_a_connect_that_waits_for_its_verification() {
 
 #[test]
 fn sessions_are_ended_a_few_at_a_time() {
-    let mut world = World::new(5, gateway_config());
+    let mut world = new_world(5, gateway_config());
     let phones: Vec<Phone> = (0..5).map(|_| connected(&mut world)).collect();
     world.suspend(phones[3]);
     world.run_until_idle();

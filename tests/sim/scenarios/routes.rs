@@ -9,6 +9,7 @@ use wapbridge::sim::World;
 use wapbridge::syncml::Protocol;
 use wapbridge::wsp::pdu::Method;
 
+use super::new_world;
 use crate::{gateway_config, phone_config};
 
 fn route(upstream: &str) -> RouteSettings {
@@ -20,7 +21,7 @@ fn world(routes: Vec<RouteSettings>) -> World {
         routes: Routes::new(routes).into(),
         ..gateway_config()
     };
-    World::new(1, config)
+    new_world(1, config)
 }
 
 fn ask(world: &mut World, method: Method, headers: &[(&str, &str)], body: &[u8]) -> handset::Reply {

@@ -25,11 +25,12 @@ use wapbridge::time::Instant;
 use wapbridge::wsp::AbortReason;
 use wapbridge::wsp::capability::ProtocolOptions;
 
+use super::new_world;
 use crate::{gateway_config, ms, phone_config};
 
 /// The rules that are kept; each other value breaks one, so that the walk can be seen to notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rules {
+pub(super) enum Rules {
     Kept,
     /// Attempts begin and initiators are answered before the store has the changes.
     ActsBeforeSaving,
@@ -43,16 +44,16 @@ pub(crate) enum Rules {
 const T0: u64 = 1_000_000_000_000;
 
 /// A delivery: push-id and address as written.
-pub(crate) type Key = (String, String);
+pub(super) type Key = (String, String);
 
-pub(crate) struct PushRig {
-    pub(crate) world: World,
-    pub(crate) random: Random,
-    pub(crate) seed: u64,
+pub(super) struct PushRig {
+    pub(super) world: World,
+    pub(super) random: Random,
+    pub(super) seed: u64,
     /// Probability that an input is followed by a kill.
-    pub(crate) kills: f64,
+    pub(super) kills: f64,
     /// Whether the initiator always takes results and its receipt always arrives.
-    pub(crate) calm: bool,
+    pub(super) calm: bool,
     rules: Rules,
     ppg: Ppg,
     config: Config,
@@ -61,32 +62,32 @@ pub(crate) struct PushRig {
     attempts: BTreeMap<u64, Attempt>,
     agenda: BTreeMap<(Instant, u64), Act>,
     serial: u64,
-    pub(crate) telephones: Vec<Telephone>,
+    pub(super) telephones: Vec<Telephone>,
     asked: BTreeMap<String, Asked>,
-    pub(crate) ledger: BTreeMap<Key, Entry>,
+    pub(super) ledger: BTreeMap<Key, Entry>,
     /// Attempts that count against the limit, with the moments at which they time out.
     in_flight: BTreeMap<u64, u64>,
     notifying: usize,
-    pub(crate) counts: Counts,
+    pub(super) counts: Counts,
 }
 
 /// What happened in all seeds, so that a walk that tests nothing is noticed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) accepted: u64,
-    pub(crate) confirmed: u64,
-    pub(crate) unconfirmed: u64,
-    pub(crate) by_sms: u64,
-    pub(crate) asked_to_connect: u64,
-    pub(crate) connected_when_asked: u64,
-    pub(crate) kills: u64,
-    pub(crate) repeated: u64,
-    pub(crate) states: [u64; 9],
+pub(super) struct Counts {
+    pub(super) accepted: u64,
+    pub(super) confirmed: u64,
+    pub(super) unconfirmed: u64,
+    pub(super) by_sms: u64,
+    pub(super) asked_to_connect: u64,
+    pub(super) connected_when_asked: u64,
+    pub(super) kills: u64,
+    pub(super) repeated: u64,
+    pub(super) states: [u64; 9],
 }
 
-pub(crate) struct Telephone {
-    pub(crate) phone: Phone,
-    pub(crate) number: String,
+pub(super) struct Telephone {
+    pub(super) phone: Phone,
+    pub(super) number: String,
     /// The address that the access network reports; without, it is not attached.
     reported: Option<IpAddr>,
     /// Every address it had.
@@ -103,8 +104,8 @@ struct Asked {
 
 /// A recipient of an accepted push.
 #[derive(Default)]
-pub(crate) struct Entry {
-    pub(crate) finished: Option<MessageState>,
+pub(super) struct Entry {
+    pub(super) finished: Option<MessageState>,
     told: Vec<MessageState>,
     /// Results told whose receipt the gateway cannot have.
     forgiven: usize,
@@ -133,9 +134,9 @@ impl Act {
 }
 
 impl PushRig {
-    pub(crate) fn new(seed: u64, rules: Rules) -> Self {
+    pub(super) fn new(seed: u64, rules: Rules) -> Self {
         let mut random = Random::new(seed ^ 0x9054);
-        let mut world = World::new(seed, gateway_config());
+        let mut world = new_world(seed, gateway_config());
         let shards = 1 + u32::try_from(random.below(3)).unwrap();
         world = world.shards(shards);
         if random.chance(0.7) {
@@ -216,16 +217,16 @@ impl PushRig {
         });
     }
 
-    pub(crate) fn below(&mut self, bound: u64) -> usize {
+    pub(super) fn below(&mut self, bound: u64) -> usize {
         usize::try_from(self.random.below(bound)).unwrap()
     }
 
-    pub(crate) fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         T0 + self.world.now().as_micros() / 1_000
     }
 
     /// How the recipient is written: by its number, or by the address it has now.
-    pub(crate) fn address_of(&mut self, telephone: usize) -> String {
+    pub(super) fn address_of(&mut self, telephone: usize) -> String {
         let telephone = &self.telephones[telephone];
         let (phone, number) = (telephone.phone, telephone.number.clone());
         match self.random.chance(0.6) {
@@ -235,7 +236,7 @@ impl PushRig {
     }
 
     /// Submits, again if the process was killed before the answer. The code of the answer.
-    pub(crate) fn submit(&mut self, submission: &Submission) -> Status {
+    pub(super) fn submit(&mut self, submission: &Submission) -> Status {
         let entity = Entity {
             fields: vec![
                 ("content-type".to_owned(), "a/b".to_owned()),
@@ -302,7 +303,7 @@ impl PushRig {
         }
     }
 
-    pub(crate) fn cancel(&mut self, push_id: &str) {
+    pub(super) fn cancel(&mut self, push_id: &str) {
         let query = Query {
             push_id: push_id.to_owned(),
             addresses: Vec::new(),
@@ -314,7 +315,7 @@ impl PushRig {
     }
 
     /// The telephone gets another address, of which the access network reports soon.
-    pub(crate) fn moves(&mut self, index: usize) {
+    pub(super) fn moves(&mut self, index: usize) {
         let phone = self.telephones[index].phone;
         self.world.move_to_new_address(phone);
         let address = self.world.address(phone).ip();
@@ -324,7 +325,7 @@ impl PushRig {
     }
 
     /// The process is killed and starts again.
-    pub(crate) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.counts.kills += 1;
         self.world.restart_gateway();
         self.world.pushed.clear();
@@ -341,7 +342,7 @@ impl PushRig {
     }
 
     /// Lets a time pass.
-    pub(crate) fn pass(&mut self, millis: u64) {
+    pub(super) fn pass(&mut self, millis: u64) {
         let until = self.world.now() + ms(millis);
         loop {
             let due = self.agenda.first_key_value().map(|((at, _), _)| *at);
@@ -700,7 +701,7 @@ impl PushRig {
     }
 
     /// Everything comes to its end: each recipient has one outcome, and nothing is left.
-    pub(crate) fn conclude(&mut self) {
+    pub(super) fn conclude(&mut self) {
         self.kills = 0.0;
         self.calm = true;
         self.pass(3_600_000);

@@ -4,13 +4,14 @@ use wapbridge::handset::{self, Request, Ticket};
 use wapbridge::random::Random;
 use wapbridge::server::clock::Clock;
 use wapbridge::sim::origin::answer_to;
-use wapbridge::sim::{Network, Phone, World};
+use wapbridge::sim::{Network, Phone};
 use wapbridge::time::Instant;
 use wapbridge::wdp::Service;
 use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
-use crate::{content_type, gateway_config, ms, phone_config};
+use super::{SHARE, new_world};
+use crate::{content_type, gateway_config, ms, phone_config, seeds};
 
 /// The result of a walk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,19 +23,10 @@ struct Tally {
     datagrams: u64,
 }
 
-/// One walk: a few handsets, a few requests each, all invariants checked.
-fn walk(seed: u64, loss: f64) -> Tally {
-    walk_in(seed, loss, World::new, false)
-}
-
-/// The same with handsets that change their address, some after a Suspend and some in the middle of
-/// a request, and with requests of unknown addresses without a session.
-fn walk_in(
-    seed: u64,
-    loss: f64,
-    new: fn(u64, wapbridge::gateway::Config) -> World,
-    moving: bool,
-) -> Tally {
+/// One walk: a few handsets, a few requests each, all invariants checked. `moving`: handsets change
+/// their address, some after a Suspend and some in the middle of a request, and unknown addresses
+/// send requests without a session.
+fn walk(seed: u64, loss: f64, moving: bool) -> Tally {
     let mut random = Random::new(seed ^ 0x5707);
     let network = Network::perfect()
         .loss(loss)
@@ -42,7 +34,7 @@ fn walk_in(
         .reordering(0.1)
         .delay(ms(random.below(400)))
         .jitter(ms(random.below(600)));
-    let mut world = new(seed, gateway_config()).network(network);
+    let mut world = new_world(seed, gateway_config()).network(network);
     let mut config = phone_config();
     if let (true, Some(capabilities)) = (moving, &mut config.capabilities) {
         capabilities.options = ProtocolOptions::ALL;
@@ -200,19 +192,12 @@ fn walk_in(
     tally
 }
 
-fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
-}
-
 /// At most one POST per transaction always, exactly one whenever the handset got a result, exactly one
 /// outcome at each end; and the share that gives up stays bounded at the specification's retry limits.
 #[test]
 fn every_request_reaches_the_origin_at_most_once() {
-    let seeds = variable("WAPBRIDGE_SEEDS", 1_000);
-    let first = variable("WAPBRIDGE_FIRST_SEED", 1);
+    let seeds = seeds(1_000, SHARE);
+    let (first, count) = (seeds.start, seeds.end - seeds.start);
     let rates = [
         (0.0, 0.0),
         (0.05, 0.005),
@@ -223,9 +208,13 @@ fn every_request_reaches_the_origin_at_most_once() {
     let started = Clock::start();
     for (index, (loss, bound)) in rates.into_iter().enumerate() {
         let mut total = Tally::default();
-        let share = seeds / rates.len() as u64;
+        let share = count / rates.len() as u64;
         for seed in 0..share {
-            let tally = walk(first + seed * rates.len() as u64 + index as u64, loss);
+            let tally = walk(
+                first + seed * rates.len() as u64 + index as u64,
+                loss,
+                false,
+            );
             total.requests += tally.requests;
             total.answered += tally.answered;
             total.gave_up += tally.gave_up;
@@ -240,26 +229,30 @@ fn every_request_reaches_the_origin_at_most_once() {
             gave_up * 100.0,
             total.datagrams
         );
-        assert!(gave_up <= bound, "{gave_up} gave up at loss {loss}");
+        // A few seeds may lie above what is true of many: by two standard errors.
+        let error = (bound / f64::from(total.requests.max(1))).sqrt();
+        assert!(
+            gave_up <= bound + 2.0 * error,
+            "{gave_up} gave up at loss {loss}"
+        );
     }
-    println!("{seeds} seeds in {:.1?}", started.now() - Instant::ZERO);
+    println!("{count} seeds in {:.1?}", started.now() - Instant::ZERO);
 }
 
 /// With moving handsets and unknown addresses: at most one POST, one outcome, and no state left
 /// over.
 #[test]
 fn moving_handsets_and_unknown_addresses_keep_every_invariant() {
-    let seeds = variable("WAPBRIDGE_SEEDS", 1_000) / 4;
-    let first = variable("WAPBRIDGE_FIRST_SEED", 1);
+    let seeds = seeds(1_000, 4 * SHARE);
     let mut total = Tally::default();
-    for seed in first..first + seeds {
+    for seed in seeds.clone() {
         let loss = [0.0, 0.05, 0.1, 0.2][usize::try_from(seed % 4).unwrap()];
-        let tally = walk_in(seed, loss, World::new, true);
+        let tally = walk(seed, loss, true);
         total.requests += tally.requests;
         total.answered += tally.answered;
         total.gave_up += tally.gave_up;
     }
-    println!("{seeds} seeds, moving: {total:?}");
+    println!("seeds {seeds:?}, moving: {total:?}");
     assert!(total.answered * 2 > total.requests, "{total:?}");
 }
 
@@ -267,33 +260,9 @@ fn moving_handsets_and_unknown_addresses_keep_every_invariant() {
 #[test]
 fn a_seed_gives_the_same_history_twice() {
     for seed in 1..20 {
-        let (first, second) = (walk(seed, 0.2), walk(seed, 0.2));
-        assert_eq!(format!("{first:?}"), format!("{second:?}"));
-        let moving = || walk_in(seed, 0.2, World::new, true);
-        let (first, second) = (moving(), moving());
-        assert_eq!(format!("{first:?}"), format!("{second:?}"));
+        for moving in [false, true] {
+            let (first, second) = (walk(seed, 0.2, moving), walk(seed, 0.2, moving));
+            assert_eq!(format!("{first:?}"), format!("{second:?}"));
+        }
     }
-}
-
-/// The same walks through the secure port, where handshakes and records are lost, repeated and
-/// reordered like everything else: at most one POST, one outcome, and no state left over.
-#[cfg(feature = "wtls")]
-#[test]
-fn every_invariant_holds_over_wtls() {
-    let seeds = variable("WAPBRIDGE_SEEDS", 60);
-    let first = variable("WAPBRIDGE_FIRST_SEED", 1);
-    let mut total = Tally::default();
-    for seed in first..first + seeds {
-        let loss = [0.0, 0.05, 0.1, 0.2][usize::try_from(seed % 4).unwrap()];
-        let tally = walk_in(seed, loss, crate::secured::new_world, seed % 2 == 0);
-        total.requests += tally.requests;
-        total.answered += tally.answered;
-        total.gave_up += tally.gave_up;
-        total.datagrams += tally.datagrams;
-    }
-    println!("{seeds} seeds, over WTLS: {total:?}");
-    assert!(total.answered * 2 > total.requests, "{total:?}");
-    let first = walk_in(7, 0.2, crate::secured::new_world, true);
-    let second = walk_in(7, 0.2, crate::secured::new_world, true);
-    assert_eq!(format!("{first:?}"), format!("{second:?}"));
 }

@@ -10,7 +10,8 @@ use wapbridge::wdp::Service;
 use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
-use crate::{content_type, gateway_config, ms, phone_config};
+use super::{SHARE, new_world};
+use crate::{content_type, gateway_config, ms, phone_config, seeds};
 
 fn connected(world: &mut World) -> Phone {
     let mut config = phone_config();
@@ -73,7 +74,7 @@ fn settled(world: &World) -> Stats {
 #[test]
 fn a_session_follows_its_handset_through_all_shards() {
     let network = Network::perfect().loss(0.1).jitter(ms(100));
-    let mut world = World::new(1, gateway_config()).shards(4).network(network);
+    let mut world = new_world(1, gateway_config()).shards(4).network(network);
     let phone = connected(&mut world);
     for n in 0..40 {
         if n % 2 == 0 {
@@ -109,7 +110,7 @@ fn a_session_follows_its_handset_through_all_shards() {
 fn cookies_follow_their_session() {
     let mut settings = gateway_config();
     settings.headers.cookies = Cookies::Gateway;
-    let mut world = World::new(7, settings).shards(4);
+    let mut world = new_world(7, settings).shards(4);
     let set = "s=1; Path=/".parse().unwrap();
     world.origin.headers.append("set-cookie", set);
     let phone = connected(&mut world);
@@ -125,7 +126,7 @@ fn cookies_follow_their_session() {
 
 #[test]
 fn what_was_outstanding_ends_where_the_session_leaves() {
-    let mut world = World::new(2, gateway_config()).shards(8);
+    let mut world = new_world(2, gateway_config()).shards(8);
     let phone = connected(&mut world);
     world.origin.think = (ms(60_000), ms(60_000));
     for _ in 0..8 {
@@ -150,7 +151,7 @@ fn what_was_outstanding_ends_where_the_session_leaves() {
 #[test]
 fn of_two_resumes_at_once_one_gets_the_session() {
     for seed in 1..200 {
-        let mut world = World::new(seed, gateway_config()).shards(8);
+        let mut world = new_world(seed, gateway_config()).shards(8);
         let phone = connected(&mut world);
         world.move_to_new_address(phone);
         world.move_to_new_address(phone);
@@ -165,7 +166,7 @@ fn of_two_resumes_at_once_one_gets_the_session() {
 #[test]
 fn a_session_outlives_a_restart_awake_or_asleep() {
     for shards in [1, 4] {
-        let mut world = World::new(3, gateway_config()).shards(shards).stored();
+        let mut world = new_world(3, gateway_config()).shards(shards).stored();
         let (awake, asleep) = (connected(&mut world), connected(&mut world));
         assert_eq!(post(&mut world, awake, "before"), (Some(200), 1));
         world.suspend(asleep);
@@ -197,7 +198,7 @@ fn a_restored_session_takes_no_post_twice() {
             .loss(0.2)
             .duplication(0.3)
             .jitter(ms(800));
-        let mut world = World::new(seed, gateway_config()).shards(2).stored();
+        let mut world = new_world(seed, gateway_config()).shards(2).stored();
         let phone = connected(&mut world);
         world = world.network(network);
         for n in 0..6 {
@@ -218,7 +219,7 @@ fn a_restored_session_takes_no_post_twice() {
 
 #[test]
 fn a_session_that_ended_is_not_found_again() {
-    let mut world = World::new(4, gateway_config()).shards(2).stored();
+    let mut world = new_world(4, gateway_config()).shards(2).stored();
     let phone = connected(&mut world);
     world.disconnect(phone);
     world.run_for(ms(1_000));
@@ -228,6 +229,8 @@ fn a_session_that_ended_is_not_found_again() {
     // store.
     let phone = connected(&mut world);
     world.restart_gateway();
+    world.secure_again(phone);
+    world.run_for(ms(1_000));
     world.disconnect(phone);
     world.run_for(ms(1_000));
     world.restart_gateway();
@@ -239,7 +242,7 @@ fn a_session_that_ended_is_not_found_again() {
 /// once.
 #[test]
 fn a_single_gateway_claims_no_sessions() {
-    let mut world = World::new(5, gateway_config());
+    let mut world = new_world(5, gateway_config());
     let phone = connected(&mut world);
     world.restart_gateway();
     moved(&mut world, phone);
@@ -265,7 +268,7 @@ fn resume(tid: u16, id: u32) -> Vec<u8> {
 
 #[test]
 fn who_guesses_ids_is_not_listened_to() {
-    let mut world = World::new(6, gateway_config()).shards(2);
+    let mut world = new_world(6, gateway_config()).shards(2);
     world.run_for(ms(300_000));
     for n in 0..200u16 {
         let stranger = SocketAddr::from(([10, 1, 2, 3], 2_000 + n));
@@ -291,20 +294,15 @@ fn who_guesses_ids_is_not_listened_to() {
 /// once, every claim ends, and no state is left over.
 #[test]
 fn whatever_moves_and_whatever_is_busy_every_invariant_holds() {
-    let variable = |name, default| {
-        let value = std::env::var(name).ok();
-        value.and_then(|v| v.parse().ok()).unwrap_or(default)
-    };
-    let first: u64 = variable("WAPBRIDGE_FIRST_SEED", 1);
-    let seeds: u64 = variable("WAPBRIDGE_SEEDS", 1_000) / 4;
+    let seeds = seeds(1_000, 4 * SHARE);
     let (mut posts, mut answered, mut moves, mut resumed) = (0u32, 0u32, 0u32, 0u32);
-    for seed in first..first + seeds {
+    for seed in seeds.clone() {
         let mut random = Random::new(seed ^ 0x5A4D);
         let network = Network::perfect()
             .loss([0.0, 0.1, 0.2][usize::try_from(seed % 3).unwrap()])
             .duplication(0.05)
             .jitter(ms(random.below(600)));
-        let mut world = World::new(seed, gateway_config())
+        let mut world = new_world(seed, gateway_config())
             .shards(1 + u32::try_from(random.below(5)).unwrap())
             .busy([0.0, 0.05, 0.3][usize::try_from(seed / 3 % 3).unwrap()]);
         let stored = random.chance(0.5);
@@ -368,7 +366,9 @@ fn whatever_moves_and_whatever_is_busy_every_invariant_holds() {
         );
         assert!(stats.sessions <= 60, "seed {seed}: {stats:?}");
     }
-    println!("{seeds} seeds: {posts} posts, {answered} answered; {moves} moves, {resumed} resumed");
+    println!(
+        "seeds {seeds:?}: {posts} posts, {answered} answered; {moves} moves, {resumed} resumed"
+    );
     assert!(answered * 10 > posts * 7, "{answered} of {posts}");
     assert!(resumed * 10 > moves * 7, "{resumed} of {moves}");
 }

@@ -13,6 +13,7 @@ use wapbridge::syncml::{Encoding, Protocol};
 use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
+use super::new_world;
 use crate::{gateway_config, phone_config};
 
 const WBXML: &str = "application/vnd.syncml+wbxml";
@@ -62,7 +63,7 @@ fn world(
     fallback: Fallback,
     mut origin: impl FnMut(&Fetch) -> Reply + 'static,
 ) -> World {
-    let mut world = World::new(1, config(policy, fallback));
+    let mut world = new_world(1, config(policy, fallback));
     world.origin.script = Some(Box::new(move |request| Ok(origin(request))));
     world
 }
@@ -278,7 +279,7 @@ fn chunk(number: u8, meta: &[u8], data: &[u8], more: bool) -> Vec<u8> {
 /// session on another shard before any of them.
 fn sent_in_one_session(shards: u32, messages: &[Vec<u8>]) -> (Vec<u16>, Vec<String>) {
     let config = config(Policy::To(Encoding::Xml), Fallback::Pass);
-    let mut world = World::new(1, config).shards(shards);
+    let mut world = new_world(1, config).shards(shards);
     world.origin.script = Some(Box::new(|_| Ok(reply(200, XML, "<SyncML/>"))));
     let mut phone = phone_config();
     if let Some(capabilities) = &mut phone.capabilities {

@@ -10,6 +10,7 @@ use wapbridge::sim::{Network, Phone, World};
 use wapbridge::wsp::capability::ProtocolOptions;
 use wapbridge::wsp::pdu::Method;
 
+use super::new_world;
 use crate::{content_type, gateway_config, ms, phone_config};
 
 fn post(world: &mut World, phone: Phone, uri: &str, body: &[u8]) -> Ticket {
@@ -77,7 +78,7 @@ fn whatever_ends_an_exchange_cancels_its_fetch_once() {
         ),
     ];
     for (name, end, ending) in ends {
-        let mut world = World::new(1, gateway_config());
+        let mut world = new_world(1, gateway_config());
         world.origin.think = (ms(90_000), ms(90_000));
         let phone = connected(&mut world);
         let ticket = post(&mut world, phone, "http://sync.example/slow", b"x");
@@ -105,7 +106,7 @@ fn whatever_ends_an_exchange_cancels_its_fetch_once() {
 /// The server does not answer in time: the handset gets a status, and starts again.
 #[test]
 fn after_a_504_the_handset_starts_again() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     world.origin.think = (ms(10_000_000), ms(10_000_000));
     let phone = connected(&mut world);
     let began = world.now();
@@ -129,7 +130,7 @@ fn hold_on_acknowledgements_keep_an_origin_of_minutes_alive() {
         routes: Routes::new(vec![route]).into(),
         ..gateway_config()
     };
-    let mut world = World::new(1, config).network(Network::perfect().loss(0.1).delay(ms(200)));
+    let mut world = new_world(1, config).network(Network::perfect().loss(0.1).delay(ms(200)));
     world.origin.think = (ms(600_000), ms(600_000));
     let phone = connected(&mut world);
     post(&mut world, phone, "http://sync.example/slow", b"x");
@@ -149,7 +150,7 @@ fn copies_and_late_copies_of_a_post_make_no_second_one() {
             .loss(0.1)
             .delay(ms(200))
             .jitter(ms(2_000));
-        let mut world = World::new(seed, gateway_config()).network(network);
+        let mut world = new_world(seed, gateway_config()).network(network);
         world.origin.think = (ms(5), ms(20_000));
         let phone = connected(&mut world);
         for number in 0..4 {
@@ -169,7 +170,7 @@ fn copies_and_late_copies_of_a_post_make_no_second_one() {
 /// A resend is a new transaction with the same message, which only the server can recognise.
 #[test]
 fn a_message_that_the_client_sends_again_is_a_new_post() {
-    let mut world = World::new(1, gateway_config());
+    let mut world = new_world(1, gateway_config());
     let phone = connected(&mut world);
     for _ in 0..2 {
         post(
@@ -187,7 +188,7 @@ fn a_message_that_the_client_sends_again_is_a_new_post() {
 #[test]
 fn the_phases_of_an_exchange_are_measured() {
     let network = Network::perfect().delay(ms(300));
-    let mut world = World::new(1, gateway_config()).network(network);
+    let mut world = new_world(1, gateway_config()).network(network);
     world.origin.think = (ms(7_000), ms(7_000));
     let phone = connected(&mut world);
     post(&mut world, phone, "http://sync.example/timed", &[7; 8_000]);

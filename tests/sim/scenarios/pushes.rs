@@ -1,8 +1,6 @@
 //! Pushes from an initiator to telephones, through the whole core: connection-oriented pushes into
 //! sessions, connectionless ones, requests to connect, short messages; with loss, duplicates,
 //! datagrams out of order, moves and kills.
-//!
-//! `WAPBRIDGE_SEEDS` sets the number of walks, `WAPBRIDGE_FIRST_SEED` the first one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,21 +8,17 @@ use wapbridge::push::pap::{Method, Priority, Quality, Replace, Status, Submissio
 use wapbridge::random::Random;
 use wapbridge::sim::Network;
 
-use crate::ms;
-use crate::push_rig::{Counts, PushRig, Rules};
+use super::SHARE;
+use super::push_rig::{Counts, PushRig, Rules};
+use crate::{ms, seeds};
 
 /// One outcome for each recipient, told to the initiator as often as receipts were lost and once
 /// more; limits hold; nothing is left over.
 #[test]
 fn each_recipient_has_one_outcome_whatever_the_network_does() {
-    let variable = |name, default| {
-        let value = std::env::var(name).ok();
-        value.and_then(|v| v.parse().ok()).unwrap_or(default)
-    };
-    let first: u64 = variable("WAPBRIDGE_FIRST_SEED", 1);
-    let seeds: u64 = variable("WAPBRIDGE_SEEDS", 300);
+    let seeds = seeds(300, SHARE);
     let mut all = Counts::default();
-    for seed in first..first + seeds {
+    for seed in seeds.clone() {
         let counts = walk(seed, Rules::Kept);
         all.accepted += counts.accepted;
         all.confirmed += counts.confirmed;
@@ -38,7 +32,8 @@ fn each_recipient_has_one_outcome_whatever_the_network_does() {
             *sum += count;
         }
     }
-    println!("{seeds} seeds: {all:?}");
+    println!("seeds {seeds:?}: {all:?}");
+    let count = seeds.end - seeds.start;
     // The walk goes everywhere.
     let ways = [
         all.confirmed,
@@ -48,8 +43,8 @@ fn each_recipient_has_one_outcome_whatever_the_network_does() {
         all.kills,
         all.repeated,
     ];
-    if seeds >= 100 {
-        assert!(ways.iter().all(|count| *count > seeds / 10), "{all:?}");
+    if count >= 100 {
+        assert!(ways.iter().all(|it| *it > count / 10), "{all:?}");
         // Delivered, undeliverable, expired, aborted, timed out, cancelled.
         let places = [2, 3, 4, 5, 6, 7];
         assert!(places.iter().all(|place| all.states[*place] > 0), "{all:?}");
