@@ -22,6 +22,7 @@ mod relay;
 mod request;
 mod route;
 mod schema;
+mod screen;
 #[cfg(feature = "wtls")]
 mod secure;
 #[cfg(not(feature = "wtls"))]
@@ -167,5 +168,6 @@ Examples:
   wapbridge top                                  show the figures of a running gateway
   wapbridge proxy --gateway localhost            let any HTTP program use WSP
   wapbridge decode capture.pcap                  explain a capture
+  wapbridge decode --interface any               explain live traffic
   wapbridge push si --text 'Mail' +491701234567  push to a phone
   wapbridge bench --gateway localhost            measure a gateway's capacity";

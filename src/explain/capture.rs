@@ -1,4 +1,4 @@
-//! Capture files, pcap and pcapng: an iterator over their packets.
+//! Captures, pcap and pcapng: the packets of a file, and of a stream that is still growing.
 
 use std::time::Duration;
 
@@ -29,10 +29,14 @@ pub enum CaptureError {
     /// The file ends within the header of a capture.
     #[error("the capture's header is cut short")]
     Short,
+    /// A block of a stream is longer than any packet.
+    #[error("a block of the capture is longer than 16 MiB")]
+    TooLong,
 }
 
 /// Whether a file begins like a capture.
-pub(super) fn is_capture(file: &[u8]) -> bool {
+#[must_use]
+pub fn is_capture(file: &[u8]) -> bool {
     !matches!(packets(file), Err(CaptureError::NotACapture))
 }
 
@@ -87,26 +91,108 @@ impl<'a> Iterator for Packets<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        match &mut self.reader {
-            Reader::Pcap(header) => {
-                let (rest, frame) = frame(header, self.rest).ok()?;
-                self.rest = rest;
-                Some(of_frame(header, &frame))
+        loop {
+            let (rest, packet) = self.reader.read(self.rest).ok()?;
+            self.rest = rest;
+            if packet.is_some() {
+                return packet;
             }
-            Reader::Pcapng {
+        }
+    }
+}
+
+/// The packets of a capture that comes piece by piece.
+#[derive(Debug, Default)]
+pub struct CaptureStream {
+    reader: Option<Reader>,
+    /// Octets that came, and how many of them are read.
+    octets: Vec<u8>,
+    read: usize,
+    is_over: bool,
+}
+
+impl CaptureStream {
+    /// The next octets came.
+    pub fn push(&mut self, octets: &[u8]) {
+        if self.read > 0 {
+            self.octets.drain(..self.read);
+            self.read = 0;
+        }
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// The next packet that is whole. `None` as long as more octets are needed, and for good after
+    /// a malformed block.
+    ///
+    /// # Errors
+    ///
+    /// The stream is no capture, or has a block without end.
+    pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        if self.reader.is_none() && !self.begin()? {
+            return Ok(None);
+        }
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
+        while !self.is_over {
+            let rest = self.octets.get(self.read..).unwrap_or_default();
+            match reader.read(rest) {
+                Ok((left, packet)) => {
+                    self.read = self.octets.len() - left.len();
+                    if packet.is_some() {
+                        return Ok(packet);
+                    }
+                }
+                Err(nom::Err::Incomplete(_)) if rest.len() > LONGEST_BLOCK => {
+                    return Err(CaptureError::TooLong);
+                }
+                Err(nom::Err::Incomplete(_)) => return Ok(None),
+                Err(_) => self.is_over = true,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the header is whole.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// Reads the header. Returns false if it is not whole yet.
+    fn begin(&mut self) -> Result<bool, CaptureError> {
+        match packets(&self.octets) {
+            Ok(Packets { rest, reader }) => {
+                self.read = self.octets.len() - rest.len();
+                self.reader = Some(reader);
+                Ok(true)
+            }
+            Err(CaptureError::Short) => Ok(false),
+            Err(_) if self.octets.len() < SECTION_HEADER.len() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Reader {
+    /// Reads a frame or a block: the octets behind it, and the packet in it, if there is one.
+    fn read<'a>(&mut self, octets: &'a [u8]) -> Read<'a, Option<Packet<'a>>> {
+        match self {
+            Self::Pcap(header) => {
+                let (rest, frame) = frame(header, octets)?;
+                Ok((rest, Some(of_frame(header, &frame))))
+            }
+            Self::Pcapng {
                 is_big_endian,
                 interfaces,
-            } => loop {
-                let (rest, block) = block(*is_big_endian, self.rest).ok()?;
-                self.rest = rest;
+            } => {
+                let (rest, block) = block(*is_big_endian, octets)?;
                 if let Block::SectionHeader(header) = &block {
                     *is_big_endian = header.big_endian();
                     interfaces.clear();
                 }
-                if let Some(packet) = of_block(block, interfaces) {
-                    return Some(packet);
-                }
-            },
+                Ok((rest, of_block(block, interfaces)))
+            }
         }
     }
 }
@@ -198,6 +284,8 @@ fn time(units: u64, resolution: u64) -> Duration {
 
 const SECTION_HEADER: [u8; 4] = *b"\x0A\x0D\x0D\x0A";
 const MICROSECONDS: u64 = 1_000_000;
+/// Octets of a block that a stream may hold back. A packet has 256 KiB at most.
+const LONGEST_BLOCK: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -274,6 +362,42 @@ mod tests {
             }
         );
         assert_eq!(read[1].data, DATA);
+    }
+
+    #[test]
+    fn a_stream_has_the_packets_of_the_file_whatever_the_pieces() {
+        for file in [pcap(), pcapng()] {
+            let whole: Vec<_> = packets(&file)
+                .unwrap()
+                .map(|packet| (packet.time, packet.link, packet.data.to_vec()))
+                .collect();
+            for size in [1, 7, file.len()] {
+                let mut stream = CaptureStream::default();
+                let mut found = Vec::new();
+                for piece in file.chunks(size) {
+                    stream.push(piece);
+                    while let Some(packet) = stream.next_packet().unwrap() {
+                        found.push((packet.time, packet.link, packet.data.to_vec()));
+                    }
+                }
+                assert_eq!(found, whole, "pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_without_packets_is_refused_or_ends() {
+        let mut stream = CaptureStream::default();
+        stream.push(b"GI");
+        assert_eq!(stream.next_packet(), Ok(None));
+        stream.push(b"F89a");
+        assert_eq!(stream.next_packet(), Err(CaptureError::NotACapture));
+        // A block of four gibibytes never ends.
+        let mut stream = CaptureStream::default();
+        stream.push(&pcapng()[..28]);
+        stream.push(b"\0\0\0\x06\xFF\xFF\xFF\xF0");
+        stream.push(&vec![0; LONGEST_BLOCK]);
+        assert_eq!(stream.next_packet(), Err(CaptureError::TooLong));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod annotator;
 mod capture;
 mod detect;
 mod digest;
+mod dissector;
 mod document;
 mod notification;
 mod obex;
@@ -19,20 +20,16 @@ mod wsp;
 mod wtls;
 mod wtp;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use self::annotator::Annotator;
-pub use self::capture::{CaptureError, Packet, packets};
+pub use self::capture::{CaptureError, CaptureStream, Packet, is_capture, packets};
 pub use self::detect::{Candidate, candidates, detect, is_media_type, is_text, nearest};
 pub use self::digest::digest_fits;
-use self::packet::tcp;
-pub use self::packet::{Udp, udp};
-use self::stream::Streams;
+pub use self::dissector::{CapturedDatagram, Dissector, Plaintext, captured};
+pub use self::packet::{Udp, ends, udp};
 use crate::printable::Printable;
 
 /// An annotated tree over some octets.
@@ -152,176 +149,6 @@ fn with(kind: Kind, octets: &[u8], nodes: impl FnOnce(&mut Annotator<'_>)) -> Ex
     Explanation::new(kind, octets, annotator)
 }
 
-/// A UDP datagram of a capture, or an OBEX packet of a TCP connection to port 650, explained.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CapturedDatagram {
-    /// The packet's number in the capture, from one, as other tools count; of an OBEX packet in
-    /// several segments the last one's.
-    pub number: usize,
-    /// The time of the capture, since 1970.
-    pub time: Duration,
-    /// The sender.
-    pub source: SocketAddr,
-    /// The receiver.
-    pub destination: SocketAddr,
-    /// The meaning of its payload.
-    pub explanation: Explanation,
-    /// What is in its WTLS records, as far as their secrets are known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub plaintexts: Vec<Plaintext>,
-}
-
-/// The plaintext of a WTLS record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Plaintext {
-    /// The sequence number of the record.
-    pub sequence: u16,
-    /// What the plaintext says. Offsets count from its start.
-    pub explanation: Explanation,
-}
-
-impl CapturedDatagram {
-    /// The first thing that is wrong.
-    #[must_use]
-    pub fn fault(&self) -> Option<&Node> {
-        let inside = self
-            .plaintexts
-            .iter()
-            .find_map(|plaintext| plaintext.explanation.fault());
-        self.explanation.fault().or(inside)
-    }
-}
-
-/// Explains the UDP datagrams and the OBEX packets of a capture, and skips other packets. A packet that the capture cut
-/// short is explained up to its end.
-///
-/// # Errors
-///
-/// The file is no capture. An incomplete packet at the end is no error.
-pub fn captured(file: &[u8]) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
-    captured_by(file, |_, _| None)
-}
-
-/// The same, with the plaintext of WTLS records as far as the observer's key log has their secrets.
-/// At ports that are not assigned, a conversation is one of WTLS if the key log has a secret of it.
-///
-/// # Errors
-///
-/// As [`captured`].
-#[cfg(feature = "wtls")]
-pub fn captured_with_secrets(
-    file: &[u8],
-    mut observer: crate::wtls::Observer,
-) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
-    let mut conversations = Conversations::default();
-    captured_by(file, move |udp, assigned| {
-        let (records, _) = crate::wtls::records(udp.payload);
-        let is_known = || observer.knows(udp.source, udp.destination, &records);
-        if !assigned.map_or_else(is_known, |kind| kind == Kind::Wtls) {
-            return None;
-        }
-        let open = |record: crate::wtls::Record<'_>| {
-            let octets = observer.open(udp.source, udp.destination, &record)?;
-            let explanation = match record.content_type {
-                crate::wtls::ContentType::ApplicationData => {
-                    let kind = inside(udp.source.port(), udp.destination.port());
-                    let kind = kind.unwrap_or_else(|| conversations.kind(udp, &octets));
-                    explain(kind, &octets)
-                }
-                other => with(Kind::Wtls, &octets, |annotator| {
-                    wtls::content(annotator, other);
-                }),
-            };
-            Some(Plaintext {
-                sequence: record.sequence,
-                explanation,
-            })
-        };
-        Some((Kind::Wtls, records.into_iter().filter_map(open).collect()))
-    })
-}
-
-/// What the records of the assigned ports carry.
-#[cfg(feature = "wtls")]
-fn inside(source: u16, destination: u16) -> Option<Kind> {
-    let of = |port| match port {
-        9203 => Some(Kind::Wtp),
-        9202 | 2949 => Some(Kind::WspConnectionless),
-        _ => None,
-    };
-    of(destination).or_else(|| of(source))
-}
-
-/// `secure`: the kind and the plaintexts of a datagram, given the kind of its ports, if the datagram
-/// is one of WTLS.
-fn captured_by(
-    file: &[u8],
-    mut secure: impl FnMut(&Udp<'_>, Option<Kind>) -> Option<(Kind, Vec<Plaintext>)>,
-) -> Result<impl Iterator<Item = CapturedDatagram>, CaptureError> {
-    let numbered = packets(file)?.enumerate();
-    let mut conversations = Conversations::default();
-    let mut streams = Streams::default();
-    Ok(numbered.flat_map(move |(place, packet)| {
-        let Some(udp) = udp(packet.link, packet.data) else {
-            let Some(tcp) = tcp(packet.link, packet.data) else {
-                return Vec::new();
-            };
-            let packets = streams.packets(&tcp).into_iter();
-            let explained = packets.map(|octets| CapturedDatagram {
-                number: place + 1,
-                time: packet.time,
-                source: tcp.source,
-                destination: tcp.destination,
-                explanation: explain(Kind::Obex, &octets),
-                plaintexts: Vec::new(),
-            });
-            return explained.collect();
-        };
-        let assigned = service(udp.source.port(), udp.destination.port());
-        let (kind, plaintexts) = secure(&udp, assigned).unwrap_or_else(|| {
-            let kind = assigned.unwrap_or_else(|| conversations.kind(&udp, udp.payload));
-            (kind, Vec::new())
-        });
-        vec![CapturedDatagram {
-            number: place + 1,
-            time: packet.time,
-            source: udp.source,
-            destination: udp.destination,
-            explanation: explain(kind, udp.payload),
-            plaintexts,
-        }]
-    }))
-}
-
-/// The kinds of the conversations at ports that are not assigned, by their ends.
-#[derive(Default)]
-struct Conversations(BTreeMap<(SocketAddr, SocketAddr), Kind>);
-
-impl Conversations {
-    /// The kind of octets in a datagram. A segment or an Ack cannot be recognised alone: it has the
-    /// kind of the earlier octets between the same ends.
-    fn kind(&mut self, udp: &Udp<'_>, octets: &[u8]) -> Kind {
-        let (one, other) = (udp.source, udp.destination);
-        let ends = (one.min(other), one.max(other));
-        match detect(octets) {
-            Some(kind) => *self.0.entry(ends).or_insert(kind),
-            None => self.0.get(&ends).copied().unwrap_or(Kind::Unknown),
-        }
-    }
-}
-
-/// The kind of a datagram, by the assigned ports (WAP-259 appendix B).
-fn service(source: u16, destination: u16) -> Option<Kind> {
-    let of = |port| match port {
-        9201 => Some(Kind::Wtp),
-        9200 | 2948 => Some(Kind::WspConnectionless),
-        #[cfg(feature = "wtls")]
-        9202 | 9203 | 2949 => Some(Kind::Wtls),
-        _ => None,
-    };
-    of(destination).or_else(|| of(source))
-}
-
 impl Explanation {
     fn new(kind: Kind, octets: &[u8], annotator: Annotator<'_>) -> Self {
         Self {
@@ -395,23 +222,6 @@ impl fmt::Display for Explanation {
     }
 }
 
-impl fmt::Display for CapturedDatagram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, micros) = (self.time.as_secs(), self.time.subsec_micros());
-        let (number, source, destination) = (self.number, self.source, self.destination);
-        writeln!(
-            f,
-            "packet {number} at {seconds}.{micros:06}, {source} to {destination}"
-        )?;
-        self.explanation.fmt(f)?;
-        for plaintext in &self.plaintexts {
-            writeln!(f, "plaintext of record {}", plaintext.sequence)?;
-            plaintext.explanation.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
 fn hexadecimal<S: serde::Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
     let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
     to.serialize_str(&hex)
@@ -445,44 +255,6 @@ mod tests {
 "
         );
         assert_eq!(wtp(INVOKE).fault(), None);
-    }
-
-    /// A pcap file of IPv4 packets (LINKTYPE_RAW) with TCP segments of a client to port 650.
-    #[test]
-    fn obex_of_a_capture_is_explained_packet_by_packet() {
-        let mut file = vec![0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        file.extend([0xFF, 0xFF, 0, 0, 101, 0, 0, 0]);
-        let connect = b"\x80\x00\x07\x10\x00\x04\x00";
-        let disconnect = b"\x81\x00\x03";
-        let stream = [&connect[..], disconnect].concat();
-        for (sequence, payload) in [(1, &stream[..4]), (5, &stream[4..])] {
-            let len = u8::try_from(40 + payload.len()).unwrap();
-            // IPv4 without options, protocol 6, then TCP from 4711 to 650 with ACK.
-            let mut packet = vec![0x45, 0, 0, len, 0, 0, 0, 0, 64, 6, 0, 0];
-            packet.extend([192, 0, 2, 1, 192, 0, 2, 2]);
-            packet.extend([0x12, 0x67, 0x02, 0x8A, 0, 0, 0, sequence]);
-            packet.extend([0, 0, 0, 0, 0x50, 0x10, 4, 0, 0, 0, 0, 0]);
-            packet.extend(payload);
-            file.extend([[0; 4], [0; 4], [len, 0, 0, 0], [len, 0, 0, 0]].concat());
-            file.extend(packet);
-        }
-        let found: Vec<_> = captured(&file).unwrap().collect();
-        assert_eq!(found.len(), 2);
-        assert!(
-            found
-                .iter()
-                .all(|packet| packet.number == 2 && packet.fault().is_none())
-        );
-        assert!(
-            found[0].to_string().contains("OBEX CONNECT"),
-            "{}",
-            found[0]
-        );
-        assert!(
-            found[1].to_string().contains("OBEX DISCONNECT"),
-            "{}",
-            found[1]
-        );
     }
 
     #[test]

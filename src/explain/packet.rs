@@ -48,6 +48,13 @@ pub fn udp(link: u32, packet: &[u8]) -> Option<Udp<'_>> {
     })
 }
 
+/// Sender and receiver of a packet with UDP or TCP in it.
+#[must_use]
+pub fn ends(link: u32, packet: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let of_udp = udp(link, packet).map(|udp| (udp.source, udp.destination));
+    of_udp.or_else(|| tcp(link, packet).map(|tcp| (tcp.source, tcp.destination)))
+}
+
 /// The TCP segment in a packet, likewise.
 pub(super) fn tcp(link: u32, packet: &[u8]) -> Option<Tcp<'_>> {
     let (source, destination, payload) = ip(link, packet, ip_number::TCP)?;

@@ -1,16 +1,17 @@
 //! OBEX packets of captured TCP segments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::packet::Tcp;
 use crate::obex::packet::packet_len;
 
 /// The connections at the port of OBEX, each direction by itself.
-#[derive(Default)]
-pub(super) struct Streams(HashMap<(SocketAddr, SocketAddr), Stream>);
+#[derive(Debug, Default)]
+pub(super) struct Streams(BTreeMap<(SocketAddr, SocketAddr), Stream>);
 
 /// One direction of a connection.
+#[derive(Debug)]
 struct Stream {
     /// The sequence number of the next octet.
     next: u32,
@@ -29,6 +30,10 @@ impl Streams {
             return Vec::new();
         }
         let first = segment.sequence.wrapping_add(u32::from(segment.syn));
+        // A capture may go on without end; any connection is forgotten, and its next packet is lost.
+        if self.0.len() >= MOST_STREAMS && !self.0.contains_key(&(source, destination)) {
+            self.0.pop_first();
+        }
         let stream = self.0.entry((source, destination));
         let stream = stream.or_insert_with(|| Stream::new(first));
         if segment.syn {
@@ -57,12 +62,18 @@ impl Stream {
             self.take(fresh);
         } else if ahead == 0 {
             self.take(payload);
-        } else if !payload.is_empty() && self.early.len() < MOST_EARLY {
+        } else if !payload.is_empty() && self.has_room(payload.len()) {
             self.early.insert(sequence, payload.to_vec());
         }
         while let Some(payload) = self.early.remove(&self.next) {
             self.take(&payload);
         }
+    }
+
+    /// Whether a segment of so many octets may wait.
+    fn has_room(&self, len: usize) -> bool {
+        let waiting: usize = self.early.values().map(Vec::len).sum();
+        self.early.len() < MOST_EARLY && waiting + len <= MOST_EARLY_OCTETS
     }
 
     fn take(&mut self, payload: &[u8]) {
@@ -87,7 +98,11 @@ impl Stream {
 /// The assigned TCP port of OBEX.
 const OBEX_PORT: u16 = 650;
 /// Segments that wait for an earlier one.
-const MOST_EARLY: usize = 1_000;
+const MOST_EARLY: usize = 100;
+/// Octets of them.
+const MOST_EARLY_OCTETS: usize = 256 << 10;
+/// Directions of connections that are remembered.
+const MOST_STREAMS: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -215,7 +215,7 @@ impl Fields for Csv<'_> {
 
 /// Appends a CSV field. Line breaks and other unprintable characters are escaped, so that every
 /// record is one line. A cell that a spreadsheet would take for a formula gets a `'` before it.
-fn csv_text(value: &str, out: &mut Vec<u8>) {
+pub(crate) fn csv_text(value: &str, out: &mut Vec<u8>) {
     let is_formula = value.bytes().next().is_some_and(begins_a_formula);
     let is_bare = |octet| is_plain(octet) && !matches!(octet, b',' | b';');
     if !is_formula && value.bytes().all(is_bare) {

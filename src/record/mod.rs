@@ -20,6 +20,7 @@ mod syslog;
 mod timestamp;
 
 pub use access::{Format, loggable};
+pub(crate) use line::csv_text;
 pub use log_writer::{LogHandle, LogWriter};
 pub use push_recorder::PushRecorder;
 pub use recorder::{AccessSink, Recorder, Sinks};

@@ -122,6 +122,10 @@ impl Observer {
         record: &Record<'_>,
     ) -> Option<Vec<u8>> {
         let ends = ends(source, destination);
+        // A capture may go on without end; the records of any other conversation stay closed.
+        if self.conversations.len() >= CONVERSATIONS && !self.conversations.contains_key(&ends) {
+            self.conversations.pop_first();
+        }
         let conversation = self.conversations.entry(ends).or_default();
         let plaintext = match record.is_ciphered() {
             true => Some(conversation.open(source, record)?),
@@ -214,6 +218,8 @@ fn keep<T>(list: &mut Vec<T>, entry: T, is_same: impl Fn(&T, &T) -> bool) {
 
 /// Handshakes of one conversation that records may be under.
 const HANDSHAKES: usize = 4;
+/// Conversations that are followed.
+const CONVERSATIONS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {

@@ -2,12 +2,16 @@
 
 mod addresses;
 mod connectionless;
+mod csv;
 mod event;
+mod html;
 mod link;
+mod measurement;
 mod messages;
 mod origin;
 mod pool;
 mod process;
+mod progress;
 mod report;
 mod run;
 mod schedule;
@@ -16,28 +20,38 @@ mod secure;
 #[cfg(not(feature = "wtls"))]
 #[path = "secure_absent.rs"]
 mod secure;
+mod stages;
+mod timeline;
+mod view;
 
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::cli::gateway_address::resolve;
 use crate::cli::secure::AnonymousArgs;
 use crate::server::clock::{self, Clock};
 use addresses::AddressPool;
+use csv::CsvFile;
 use link::Link;
+use measurement::{Figures, bars};
 use messages::Messages;
 use origin::{Http, Origin};
 use pool::HandsetPool;
 use process::Usage;
-use report::{Phase, PhaseStats, Report, micros_each, per_second, seconds};
-use run::{Plan, Progress, Stage, Until};
+use progress::Progress;
+use report::{Phase, PhaseStats, Ramp, Report, micros_each, per_second, seconds};
+use run::{Plan, Runner, Until};
 use schedule::Pace;
 use secure::SecureHandsets;
+use stages::{Stages, Unit};
 
 /// Load a WAP gateway as many handsets would, and measure it
 #[derive(Debug, Args)]
@@ -56,7 +70,7 @@ pub(super) struct Bench {
     uri: String,
 
     /// Handsets that post, each with an address of its own; in a closed loop also the requests at a
-    /// time.
+    /// time. With --stages in handsets: the highest of their levels.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     handsets: u32,
     /// Additional idle sessions during the load.
@@ -84,6 +98,11 @@ pub(super) struct Bench {
     /// start.
     #[arg(long, value_name = "PER SECOND", value_parser = rate)]
     rate: Option<f64>,
+    /// A load that changes, in stages TIME:LEVEL, each of which goes in a straight line from the level of the stage before,
+    /// at first 0, to its own. The level is in handsets that post at a time, as in 10s:50,30s:200,10s:0, or with /s in
+    /// requests a second, as in 10s:50/s,30s:50/s. A stage of time 0 is a jump. Everything is measured: there is no warm-up.
+    #[arg(long, value_name = "TIME:LEVEL,...", conflicts_with_all = ["rate", "duration", "count", "warm_up"])]
+    stages: Option<Stages>,
     /// Datagrams lost, in percent, in each direction.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     loss: f64,
@@ -150,9 +169,22 @@ pub(super) struct Bench {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// No progress on standard error.
+    /// Write a row for each measured exchange to this file, with the columns start_s, stage, handset, duration_ms, status,
+    /// octets, error.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the report to this file as a page with histogram and time line, which needs no script and no network.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// No progress on standard error: neither a screen nor lines.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// What a run has measured.
+struct Outcome {
+    report: Report,
+    figures: Figures,
 }
 
 impl Bench {
@@ -168,11 +200,26 @@ impl Bench {
         let port = self.secure.default_port(self.connectionless);
         let gateway = resolve(gateway, port)?;
         refuse_dead_port(gateway)?;
-        let report = self.load(gateway, origin.as_ref())?;
+        // A file that cannot be written ends the command before the load.
+        let csv = self.csv.as_deref().map(CsvFile::create).transpose()?;
+        let html = self.html.as_deref().map(create).transpose()?;
+        let Outcome { report, figures } = self.load(gateway, origin.as_ref(), csv)?;
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(&report)?),
             false => print!("{report}"),
         }
+        if let Some((path, mut file)) = html {
+            let page = html::Page {
+                report: &report,
+                uri: &self.uri,
+                at: &moment(),
+                bars: &bars(&figures.stats.histogram, BAR_STEPS),
+                seconds: &figures.seconds,
+            };
+            io::Write::write_all(&mut file, page.to_string().as_bytes())
+                .with_context(|| format!("--html {}", path.display()))?;
+        }
+        figures.csv.map_or(Ok(()), CsvFile::finish)?;
         match report.failures() {
             0 => Ok(()),
             failures => bail!("{failures} failed"),
@@ -195,9 +242,51 @@ impl Bench {
         Ok(origin)
     }
 
-    fn load(&self, gateway: SocketAddr, origin: Option<&Origin>) -> anyhow::Result<Report> {
-        let handsets = self
-            .handsets
+    /// Handsets that post: the option's, or as many as the stages need.
+    fn posting(&self) -> u32 {
+        match &self.stages {
+            Some(stages) if stages.unit == Unit::Handsets => stages.peak(),
+            _ => self.handsets,
+        }
+    }
+
+    fn plan(&self, reply_size: Option<usize>) -> Plan {
+        let think = Duration::from_millis(self.think);
+        let pace = match (&self.stages, self.rate) {
+            (Some(stages), _) => Pace::Stages {
+                stages: stages.clone(),
+                think,
+            },
+            (None, Some(rate)) => Pace::Open { rate },
+            (None, None) => Pace::Closed {
+                at_once: self.handsets,
+                think,
+            },
+        };
+        let (warm_up, until) = match (&self.stages, self.count) {
+            (Some(stages), _) => (Duration::ZERO, Until::Time(stages.time())),
+            (None, Some(count)) => (Duration::from_secs_f64(self.warm_up), Until::Count(count)),
+            (None, None) => (
+                Duration::from_secs_f64(self.warm_up),
+                Until::Time(Duration::from_secs_f64(self.duration)),
+            ),
+        };
+        Plan {
+            pace,
+            warm_up,
+            until,
+            reply_size,
+        }
+    }
+
+    fn load(
+        &self,
+        gateway: SocketAddr,
+        origin: Option<&Origin>,
+        csv: Option<CsvFile>,
+    ) -> anyhow::Result<Outcome> {
+        let posting = self.posting();
+        let handsets = posting
             .checked_add(self.sessions)
             .context("too many handsets")?;
         let seed = match self.seed {
@@ -215,95 +304,93 @@ impl Bench {
             seed,
         };
         let messages = Messages::new(&self.uri, self.post_size, self.connectionless);
-        let mut stage = Stage {
+        let mut runner = Runner {
             clock,
             link: Link::open(gateway, self.source, handsets, (self.loss, delay), seed)?,
             pool: HandsetPool::new(&pool, messages, clock.now()),
-            progress: Progress::new(self.quiet),
             secure: self
                 .secure
                 .settings()
                 .map(|settings| SecureHandsets::new(settings, seed)),
+            title: format!("{gateway}  {}", self.uri),
+            progress: Progress::start(self.quiet)?,
         };
-        let plan = Plan {
-            pace: match self.rate {
-                Some(rate) => Pace::Open { rate },
-                None => Pace::Closed {
-                    at_once: self.handsets,
-                    think: Duration::from_millis(self.think),
-                },
-            },
-            warm_up: Duration::from_secs_f64(self.warm_up),
-            until: match self.count {
-                Some(count) => Until::Count(count),
-                None => Until::Time(Duration::from_secs_f64(self.duration)),
-            },
-            reply_size: self.reply_size.or_else(|| origin.map(|_| REPLY_SIZE)),
-        };
+        let plan = self.plan(self.reply_size.or_else(|| origin.map(|_| REPLY_SIZE)));
 
         let mut watch = ProcessMonitor::of(&self.pid)?;
         let (connected, time) = match self.connectionless {
             true => (PhaseStats::new(), Duration::ZERO),
-            false => stage.connect(0..handsets, self.connects.max(1))?,
+            false => runner.connect(0..handsets, self.connects.max(1))?,
         };
         watch.look()?;
         let connect = phase(connected, time);
-        stage.hold(Duration::from_secs_f64(self.hold))?;
+        runner.hold(Duration::from_secs_f64(self.hold))?;
         watch.look()?;
-        let before = stage.pool.stats();
+        let before = runner.pool.stats();
         let mut looks = Ok(());
-        let posting = if self.spread { handsets } else { self.handsets };
+        let posting = if self.spread { handsets } else { posting };
         // Idle handsets come last, so that the first ones post.
-        let loaded = stage.load(&plan, 0..posting, || {
+        let loaded = runner.load(&plan, 0..posting, csv, || {
             if let Err(error) = watch.look() {
                 looks = Err(error);
             }
         })?;
         looks?;
-        let after = stage.pool.stats();
+        let after = runner.pool.stats();
         if !self.no_release && !self.connectionless {
-            stage.release(0..handsets)?;
+            runner.release(0..handsets)?;
         }
-        stage.hold(Duration::from_secs_f64(self.settle))?;
+        runner.hold(Duration::from_secs_f64(self.settle))?;
         watch.look()?;
+        let interrupted = runner.progress.interrupts() > 0;
 
+        let mut figures = loaded.figures;
         let load = report::Load {
             seconds: seconds(loaded.time),
-            transactions: loaded.stats.done,
-            per_second: per_second(loaded.stats.in_time, loaded.time),
-            latency_ms: loaded.stats.latency(),
+            transactions: figures.stats.done,
+            per_second: per_second(figures.stats.in_time, loaded.time),
+            latency_ms: figures.stats.latency(),
             retransmissions: after.retransmissions - before.retransmissions,
             repeats: after.duplicates - before.duplicates,
             not_begun: loaded.not_begun,
-            errors: loaded.stats.errors,
+            unfinished: loaded.unfinished,
+            statuses: std::mem::take(&mut figures.statuses),
+            errors: std::mem::take(&mut figures.stats.errors),
         };
         let counts = Counts {
-            transactions: loaded.stats.in_time,
+            transactions: figures.stats.in_time,
             connects: connect.done,
             hold: Duration::from_secs_f64(self.hold),
         };
-        Ok(Report {
+        let stages = self.stages.as_ref().map(|stages| Ramp {
+            unit: stages.unit.name(),
+            stages: std::mem::take(&mut figures.stages),
+        });
+        let report = Report {
             gateway: gateway.to_string(),
             mode: if self.connectionless {
                 "connectionless"
             } else {
                 "connection"
             },
-            handsets: self.handsets,
+            handsets: self.posting(),
             sessions: self.sessions,
             post_size: self.post_size,
             loss: self.loss * 100.0,
             delay_ms: self.delay,
             rate: self.rate,
-            handshakes: stage.secure.map(|secure| report::Handshakes {
+            handshakes: runner.secure.map(|secure| report::Handshakes {
                 done: secure.done,
                 errors: secure.errors,
             }),
             connect,
             load,
+            stages,
+            interrupted,
             processes: watch.finish(&counts),
             origin: origin.map(Origin::seen),
-        })
+        };
+        Ok(Outcome { report, figures })
     }
 }
 
@@ -379,6 +466,20 @@ fn phase(stats: PhaseStats, time: Duration) -> Phase {
     }
 }
 
+/// The page's file.
+fn create(path: &Path) -> anyhow::Result<(&Path, File)> {
+    let file = File::create(path).with_context(|| path.display().to_string())?;
+    Ok((path, file))
+}
+
+/// The time of day in UTC, to the second.
+fn moment() -> String {
+    let unix = i64::try_from(clock::unix()).unwrap_or_default();
+    let at = OffsetDateTime::from_unix_timestamp(unix).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
 fn percent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
@@ -400,6 +501,8 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Bounds of the page's histogram.
+const BAR_STEPS: &[u64] = &[10, 15, 20, 30, 50, 70];
 /// Octets of a reply without --reply-size.
 const REPLY_SIZE: usize = 500;
 
@@ -435,15 +538,28 @@ all of them connect. Then --handsets of them post, while --sessions stay idle. A
 disconnect. Figures go to standard output, progress to standard error. For --pid the figure is \
 the CPU time (user and system) while the clock runs.
 
+If standard error is a terminal, progress is a screen: rate, latencies, statuses and failures while the run goes on. \
+q or Ctrl-C ends the run at once; the sessions are released, which a second q leaves out, and the report tells what was \
+measured. Elsewhere, and in the background, progress is a line every five seconds (every second on a terminal), and \
+SIGINT or SIGTERM ends the run. NO_COLOR is respected.
+
+A row of --csv is one exchange, as with hey and oha: its start in seconds after that of the clock (with --rate and \
+stages in /s the intended one), the stage, the number of the handset, the duration in milliseconds, the status and \
+octets of the answer, and the cause of a failure. Exchanges that an interrupt cuts off have no row. No cell begins \
+like a formula.
+
 Exit status:
-  0  every request got an answer with status 200
-  1  a request failed: see the errors
+  0  every request got an answer with status 200, up to an interrupt if there was one
+  1  a request failed: see the errors; or a file could not be written
   2  the command line is wrong
 
 Examples:
   wapbridge bench --origin 127.0.0.1:8443               serve an origin; bench-ca.pem is for the gateway's ca_file
   wapbridge bench --gateway localhost --pid $(pidof wapbridge)
-  wapbridge bench --gateway localhost --rate 2000 --duration 60 --json
+  wapbridge bench --gateway localhost --rate 2000 --duration 60 --json   an open loop, for machines
+  wapbridge bench --gateway localhost --stages 10s:50,30s:200,10s:0      a ramp of handsets, up and down
+  wapbridge bench --gateway localhost --stages 0:100/s,1m:100/s,1m:500/s --handsets 2000
+  wapbridge bench --gateway localhost --duration 60 --csv exchanges.csv --html report.html
   wapbridge bench --gateway localhost --handsets 64 --sessions 1000000 --connects 256 --hold 30
   wapbridge bench --gateway localhost --handsets 20 --reply-size 20000 --loss 10 --delay 300 --count 200
   wapbridge bench --gateway localhost:9200 --connectionless --handsets 20 --sessions 50000 --spread

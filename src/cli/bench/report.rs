@@ -11,7 +11,8 @@ use crate::time::Instant;
 
 /// Counts of one phase.
 pub(super) struct PhaseStats {
-    latency: Histogram<u64>,
+    /// Latencies of those answered, in microseconds.
+    pub(super) histogram: Histogram<u64>,
     /// Answered in full, all of them in the histogram.
     pub(super) done: u64,
     /// Of these, requests that ended while the clock was running.
@@ -22,11 +23,8 @@ pub(super) struct PhaseStats {
 
 impl PhaseStats {
     pub(super) fn new() -> Self {
-        // One microsecond to one hour, to three digits.
-        let latency = Histogram::new_with_bounds(1, 3_600_000_000, 3)
-            .expect("the bounds are in order and the digits few");
         Self {
-            latency,
+            histogram: latencies(),
             done: 0,
             in_time: 0,
             errors: BTreeMap::new(),
@@ -34,8 +32,7 @@ impl PhaseStats {
     }
 
     pub(super) fn done(&mut self, since: Instant, now: Instant) {
-        let micros = u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX);
-        self.latency.saturating_record(micros);
+        self.histogram.saturating_record(micros(since, now));
         self.done += 1;
     }
 
@@ -48,16 +45,32 @@ impl PhaseStats {
     }
 
     pub(super) fn latency(&self) -> Latency {
-        let at = |quantile| millis(self.latency.value_at_quantile(quantile) as f64);
-        Latency {
-            mean: millis(self.latency.mean()),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: millis(self.latency.max() as f64),
-        }
+        latency(&self.histogram)
     }
+}
+
+/// A histogram of latencies: one microsecond to one hour, to three digits.
+pub(super) fn latencies() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 3)
+        .expect("the bounds are in order and the digits few")
+}
+
+/// Percentiles of a histogram of microseconds.
+pub(super) fn latency(histogram: &Histogram<u64>) -> Latency {
+    let at = |quantile| millis(histogram.value_at_quantile(quantile) as f64);
+    Latency {
+        mean: millis(histogram.mean()),
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: millis(histogram.max() as f64),
+    }
+}
+
+/// The time between two moments in microseconds.
+pub(super) fn micros(since: Instant, now: Instant) -> u64 {
+    u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Everything, as `--json` prints it. Times are in the units of their names.
@@ -86,6 +99,11 @@ pub(super) struct Report {
     pub(super) connect: Phase,
     /// Posting.
     pub(super) load: Load,
+    /// Posting by stage, with `--stages`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stages: Option<Ramp>,
+    /// Whether a key or a signal ended the run before its time.
+    pub(super) interrupted: bool,
     /// Figures of the processes of `--pid`.
     pub(super) processes: Vec<Process>,
     /// Figures of `--origin`.
@@ -133,19 +151,51 @@ pub(super) struct Load {
     pub(super) repeats: u64,
     /// Requests that no handset was free for when it was over.
     pub(super) not_begun: u64,
+    /// Requests under way when the run was interrupted.
+    pub(super) unfinished: u64,
+    /// Answers by status.
+    pub(super) statuses: BTreeMap<u16, u64>,
     /// Transactions that failed, by cause.
     pub(super) errors: BTreeMap<String, u64>,
+}
+
+/// The stages of the load.
+#[derive(Debug, Serialize)]
+pub(super) struct Ramp {
+    /// What their levels count.
+    pub(super) unit: &'static str,
+    /// One after the other.
+    pub(super) stages: Vec<Stage>,
+}
+
+/// Requests that began in one stage.
+#[derive(Debug, Serialize)]
+pub(super) struct Stage {
+    /// The level at its start.
+    pub(super) from: u32,
+    /// The level at its end.
+    pub(super) to: u32,
+    /// Its planned time.
+    pub(super) seconds: f64,
+    /// Transactions answered in full.
+    pub(super) transactions: u64,
+    /// Transactions that failed.
+    pub(super) failed: u64,
+    /// Transactions answered in full, for each second of the stage.
+    pub(super) per_second: f64,
+    /// From the start to the whole answer.
+    pub(super) latency_ms: Latency,
 }
 
 /// Percentiles of latencies in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Latency {
-    mean: f64,
-    p50: f64,
-    p90: f64,
-    p99: f64,
-    p999: f64,
-    max: f64,
+    pub(super) mean: f64,
+    pub(super) p50: f64,
+    pub(super) p90: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
+    pub(super) max: f64,
 }
 
 /// Figures of one process.
@@ -253,7 +303,22 @@ impl fmt::Display for Report {
                 "not begun     {waiting}: no handset was free; ask for more --handsets"
             )?;
         }
+        let statuses: Vec<_> = self.load.statuses.iter().collect();
+        if !matches!(statuses.as_slice(), [] | [(200, _)]) {
+            let told: Vec<_> = statuses
+                .iter()
+                .map(|(status, count)| format!("{count} x {status}"))
+                .collect();
+            writeln!(f, "statuses      {}", told.join(", "))?;
+        }
         write_errors(f, &self.load.errors)?;
+        if let Some(ramp) = &self.stages {
+            ramp.fmt(f)?;
+        }
+        if self.interrupted {
+            let unfinished = self.load.unfinished;
+            writeln!(f, "interrupted   {unfinished} requests were under way")?;
+        }
         for process in &self.processes {
             let Process {
                 pid,
@@ -311,6 +376,30 @@ impl fmt::Display for Report {
     }
 }
 
+impl fmt::Display for Ramp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, stage) in (1..).zip(&self.stages) {
+            let Stage {
+                from,
+                to,
+                seconds,
+                transactions,
+                failed,
+                per_second,
+                latency_ms,
+            } = stage;
+            let Latency { p50, p99, .. } = latency_ms;
+            writeln!(
+                f,
+                "stage {number:<8}{from} to {to} {} in {seconds} s: {transactions}, {per_second:.0}/s, {failed} failed; \
+                 p50 {p50:.2}, p99 {p99:.2} ms",
+                self.unit
+            )?;
+        }
+        Ok(())
+    }
+}
+
 fn write_errors(f: &mut fmt::Formatter<'_>, errors: &BTreeMap<String, u64>) -> fmt::Result {
     errors
         .iter()
@@ -354,7 +443,8 @@ pub(super) fn seconds(time: Duration) -> f64 {
     rounded(time.as_secs_f64(), 1000.0)
 }
 
-fn millis(micros: f64) -> f64 {
+/// Microseconds in milliseconds.
+pub(super) fn millis(micros: f64) -> f64 {
     rounded(micros / 1000.0, 1000.0)
 }
 

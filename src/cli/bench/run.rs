@@ -1,23 +1,30 @@
 //! The phases: connect, hold, use, release.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::time::Duration;
 
+use crate::cli::bench::csv::CsvFile;
 use crate::cli::bench::event::Event;
 use crate::cli::bench::link::Link;
+use crate::cli::bench::measurement::{Exchange, Figures, Measurement};
 use crate::cli::bench::pool::HandsetPool;
-use crate::cli::bench::report::PhaseStats;
+use crate::cli::bench::progress::Progress;
+use crate::cli::bench::report::{PhaseStats, micros};
 use crate::cli::bench::schedule::{Pace, Schedule};
 use crate::cli::bench::secure::SecureHandsets;
+use crate::cli::bench::stages::Stages;
+use crate::cli::bench::view::{LoadView, View};
 use crate::server::clock::Clock;
 use crate::time::Instant;
 
 /// Handsets on the air.
-pub(super) struct Stage {
+pub(super) struct Runner {
     pub(super) clock: Clock,
     pub(super) link: Link,
     pub(super) pool: HandsetPool,
     pub(super) progress: Progress,
+    /// The gateway and the URI, for the screen.
+    pub(super) title: String,
     /// What is between the pool and the link, with `--secure`.
     pub(super) secure: Option<SecureHandsets>,
 }
@@ -32,7 +39,7 @@ pub(super) enum Until {
 }
 
 /// How the load is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) pace: Pace,
     pub(super) warm_up: Duration,
@@ -43,12 +50,51 @@ pub(super) struct Plan {
 
 /// The result of the load.
 pub(super) struct LoadResult {
-    pub(super) stats: PhaseStats,
+    pub(super) figures: Figures,
     pub(super) time: Duration,
     pub(super) not_begun: u64,
+    /// Requests under way when the run was interrupted.
+    pub(super) unfinished: u64,
 }
 
-impl Stage {
+impl Plan {
+    fn stages(&self) -> Option<&Stages> {
+        match &self.pace {
+            Pace::Stages { stages, .. } => Some(stages),
+            Pace::Closed { .. } | Pace::Open { .. } => None,
+        }
+    }
+
+    /// What is under way at this time after the start of the clock, in words.
+    fn words(&self, elapsed: Duration, stats: &PhaseStats, under_way: u64) -> String {
+        let (done, failed) = (stats.done, stats.failures());
+        let words = format!("{done} transactions, {failed} failed, {under_way} under way");
+        let position = self
+            .stages()
+            .and_then(|stages| Some((stages, stages.position(elapsed)?)));
+        match position {
+            Some((stages, position)) => format!(
+                "stage {} of {} to {} {} in {:?}: {words}",
+                position.number + 1,
+                stages.iter().count(),
+                position.stage.target,
+                stages.unit.name(),
+                position.stage.time
+            ),
+            None => words,
+        }
+    }
+
+    /// How much of the load is over, of 1.
+    fn share(&self, elapsed: Duration, ended: u64) -> f64 {
+        match self.until {
+            Until::Time(time) => elapsed.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE),
+            Until::Count(count) => ended as f64 / count.max(1) as f64,
+        }
+    }
+}
+
+impl Runner {
     /// Connects these handsets, so many at a time.
     pub(super) fn connect(
         &mut self,
@@ -62,6 +108,9 @@ impl Stage {
         let mut under_way = 0;
         loop {
             let now = self.clock.now();
+            if self.progress.interrupts() > 0 {
+                return Ok((stats, now - began));
+            }
             while under_way < at_once
                 && let Some(who) = waiting.next()
             {
@@ -84,8 +133,11 @@ impl Stage {
                 continue;
             }
             let (done, failed) = (stats.done, stats.failures());
-            self.progress.show(now, || {
-                format!("connected {done} of {all}, {failed} failed")
+            self.progress.show(now, || View {
+                title: &self.title,
+                words: format!("connected {done} of {all}, {failed} failed"),
+                share: Some((done + failed) as f64 / all.max(1) as f64),
+                load: None,
             });
             self.turn(None)?;
         }
@@ -94,20 +146,26 @@ impl Stage {
     /// Stays on the air without wanting anything.
     pub(super) fn hold(&mut self, time: Duration) -> io::Result<()> {
         let until = self.clock.now() + time;
-        while self.clock.now() < until {
+        while self.clock.now() < until && self.progress.interrupts() == 0 {
             self.turn(Some(until))?;
             let left = until - self.clock.now();
-            self.progress
-                .show(self.clock.now(), || format!("holding for {left:.0?} more"));
+            self.progress.show(self.clock.now(), || View {
+                title: &self.title,
+                words: format!("holding for {left:.0?} more"),
+                share: Some(1.0 - left.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE)),
+                load: None,
+            });
         }
         Ok(())
     }
 
-    /// Posts. `measuring` is called when the clock starts to run, and when it stops.
+    /// Posts. `measuring` is called when the clock starts to run, and when it stops. An interrupt
+    /// stops it at once, whatever is under way.
     pub(super) fn load(
         &mut self,
         plan: &Plan,
         handsets: std::ops::Range<u32>,
+        csv: Option<CsvFile>,
         mut measuring: impl FnMut(),
     ) -> io::Result<LoadResult> {
         let start = self.clock.now();
@@ -116,12 +174,27 @@ impl Stage {
             Until::Time(time) => Some(from + time),
             Until::Count(_) => None,
         };
-        let mut load = Schedule::new(plan.pace, handsets, start);
-        let mut stats = PhaseStats::new();
+        let mut load = Schedule::new(plan.pace.clone(), handsets, start);
+        let mut measured = Measurement::new(from, plan.stages(), csv);
+        let before = self.pool.stats();
         let (mut under_way, mut begun) = (0_u64, 0_u64);
         let (mut started, mut stopped) = (false, None);
+        let mut interrupted = false;
         loop {
             let now = self.clock.now();
+            if self.progress.interrupts() > 0 {
+                interrupted = true;
+                if stopped.is_none() {
+                    // Both calls, also before the clock started.
+                    if !started {
+                        measuring();
+                    }
+                    measuring();
+                    let end = now.max(from);
+                    (stopped, to) = (Some(end), Some(to.map_or(end, |to| to.min(end))));
+                }
+                break;
+            }
             if !started && now >= from {
                 started = true;
                 measuring();
@@ -129,6 +202,9 @@ impl Stage {
             if stopped.is_none() && to.is_some_and(|to| now >= to) {
                 stopped = Some(now);
                 measuring();
+            }
+            if started && stopped.is_none() {
+                measured.timeline.advance(now, under_way);
             }
             while stopped.is_none()
                 && !matches!(plan.until, Until::Count(count) if begun >= count)
@@ -145,7 +221,7 @@ impl Stage {
             let mut ended = false;
             while let Some(event) = self.pool.poll_event() {
                 let now = self.clock.now();
-                let (who, since, wrong) = match event {
+                let exchange = match event {
                     // Its session was lost, and now it can go on.
                     Event::Connected { who, since } => {
                         self.pool.post(now, who, since);
@@ -156,25 +232,39 @@ impl Stage {
                         since,
                         status,
                         octets,
-                    } => (who, since, wrong(status, octets, plan.reply_size)),
-                    Event::Failed { who, since, cause } => (who, since, Some(cause)),
+                    } => Exchange {
+                        who,
+                        since,
+                        status: Some(status),
+                        octets,
+                        wrong: wrong(status, octets, plan.reply_size),
+                    },
+                    Event::Failed { who, since, cause } => Exchange {
+                        who,
+                        since,
+                        status: None,
+                        octets: 0,
+                        wrong: Some(cause),
+                    },
                 };
                 ended = true;
                 under_way = under_way.saturating_sub(1);
-                load.ended(now, who, wrong.is_some());
-                if since >= from && to.is_none_or(|to| since < to) {
-                    match wrong {
-                        None => stats.done(since, now),
-                        Some(cause) => stats.failed(cause),
+                load.ended(now, exchange.who, exchange.wrong.is_some());
+                if started && stopped.is_none() {
+                    measured.stats.in_time += 1;
+                    measured.timeline.advance(now, under_way);
+                    match exchange.wrong {
+                        None => measured.timeline.done(micros(exchange.since, now)),
+                        Some(_) => measured.timeline.failed(),
                     }
                 }
-                if started && stopped.is_none() {
-                    stats.in_time += 1;
+                if exchange.since >= from && to.is_none_or(|to| exchange.since < to) {
+                    measured.ended(now, exchange);
                 }
             }
             if let Until::Count(count) = plan.until
                 && stopped.is_none()
-                && stats.done + stats.failures() >= count
+                && measured.stats.done + measured.stats.failures() >= count
             {
                 let now = self.clock.now();
                 (stopped, to) = (Some(now), Some(now));
@@ -186,28 +276,41 @@ impl Stage {
             if ended {
                 continue;
             }
-            let (done, failed) = (stats.done, stats.failures());
+            let stats = self.pool.stats();
             self.progress.show(now, || {
-                format!("{done} transactions, {failed} failed, {under_way} under way")
+                let elapsed = stopped.unwrap_or(now) - from;
+                let ended = measured.stats.done + measured.stats.failures();
+                View {
+                    title: &self.title,
+                    words: plan.words(elapsed, &measured.stats, under_way),
+                    share: Some(plan.share(elapsed, ended)),
+                    load: Some(LoadView {
+                        measurement: &measured,
+                        elapsed,
+                        under_way,
+                        repeats: (
+                            stats.retransmissions - before.retransmissions,
+                            stats.duplicates - before.duplicates,
+                        ),
+                    }),
+                }
             });
             let next = match stopped {
-                None => [
-                    load.due().filter(|at| *at > now),
-                    to,
-                    (!started).then_some(from),
-                ]
-                .into_iter()
-                .flatten()
-                .min(),
+                None => [load.due(now), to, (!started).then_some(from)]
+                    .into_iter()
+                    .flatten()
+                    .min(),
                 Some(_) => None,
             };
             self.turn(next)?;
         }
         let end = to.unwrap_or(from);
+        let stopped = stopped.unwrap_or(end);
         Ok(LoadResult {
-            time: stopped.unwrap_or(end) - from,
+            time: stopped - from,
             not_begun: load.not_begun(end),
-            stats,
+            unfinished: if interrupted { under_way } else { 0 },
+            figures: measured.finish(stopped, under_way),
         })
     }
 
@@ -215,13 +318,22 @@ impl Stage {
     /// no confirmation.
     pub(super) fn release(&mut self, handsets: std::ops::Range<u32>) -> io::Result<()> {
         let all = handsets.len();
+        let before = self.progress.interrupts();
         for (done, who) in handsets.enumerate() {
             let now = self.clock.now();
+            // A second interrupt leaves the other sessions to the gateway.
+            if self.progress.interrupts() > before {
+                return Ok(());
+            }
             self.pool.disconnect(now, who);
             self.flush(now)?;
             if done % RELEASED_AT_ONCE == RELEASED_AT_ONCE - 1 {
-                self.progress
-                    .show(now, || format!("released {done} of {all}"));
+                self.progress.show(now, || View {
+                    title: &self.title,
+                    words: format!("released {done} of {all}"),
+                    share: Some(done as f64 / all.max(1) as f64),
+                    load: None,
+                });
                 let until = now + RELEASE_PAUSE;
                 while self.clock.now() < until {
                     self.turn(Some(until))?;
@@ -292,36 +404,7 @@ fn wrong(status: u16, octets: usize, expected: Option<usize>) -> Option<String> 
     }
 }
 
-/// A line on standard error now and then.
-pub(super) struct Progress {
-    quiet: bool,
-    next: Instant,
-}
-
-impl Progress {
-    /// Prints no progress when `quiet`.
-    pub(super) const fn new(quiet: bool) -> Self {
-        Self {
-            quiet,
-            next: Instant::ZERO,
-        }
-    }
-
-    fn show(&mut self, now: Instant, words: impl FnOnce() -> String) {
-        if self.quiet || now < self.next {
-            return;
-        }
-        if self.next > Instant::ZERO {
-            eprintln!("{:>6.1} s: {}", now.as_micros() as f64 / 1e6, words());
-        }
-        self.next = now
-            + match io::stderr().is_terminal() {
-                true => Duration::from_secs(1),
-                false => Duration::from_secs(5),
-            };
-    }
-}
-
 const RELEASED_AT_ONCE: usize = 64;
 const RELEASE_PAUSE: Duration = Duration::from_millis(4);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Keys and signals wait no longer.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);

@@ -3,14 +3,11 @@
 mod errors;
 mod exposition;
 mod feed;
-mod panel;
 mod quantiles;
 mod rates;
 mod reading;
 mod rows;
 mod snapshot;
-mod terminal;
-mod units;
 mod view;
 
 use std::io::{self, Write, stdout};
@@ -24,11 +21,12 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::admin_client::AdminArgs;
+use super::screen;
+use super::screen::terminal::{self, Input, Screen, Stream};
 use crate::config::duration;
 use crate::printable;
 use feed::Feed;
 use snapshot::Snapshot;
-use terminal::{Input, Screen};
 use view::{Outage, View};
 
 /// Show the live figures of a running gateway
@@ -60,7 +58,7 @@ impl Top {
             .build()?;
         let is_print = self.once || self.count.is_some() || self.json;
         runtime.block_on(async {
-            if is_print || !terminal::is_interactive() {
+            if is_print || !Stream::Output.is_interactive() {
                 self.print().await
             } else {
                 self.draw().await
@@ -116,8 +114,8 @@ impl Top {
     async fn draw(&self) -> anyhow::Result<()> {
         let admin = self.gateway.client()?;
         let name = admin.name().to_string();
-        let mut inputs = terminal::inputs()?;
-        let mut screen = Screen::enter()?;
+        let mut inputs = terminal::inputs(true)?;
+        let mut screen = Screen::enter(Stream::Output)?;
         let mut news = self.watch(Feed::new(admin));
         let (mut snapshot, mut error) = (None, None);
         loop {
@@ -175,7 +173,7 @@ fn plain(snapshot: &Snapshot, gateway: &str, is_further: bool) -> String {
     let mut buf = Buffer::empty(Rect::new(0, 0, columns, view.rows()));
     view.render(buf.area, &mut buf);
     let separator = if is_further { "\n" } else { "" };
-    separator.to_owned() + &view::plain(&buf)
+    separator.to_owned() + &screen::plain(&buf)
 }
 
 /// Shards publish their counters once a second, so shorter intervals have no figures.

@@ -109,6 +109,119 @@ async fn an_open_loop_shows_a_stall() {
 }
 
 #[tokio::test]
+async fn stages_are_followed_and_files_have_every_exchange() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&configuration(&origin.uri(), "")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let option = gateway.option();
+    let arguments = [
+        "bench",
+        &option,
+        "--stages=0:3,2s:3,1s:0",
+        "--think=20",
+        "--csv=exchanges.csv",
+        "--html=report.html",
+        "--json",
+        "http://sync.example.com/echo?<b>",
+    ];
+    let report = json(&run_in(directory.path(), &arguments).await.succeeds());
+    assert_eq!(
+        report["connect"]["done"], 3,
+        "as many handsets as the highest level"
+    );
+    assert_eq!(report["interrupted"], false);
+    let stages = report["stages"]["stages"].as_array().unwrap();
+    assert_eq!(
+        (stages.len(), &report["stages"]["unit"]),
+        (3, &"handsets".into())
+    );
+    let number = |value: &Value| value.as_u64().unwrap();
+    let in_stages: u64 = stages
+        .iter()
+        .map(|stage| number(&stage["transactions"]))
+        .sum();
+    let all = number(&report["load"]["transactions"]);
+    assert!(all > 0 && in_stages == all, "{report}");
+    assert_eq!(
+        number(&stages[0]["transactions"]),
+        0,
+        "a jump takes no time"
+    );
+    assert_eq!(number(&report["load"]["statuses"]["200"]), all);
+
+    let csv = std::fs::read_to_string(directory.path().join("exchanges.csv")).unwrap();
+    let mut rows = csv.lines();
+    assert_eq!(
+        rows.next(),
+        Some("start_s,stage,handset,duration_ms,status,octets,error")
+    );
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split(',').collect()).collect();
+    assert_eq!(rows.len() as u64, all);
+    for row in &rows {
+        assert_eq!(row.len(), 7, "{row:?}");
+        let (start, duration): (f64, f64) = (row[0].parse().unwrap(), row[3].parse().unwrap());
+        assert!((0.0..=3.0).contains(&start) && duration > 0.0, "{row:?}");
+        assert_eq!(row[1], if start < 2.0 { "2" } else { "3" }, "{row:?}");
+        assert!(
+            row[2].parse::<u32>().unwrap() < 3 && row[4] == "200",
+            "{row:?}"
+        );
+        assert_eq!((row[5], row[6]), ("500", ""), "{row:?}");
+    }
+    let html = std::fs::read_to_string(directory.path().join("report.html")).unwrap();
+    for words in [
+        format!("<dt>answered</dt><dd>{all}</dd>"),
+        "http://sync.example.com/echo?&lt;b&gt;".to_owned(),
+        "<td>0 to 3</td>".to_owned(),
+        "</html>".to_owned(),
+    ] {
+        assert!(html.contains(&words), "{words} in {html}");
+    }
+    assert!(!html.contains("<b>"), "{html}");
+}
+
+#[tokio::test]
+async fn a_rate_in_stages_begins_as_many_as_its_area_has() {
+    let origin = Origin::start().await;
+    let gateway = Gateway::start(&configuration(&origin.uri(), "")).await;
+    let option = gateway.option();
+    let arguments = [
+        "bench",
+        &option,
+        "--stages=1s:40/s,1s:0/s",
+        "--handsets=40",
+        "--json",
+        "http://sync.example.com/echo",
+    ];
+    let report = json(&run(&arguments).await.succeeds());
+    assert_eq!(report["load"]["transactions"], 40, "{report}");
+    assert_eq!(report["stages"]["unit"], "requests a second");
+    assert_eq!(origin.heard("/echo").len(), 40);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_told_before_the_load() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let gateway = format!("--gateway={}", silent.local_addr().unwrap());
+    for file in ["--csv=/nowhere/x.csv", "--html=/nowhere/x.html"] {
+        let output = run(&["bench", &gateway, file]).await.fails();
+        output.says(&["/nowhere/x", "No such file"]);
+    }
+    for wrong in [
+        &["--stages=10s"][..],
+        &["--stages=10s:5,10s:5/s"],
+        &["--stages=10s:5", "--rate=5"],
+        &["--stages=10s:5", "--duration=5"],
+        &["--stages=10s:5", "--count=5"],
+        &["--stages=10s:5", "--warm-up=1"],
+    ] {
+        let output = run(&[&["bench", &gateway[..]], wrong].concat()).await;
+        assert_eq!(output.status, Some(2), "{wrong:?}: {}", output.stderr);
+        assert!(output.stderr.contains("--stages"), "{}", output.stderr);
+    }
+}
+
+#[tokio::test]
 async fn its_own_origin_counts_along_and_errors_are_told_by_cause() {
     let directory = tempfile::tempdir().unwrap();
     let origin = "--origin=127.0.0.1:0";

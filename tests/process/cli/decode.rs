@@ -1,8 +1,10 @@
 //! `decode` and `encode`.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::Stdio;
 
-use super::process::{recorded, run, spawn};
+use super::process::{command, recorded, run, spawn};
 
 #[tokio::test]
 async fn a_datagram_is_explained_down_to_its_fields() {
@@ -265,4 +267,137 @@ async fn a_key_log_makes_a_conversation_at_another_port_one_of_wtls() {
     );
     let closed = run(&["decode", "--key-log", &other, &capture]).await;
     assert!(!closed.succeeds().text().contains("ClientHello"));
+}
+
+/// The header of a capture in microseconds, with link type RAW.
+fn capture_header() -> Vec<u8> {
+    let mut header = b"\xD4\xC3\xB2\xA1\x02\0\x04\0".to_vec();
+    for number in [0_u32, 0, 65_535, 101] {
+        header.extend(number.to_le_bytes());
+    }
+    header
+}
+
+/// A datagram of a capture, between these addresses of 10/8 and ports.
+fn captured((from, from_port): (u8, u16), (to, to_port): (u8, u16), payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(28 + payload.len()).unwrap();
+    let mut packet = vec![0x45, 0];
+    packet.extend(len.to_be_bytes());
+    packet.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+    for field in [from_port, to_port, len - 20, 0] {
+        packet.extend(field.to_be_bytes());
+    }
+    packet.extend(payload);
+    let mut frame = Vec::new();
+    for number in [1, 0, u32::from(len), u32::from(len)] {
+        frame.extend(number.to_le_bytes());
+    }
+    frame.extend(packet);
+    frame
+}
+
+/// An Invoke with a Get of this path.
+fn get(path: &str) -> Vec<u8> {
+    let len = u8::try_from(path.len()).unwrap();
+    [b"\x0A\x12\x34\x02\x40", &[len][..], path.as_bytes()].concat()
+}
+
+/// Another program captures, and its packets are shown while it goes on.
+#[tokio::test]
+async fn a_capture_in_a_pipe_is_explained_as_it_comes() {
+    let mut child = command()
+        .args(["decode", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    pipe.write_all(&capture_header()).unwrap();
+    for (number, path) in [(1, "/one"), (2, "/two")] {
+        let frame = captured((1, 7), (2, 9201), &get(path));
+        // A packet in two pieces.
+        for piece in frame.chunks(30) {
+            pipe.write_all(piece).unwrap();
+            pipe.flush().unwrap();
+        }
+        let mut shown = lines.by_ref().map(Result::unwrap);
+        assert!(shown.any(|line| line.starts_with(&format!("packet {number} at 1.000000"))));
+        assert!(shown.any(|line| line.ends_with(&format!("URI: {path}"))));
+    }
+    drop(pipe);
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_capture_is_shown_for_some_peers_or_for_one_subscriber() {
+    let report = |status: u8, number: &[u8], address: u8| {
+        let attribute = |kind: u8, value: &[u8]| {
+            let len = u8::try_from(value.len() + 2).unwrap();
+            [&[kind, len], value].concat()
+        };
+        let attributes = [
+            attribute(40, &[0, 0, 0, status]),
+            attribute(44, number),
+            attribute(31, number),
+            attribute(8, &[10, 0, 0, address]),
+        ]
+        .concat();
+        let len = u16::try_from(20 + attributes.len()).unwrap();
+        [&[4, 1][..], &len.to_be_bytes(), &[0; 16], &attributes].concat()
+    };
+    let frames = [
+        capture_header(),
+        captured((3, 7), (2, 9201), &get("/before")),
+        captured((8, 7), (9, 1813), &report(1, b"491701", 3)),
+        captured((3, 7), (2, 9201), &get("/during")),
+        captured((4, 7), (2, 9201), &get("/other")),
+        captured((8, 7), (9, 1813), &report(2, b"491701", 3)),
+        captured((3, 7), (2, 9201), &get("/after")),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("c.pcap");
+    std::fs::write(&file, frames.concat()).unwrap();
+    let file = file.to_str().unwrap();
+    let paths = async |options: &[&str]| {
+        let arguments = [&["decode"], options, &[file]].concat();
+        let text = run(&arguments).await.succeeds().text();
+        let uris = text.lines().filter_map(|line| line.split_once("URI: "));
+        uris.map(|(_, uri)| uri.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&["--peer=10.0.0.4"]).await, ["/other"]);
+    assert_eq!(
+        paths(&["--peer=10.0.0.4", "--peer=10.0.0.3/32", "--count=2"]).await,
+        ["/before", "/during"]
+    );
+    assert_eq!(paths(&["--msisdn=+491701"]).await, ["/during"]);
+
+    let arguments = ["decode", "--json", "--msisdn=491701", file];
+    let json = run(&arguments).await.succeeds();
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        json[0]["number"], 3,
+        "packets have the numbers of the capture"
+    );
+    assert_eq!(json.as_array().unwrap().len(), 1);
+
+    let nobody = run(&["decode", "--msisdn=4999", file]).await.fails();
+    nobody.says(&["names the number", "wapbridge trace --msisdn"]);
+    let nobody = run(&["decode", "--json", "--peer=10.9.9.9", file])
+        .await
+        .fails();
+    assert_eq!(nobody.text(), "[]\n");
+    let elsewhere = ["decode", "--msisdn=491701", "--radius-port=1900", file];
+    run(&elsewhere).await.fails().says(&["UDP port 1900"]);
+    let octets = ["decode", "--peer=10.0.0.4", "hex:0a12340240022f61"];
+    run(&octets).await.fails().says(&["are for captures"]);
+    for wrong in [
+        &["decode"][..],
+        &["decode", "--port=9301", file],
+        &["decode", "--interface=lo", file],
+        &["decode", "--peer=10.0.0.4/8", file],
+        &["decode", "--count=0", file],
+    ] {
+        assert_eq!(run(wrong).await.status, Some(2), "{wrong:?}");
+    }
 }

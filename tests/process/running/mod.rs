@@ -2,6 +2,7 @@
 //! clients.
 
 mod access;
+mod bench;
 mod descriptors;
 mod gateway;
 mod http;
@@ -22,6 +23,7 @@ mod reload;
 #[cfg(feature = "wtls")]
 mod secure;
 mod store;
+mod terminal;
 mod top;
 mod trace;
 mod tunnel;

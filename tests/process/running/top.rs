@@ -1,17 +1,14 @@
 //! `wapbridge top`: the figures of a gateway in the terminal.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::Value;
 
 use super::gateway::{Gateway, PROGRAM, configuration};
+use super::terminal::{Terminal, signal};
 use crate::support::certificate::new_authority;
 use crate::support::origin::echo;
 
@@ -221,55 +218,14 @@ fn who_cannot_be_reached_is_told_with_a_remedy() {
     assert!(nobody.stdout.is_empty());
 }
 
-/// The output to a terminal.
-fn output(mut terminal: File) -> mpsc::Receiver<String> {
-    let (tell, output) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut some = [0; 4096];
-        while let Ok(len) = terminal.read(&mut some) {
-            let _ = tell.send(String::from_utf8_lossy(&some[..len]).into_owned());
-        }
-    });
-    output
-}
-
-/// Waits until the screen shows these words.
-fn until(output: &mpsc::Receiver<String>, shown: &mut String, words: &str) {
-    while !shown.contains(words) {
-        let more = output.recv_timeout(Duration::from_secs(30));
-        *shown += &more.unwrap_or_else(|_| panic!("no {words:?} in {shown:?}"));
-    }
-}
-
-fn signal(pid: u32, name: &str) {
-    let mut kill = Command::new("kill");
-    kill.args([format!("-{name}"), pid.to_string()]);
-    assert!(kill.status().unwrap().success());
-}
-
 #[test]
 fn a_terminal_is_drawn_over_and_given_back() {
     let gateway = gateway("top_terminal", "");
     let address = gateway.admin.clone();
     let mut gateway = Some(gateway);
     for end in ["INT", "TERM", "QUIT", "\x03", "q"] {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = File::options()
-            .read(true)
-            .write(true)
-            .open(name.to_str().unwrap())
-            .unwrap();
         let (rows, columns) = (20, 90);
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&theirs, size).unwrap();
+        let mut terminal = Terminal::open(rows, columns);
         // The pseudo-terminal is the controlling one, whatever terminal the tests have.
         let mut process = Command::new("setsid")
             .args(["--ctty", PROGRAM, "top", "--interval=1s", "--admin"])
@@ -277,51 +233,42 @@ fn a_terminal_is_drawn_over_and_given_back() {
             .env("TERM", "xterm")
             .env_remove("NO_COLOR")
             .env_remove("WAPBRIDGE_TOKEN_FILE")
-            .stdin(theirs.try_clone().unwrap())
-            .stdout(theirs.try_clone().unwrap())
+            .stdin(terminal.end())
+            .stdout(terminal.end())
             .spawn()
             .unwrap();
-        let mut terminal = File::from(ours);
-        let output = output(terminal.try_clone().unwrap());
-        let mut shown = String::new();
-        until(&output, &mut shown, "exchanges");
+        terminal.until("exchanges");
+        let shown = &terminal.shown;
         assert!(shown.starts_with("\x1b[?1049h"), "{shown:?}");
-        let keyboard = || tcgetattr(&theirs).unwrap().local_modes;
-        assert!(!keyboard().intersects(LocalModes::ICANON | LocalModes::ECHO));
+        assert!(terminal.is_raw());
 
         if end == "INT" {
             // Ctrl-Z gives the terminal back until the process goes on.
-            terminal.write_all(b"\x1a").unwrap();
-            until(&output, &mut shown, "\x1b[?1049l");
+            terminal.press("\x1a");
+            terminal.until("\x1b[?1049l");
             let stat = format!("/proc/{}/stat", process.id());
             while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(std::time::Duration::from_millis(10));
             }
-            assert!(keyboard().contains(LocalModes::ICANON | LocalModes::ECHO));
-            shown.clear();
+            assert!(terminal.is_given_back());
+            terminal.shown.clear();
             signal(process.id(), "CONT");
-            until(&output, &mut shown, "exchanges");
-            assert!(!keyboard().intersects(LocalModes::ICANON | LocalModes::ECHO));
+            terminal.until("exchanges");
+            assert!(terminal.is_raw());
         }
         if end == "q" {
             // A gateway that goes away is waited for.
             drop(gateway.take());
-            until(&output, &mut shown, "trying again");
+            terminal.until("trying again");
         }
         match end {
-            "q" | "\x03" => terminal.write_all(end.as_bytes()).unwrap(),
+            "q" | "\x03" => terminal.press(end),
             name => signal(process.id(), name),
         }
-        until(&output, &mut shown, "\x1b[?1049l");
+        terminal.until("\x1b[?1049l");
         assert!(process.wait().unwrap().success());
-        assert!(keyboard().contains(LocalModes::ICANON | LocalModes::ECHO));
-        // Cells are addressed as row;column, and no row is below the last one.
-        let row = |command: &str| {
-            let (row, column) = command.split_once('H')?.0.split_once(';')?;
-            column.parse::<u16>().ok()?;
-            row.parse::<u16>().ok()
-        };
-        let lowest = shown.split("\x1b[").filter_map(row).max().unwrap();
+        assert!(terminal.is_given_back());
+        let (lowest, shown) = (terminal.lowest_row(), &terminal.shown);
         assert!((10..=rows).contains(&lowest), "{lowest} {shown:?}");
     }
 }

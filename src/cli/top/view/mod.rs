@@ -3,14 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use super::panel::{BAD, FAINT, GOOD, PLAIN, Panel, STRONG, WARNING, heights, text};
 use super::quantiles::Latency;
 use super::reading::float;
 use super::snapshot::{Snapshot, Table};
-use super::units::{count, octets, percent, rate, span, time};
+use crate::cli::screen::panel::{BAD, FAINT, GOOD, PLAIN, Panel, STRONG, WARNING, heights, text};
+use crate::cli::screen::plain;
+use crate::cli::screen::units::{count, octets, percent, rate, span, time};
 
 /// The figures as panels. Each item is one panel, or two beside each other; the most important come
 /// first and are shown longest.
@@ -106,28 +107,6 @@ impl Widget for Outage<'_> {
         View::new(snapshot, self.gateway, area.width).render(rest, buf);
         buf.set_style(rest, Style::reset().patch(FAINT));
     }
-}
-
-/// Text without styles, line by line.
-pub(super) fn plain(buf: &Buffer) -> String {
-    let mut text = String::new();
-    for row in buf.area.rows() {
-        let start = text.len();
-        // A wide character is in the first of its cells.
-        let mut covered = 0;
-        for position in row.positions() {
-            if covered == 0 {
-                let symbol = buf.cell(position).map_or(" ", |cell| cell.symbol());
-                text.push_str(symbol);
-                covered = Span::raw(symbol).width().max(1);
-            }
-            covered -= 1;
-        }
-        let end = text.trim_end_matches(' ').len().max(start);
-        text.truncate(end);
-        text.push('\n');
-    }
-    text
 }
 
 fn head(snapshot: &Snapshot, gateway: &str, width: usize) -> Panel {

@@ -1,21 +1,32 @@
 //! `wapbridge decode` and `wapbridge encode`: octets in words, and XML as WBXML.
 
-use std::io::{IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+mod filter;
+mod live;
+mod selection;
+mod watch;
+
+use std::fs::File;
+use std::io::{Cursor, IsTerminal, Read, Write};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::explain::{self, CapturedDatagram, Kind};
+use self::filter::MOST_PORTS;
+use self::live::Live;
+use self::selection::Selection;
+use self::watch::{Shown, Source, Watch};
+use crate::explain::{self, Dissector, Kind};
 use crate::printable;
+use crate::route::Network;
 use crate::syncml::notification::Secret;
 use crate::wbxml::xml::{WbxmlOptions, from_xml};
 use crate::wbxml::{self, Options};
 #[cfg(feature = "wtls")]
 use crate::wtls::{KeyLog, Observer};
 
-/// Explain a datagram, a message, a WBXML document or a capture, layer by layer
+/// Explain a datagram, a message, a WBXML document, a capture or a live interface, layer by layer
 #[derive(Debug, Args)]
 #[command(after_help = DECODE_EXAMPLES)]
 pub(super) struct Decode {
@@ -39,12 +50,39 @@ pub(super) struct Decode {
     #[cfg(feature = "wtls")]
     #[arg(long, value_name = "FILE")]
     key_log: Option<PathBuf>,
-    /// Print JSON instead of text
+    /// Explain what this network interface sends and receives, or `any` of them, as it comes. Needs CAP_NET_RAW
+    #[arg(long, short, value_name = "NAME", conflicts_with_all = ["input", "kind"])]
+    interface: Option<String>,
+    /// UDP and TCP ports of --interface; default: 9200 to 9203, 2948, 2949 and 650, and with --msisdn those of RADIUS
+    #[arg(
+        long,
+        value_name = "PORT",
+        value_delimiter = ',',
+        conflicts_with = "input"
+    )]
+    port: Vec<u16>,
+    /// Of a capture, show only packets from or to this address or network; may be given more than once
+    #[arg(long, value_name = "ADDRESS[/BITS]")]
+    peer: Vec<Network>,
+    /// Of a capture, show only packets of this subscriber, whose addresses RADIUS accounting in the same capture tells. A
+    /// running gateway follows a number with `wapbridge trace`
+    #[arg(long, value_name = "NUMBER")]
+    msisdn: Option<String>,
+    /// Ports of RADIUS accounting in the capture
+    #[arg(long, value_name = "PORT", value_delimiter = ',', default_values_t = [1813, 1646], requires = "msisdn")]
+    radius_port: Vec<u16>,
+    /// End after so many datagrams of a capture
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Print JSON instead of text: of a capture an array, of an interface an object on each line
     #[arg(long)]
     json: bool,
     /// A file, - for standard input, or the octets themselves as hex:0a0b0c
-    #[arg(value_name = "FILE|-|hex:OCTETS")]
-    input: String,
+    #[arg(
+        value_name = "FILE|-|hex:OCTETS",
+        required_unless_present = "interface"
+    )]
+    input: Option<String>,
 }
 
 /// The kinds of octets that `--as` names.
@@ -91,16 +129,31 @@ impl From<Layer> for Kind {
 impl Decode {
     /// Runs the command. Malformed octets are an error, and octets that are not recognised.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let octets = octets(&self.input)?;
-        if octets.is_empty() {
-            bail!("{}: the input is empty", self.input);
+        if let Some(interface) = &self.interface {
+            return self.live(interface);
         }
-        match self
-            .kind
-            .map(Kind::from)
-            .or_else(|| explain::detect(&octets))
-        {
-            Some(Kind::Capture) => self.capture(&octets),
+        let mut input = open(self.name())?;
+        let mut first = Vec::new();
+        // A capture is read as it comes, and begins with a header of so many octets.
+        let header = Read::by_ref(&mut input)
+            .take(CAPTURE_HEADER)
+            .read_to_end(&mut first);
+        header.with_context(|| self.name().to_owned())?;
+        if first.is_empty() {
+            bail!("{}: the input is empty", self.name());
+        }
+        let kind = self.kind.map(Kind::from);
+        if kind == Some(Kind::Capture) || kind.is_none() && explain::is_capture(&first) {
+            return self.capture(Source::Stream { input, first });
+        }
+        let mut octets = first;
+        input
+            .read_to_end(&mut octets)
+            .with_context(|| self.name().to_owned())?;
+        if !self.peer.is_empty() || self.msisdn.is_some() || self.count.is_some() {
+            bail!("--peer, --msisdn and --count are for captures");
+        }
+        match kind.or_else(|| explain::detect(&octets)) {
             #[cfg(feature = "wtls")]
             Some(_) if self.key_log.is_some() => {
                 bail!("--key-log needs a capture with the handshake, which says whose the keys are")
@@ -109,6 +162,11 @@ impl Decode {
             Some(kind) => self.explained(kind, &octets),
             None => self.not_recognised(&octets),
         }
+    }
+
+    /// The name of the input.
+    fn name(&self) -> &str {
+        self.input.as_deref().unwrap_or_default()
     }
 
     /// Lists the layers that were tried. Shows the octets in the layer that explains most of them,
@@ -140,7 +198,7 @@ impl Decode {
             .collect();
         bail!(
             "{}: not recognised; name the kind with --as to see it explained{hint}{tried}",
-            self.input
+            self.name()
         );
     }
 
@@ -171,44 +229,79 @@ impl Decode {
             Some(true) if self.json => Ok(()),
             Some(true) => print(b"the digest fits this password and nonce\n"),
             Some(false) => bail!("the digest does not fit this password and nonce"),
-            None => bail!("{}: there is no notification in it", self.input),
+            None => bail!("{}: there is no notification in it", self.name()),
         }
     }
 
-    fn capture(&self, file: &[u8]) -> anyhow::Result<()> {
-        let captured = self.captured(file)?;
-        if self.json {
-            print(json(&captured)?.as_bytes())?;
-        }
-        let mut faults = 0;
-        for packet in &captured {
-            if !self.json {
-                print(format!("{packet}\n").as_bytes())?;
+    /// Explains a capture to its end. A fault is an error.
+    fn capture(&self, source: Source) -> anyhow::Result<()> {
+        let watch = self.watch()?;
+        let (shown, selection) = watch.run(source).with_context(|| self.name().to_owned())?;
+        let name = self.name();
+        match (shown, selection.unheard()) {
+            (Shown { datagrams: 0, .. }, Some(reason)) => bail!("{name}: {reason}"),
+            (Shown { datagrams: 0, .. }, None) if !selection.is_everything() => {
+                bail!("{name}: nothing in this capture is from or to these addresses")
             }
-            faults += usize::from(packet.fault().is_some());
-        }
-        match (captured.len(), faults) {
-            (0, _) => bail!(
-                "{}: there is neither UDP nor OBEX (TCP port 650) in this capture",
-                self.input
-            ),
-            (_, 0) => Ok(()),
-            (all, faults) => bail!("something is wrong in {faults} of {all} datagrams"),
+            (Shown { datagrams: 0, .. }, None) => {
+                bail!("{name}: there is neither UDP nor OBEX (TCP port 650) in this capture")
+            }
+            (shown, _) => shown.judged(),
         }
     }
 
-    fn captured(&self, file: &[u8]) -> anyhow::Result<Vec<CapturedDatagram>> {
+    /// Explains what comes at an interface until a signal ends it.
+    fn live(&self, interface: &str) -> anyhow::Result<()> {
+        let watch = self.watch()?;
+        let mut ports = match self.port.as_slice() {
+            [] => ASSIGNED_PORTS.to_vec(),
+            ports => ports.to_vec(),
+        };
+        if self.msisdn.is_some() {
+            ports.extend_from_slice(&self.radius_port);
+        }
+        if ports.len() > MOST_PORTS {
+            bail!("--port: at most {MOST_PORTS} ports");
+        }
+        let live = Live::open(interface, &ports)?;
+        let names: Vec<_> = ports.iter().map(u16::to_string).collect();
+        eprintln!(
+            "capturing at {interface}, ports {}; Ctrl-C ends it",
+            names.join(" ")
+        );
+        let (shown, selection) = watch.run(Source::Live(live))?;
+        let Shown {
+            packets,
+            datagrams,
+            lost,
+            ..
+        } = shown;
+        eprintln!("{datagrams} datagrams of {packets} packets, {lost} packets not caught");
+        if let Some(reason) = selection.unheard() {
+            eprintln!("{reason}");
+        }
+        shown.judged()
+    }
+
+    fn watch(&self) -> anyhow::Result<Watch> {
+        let number = self.msisdn.as_deref();
+        Ok(Watch {
+            dissector: self.dissector()?,
+            selection: Selection::new(self.peer.clone(), number, &self.radius_port),
+            count: self.count,
+            json: self.json,
+        })
+    }
+
+    fn dissector(&self) -> anyhow::Result<Dissector> {
         #[cfg(feature = "wtls")]
         if let Some(path) = &self.key_log {
             let name = || path.display().to_string();
             let text = std::fs::read_to_string(path).with_context(name)?;
             let log = KeyLog::read(&text).with_context(name)?;
-            let captured = explain::captured_with_secrets(file, Observer::new(log))
-                .with_context(|| self.input.clone())?;
-            return Ok(captured.collect());
+            return Ok(Dissector::with_secrets(Observer::new(log)));
         }
-        let captured = explain::captured(file).with_context(|| self.input.clone())?;
-        Ok(captured.collect())
+        Ok(Dissector::default())
     }
 
     fn document(&self, octets: &[u8]) -> anyhow::Result<()> {
@@ -273,18 +366,39 @@ impl Encode {
     }
 }
 
-fn octets(input: &str) -> anyhow::Result<Vec<u8>> {
+impl Shown {
+    /// A fault is an error.
+    fn judged(self) -> anyhow::Result<()> {
+        match self {
+            Self { faults: 0, .. } => Ok(()),
+            Self {
+                faults, datagrams, ..
+            } => bail!("something is wrong in {faults} of {datagrams} datagrams"),
+        }
+    }
+}
+
+/// The octets of an argument: a file, standard input, or digits.
+fn open(input: &str) -> anyhow::Result<Box<dyn Read + Send>> {
     if let Some(digits) = input.strip_prefix("hex:") {
-        return hex(digits).context("write octets as pairs of hexadecimal digits: hex:0a0b0c");
+        let octets =
+            hex(digits).context("write octets as pairs of hexadecimal digits: hex:0a0b0c")?;
+        return Ok(Box::new(Cursor::new(octets)));
     }
     if input == "-" {
-        let mut octets = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut octets)
-            .context("standard input")?;
-        return Ok(octets);
+        return Ok(Box::new(std::io::stdin()));
     }
-    std::fs::read(Path::new(input)).with_context(|| input.to_owned())
+    Ok(Box::new(
+        File::open(input).with_context(|| input.to_owned())?,
+    ))
+}
+
+fn octets(input: &str) -> anyhow::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    open(input)?
+        .read_to_end(&mut octets)
+        .with_context(|| input.to_owned())?;
+    Ok(octets)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
@@ -318,11 +432,26 @@ fn no_colour_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Octets of the longer of the captures' headers.
+const CAPTURE_HEADER: u64 = 24;
+/// The ports of WSP, WTP and WTLS, of pushes, and of OBEX over TCP.
+const ASSIGNED_PORTS: [u16; 7] = [9200, 9201, 9202, 9203, 2948, 2949, 650];
+
 const DECODE_EXAMPLES: &str = "\
 Each line has the offset, the octets and their meaning. A fault is marked with ! at its own \
 octet. Without --as, every kind but OBEX and WTLS is tried: the octets are of the kind in which they parse to \
 their end with the most plausible content (assigned numbers, URIs, media types, a known \
 document type).
+
+A capture is explained as it comes, from a file, a pipe or an interface. Its datagrams at the assigned ports are of the \
+port's kind; at other ports the kind is recognised. First fragments of IP packets show what they have, later ones are \
+skipped. What the gateway's own host sends in one piece and the interface cuts (UDP segmentation offload, loopback) is \
+one long datagram here: see OPERATIONS, Sizing. --interface shows plaintexts and personal data to whoever reads the \
+output, as tcpdump does; it takes the link layer and one VLAN tag off, and does not make an interface promiscuous. With \
+any, a packet that passes a VLAN, a bridge and a port is there more than once.
+
+--msisdn believes the accounting in the capture: signatures cannot be checked there. It knows a subscriber from the \
+first Start or Interim-Update on. An alias is known to the gateway alone.
 
 Exit status:
   0  the octets were recognised, and all of them were explained
@@ -333,6 +462,12 @@ Examples:
   wapbridge decode hex:0a12340240022f61
   wapbridge decode --as wsp message.bin
   wapbridge decode sync.pcap
+  wapbridge decode --peer 10.1.2.3 --peer fd00:1::/64 sync.pcap
+  wapbridge decode --msisdn 491701234567 sync.pcap           by RADIUS accounting in the capture
+  sudo wapbridge decode --interface eth0                     until Ctrl-C
+  sudo wapbridge decode -i any --port 9301 --peer 10.1.2.0/24 --count 20
+  sudo wapbridge decode -i eth0 --json | jq -r '[.source, .explanation.nodes[0].meaning] | @tsv'
+  ssh gateway sudo tcpdump -U -i any -w - udp portrange 9200-9203 | wapbridge decode -
   wapbridge decode --key-log wtls.keys secure.pcap
   wapbridge decode answer.wbxml
   wapbridge decode --password-file sync.password --nonce abc notification.bin

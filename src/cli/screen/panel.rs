@@ -8,22 +8,22 @@ use ratatui::widgets::{Row, Table, Widget};
 
 use crate::printable;
 
-pub(super) const PLAIN: Style = Style::new();
-pub(super) const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
-pub(super) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
-pub(super) const GOOD: Style = Style::new().fg(Color::Green);
-pub(super) const WARNING: Style = STRONG.fg(Color::Yellow);
-pub(super) const BAD: Style = STRONG.fg(Color::Red);
+pub(in crate::cli) const PLAIN: Style = Style::new();
+pub(in crate::cli) const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
+pub(in crate::cli) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(in crate::cli) const GOOD: Style = Style::new().fg(Color::Green);
+pub(in crate::cli) const WARNING: Style = STRONG.fg(Color::Yellow);
+pub(in crate::cli) const BAD: Style = STRONG.fg(Color::Red);
 
 /// A piece of text in one style. Gateways and operators choose some of the text, so controls and
 /// characters that deceive a reader are escaped.
-pub(super) fn text(text: impl AsRef<str>, style: Style) -> Span<'static> {
+pub(in crate::cli) fn text(text: impl AsRef<str>, style: Style) -> Span<'static> {
     Span::styled(printable::line(text.as_ref()).into_owned(), style)
 }
 
 /// Lines of text, or a table. The first column of a table is a name, the others are numbers.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Panel {
+pub(in crate::cli) enum Panel {
     Lines(Vec<Line<'static>>),
     Table {
         titles: &'static [&'static str],
@@ -33,7 +33,7 @@ pub(super) enum Panel {
 
 impl Panel {
     /// Rows for the whole panel.
-    pub(super) const fn height(&self) -> usize {
+    pub(in crate::cli) const fn height(&self) -> usize {
         match self {
             Self::Lines(lines) => lines.len(),
             Self::Table { rows, .. } => rows.len() + 1,
@@ -41,7 +41,7 @@ impl Panel {
     }
 
     /// Columns for the whole panel.
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::cli) fn width(&self) -> usize {
         match self {
             Self::Lines(lines) => lines.iter().map(Line::width).max().unwrap_or(0),
             Self::Table { titles, rows } => {
@@ -52,7 +52,7 @@ impl Panel {
     }
 
     /// Whether the panel has only titles.
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(in crate::cli) const fn is_empty(&self) -> bool {
         matches!(self, Self::Table { rows, .. } if rows.is_empty())
     }
 }
@@ -138,7 +138,7 @@ fn shorten(cell: &mut Span<'static>, width: usize) {
 /// The heights of panels below each other with a blank row between them, in so many rows. The
 /// highest loses rows first, except for the first one. When all are at their least, the last ones
 /// are left out.
-pub(super) fn heights(wanted: &[usize], rows: usize) -> Vec<usize> {
+pub(in crate::cli) fn heights(wanted: &[usize], rows: usize) -> Vec<usize> {
     let mut heights = wanted.to_vec();
     while heights.iter().sum::<usize>() + heights.len().saturating_sub(1) > rows {
         match heights.iter_mut().skip(1).max() {
@@ -163,7 +163,7 @@ const SHORTEST: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::top::view::plain;
+    use crate::cli::screen::plain;
 
     fn hosts(names: &[&str]) -> Panel {
         let row = |name: &&str| vec![text(name, PLAIN), text("1", BAD)];

@@ -1,7 +1,7 @@
 //! Numbers with their units, as people read them. An unknown number is a dash.
 
 /// Things.
-pub(super) fn count(value: Option<f64>) -> String {
+pub(in crate::cli) fn count(value: Option<f64>) -> String {
     let Some(value) = value else {
         return UNKNOWN.to_owned();
     };
@@ -20,7 +20,7 @@ pub(super) fn count(value: Option<f64>) -> String {
 }
 
 /// Things a second.
-pub(super) fn rate(value: Option<f64>) -> String {
+pub(in crate::cli) fn rate(value: Option<f64>) -> String {
     match value {
         Some(value) if value > 0.0 && value < 0.95 => format!("{value:.2}"),
         Some(value) if value < 99.95 => format!("{value:.1}"),
@@ -29,7 +29,7 @@ pub(super) fn rate(value: Option<f64>) -> String {
 }
 
 /// Octets.
-pub(super) fn octets(value: Option<f64>) -> String {
+pub(in crate::cli) fn octets(value: Option<f64>) -> String {
     let Some(mut value) = value else {
         return UNKNOWN.to_owned();
     };
@@ -45,7 +45,7 @@ pub(super) fn octets(value: Option<f64>) -> String {
 }
 
 /// A duration in seconds, short ones in milliseconds.
-pub(super) fn time(value: Option<f64>) -> String {
+pub(in crate::cli) fn time(value: Option<f64>) -> String {
     match value {
         None => UNKNOWN.to_owned(),
         Some(value) if value < 0.01 => format!("{:.2} ms", value * 1e3),
@@ -56,7 +56,7 @@ pub(super) fn time(value: Option<f64>) -> String {
 }
 
 /// A duration in seconds, to its two largest units.
-pub(super) fn span(value: f64) -> String {
+pub(in crate::cli) fn span(value: f64) -> String {
     let seconds = value.max(0.0).floor();
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")];
     let first = units.iter().position(|(unit, _)| seconds >= *unit);
@@ -73,7 +73,7 @@ pub(super) fn span(value: f64) -> String {
 }
 
 /// A share of 1.
-pub(super) fn percent(value: Option<f64>) -> String {
+pub(in crate::cli) fn percent(value: Option<f64>) -> String {
     match value {
         None => UNKNOWN.to_owned(),
         Some(value) if value > 0.0 && value < 0.0995 => format!("{:.1} %", value * 100.0),
