@@ -54,6 +54,7 @@
 //! | 0 | [`time`], [`random`], [`codec`], [`wdp`], [`table`], [`printable`], `defect` | instants and wake-ups; the seed; shared parsers; peers and datagrams; tables that grow and shrink gradually; text that is safe to print; mistakes that tests plant |
 //! | 1 | [`limit`] | rates and growing pauses per source, in tables that forget idle sources |
 //! | 1 | [`wtp`] | transactions: PDUs, TIDs, segmentation, responder, initiator, [`wtp::Endpoint`] |
+//! | 1 | [`trace_context`] | the ids of a trace, and the header field that carries them |
 //! | 1 | `wtls` (feature `wtls`) | records, handshakes, connections by quadruplet: the secure ports, and the client of the tools |
 //! | 1 | [`wbxml`] | the binary XML codec, its vocabularies, the bridge to text |
 //! | 1 | [`sms`] | the header of user data by which datagrams travel in short messages |
@@ -92,6 +93,7 @@
 //! | an answer to a failure | `gateway/answer.rs`: status, label, text, remedy; `PROBLEMS` in `gateway/stats.rs`. A failure of the origin: `Failure` in `gateway/fetch.rs`, found in `upstream/mod.rs` or `upstream/error.rs`; its effect on the health of the host: `upstream/health.rs`, and on the order of hosts: `upstream/failover.rs`. A whole reply that cannot be used: `answer` in `gateway/lifecycle.rs`, `gateway/content.rs`, `gateway/coding.rs`. A status that is only replaced: `status` in `gateway/reply.rs`. The row under "What the handset sees" in `deploy/OPERATIONS.md`. Tests: `tests/process/end_to_end/failures.rs`, `tests/sim/scenarios/content.rs` |
 //! | a limit | the setting and its counter as above; the check where the resource is taken: `wtp/pool.rs`, `wsp/sessions/setup.rs`, `gateway/usage.rs`, `gateway/protection.rs`, `wtls/endpoint/handshake.rs`. A refused Connect is counted in `wsp/sessions/setup.rs` (Abort) or `wsp/sessions/primitives.rs` (status, Redirect). Tests: `tests/sim/scenarios/limits.rs`, `tests/sim/protection.rs`, `tests/protocol/wtls/limits.rs` |
 //! | a field of the access log or a column of charging records | `gateway/record.rs`; its value in `gateway/lifecycle.rs` (`new_record`) or `gateway/admission.rs`, from the transaction through `wtp/report.rs`; written in `record/access.rs` or `record/charging/encode.rs`; the example in `record/sample.rs`; the row in `deploy/OPERATIONS.md` |
+//! | an attribute or a phase of spans | `record/spans/span.rs`; a fact that the record lacks as for the access log. The table under "Tracing" in `deploy/OPERATIONS.md`. The ids themselves: `trace_context.rs`; exemplars: `admin/metrics/open_metrics.rs`. Tests: `tests/process/running/otlp.rs` |
 //! | a condition of routes | there are: URI, port, `secured`, binding, OBEX target, method, media type, User-Agent and SyncML version, in any combination. Another one: `route/condition.rs`; the fact in `RequestView` of `route/mod.rs`, known in `gateway/admission.rs` and by an option in `cli/route.rs`; the key in `config/routes.rs` and its `CONDITIONS` |
 //! | the treatment of a route's hosts (ejection, checks, requests at a time) | `route/host_policy.rs`; the keys in `config/host_policy.rs`; the state of a host in `upstream/host_state.rs` and `upstream/ejection.rs`, the order of hosts in `upstream/failover.rs`, a check in `upstream/check.rs`, the task of the checks in `server/health_checks.rs`. Tests: `tests/upstream/hosts.rs`, `tests/process/cli/hosts.rs` |
 //! | an action of routes on headers | `route/headers.rs`; the keys in `config/routes.rs` |
@@ -237,6 +239,7 @@
 //! | octets of a reply without a session: one packet; outside of trusted networks also against those of its request | WSP reply 502 |
 //! | remembered replies, connectionless | the oldest is dropped |
 //! | queued log lines (8 MiB) | lost and counted; no shard waits |
+//! | sampled exchanges that wait for a collector of spans | without spans, counted |
 //! | queued charging records (32 MiB) | lost and counted; their numbers are missing |
 //! | upstream requests under way; octets of their bodies; a source's and an origin's share of both | WSP reply 503; 502 once the origin has replied |
 //! | requests under way to one host of a route, of all shards together | the next host; else WSP reply 503 |
@@ -288,6 +291,7 @@ pub mod syncml;
 pub mod table;
 pub mod time;
 pub mod trace;
+pub mod trace_context;
 pub mod upstream;
 pub mod wbxml;
 pub mod wdp;

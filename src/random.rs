@@ -18,6 +18,14 @@ impl Random {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
+    /// Another stream of the same seed. Its use leaves the first one as it is.
+    #[must_use]
+    pub fn apart(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(1);
+        Self(random)
+    }
+
     /// The next 32 bits.
     pub fn u32(&mut self) -> u32 {
         self.0.next_u32()
@@ -76,6 +84,7 @@ mod tests {
             )
         };
         assert_eq!(draw(1), draw(1));
+        assert_ne!(Random::new(1).u64(), Random::apart(1).u64());
         assert_ne!(draw(1), draw(2));
     }
 

@@ -23,6 +23,7 @@ const RANKS: &[(&str, u8)] = &[
     ("obex", 1),
     ("radius", 1),
     ("sms", 1),
+    ("trace_context", 1),
     ("wbxml", 1),
     ("wtls", 1),
     ("wtp", 1),

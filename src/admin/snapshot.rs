@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::refusals::{Refusal, Refusals};
 use crate::gateway::{self, Stats, directory};
 use crate::record::charging::Counts;
+use crate::record::spans::ExportCounts;
 use crate::server::{
     HttpRefusal, Known, ObexRefusal, PushCounts, RouteStats, SocketStats, State, TcpCounts,
 };
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub log_lines_lost: u64,
     /// Counters of charging records, if they are kept.
     pub records: Option<Counts>,
+    /// Counters of the export of spans, if there is one.
+    pub spans: Option<ExportCounts>,
     /// Counters of the HTTP port, if there is one.
     pub http: Option<TcpCounts>,
     /// Counters of the OBEX port, if there is one.
@@ -81,6 +84,7 @@ impl Snapshot {
             routes: BTreeMap::from([(CONFIGURED.into(), RouteStats::default())]),
             certificates: Role::ALL.map(certificate).to_vec(),
             records: Some(Counts::default()),
+            spans: Some(ExportCounts::default()),
             http: Some(TcpCounts::none::<HttpRefusal>()),
             obex: Some(TcpCounts::none::<ObexRefusal>()),
             pushes: Some(PushCounts::default()),

@@ -215,6 +215,13 @@ const ENVIRONMENT: &[(&str, &str, &str)] = &[
         "File to which the secret of every WTLS connection is appended, for decode --key-log, which \
          needs the handshake in the capture. Whoever has the file reads all; the log warns at the start.",
     ),
+    #[cfg(feature = "otlp")]
+    (
+        "serve",
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME",
+        "Collector of OpenTelemetry where [tracing] names none, fields of requests to it, and the name of this \
+         service there.",
+    ),
     (
         "serve",
         "LISTEN_FDS, LISTEN_PID",

@@ -34,6 +34,7 @@ mod smsc;
 mod source;
 mod store;
 mod suggest;
+mod tracing;
 mod value;
 #[cfg(feature = "wtls")]
 mod wtls;
@@ -61,6 +62,8 @@ pub use restart::needs_restart;
 pub use schema::schema;
 pub use secret::Secret;
 pub use server::ServerSettings;
+pub use source::Texts;
+pub use tracing::TracingSettings;
 pub(crate) use value::duration;
 #[cfg(feature = "wtls")]
 pub(crate) use wtls::certificates as wtls_certificates;
@@ -107,6 +110,8 @@ pub struct Settings {
     pub records: Option<charging::Settings>,
     /// `[log]`: the log.
     pub log: LogSettings,
+    /// `[tracing]`: traces of exchanges, and their export.
+    pub tracing: TracingSettings,
     /// `[identity]`: subscribers and accounting.
     pub identity: IdentitySettings,
     /// `[wtp]`: timers and sizes of transactions.
@@ -259,6 +264,12 @@ impl Settings {
         Report::new(name, sources, keys, Severity::Warning, warnings)
     }
 
+    /// The texts that these settings were read from.
+    #[must_use]
+    pub fn texts(&self) -> Texts {
+        Texts(Ok(self.origin.sources.clone()))
+    }
+
     /// The part of the settings that the core is built with; limits are for all shards together.
     #[must_use]
     pub fn core(&self) -> gateway::Config {
@@ -275,6 +286,7 @@ impl Settings {
                 .map_or_else(Arc::default, |push| Arc::clone(&push.user_agents)),
             redirect: self.redirect.clone(),
             drain_redirect: self.drain_redirect.clone(),
+            sampling: self.tracing.sample_ratio,
             routes: Arc::clone(&self.routes),
         }
     }
@@ -306,6 +318,7 @@ impl Settings {
         let server = ServerSettings::read(&file.section("server"));
         let records = records::read(&file.section("records"), directory);
         let log = LogSettings::read(&file.section("log"), directory);
+        let tracing = TracingSettings::read(&file.section("tracing"), directory);
         let mut tls = read_tls(&file.section("tls"), directory);
         let wtp = core::read_wtp(&file.section("wtp"));
         let section = file.section("wsp");
@@ -361,6 +374,7 @@ impl Settings {
             certificates,
             records,
             log,
+            tracing,
             identity,
             push,
             protection,

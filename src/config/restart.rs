@@ -15,12 +15,16 @@ struct Row {
     path: &'static [&'static str],
 }
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 20] = [
     Row::new("[listen]", &["listen"]),
     Row::new("[http]", &["http"]),
     Row::new("[admin] listen", &["admin", "listen"]),
     Row::new("[admin] probes", &["admin", "probes"]),
     Row::new("[log]", &["log"]),
+    Row::new("[tracing] endpoint", &["tracing", "endpoint"]),
+    Row::new("[tracing] headers_file", &["tracing", "headers_file"]),
+    Row::new("[tracing] timeout", &["tracing", "timeout"]),
+    Row::new("[tracing] max_queued", &["tracing", "max_queued"]),
     Row::new("[records]", &["records"]),
     Row::new("[store]", &["store"]),
     Row::new("[push] listen", &["push", "listen"]),

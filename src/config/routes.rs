@@ -289,6 +289,7 @@ fn read_headers(section: &Section<'_, '_>, directory: &Path, privacy: &Privacy) 
         alias_key: privacy.alias_key.clone(),
         insert: Vec::new(),
         forwarded: section.or("forwarded", Forwarded::default()),
+        trace_context: section.or("trace_context", false),
         request: read_rules(section, directory),
         reply: listed(section.list::<HeaderRule>("reply_headers")),
     }

@@ -4,9 +4,12 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
+
+use super::include::include;
 
 /// One file.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,6 +95,25 @@ impl Sources {
                 ends(file.text.get(..end).unwrap_or(&file.text))
             })
             .sum()
+    }
+}
+
+/// The texts of all files of a configuration, or the error. For comparisons: has a file changed?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts(pub(super) Result<Sources, String>);
+
+impl Texts {
+    /// Reads the file at `path` and the files that its `include` names now.
+    #[must_use]
+    pub fn read(path: &Path) -> Self {
+        let read = std::fs::read_to_string(path).map(|text| {
+            let mut sources = Sources::new(&path.display().to_string(), &text);
+            let directory = path.parent().unwrap_or_else(|| Path::new(""));
+            // A file that cannot be read is missing in the texts.
+            let _ = include(&mut sources, directory);
+            sources
+        });
+        Self(read.map_err(|error| error.to_string()))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::gateway::{Gateway, content, cookies, reply, request};
 use crate::route::{Message, NextMessage, Refusal, RequestView, Target};
 use crate::syncml::content::Policy;
 use crate::time::Instant;
+use crate::trace_context::Caller;
 use crate::wdp::{Peer, Service};
 use crate::wsp::method::Invocation;
 use crate::wsp::session::SessionKey;
@@ -38,6 +39,8 @@ pub(super) struct Arrived {
     pub(super) obex_target: Option<String>,
     /// Where the session's server wants the message, for a client of OBEX.
     pub(super) next_message: Option<NextMessage>,
+    /// How a trusted proxy passed its trace on.
+    pub(super) caller: Caller,
 }
 
 /// An admitted request.
@@ -80,6 +83,7 @@ impl Gateway {
             has_body: invocation.body.is_some(),
             obex_target: None,
             next_message: None,
+            caller: Caller::default(),
         };
         self.forward(now, arrived, record)
     }
@@ -103,6 +107,7 @@ impl Gateway {
             has_body,
             obex_target,
             next_message,
+            caller,
         } = arrived;
         let source = peer.remote.ip();
         let asks_time = headers.remove(X_WAP_TOD).is_some();
@@ -148,6 +153,7 @@ impl Gateway {
         }
         record.route = Some(Arc::clone(&target.route));
         record.target = target.uri.authority().cloned();
+        record.upstream_uri = record.trace.sampled.then(|| target.uri.clone());
         let origin = target.uri.authority().map_or("", |host| host.as_str());
         self.exchanges
             .usage()
@@ -167,9 +173,12 @@ impl Gateway {
             }
             plan.cookies_for = Some(Box::new(target.uri.clone()));
         }
-        target
-            .headers
-            .apply_to_request(&mut headers, source, record.identity.as_deref());
+        target.headers.apply_to_request(
+            &mut headers,
+            source,
+            record.identity.as_deref(),
+            (&record.trace, &caller),
+        );
         let Target {
             uri,
             route,
@@ -189,6 +198,7 @@ impl Gateway {
         plan.codings = Codings::request(&mut headers, reads, max_reply);
         let mut request = Request {
             source: Some(source),
+            trace: Some(record.trace.trace_id),
             method,
             uri,
             route,

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
+use crate::trace_context::TraceId;
+
 /// Identifies one upstream request of one gateway.
 ///
 /// The generation makes a late reply harmless: after the end of its request it matches no exchange.
@@ -35,6 +37,8 @@ pub struct Request {
     /// The address of the handset, whose source and network have shares of the connections to an
     /// origin; `None` for a request of the gateway itself.
     pub source: Option<IpAddr>,
+    /// The trace of its exchange, for the log; `None` for a request of the gateway itself.
+    pub trace: Option<TraceId>,
     /// The name of the route that took it, which decides on proxy, TLS and connections.
     pub route: Arc<str>,
     /// GET, POST and so on.

@@ -30,6 +30,8 @@ pub struct HttpRequest {
     pub next_message: Option<NextMessage>,
     /// The two ends of the TCP connection.
     pub peer: Peer,
+    /// A trusted proxy sent it, for a handset behind it.
+    pub by_proxy: bool,
     /// The connection speaks TLS.
     pub secured: bool,
     /// The version that the handset speaks.

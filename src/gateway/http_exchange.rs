@@ -17,16 +17,23 @@ use crate::gateway::protection::Decision;
 use crate::gateway::record::{Ending, ExchangeRecord, recorded_method};
 use crate::gateway::{Gateway, http};
 use crate::time::Instant;
+use crate::trace_context::{Caller, TraceContext};
 use crate::wdp::Service;
 use crate::wsp::method::ReplyLimit;
 
 impl Gateway {
     /// A handset sent a request over HTTP. One [`Event::HttpReply`](super::Event::HttpReply)
     /// follows, unless [`handle_http_end`](Self::handle_http_end) comes first.
-    pub fn handle_http_request(&mut self, now: Instant, id: HttpId, request: HttpRequest) {
+    pub fn handle_http_request(&mut self, now: Instant, id: HttpId, mut request: HttpRequest) {
         self.stats.exchanges_begun += 1;
-        let mut record = self.http_record(now, &request);
-        let admitted = self.admit_http(now, request, &mut record);
+        // A handset could choose ids that are in use, and have all its traces kept.
+        let caller = match request.by_proxy {
+            true => Caller::take(&mut request.headers),
+            false => Caller::default(),
+        };
+        let trace = self.new_trace(&caller);
+        let mut record = self.http_record(now, &request, trace);
+        let admitted = self.admit_http(now, request, caller, &mut record);
         let exchange = Exchange {
             requester: Requester::Http(id),
             state: State::Replying,
@@ -74,6 +81,7 @@ impl Gateway {
         &mut self,
         now: Instant,
         request: HttpRequest,
+        caller: Caller,
         record: &mut ExchangeRecord,
     ) -> Result<Prepared, Refused> {
         let source = request.peer.remote.ip();
@@ -105,11 +113,17 @@ impl Gateway {
             has_body,
             obex_target: request.obex_target,
             next_message: request.next_message,
+            caller,
         };
         self.forward(now, arrived, record)
     }
 
-    fn http_record(&self, now: Instant, request: &HttpRequest) -> ExchangeRecord {
+    fn http_record(
+        &self,
+        now: Instant,
+        request: &HttpRequest,
+        trace: TraceContext,
+    ) -> ExchangeRecord {
         let octets = request.body.as_ref().map_or(0, Bytes::len);
         ExchangeRecord {
             binding: request.binding,
@@ -121,6 +135,7 @@ impl Gateway {
                 request.peer,
                 recorded_method(request.method.as_str()),
                 http::absolute(request),
+                trace,
             )
         }
     }

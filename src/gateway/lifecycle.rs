@@ -15,6 +15,7 @@ use crate::gateway::{Event, Gateway, content, http, reply, request, reverse_mapp
 use crate::route::FieldNames;
 use crate::syncml::header::peek;
 use crate::time::Instant;
+use crate::trace_context::{Caller, TraceContext};
 use crate::wdp::{Peer, source_prefix};
 use crate::wsp::header;
 use crate::wsp::method::Invocation;
@@ -25,7 +26,8 @@ impl Gateway {
     /// upstream, or the handset gets a refusal at once.
     pub(super) fn begin(&mut self, now: Instant, requester: Requester, invocation: Invocation) {
         self.stats.exchanges_begun += 1;
-        let mut record = self.new_record(now, &invocation);
+        let trace = self.new_trace(&Caller::default());
+        let mut record = self.new_record(now, &invocation, trace);
         let mut encoding = reply::ReplyEncoding {
             version: invocation.encoding,
             pages: invocation.pages.clone(),
@@ -286,14 +288,30 @@ impl Gateway {
             .push_back(Event::Finished(Box::new(exchange.record)));
     }
 
+    /// The trace of an exchange, which its caller may have begun.
+    pub(super) fn new_trace(&mut self, caller: &Caller) -> TraceContext {
+        TraceContext::new(&mut self.trace_ids, self.config.sampling, caller)
+    }
+
     /// The record of an exchange that begins now.
-    fn new_record(&self, now: Instant, invocation: &Invocation) -> ExchangeRecord {
+    fn new_record(
+        &self,
+        now: Instant,
+        invocation: &Invocation,
+        trace: TraceContext,
+    ) -> ExchangeRecord {
         // Copied, so that the record does not keep the whole request until the last Ack.
         let uri = Bytes::copy_from_slice(&invocation.uri);
         ExchangeRecord {
             session: invocation.session.map(|session| session.id),
             request_octets: invocation.body.as_ref().map_or(0, Bytes::len),
-            ..self.record_of(now, invocation.peer, request::recorded(invocation), uri)
+            ..self.record_of(
+                now,
+                invocation.peer,
+                request::recorded(invocation),
+                uri,
+                trace,
+            )
         }
     }
 
@@ -304,8 +322,10 @@ impl Gateway {
         peer: Peer,
         method: ::http::Method,
         uri: Bytes,
+        trace: TraceContext,
     ) -> ExchangeRecord {
         ExchangeRecord {
+            trace,
             number: self.stats.exchanges_begun,
             binding: Binding::Wsp,
             peer,
@@ -316,6 +336,7 @@ impl Gateway {
             syncml: None,
             route: None,
             target: None,
+            upstream_uri: None,
             status: None,
             problem: None,
             detail: None,
@@ -323,6 +344,7 @@ impl Gateway {
             ending: Ending::Unacknowledged,
             received: now,
             fetched: None,
+            reply_began: None,
             replied: None,
             finished: now,
             request_octets: 0,

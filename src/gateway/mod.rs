@@ -132,6 +132,8 @@ pub struct Gateway {
     /// Our ports where WTLS is spoken.
     secure_ports: Vec<u16>,
     random: Random,
+    /// The ids of traces.
+    trace_ids: Random,
     events: VecDeque<Event>,
     mode: Mode,
     stats: Stats,
@@ -157,6 +159,7 @@ impl Gateway {
             epoch: None,
             secure_ports: Vec::new(),
             random,
+            trace_ids: Random::apart(seed),
             events: VecDeque::new(),
             mode: Mode::Running,
             stats: Stats::default(),
@@ -244,6 +247,13 @@ impl Gateway {
     pub fn annotate(&mut self, id: RequestId, detail: String) {
         if let Some(exchange) = self.exchanges.fetching(id) {
             exchange.record.detail = Some(detail);
+        }
+    }
+
+    /// The reply to a request, which comes next, began at this time.
+    pub fn reply_began(&mut self, id: RequestId, at: Instant) {
+        if let Some(exchange) = self.exchanges.fetching(id) {
+            exchange.record.reply_began = Some(at);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::gateway::syncml::SyncMl;
 use crate::identity::Identity;
 pub use crate::route::Binding;
 use crate::time::Instant;
+use crate::trace_context::TraceContext;
 use crate::wdp::Peer;
 use crate::wsp::method::ReplyLimit;
 
@@ -18,6 +19,8 @@ use crate::wsp::method::ReplyLimit;
 pub struct ExchangeRecord {
     /// Unique among the exchanges of its gateway.
     pub number: u64,
+    /// The trace that it belongs to; its id names the exchange in logs, in records and at the origin.
+    pub trace: TraceContext,
     /// The conversation it came over.
     pub peer: Peer,
     /// The protocol that carried it.
@@ -40,6 +43,9 @@ pub struct ExchangeRecord {
     pub route: Option<Arc<str>>,
     /// The origin it went to, if a request was made; of several hosts of one route the first.
     pub target: Option<http::uri::Authority>,
+    /// The URI at the origin, if a request was made and the trace is sampled. It may carry secrets in
+    /// its query: mask before logging.
+    pub upstream_uri: Option<http::Uri>,
     /// The HTTP status the handset was given, if it was given one.
     pub status: Option<u16>,
     /// Why the gateway answered by itself, if it did.
@@ -54,6 +60,8 @@ pub struct ExchangeRecord {
     pub received: Instant,
     /// When the request went upstream, if it did.
     pub fetched: Option<Instant>,
+    /// When the origin's reply began, if it did.
+    pub reply_began: Option<Instant>,
     /// When the reply was given to the transaction layer, if one was.
     pub replied: Option<Instant>,
     /// When it was over.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::gateway::protection;
 use crate::gateway::push::UserAgentRule;
 use crate::route::{FieldNames, Routes};
+use crate::trace_context::SampleRatio;
 use crate::wdp::is_private;
 use crate::wsp::pdu::{self, BearerAddress};
 use crate::wsp::{connectionless, session};
@@ -38,6 +39,9 @@ pub struct Config {
     /// The same while the gateway is draining or isolated; without it they are refused with 503.
     /// Default: nowhere.
     pub drain_redirect: Option<Redirect>,
+    /// The part of the traces that is sampled. A trusted proxy decides for the traces it began.
+    /// Default: all.
+    pub sampling: SampleRatio,
     /// Where requests may go.
     pub routes: Arc<Routes>,
 }
@@ -56,6 +60,7 @@ impl Config {
             push_rules: Arc::default(),
             redirect: None,
             drain_redirect: None,
+            sampling: SampleRatio::ALL,
             routes,
         }
     }

@@ -150,6 +150,7 @@ fn fields(record: &ExchangeRecord, names: LogIds, line: &mut impl Fields) {
     line.millis("total_ms", total);
     line.number("resent", air.retransmissions.into());
     line.number("repeats", air.duplicates.into());
+    line.word("trace_id", record.trace.trace_id);
 }
 
 /// The part of a URI that may be logged: no parameters of the path, no query, no fragment, no user
@@ -252,7 +253,7 @@ mod tests {
              ending=\"acknowledged\" syncml=\"1.1\" syncml_encoding=\"xml\" syncml_session=\"7\" \
              syncml_message=\"2\" syncml_alerts=\"201:1\" request_octets=512 reply_octets=500 \
              air_in_octets=600 air_out_octets=580 air_in_ms=20.000 upstream_ms=1.000 air_out_ms=100.000 \
-             total_ms=121.050 resent=1 repeats=2\n"
+             total_ms=121.050 resent=1 repeats=2 trace_id=0af7651916cd43dd8448eb211c80319c\n"
         );
     }
 
@@ -269,6 +270,7 @@ mod tests {
         assert_eq!(line["session"], names().of(123_456_789).to_string());
         assert_eq!(line["status"], 200);
         assert_eq!(line["total_ms"], 121.05);
+        assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(line["syncml_alerts"], "201:1");
         assert_eq!(line.get("problem"), None);
     }

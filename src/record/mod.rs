@@ -2,7 +2,8 @@
 //!
 //! A shard formats each line once, into a buffer of its own ([`Recorder`]), and hands whole buffers
 //! to a thread that writes them ([`LogWriter`]). No shard waits for a disk or a terminal. The task
-//! that owns the pushes has a [`PushRecorder`].
+//! that owns the pushes has a [`PushRecorder`]. Spans of exchanges go to a collector by another thread
+//! ([`spans`]).
 
 mod access;
 mod buffer;
@@ -16,6 +17,7 @@ mod push_recorder;
 mod recorder;
 #[cfg(test)]
 mod sample;
+pub mod spans;
 mod syslog;
 mod timestamp;
 

@@ -6,6 +6,7 @@ use super::access::{self, Format};
 use super::buffer::{BULK, ChargingRecords, LogLines};
 use super::charging::{CdrHandle, Clocks};
 use super::log_writer::LogHandle;
+use super::spans::{SpanBatch, SpanSink};
 use crate::gateway::Gateway;
 use crate::gateway::fetch::RequestId;
 use crate::gateway::record::ExchangeRecord;
@@ -19,6 +20,8 @@ pub struct Sinks {
     pub access: Option<AccessSink>,
     /// The charging records, if they are kept.
     pub charging: Option<CdrHandle>,
+    /// The spans, if they are exported.
+    pub spans: Option<SpanSink>,
 }
 
 /// The access log.
@@ -37,6 +40,7 @@ pub struct AccessSink {
 pub struct Recorder {
     access: Option<LogLines>,
     charging: Option<ChargingRecords>,
+    spans: Option<SpanBatch>,
     /// Transactions answered since the last batch. One that ends before the next batch needs no
     /// line in the journal.
     answered: Vec<RequestId>,
@@ -55,6 +59,7 @@ impl Recorder {
                 let encoder = handle.encoder(shard as u64, names);
                 ChargingRecords::new(handle, encoder)
             }),
+            spans: sinks.spans.clone().map(SpanBatch::new),
             answered: Vec::new(),
             names,
             due: None,
@@ -86,6 +91,17 @@ impl Recorder {
                 charging.flush();
             }
             self.due.get_or_insert(now.at + INTERVAL);
+        }
+    }
+
+    /// The same exchange, after its records are written: spans are made of it, if its trace is
+    /// sampled.
+    pub fn trace(&mut self, now: Instant, micros: u64, record: Box<ExchangeRecord>) {
+        if let Some(spans) = &mut self.spans
+            && record.trace.sampled
+        {
+            spans.add(now, micros, record, self.names);
+            self.due.get_or_insert(now + INTERVAL);
         }
     }
 
@@ -131,6 +147,9 @@ impl Recorder {
         if let Some(charging) = &mut self.charging {
             charging.flush();
         }
+        if let Some(spans) = &mut self.spans {
+            spans.flush();
+        }
     }
 }
 
@@ -174,7 +193,7 @@ mod tests {
         };
         let sinks = Sinks {
             access: Some(access),
-            charging: None,
+            ..Sinks::default()
         };
         let mut recorder = Recorder::new(&sinks, LogIds::new(&[0; 16]), 0);
         for number in 0..10 {
@@ -207,7 +226,7 @@ mod tests {
         let mut recorder = Recorder::new(
             &Sinks {
                 access: Some(all(Format::Text, &writer)),
-                charging: None,
+                ..Sinks::default()
             },
             LogIds::new(&[0; 16]),
             0,
@@ -237,7 +256,7 @@ mod tests {
         let mut recorder = Recorder::new(
             &Sinks {
                 access: Some(all(Format::Json, &writer)),
-                charging: None,
+                ..Sinks::default()
             },
             LogIds::new(&[0; 16]),
             0,

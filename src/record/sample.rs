@@ -10,6 +10,7 @@ use crate::push::pap::{MessageState, Status};
 use crate::push::ppg::DeliveryRecord;
 use crate::push::{Bearer, Recipient};
 use crate::time::Instant;
+use crate::trace_context::{SpanId, TraceContext, TraceId};
 use crate::wdp::Peer;
 use crate::wtp::Report;
 
@@ -19,6 +20,13 @@ pub(super) fn exchange() -> ExchangeRecord {
         <MsgID>2</MsgID></SyncHdr><SyncBody><Alert><Data>201</Data></Alert></SyncBody></SyncML>";
     ExchangeRecord {
         number: 9,
+        trace: TraceContext {
+            trace_id: TraceId::from_octets(0x0af7651916cd43dd8448eb211c80319c_u128.to_be_bytes()),
+            span_id: SpanId::from_octets([1; 8]),
+            upstream_id: SpanId::from_octets([2; 8]),
+            parent: None,
+            sampled: true,
+        },
         peer: Peer::new(
             "10.20.30.40:49152".parse().unwrap(),
             "192.0.2.1:9201".parse().unwrap(),
@@ -34,6 +42,9 @@ pub(super) fn exchange() -> ExchangeRecord {
         target: Some(http::uri::Authority::from_static(
             "sync.internal.example:8443",
         )),
+        upstream_uri: Some(http::Uri::from_static(
+            "https://sync.internal.example:8443/ds?session=secret",
+        )),
         status: Some(200),
         problem: None,
         detail: None,
@@ -41,6 +52,7 @@ pub(super) fn exchange() -> ExchangeRecord {
         ending: Ending::Acknowledged,
         received: Instant::from_micros(1_000_000),
         fetched: Some(Instant::from_micros(1_000_050)),
+        reply_began: Some(Instant::from_micros(1_000_900)),
         replied: Some(Instant::from_micros(1_001_050)),
         finished: Instant::from_micros(1_101_050),
         request_octets: 512,

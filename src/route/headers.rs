@@ -13,6 +13,7 @@ use super::field_name::NameProfile;
 use super::{FieldNames, means_field};
 use crate::identity::{AliasKey, Field, Identity};
 use crate::printable::put_address;
+use crate::trace_context::{Caller, TraceContext};
 
 /// Rules for the header fields of a route's requests and replies.
 #[derive(Clone, Debug)]
@@ -23,6 +24,9 @@ pub struct HeaderPolicy {
     /// Fields that carry the handset's address to the origin. These fields are always removed from
     /// handsets' requests. Default: both.
     pub forwarded: Forwarded,
+    /// Whether the origin gets the trace of the exchange in `traceparent`. The field is always removed
+    /// from handsets' requests. Default: false.
+    pub trace_context: bool,
     /// Fields that carry the subscriber's identity to a trusted origin. These fields are removed
     /// from handsets' requests. Default: no field.
     pub insert: Vec<(HeaderName, Field)>,
@@ -39,6 +43,7 @@ impl Default for HeaderPolicy {
         Self {
             identity: IDENTITY_HEADERS.into(),
             forwarded: Forwarded::default(),
+            trace_context: false,
             insert: Vec::new(),
             alias_key: None,
             request: Vec::new(),
@@ -63,12 +68,13 @@ pub enum Forwarded {
 
 impl HeaderPolicy {
     /// Changes the fields of a request that came from `handset`, which is `subscriber`'s, if that
-    /// is known.
+    /// is known. `trace` is the trace of its exchange, and how its caller passed it on.
     pub fn apply_to_request(
         &self,
         headers: &mut HeaderMap,
         handset: IpAddr,
         subscriber: Option<&Identity>,
+        trace: (&TraceContext, &Caller),
     ) {
         self.remove_claims(headers);
         let node = Node::new(handset);
@@ -83,6 +89,9 @@ impl HeaderPolicy {
             if let Some(text) = text {
                 insert(headers, name.clone(), text.as_bytes());
             }
+        }
+        if let (true, (context, caller)) = (self.trace_context, trace) {
+            context.put(caller, headers);
         }
         self.request.iter().for_each(|rule| rule.apply(headers));
     }
@@ -280,19 +289,23 @@ impl fmt::Display for HeaderRule {
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Fields that only a proxy in front of an origin may send: the source of a request, its original
-/// target, and the authenticated user. Every route removes them from handsets' requests.
+/// target, the authenticated user, and the trace. Every route removes them from handsets' requests.
 static PROXY_HEADERS: LazyLock<FieldNames> = LazyLock::new(|| PROXY_HEADER_NAMES.into());
 
 const PROXY_HEADER_NAMES: &[&str] = &[
     "auth-type",
     "auth-user",
+    "b3",
+    "baggage",
     "cf-connecting-ip*",
     "client-cert",
     "client-cert-*",
     "client-ip",
+    "elastic-apm-traceparent",
     "fastly-client-*",
     "forwarded",
     "front-end-https",
+    "grpc-trace-bin",
     "logon-user",
     // An origin behind CGI takes it for the proxy that its own requests go through.
     "proxy",
@@ -301,10 +314,16 @@ const PROXY_HEADER_NAMES: &[&str] = &[
     "remote-host",
     "remote-user",
     "ssl-client-*",
+    "sw8*",
+    "traceparent",
+    "tracestate",
     "true-client-ip",
+    "uber-trace-id",
+    "uberctx-*",
     "wl-proxy-*",
     "x-amzn-mtls-*",
     "x-amzn-oidc-*",
+    "x-amzn-trace-id",
     "x-appengine-*",
     "x-arr-*",
     "x-auth-request-*",
@@ -312,11 +331,14 @@ const PROXY_HEADER_NAMES: &[&str] = &[
     "x-authenticated-*",
     "x-azure-clientip",
     "x-azure-socketip",
+    "x-b3-*",
     "x-client-cert*",
     "x-client-dn*",
     "x-client-ip",
     "x-client-verify",
+    "x-cloud-trace-context",
     "x-cluster-client-ip",
+    "x-datadog-*",
     "x-envoy-*",
     "x-forwarded",
     "x-forwarded-*",
@@ -399,6 +421,8 @@ const CONNECTION_FIELDS: &[&str] = &[
 mod tests {
     use super::*;
     use crate::identity::Private;
+    use crate::random::Random;
+    use crate::trace_context::SampleRatio;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -406,6 +430,17 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         headers
+    }
+
+    fn apply(
+        policy: &HeaderPolicy,
+        headers: &mut HeaderMap,
+        handset: IpAddr,
+        subscriber: Option<&Identity>,
+    ) {
+        let caller = Caller::default();
+        let trace = TraceContext::new(&mut Random::new(1), SampleRatio::ALL, &caller);
+        policy.apply_to_request(headers, handset, subscriber, (&trace, &caller));
     }
 
     #[test]
@@ -437,10 +472,17 @@ mod tests {
             ("x_msisdn", "4917012345"),
             ("x-up_calling-line_id", "4917012345"),
             ("x_forwarded_for", "10.0.0.1"),
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+            ("tracestate", "a=1"),
+            ("baggage", "user=admin"),
+            ("x-b3-sampled", "1"),
             ("accept", "*/*"),
         ]);
         let policy = HeaderPolicy::default();
-        policy.apply_to_request(&mut said, "192.0.2.7".parse().unwrap(), None);
+        apply(&policy, &mut said, "192.0.2.7".parse().unwrap(), None);
         let expected = headers(&[
             ("accept", "*/*"),
             ("forwarded", "for=192.0.2.7"),
@@ -469,7 +511,7 @@ mod tests {
             (None, headers(&[])),
         ] {
             let mut said = headers(&claims);
-            policy.apply_to_request(&mut said, "192.0.2.7".parse().unwrap(), known);
+            apply(&policy, &mut said, "192.0.2.7".parse().unwrap(), known);
             assert_eq!(said, expected);
         }
     }
@@ -486,10 +528,32 @@ mod tests {
                 ..HeaderPolicy::default()
             };
             let mut said = headers(&[("forwarded", "for=evil"), ("x-forwarded-for", "evil")]);
-            policy.apply_to_request(&mut said, "2001:db8::1".parse().unwrap(), None);
+            apply(&policy, &mut said, "2001:db8::1".parse().unwrap(), None);
             let text = |name: HeaderName| said.get(name).map(|value| value.to_str().unwrap());
             assert_eq!(text(FORWARDED), standard);
             assert_eq!(text(X_FORWARDED_FOR), customary);
+        }
+    }
+
+    #[test]
+    fn the_trace_is_told_as_the_route_says() {
+        let forged = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (trace_context, rule, name) in [
+            (false, "remove accept", None),
+            (true, "remove accept", Some("traceparent")),
+            (true, "rename traceparent: x-trace", Some("x-trace")),
+        ] {
+            let policy = HeaderPolicy {
+                trace_context,
+                forwarded: Forwarded::Nowhere,
+                request: vec![rule.parse().unwrap()],
+                ..HeaderPolicy::default()
+            };
+            let mut said = headers(&[("traceparent", forged), ("tracestate", "a=1")]);
+            apply(&policy, &mut said, "192.0.2.7".parse().unwrap(), None);
+            let names: Vec<&str> = said.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, name.into_iter().collect::<Vec<_>>());
+            assert!(said.values().all(|value| value != forged));
         }
     }
 
@@ -523,7 +587,7 @@ mod tests {
             ("x_new", "evil"),
             ("accept", "*/*"),
         ]);
-        policy.apply_to_request(&mut fields, "192.0.2.7".parse().unwrap(), None);
+        apply(&policy, &mut fields, "192.0.2.7".parse().unwrap(), None);
         let expected = headers(&[("accept", "*/*"), ("x-carrier", "us"), ("x-new", "a")]);
         assert_eq!(fields, expected);
     }

@@ -44,6 +44,12 @@ impl Clock {
         u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// Our moment for one of the system's, which is not before the clock's start.
+    #[must_use]
+    pub fn of_system(&self, at: std::time::Instant) -> Instant {
+        Instant::ZERO + at.saturating_duration_since(self.start)
+    }
+
     /// The system's moment for one of ours, for its timers.
     #[must_use]
     pub fn system(&self, at: Instant) -> std::time::Instant {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::gateway::answer::Problem;
 use crate::gateway::record::ExchangeRecord;
 use crate::route::Routes;
+use crate::trace_context::TraceId;
 use crate::worker::Handle;
 
 /// Measurements of one exchange. A phase that the exchange did not reach is `None`.
@@ -19,6 +20,8 @@ use crate::worker::Handle;
 pub struct Measurement {
     /// The index of its route in [`MeasurementBatch::routes`].
     pub route: Option<usize>,
+    /// Its trace, if the trace is sampled.
+    pub trace: Option<TraceId>,
     /// From the first packet to the end.
     pub duration: Duration,
     /// From the first packet of the request to the last.
@@ -154,6 +157,7 @@ impl ExchangeMeter {
         let air_in = record.air_in_time();
         self.buffer.push(Measurement {
             route,
+            trace: record.trace.sampled.then_some(record.trace.trace_id),
             duration: air_in.unwrap_or_default() + record.finished.since(record.received),
             air_in,
             upstream,
@@ -205,8 +209,10 @@ mod tests {
     use super::*;
     use crate::gateway::fetch::Failure;
     use crate::gateway::record::Ending;
+    use crate::random::Random;
     use crate::route::{Address, Condition, RouteSettings};
     use crate::time::Instant;
+    use crate::trace_context::{Caller, SampleRatio, TraceContext};
     use crate::wdp::Peer;
     use crate::worker::{Inbox, Received, queue};
 
@@ -228,6 +234,7 @@ mod tests {
         let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
         ExchangeRecord {
             number: 1,
+            trace: TraceContext::new(&mut Random::new(1), SampleRatio::ALL, &Caller::default()),
             peer: Peer::new(
                 "192.0.2.1:1".parse().unwrap(),
                 "192.0.2.2:9201".parse().unwrap(),
@@ -239,6 +246,7 @@ mod tests {
             syncml: None,
             route: Some(route.into()),
             target: None,
+            upstream_uri: None,
             status: Some(200),
             problem,
             detail: None,
@@ -246,6 +254,7 @@ mod tests {
             ending: Ending::Acknowledged,
             received: at(10),
             fetched: Some(at(11)),
+            reply_began: Some(at(12)),
             replied: Some(at(13)),
             finished: at(15),
             request_octets: 7,

@@ -158,6 +158,7 @@ impl Tap {
                 let seen = Observation::Request {
                     peer,
                     request: id.to_string(),
+                    trace: request.trace,
                     method: request.method.to_string(),
                     uri: request.uri.to_string(),
                     octets: request.body.len(),

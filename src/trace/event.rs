@@ -41,6 +41,9 @@ pub struct TraceEvent {
     /// The session, by its name in logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The trace of an exchange or of a request upstream, as in the access log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// The entry in one line.
     pub summary: String,
     /// Whether the entry shows a failure: an Abort, a status from 400 on, a failed or
@@ -73,6 +76,7 @@ impl TraceEvent {
             secured: false,
             octets: None,
             session: entry.session.map(|session| session.to_string()),
+            trace_id: None,
             summary: String::new(),
             failed: false,
             layers: Vec::new(),
@@ -109,7 +113,9 @@ impl TraceEvent {
                 uri,
                 octets,
                 request,
+                trace,
             } => Self {
+                trace_id: trace.as_ref().map(ToString::to_string),
                 octets: Some(*octets),
                 summary: format!("request {request}: {method} {}", few(&uri_text(uri))),
                 ..from(base, peer, "upstream", "out")
@@ -135,6 +141,7 @@ impl TraceEvent {
             },
             Observation::ExchangeEnded(record) => Self {
                 kind: "exchange",
+                trace_id: Some(record.trace.trace_id.to_string()),
                 secured: record.secured,
                 peer: Some(record.peer.remote.to_string()),
                 local: Some(record.peer.local.to_string()),
@@ -332,5 +339,6 @@ fn exchange(record: &ExchangeRecord) -> String {
             air.retransmissions, air.duplicates
         ));
     }
+    words.push(format!("trace {}", record.trace.trace_id));
     words.join(", ")
 }

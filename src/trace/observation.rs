@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::gateway::record::ExchangeRecord;
+use crate::trace_context::TraceId;
 use crate::wdp::{Peer, Service};
 use crate::wsp::log_id::LogId;
 
@@ -26,6 +27,8 @@ pub enum Observation {
         peer: Peer,
         /// Its name.
         request: String,
+        /// The trace of its exchange.
+        trace: Option<TraceId>,
         /// GET, POST and so on.
         method: String,
         /// The URI at the origin.

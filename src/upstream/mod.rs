@@ -37,6 +37,7 @@ use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
 use hyper_util::client::legacy::connect::capture_connection;
 use tokio::time::{Instant, Sleep};
+use tracing::field::display;
 use tracing::{debug, warn};
 
 use crate::gateway::fetch::{Failure, FetchError, Reply, Request};
@@ -260,12 +261,16 @@ impl Upstream {
                 Ok(received) => match retries.after_reply(&request.method, &received) {
                     Some(reason) if timer.has_left(Duration::ZERO) => {
                         let host = request.uri.authority();
-                        debug!(?host, reason, status = %received.reply.status, "sent again");
+                        let trace_id = request.trace.map(display);
+                        debug!(trace_id, ?host, reason, status = %received.reply.status, "sent again");
                         self.counters.count_retry(reason);
                         refusal = Some(received.reply);
                         continue;
                     }
-                    _ => return (Ok(received.reply), retries),
+                    _ => {
+                        retries.stands(&received);
+                        return (Ok(received.reply), retries);
+                    }
                 },
                 // Then the origin's last word is that it has not processed the request.
                 Err(failed) if failed.processed != Processed::Maybe && refusal.is_some() => {
@@ -292,7 +297,8 @@ impl Upstream {
                 }
                 return (Err(error), retries);
             };
-            debug!(?host, reason, error = %failed.error, "sent again");
+            let trace_id = request.trace.map(display);
+            debug!(trace_id, ?host, reason, error = %failed.error, "sent again");
             self.counters.count_retry(reason);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -359,7 +365,8 @@ impl Upstream {
                     }
                     Err(failed) if failed.processed == Processed::NotConnected => {
                         let (host_name, error) = (host.host(), &failed.error);
-                        warn!(host = %host_name, %error, "origin cannot be connected to; trying the next");
+                        let trace_id = request.trace.map(display);
+                        warn!(trace_id, host = %host_name, %error, "origin cannot be connected to; trying the next");
                         hosts.not_connected(&host, Instant::now());
                         last = Some(failed);
                     }
@@ -514,6 +521,8 @@ impl<'a> ReplyTimer<'a> {
 /// A reply that came whole.
 struct Received {
     reply: Reply,
+    /// When its head was there.
+    began: std::time::Instant,
     /// Over HTTP/1.1, on a connection that had served another request before.
     reused: bool,
 }
@@ -544,6 +553,7 @@ async fn receive(
         }
     };
     timer.wait_for_the_whole();
+    let began = Instant::now().into_std();
     let (head, body) = response.into_parts();
     let end = head.extensions.get::<Arc<ConnectionEnd>>();
     let reused = end.is_some_and(|end| end.is_reused());
@@ -592,7 +602,11 @@ async fn receive(
         body: received.into_octets().into(),
         trailers,
     };
-    Ok(Received { reply, reused })
+    Ok(Received {
+        reply,
+        began,
+        reused,
+    })
 }
 
 /// Why a body could not be read.

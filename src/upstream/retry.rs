@@ -12,12 +12,25 @@ use crate::gateway::fetch::Failure;
 /// The attempts of one request that failed and were followed by another one.
 #[derive(Clone, Debug, Default)]
 pub struct Retries {
+    /// When the reply that stands began.
+    reply_began: Option<std::time::Instant>,
     proofs: [u8; Unprocessed::ALL.len()],
     /// The idempotent request was sent again after a connection that ended before its reply.
     repeated: bool,
 }
 
 impl Retries {
+    /// When the reply that stands began, if there is one.
+    #[must_use]
+    pub const fn reply_began(&self) -> Option<std::time::Instant> {
+        self.reply_began
+    }
+
+    /// This reply stands.
+    pub(super) const fn stands(&mut self, received: &Received) {
+        self.reply_began = Some(received.began);
+    }
+
     /// How many there were.
     #[must_use]
     pub fn count(&self) -> u32 {

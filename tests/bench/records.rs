@@ -14,9 +14,11 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use wapbridge::gateway::record::{Ending, ExchangeRecord};
 use wapbridge::gateway::syncml::SyncMl;
+use wapbridge::random::Random;
 use wapbridge::record::charging::{self, CdrWriter};
 use wapbridge::record::{AccessSink, Format, LogWriter, Recorder, Sinks};
 use wapbridge::time::Instant;
+use wapbridge::trace_context::{Caller, SampleRatio, TraceContext};
 use wapbridge::wdp::Peer;
 use wapbridge::wsp::log_id::LogIds;
 use wapbridge::wtp::Report;
@@ -40,7 +42,7 @@ fn main() {
                     handle: handle.clone(),
                     sample: 1,
                 }),
-                charging: None,
+                ..Sinks::default()
             };
             measure(name, count, &sinks, writer, || handle.lost());
         }
@@ -51,6 +53,7 @@ fn main() {
         let sinks = Sinks {
             access: None,
             charging: Some(handle.clone()),
+            ..Sinks::default()
         };
         measure("records", count, &sinks, writer, || handle.counts().lost);
     }
@@ -109,6 +112,8 @@ fn exchange() -> ExchangeRecord {
         <MsgID>2</MsgID></SyncHdr><SyncBody><Alert><Data>201</Data></Alert></SyncBody></SyncML>";
     ExchangeRecord {
         number: 9,
+        trace: TraceContext::new(&mut Random::new(1), SampleRatio::ALL, &Caller::default()),
+        upstream_uri: None,
         peer: Peer::new(
             "10.20.30.40:49152".parse().unwrap(),
             "192.0.2.1:9201".parse().unwrap(),
@@ -131,6 +136,7 @@ fn exchange() -> ExchangeRecord {
         ending: Ending::Acknowledged,
         received: Instant::from_micros(1_000_000),
         fetched: Some(Instant::from_micros(1_000_050)),
+        reply_began: None,
         replied: Some(Instant::from_micros(1_001_050)),
         finished: Instant::from_micros(1_101_050),
         request_octets: 512,

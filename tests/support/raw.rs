@@ -176,6 +176,7 @@ pub(crate) const ROUTE: &str = "1";
 /// A request with room and time enough for any test.
 pub(crate) fn request(method: Method, address: SocketAddr, body: &'static [u8]) -> Request {
     Request {
+        trace: None,
         source: None,
         route: ROUTE.into(),
         method,

@@ -1,4 +1,4 @@
-//! `/metrics`: the text format of Prometheus.
+//! `/metrics`: the text format of Prometheus, or that of OpenMetrics for clients that ask for it.
 //!
 //! Counters and gauges are set from a snapshot of the shards' plain integers whenever a client
 //! scrapes, in a recorder of that scrape: `absolute` of the facade keeps the greatest value and the
@@ -11,12 +11,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics::{
@@ -25,6 +26,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 
+use super::open_metrics::{self, Exemplars};
 use super::row::{Kind, Metric, Read, Value};
 use super::table::METRICS;
 use crate::admin::history::SharedHistory;
@@ -38,6 +40,7 @@ use crate::worker::{self, Inbox, Received, Worker};
 pub(in crate::admin) struct Exporter {
     collectors: Collectors,
     histograms: Arc<PrometheusRecorder>,
+    exemplars: Arc<Mutex<Exemplars>>,
     measurements: MeasurementHandle,
     history: SharedHistory,
     /// Dropped with the last clone, which stops the thread. The lock makes it `Sync`.
@@ -54,12 +57,15 @@ impl Exporter {
         let recorder = Arc::clone(&histograms);
         let history = SharedHistory::start();
         let samples = (collectors.clone(), history.clone());
+        let exemplars = Arc::<Mutex<Exemplars>>::default();
+        let kept = Arc::clone(&exemplars);
         let observer = Worker::start("metrics", worker::queue(MAX_QUEUED), move |inbox| {
-            observe(&inbox, &recorder, &samples);
+            observe(&inbox, &recorder, &kept, &samples);
         })?;
         Ok(Self {
             collectors,
             histograms,
+            exemplars,
             measurements: observer.handle(),
             history,
             _observer: Arc::new(Mutex::new(observer)),
@@ -77,7 +83,7 @@ impl Exporter {
     }
 
     /// All metrics, in the order of their names.
-    fn render(&self) -> String {
+    fn render(&self, format: ExpositionFormat) -> String {
         let snapshot = self.collectors.snapshot();
         // A route has its histogram from the start, with no observation.
         with_local_recorder(&*self.histograms, || {
@@ -93,7 +99,17 @@ impl Exporter {
         let scalars = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&scalars, || set(&snapshot));
         let text = scalars.handle().render() + &self.histograms.handle().render();
-        ordered(&text)
+        match format {
+            ExpositionFormat::Prometheus => ordered(&text, prometheus),
+            ExpositionFormat::OpenMetrics => {
+                let exemplars = self.exemplars.lock();
+                let exemplars = exemplars.unwrap_or_else(PoisonError::into_inner);
+                let text = ordered(&text, |metric, series| {
+                    open_metrics::family(metric, series, &exemplars)
+                });
+                text + open_metrics::END
+            }
+        }
     }
 }
 
@@ -159,9 +175,16 @@ const fn as_float(value: u64) -> f64 {
     value as f64
 }
 
+/// The formats of the exposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExpositionFormat {
+    Prometheus,
+    OpenMetrics,
+}
+
 /// Sorts families and series, which the exporter writes in the order of its hash tables, and writes
 /// the kind that the table says: seconds of a counter are a gauge to the facade.
-fn ordered(text: &str) -> String {
+fn ordered(text: &str, write: impl Fn(&Metric, &[&str]) -> String) -> String {
     let mut families = BTreeMap::new();
     for family in text.split_terminator("\n\n") {
         let (comments, mut series): (Vec<&str>, Vec<&str>) =
@@ -174,20 +197,25 @@ fn ordered(text: &str) -> String {
         if metric.kind != Kind::Histogram {
             series.sort_unstable();
         }
-        let Metric {
-            name, kind, help, ..
-        } = metric;
-        let (kind, series) = (kind.name(), series.join("\n"));
-        let lines = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{series}\n");
-        families.insert(name, lines);
+        families.insert(metric.name, write(metric, &series));
     }
     families.into_values().collect()
+}
+
+/// One family in the text format of Prometheus.
+fn prometheus(metric: &Metric, series: &[&str]) -> String {
+    let Metric {
+        name, kind, help, ..
+    } = metric;
+    let (kind, series) = (kind.name(), series.join("\n"));
+    format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{series}\n")
 }
 
 /// Observes the shards' measurements, and takes samples, until the worker is dropped.
 fn observe(
     inbox: &Inbox<MeasurementBatch>,
     recorder: &PrometheusRecorder,
+    exemplars: &Mutex<Exemplars>,
     (collectors, history): &(Collectors, SharedHistory),
 ) {
     let clock = Clock::start();
@@ -197,6 +225,8 @@ fn observe(
         match inbox.recv_timeout(upkeep_at.min(sample_at).since(clock.now())) {
             Received::Message(batch, _load) => {
                 with_local_recorder(recorder, || record(&batch));
+                let kept = exemplars.lock();
+                kept.unwrap_or_else(PoisonError::into_inner).observe(&batch);
                 history.observe(&batch);
             }
             Received::Idle => {}
@@ -252,8 +282,14 @@ pub(in crate::admin) fn router(exporter: Exporter) -> Router {
     Router::new().route("/metrics", get(scrape).with_state(exporter))
 }
 
-async fn scrape(State(exporter): State<Exporter>) -> Response {
-    ([(CONTENT_TYPE, TEXT_FORMAT)], exporter.render()).into_response()
+async fn scrape(State(exporter): State<Exporter>, headers: HeaderMap) -> Response {
+    let mut accepted = headers.get_all(ACCEPT).iter();
+    let is_wanted = accepted.any(|value| value.to_str().is_ok_and(open_metrics::is_wanted));
+    let (media_type, format) = match is_wanted {
+        true => (open_metrics::MEDIA_TYPE, ExpositionFormat::OpenMetrics),
+        false => (TEXT_FORMAT, ExpositionFormat::Prometheus),
+    };
+    ([(CONTENT_TYPE, media_type)], exporter.render(format)).into_response()
 }
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -265,8 +301,11 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::server::{Measurement, RouteStats};
+    use crate::trace_context::TraceId;
 
     fn exporter() -> Exporter {
         let collectors = Collectors::default();
@@ -287,13 +326,16 @@ mod tests {
     /// The exposition once it has this line.
     fn until(exporter: &Exporter, line: &str) -> String {
         for _ in 0..1_000 {
-            let text = exporter.render();
+            let text = exporter.render(ExpositionFormat::Prometheus);
             if text.lines().any(|shown| shown == line) {
                 return text;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!("never {line}: {}", exporter.render());
+        panic!(
+            "never {line}: {}",
+            exporter.render(ExpositionFormat::Prometheus)
+        );
     }
 
     #[test]
@@ -336,8 +378,67 @@ mod tests {
     }
 
     #[test]
+    fn open_metrics_have_the_last_sampled_trace_of_a_bucket() {
+        let exporter = exporter();
+        let trace = |last| {
+            let mut octets = [0xAB; 16];
+            octets[15] = last;
+            Some(TraceId::from_octets(octets))
+        };
+        let exchange = |trace, millis| Measurement {
+            route: Some(0),
+            trace,
+            duration: Duration::from_millis(millis),
+            response: Some(Duration::from_millis(millis)),
+            ..Measurement::default()
+        };
+        exporter.measurements().send(MeasurementBatch {
+            routes: Arc::new(["a \"b\" \\".into()]),
+            measurements: vec![
+                exchange(trace(1), 250),
+                exchange(trace(2), 300),
+                exchange(trace(3), 310),
+                exchange(None, 320),
+                exchange(trace(4), 999_000),
+            ],
+        });
+        let plain = until(&exporter, "wapbridge_exchange_duration_seconds_count 5");
+        assert!(!plain.contains("trace_id"), "{plain}");
+        let text = exporter.render(ExpositionFormat::OpenMetrics);
+        for line in [
+            "# TYPE wapbridge_route_exchanges counter",
+            r#"wapbridge_route_exchanges_total{route="a \"b\" \\"} 3"#,
+            "# TYPE wapbridge_wsp_sessions gauge",
+            "# TYPE wapbridge_exchanges gauge",
+            "# TYPE wapbridge_exchanges_total unknown",
+            "# TYPE wapbridge_exchange_duration_seconds histogram",
+            r#"wapbridge_exchange_duration_seconds_bucket{le="0.25"} 1 # {trace_id="@01"} 0.25"#,
+            r#"wapbridge_exchange_duration_seconds_bucket{le="0.5"} 4 # {trace_id="@03"} 0.31"#,
+            r#"wapbridge_exchange_duration_seconds_bucket{le="1.0"} 4"#,
+            r#"wapbridge_exchange_duration_seconds_bucket{le="+Inf"} 5 # {trace_id="@04"} 999"#,
+            r#"wapbridge_route_response_seconds_bucket{route="a \"b\" \\",le="0.5"} 4 # {trace_id="@03"} 0.31"#,
+        ] {
+            let line = line.replace('@', &"ab".repeat(15));
+            assert!(
+                text.lines().any(|shown| shown == line),
+                "{line}\n---\n{text}"
+            );
+        }
+        let families: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        let unique: BTreeSet<&str> = families.iter().copied().collect();
+        assert_eq!(families.len(), unique.len(), "{families:?}");
+        assert!(
+            text.ends_with("\n# EOF\n") && !text.contains("\n\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn the_exposition_has_every_metric_once_and_in_order() {
-        let text = exporter().render();
+        let text = exporter().render(ExpositionFormat::Prometheus);
         let shown: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE "))

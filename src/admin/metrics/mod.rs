@@ -2,6 +2,7 @@
 //! `metrics-exporter-prometheus` renders them for `/metrics`.
 
 mod exporter;
+mod open_metrics;
 mod row;
 mod table;
 

@@ -526,6 +526,15 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
         Optional(|s| Some(s.records?.files))),
     gauge("wapbridge_records_waiting_bytes", "Octets of charging records queued to be written.",
         &[], Optional(|s| Some(s.records?.waiting))),
+    counter("wapbridge_spans_exported_total",
+        "Spans that the collector has taken; without [tracing] endpoint absent, as the next one.",
+        &[], Optional(|s| Some(s.spans?.exported))),
+    counter("wapbridge_spans_dropped_total",
+        "Sampled exchanges without spans at the collector, by reason: the queue was full, or a request failed.",
+        &["reason"], Each(|s, add| if let Some(spans) = &s.spans {
+            add(&["queue"], spans.queue_full);
+            add(&["export"], spans.failed);
+        })),
     gauge("wapbridge_records_failing", "1 while charging records cannot be written, else 0.", &[],
         Optional(|s| Some(u64::from(s.records?.failing)))),
 

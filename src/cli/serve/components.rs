@@ -17,6 +17,7 @@ use crate::cli::serve::systemd;
 use crate::config::Settings;
 use crate::record::Sinks;
 use crate::record::charging::CdrWriter;
+use crate::record::spans::SpanExporter;
 use crate::server::{
     self, Config, Control, HealthChecks, Inherited, MeasurementHandle, PushParts, Pushes,
     RemainingSessions, Secure, Server, Shards, Shutdown, SmsBearer, Subscribers, TcpLimits,
@@ -30,6 +31,7 @@ use crate::wsp::log_id::LogIds;
 /// The running parts, in the order they were started.
 pub(super) struct Components {
     cdr_writer: Option<CdrWriter>,
+    spans: Option<SpanExporter>,
     log: LogOutputs,
     admin: Admin,
     listening: JoinSet<()>,
@@ -56,9 +58,11 @@ impl Components {
             .context("the thread of the metrics")?;
         let listening = start_admin(settings, &admin).await?;
         let cdr_writer = start_cdr_writer(settings)?;
+        let spans = start_spans(settings, &admin)?;
         let sinks = Sinks {
             access: log.access(),
             charging: cdr_writer.as_ref().map(CdrWriter::handle),
+            spans: spans.as_ref().map(SpanExporter::sink),
         };
         let records = sinks.clone();
         let cdr_handle = sinks.charging.clone();
@@ -125,6 +129,7 @@ impl Components {
         let watchdog = tokio::spawn(systemd::feed_watchdog(shards));
         Ok(Self {
             cdr_writer,
+            spans,
             log,
             admin,
             listening,
@@ -160,6 +165,9 @@ impl Components {
         self.server.stop();
         // After the shards, which have handed over the last of it.
         drop(self.cdr_writer);
+        if let Some(spans) = self.spans {
+            spans.stop();
+        }
         if let Some(store) = self.store {
             store.close();
         }
@@ -362,6 +370,30 @@ fn start_cdr_writer(settings: &Settings) -> anyhow::Result<Option<CdrWriter>> {
     let cdr_writer = CdrWriter::start(records, run, wall)
         .with_context(|| format!("[records]: cannot write charging records to {path}"))?;
     Ok(Some(cdr_writer))
+}
+
+/// The configuration refuses the settings of an export.
+#[cfg(not(feature = "otlp"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
+const fn start_spans(_: &Settings, _: &Admin) -> anyhow::Result<Option<SpanExporter>> {
+    Ok(None)
+}
+
+/// The export of spans, if there is a collector.
+#[cfg(feature = "otlp")]
+fn start_spans(settings: &Settings, admin: &Admin) -> anyhow::Result<Option<SpanExporter>> {
+    let tls = settings.tls.client_config();
+    let export = &settings.tracing.export;
+    let spans = SpanExporter::start(export, tls, server::clock::seed()?)
+        .context("[tracing]: spans cannot be exported")?;
+    if let Some(spans) = &spans {
+        let sink = spans.sink();
+        admin
+            .collectors()
+            .register(move |snapshot| snapshot.spans = Some(sink.counts()));
+        info!("spans go to a collector");
+    }
+    Ok(spans)
 }
 
 async fn start_server(

@@ -4,6 +4,7 @@ mod components;
 mod signals;
 pub(super) mod supervisor;
 mod systemd;
+mod watch;
 
 use std::path::PathBuf;
 

@@ -11,7 +11,8 @@ use crate::cli::log::LogOutputs;
 use crate::cli::serve::components::Components;
 use crate::cli::serve::signals::{Signal, Signals};
 use crate::cli::serve::systemd;
-use crate::config::Settings;
+use crate::cli::serve::watch::Watch;
+use crate::config::{Settings, Texts};
 use crate::gateway::Mode;
 use crate::server::{
     self, ControlCommand, ControlError, ControlReceiver, Inherited, Reloaded, State,
@@ -29,8 +30,10 @@ pub(in crate::cli) async fn run(
     let (control, receiver) = server::control();
     let warned = warn_of(&settings, &[]);
     let components = Components::start(&settings, inherited, &control, log).await?;
+    let watch = Watch::new(path.clone(), settings.texts(), settings.server.watch);
     let mut supervisor = Supervisor {
         path,
+        watch,
         started_with: settings.clone(),
         settings,
         components,
@@ -51,6 +54,7 @@ pub(in crate::cli) async fn run(
 
 struct Supervisor {
     path: PathBuf,
+    watch: Watch,
     /// The settings at the start, of which some need a restart to change.
     started_with: Settings,
     /// The settings in force.
@@ -79,6 +83,7 @@ impl Supervisor {
                     Signal::Reload => self.on_hangup().await,
                     Signal::Reopen => self.components.reopen_logs(),
                 },
+                () = self.watch.changed(), if !self.stopping => self.on_change().await,
                 order = self.receiver.next() => self.on_command(order).await,
                 () = shutdown_over(&mut self.shutdown) => {
                     self.shutdown = None;
@@ -142,6 +147,14 @@ impl Supervisor {
         }
     }
 
+    /// The text of the configuration has changed. The result goes only to the log.
+    async fn on_change(&mut self) {
+        info!(config = %self.path.display(), "the configuration has changed");
+        if let Err(error) = self.reload().await {
+            error!("change of the configuration: {error}");
+        }
+    }
+
     /// Reads the configuration and the files it names again. A configuration with an error changes
     /// nothing.
     async fn reload(&mut self) -> Result<Reloaded, ControlError> {
@@ -153,6 +166,7 @@ impl Supervisor {
     }
 
     async fn read_again(&mut self) -> Result<Reloaded, ControlError> {
+        self.watch.handle(Texts::read(&self.path));
         let settings = Settings::load(&self.path).map_err(ControlError::Configuration)?;
         let needs_restart = settings.needing_a_restart(&self.started_with);
         for section in &needs_restart {
@@ -164,6 +178,9 @@ impl Supervisor {
         self.warned = warn_of(&settings, &self.warned);
         let settings = settings.reloaded(&self.started_with);
         self.components.reload(&settings).await;
+        if settings.server.watch != self.settings.server.watch {
+            self.watch.set(settings.server.watch);
+        }
         self.settings = settings;
         info!(config = %self.path.display(), "routes, limits and certificates reloaded");
         Ok(Reloaded { needs_restart })

@@ -100,6 +100,11 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("wapbridge_store_errors_total", "", "store failed"),
     ("wapbridge_log_lines_lost_total", "", "log line lost"),
     ("wapbridge_records_lost_total", "", "charging record lost"),
+    (
+        "wapbridge_spans_dropped_total",
+        "reason",
+        "exchange without spans",
+    ),
 ];
 /// A label's value that is no error.
 const GOOD: &[&str] = &["acknowledged"];

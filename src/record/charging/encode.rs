@@ -17,6 +17,7 @@ use crate::record::digits::decimal;
 use crate::record::line::{Csv, CsvHeader, Fields, Json};
 use crate::record::timestamp::Timestamp;
 use crate::time::Instant;
+use crate::trace_context::{SpanId, TraceContext, TraceId};
 use crate::wdp::Peer;
 use crate::wsp::log_id::LogIds;
 
@@ -232,6 +233,13 @@ fn nothing() -> ExchangeRecord {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     ExchangeRecord {
         number: 0,
+        trace: TraceContext {
+            trace_id: TraceId::from_octets([0; 16]),
+            span_id: SpanId::from_octets([0; 8]),
+            upstream_id: SpanId::from_octets([0; 8]),
+            parent: None,
+            sampled: false,
+        },
         peer: Peer::new(nowhere, nowhere),
         session: None,
         method: http::Method::GET,
@@ -240,6 +248,7 @@ fn nothing() -> ExchangeRecord {
         syncml: None,
         route: None,
         target: None,
+        upstream_uri: None,
         status: None,
         problem: None,
         detail: None,
@@ -247,6 +256,7 @@ fn nothing() -> ExchangeRecord {
         ending: Ending::Sent,
         received: Instant::ZERO,
         fetched: None,
+        reply_began: None,
         replied: None,
         finished: Instant::ZERO,
         request_octets: 0,
@@ -351,6 +361,7 @@ fn fields(
     for name in OF_PUSHES {
         line.absent(name);
     }
+    line.word("trace_id", record.trace.trace_id);
 }
 
 /// The subscriber and the bearer, by the access network. `known` is a number and an alias that are
@@ -386,7 +397,7 @@ pub(super) fn subscriber(
     line.text_if("identity_source", identity.map(|it| it.source.label()));
 }
 
-/// The last fields, which only records of pushes have values for.
+/// Fields that only records of pushes have values for.
 pub(super) const OF_PUSHES: [&str; 4] = ["initiator", "push_id", "bearer", "attempts"];
 
 fn micros(time: Duration) -> u64 {
@@ -497,9 +508,10 @@ mod tests {
         let of = |name: &str| &record[names.iter().position(|other| other == name).unwrap()];
         assert_eq!((of("seq"), of("status"), of("repeats")), ("42", "200", "2"));
         assert_eq!(of("finished"), "2026-11-23T08:10:56.123456Z");
-        let last: Vec<_> = names.iter().skip(names.len() - 5).collect();
-        assert_eq!(last[0], "secured");
-        assert_eq!(last[1..], OF_PUSHES);
+        let last: Vec<_> = names.iter().skip(names.len() - 6).collect();
+        assert_eq!((last[0], last[5]), ("secured", "trace_id"));
+        assert_eq!(last[1..5], OF_PUSHES);
+        assert_eq!(of("trace_id"), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(of("secured"), "false");
     }
 

@@ -99,6 +99,7 @@ fn fields(
     line.text(push_id, &record.push_id);
     line.text_if(bearer, record.bearer.map(Bearer::label));
     line.number(attempts, record.attempts.into());
+    line.absent("trace_id");
 }
 
 #[cfg(test)]

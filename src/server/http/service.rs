@@ -94,6 +94,7 @@ pub(super) async fn answer(
         obex_target: None,
         next_message: None,
         peer,
+        by_proxy: service.is_trusted_proxy(client.peer.remote.ip()),
         secured: client.secured,
         version: head.version,
         method: head.method,

@@ -23,6 +23,7 @@ pub(super) fn request(peer: Peer, request: Request) -> Option<HttpRequest> {
         headers.insert(name, value);
     }
     Some(HttpRequest {
+        by_proxy: false,
         binding: Binding::Obex,
         target: uri(&request.target, &request.name)?,
         obex_target: Some(request.target).filter(|target| !target.is_empty()),

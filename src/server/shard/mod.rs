@@ -16,13 +16,14 @@ use http::StatusCode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{Level, debug, enabled};
 
 pub(super) use self::command::{HttpAnswer, ShardCommand};
 use self::drain::{DISCONNECT_INTERVAL, DisconnectAll, DrainWaiters};
 pub(super) use self::drain::{DrainCondition, disconnect_all_takes};
 pub(super) use self::siblings::{Mailboxes, Siblings};
 use self::upstream_tasks::{Progress, UpstreamTasks};
+use crate::gateway::answer::Problem;
 use crate::gateway::fetch::Reply;
 use crate::gateway::http::HttpId;
 use crate::gateway::push::{PushId, PushOutcome};
@@ -268,6 +269,9 @@ impl Shard {
                     if retries.count() > 0 {
                         self.gateway.annotate(id, retries.to_string());
                     }
+                    if let Some(began) = retries.reply_began() {
+                        self.gateway.reply_began(id, self.clock.of_system(began));
+                    }
                     self.tap.on_response(id, &reply);
                     self.gateway.handle_reply(now, id, reply);
                 }
@@ -425,10 +429,16 @@ impl Shard {
     fn on_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Fetch(id, request) => {
+                debug!(
+                    trace_id = request.trace.map(display), request = %id, method = %request.method,
+                    host = request.uri.authority().map(display), route = %request.route,
+                    "request goes upstream"
+                );
                 self.tap.on_request(&self.gateway, id, &request);
                 self.upstream.start(id, request);
             }
             Event::Cancel(id) => {
+                debug!(request = %id, "request upstream ends without a use for its reply");
                 self.tap.on_cancelled(id);
                 self.upstream.cancel(id);
             }
@@ -446,11 +456,26 @@ impl Shard {
                     let _ = answer.send(HttpAnswer { response, tunnel });
                 }
             }
-            Event::Answered(id) => self.recorder.answered(now, id),
+            Event::Answered(id) => {
+                if enabled!(Level::DEBUG)
+                    && let Some(record) = self.gateway.record(id)
+                {
+                    let trace_id = record.trace.trace_id;
+                    debug!(%trace_id, status = record.status, "reply goes to the handset");
+                }
+                self.recorder.answered(now, id);
+            }
             Event::Finished(record) => {
                 self.tap.on_exchange_end(&self.gateway, &record);
+                debug!(
+                    trace_id = %record.trace.trace_id, status = record.status,
+                    ending = record.ending.label(), problem = record.problem.map(Problem::label),
+                    "exchange over"
+                );
                 self.meter.record(&record);
-                self.recorder.finished(now, self.clock.wall(), &record);
+                let wall = self.clock.wall();
+                self.recorder.finished(now, wall, &record);
+                self.recorder.trace(now, wall, record);
             }
             Event::Claim(id, key) => self.claims.send(ClaimMessage::Claim(id, key)),
             Event::Released(ticket, found) => {

@@ -286,6 +286,8 @@ fn the_examples_comments_are_settings() {
                         "certificate",
                         "key",
                         "password_file",
+                        "endpoint",
+                        "headers_file",
                     ]
                     .iter()
                     .any(|key| rest.starts_with(key))

@@ -591,3 +591,79 @@ fn no_label_shows_what_may_be_a_secret() {
         );
     }
 }
+
+#[test]
+fn what_is_wrong_with_tracing_is_told() {
+    for (keys, told) in [
+        ("sample_ratio = 2", "0.01 one in a hundred"),
+        ("sample_ratio = -0.5", "0.01 one in a hundred"),
+        ("sample_ratio = \"0.5\"", "without quotes"),
+        ("sample_ratio = true", "expected a number from 0 to 1"),
+        ("timeout = \"2h\"", "from 100ms to 60s"),
+        ("max_queued = 0", "from 1 to"),
+        (
+            "endpont = \"http://a.example/\"",
+            "did you mean `endpoint`?",
+        ),
+    ] {
+        let report = report(&format!("[tracing]\n{keys}"));
+        assert!(report.contains(told), "{told}: {report}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "otlp"))]
+fn a_program_without_an_export_names_the_feature() {
+    for key in [
+        "endpoint = \"http://127.0.0.1:4318\"",
+        "headers_file = \"a\"",
+    ] {
+        let report = report(&format!("[tracing]\n{key}"));
+        assert!(report.contains("--features otlp"), "{report}");
+    }
+}
+
+#[test]
+#[cfg(feature = "otlp")]
+fn a_collector_is_named_by_a_url_and_a_file() {
+    let scratch = Scratch::new("otlp");
+    scratch.write("right", "# a comment\n\nAuthorization: Bearer top-secret\n");
+    scratch.write("wrong", "Authorization: Bearer a\nno field\n");
+    let file = |name: &str| scratch.0.join(name).display().to_string();
+    for (keys, told) in [
+        (
+            "endpoint = \"grpc://a.example:4317\"".to_owned(),
+            "port 4318",
+        ),
+        (
+            "endpoint = \"a.example\"".to_owned(),
+            "http://127.0.0.1:4318",
+        ),
+        (
+            "endpoint = \"http://u:p@a.example\"".to_owned(),
+            "headers_file",
+        ),
+        (
+            "endpoint = \"http://a.example?x\"".to_owned(),
+            "no place for a query",
+        ),
+        (
+            format!("headers_file = \"{}\"", file("wrong")),
+            ":2: this is no field",
+        ),
+        (
+            format!("headers_file = \"{}\"", file("none")),
+            "relative to the directory",
+        ),
+    ] {
+        let report = report(&format!("[tracing]\n{keys}"));
+        assert!(report.contains(told), "{told}: {report}");
+    }
+    let right = format!(
+        "[tracing]\nendpoint = \"https://a.example\"\nheaders_file = \"{}\"\n{ROUTE}",
+        file("right")
+    );
+    let settings = parse(&right).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(settings.tracing.export.headers.len(), 1);
+    assert!(!format!("{settings:?}").contains("top-secret"));
+}

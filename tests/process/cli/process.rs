@@ -59,6 +59,9 @@ pub(crate) fn command() -> Command {
         "NO_COLOR",
         "RUST_BACKTRACE",
         "WAPBRIDGE_KEYLOG",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_SERVICE_NAME",
     ] {
         command.env_remove(name);
     }

@@ -29,7 +29,7 @@ pub(crate) fn start() -> Sinks {
             handle: handle.clone(),
             sample: 1,
         }),
-        charging: None,
+        ..Sinks::default()
     }
 }
 

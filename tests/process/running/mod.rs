@@ -11,6 +11,8 @@ mod identity;
 mod life;
 mod manager;
 mod obex;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod proxy;
 mod push;
 mod push_clients;
@@ -26,6 +28,7 @@ mod store;
 mod terminal;
 mod top;
 mod trace;
+mod trace_context;
 mod tunnel;
 mod upgrade;
 
