@@ -189,6 +189,7 @@ impl Gateway {
         plan.codings = Codings::request(&mut headers, reads, max_reply);
         let mut request = Request {
             source: Some(source),
+            session: session.map(|session| session.id),
             method,
             uri,
             route,

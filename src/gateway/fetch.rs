@@ -35,6 +35,8 @@ pub struct Request {
     /// The address of the handset, whose source and network have shares of the connections to an
     /// origin; `None` for a request of the gateway itself.
     pub source: Option<IpAddr>,
+    /// The id of its WSP session, whose requests a route that balances sends to one host.
+    pub session: Option<u32>,
     /// The name of the route that took it, which decides on proxy, TLS and connections.
     pub route: Arc<str>,
     /// GET, POST and so on.

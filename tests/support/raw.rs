@@ -177,6 +177,7 @@ pub(crate) const ROUTE: &str = "1";
 pub(crate) fn request(method: Method, address: SocketAddr, body: &'static [u8]) -> Request {
     Request {
         source: None,
+        session: None,
         route: ROUTE.into(),
         method,
         uri: format!("https://localhost:{}/ds?x=1", address.port())

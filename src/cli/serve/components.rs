@@ -87,7 +87,9 @@ impl Components {
         let hosts = server.hosts().clone();
         admin
             .collectors()
-            .register(move |snapshot| snapshot.hosts = hosts.status());
+            .register(move |snapshot| {
+                (snapshot.hosts, snapshot.groups) = (hosts.status(), hosts.groups());
+            });
         let health_checks = HealthChecks::start(
             &settings.tls,
             &settings.routes,

@@ -74,6 +74,7 @@ impl Notifier {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(pap::MEDIA_TYPE));
         let request = Request {
             source: None,
+            session: None,
             route: ROUTE.into(),
             method: Method::POST,
             uri,
