@@ -155,7 +155,9 @@ fn retry_budget(budget: &RetryBudget) -> String {
         budget_percent,
         min_retry_concurrency,
     } = budget;
-    format!("retry budget: {budget_percent} % of the requests under way, at least {min_retry_concurrency}")
+    format!(
+        "retry budget: {budget_percent} % of the requests under way, at least {min_retry_concurrency}"
+    )
 }
 
 fn summarise(settings: &Settings) {

@@ -87,7 +87,9 @@ impl RouteHistory {
             let of = |figure: usize| {
                 let values = self.minutes.iter().map(|minute| minute.values.get(place));
                 let value = |values: Option<&[f32; 2]>| values?.get(figure).copied();
-                values.map(|values| value(values).unwrap_or(f32::NAN)).collect()
+                values
+                    .map(|values| value(values).unwrap_or(f32::NAN))
+                    .collect()
             };
             Some((&line.as_ref()?.route, [of(0), of(1)]))
         })
@@ -103,7 +105,12 @@ impl RouteHistory {
             line.take_if(|line| !is_wanted(line));
         }
         for (route, stats) in busiest {
-            if self.routes.iter().flatten().any(|line| line.route == *route) {
+            if self
+                .routes
+                .iter()
+                .flatten()
+                .any(|line| line.route == *route)
+            {
                 continue;
             }
             let free = self.routes.iter().position(Option::is_none);

@@ -85,11 +85,9 @@ impl Components {
             snapshot.store = writer.as_ref().map(StoreHandle::stats);
         });
         let hosts = server.hosts().clone();
-        admin
-            .collectors()
-            .register(move |snapshot| {
-                (snapshot.hosts, snapshot.groups) = (hosts.status(), hosts.groups());
-            });
+        admin.collectors().register(move |snapshot| {
+            (snapshot.hosts, snapshot.groups) = (hosts.status(), hosts.groups());
+        });
         let health_checks = HealthChecks::start(
             &settings.tls,
             &settings.routes,
