@@ -237,10 +237,10 @@ def look(browser, arguments, load, shots, downloads):
     assert socket.gethostname() in browser.text("#facts"), f"the node has no name: {browser.text('#facts')}"
     shows_hosts(browser)
     remembers(browser, arguments)
-    draws_routes(browser)
     joins_processes(browser)
     explains_problems(browser, arguments)
     obeys_keys(browser)
+    draws_routes(browser, shots)
     fits_screens(browser, arguments, shots)
 
     # A trace with the wrong token, then with the right one.
@@ -356,7 +356,7 @@ def shows_hosts(browser):
     browser.until("failures of that host", f"const found = (() => {{ {rows} }})(); return found?.some((row) => parseFloat(row[4]) > 0)", 60)
 
 
-def draws_routes(browser):
+def draws_routes(browser, shots):
     """A route's row has its last two hours: what the gateway remembers, and what the page counts from then on."""
     script = """
         const done = arguments[0];
@@ -380,7 +380,8 @@ def draws_routes(browser):
     for path in drawn["lines"]:
         # The unknown minute is a gap.
         assert path.count("M") == 2 and path.count("L") == 117, path
-    browser.open(browser.run("return location.href"))
+    browser.run("document.querySelector('#tables').scrollIntoView()")
+    browser.shot(f"{shots}/tables.png")
 
 
 def joins_processes(browser):
@@ -481,6 +482,7 @@ def fits_screens(browser, arguments, shots):
             time.sleep(1.2)
             browser.shot(f"{shots}/live-{scheme}-{width}.png")
             wider = browser.run("return document.documentElement.scrollWidth - innerWidth")
+            assert browser.run("return document.querySelectorAll('svg.spark').length"), "no line of a route"
             assert wider <= 0, f"{wider} pixels wider than {width}"
             browser.audit(arguments.axe, f"{scheme}, {width} pixels")
     browser.scheme("dark")

@@ -66,10 +66,8 @@ impl RouteHistory {
             };
             let counts = Counts::of(stats);
             let rate = |now: u64, before: u64| {
-                let growth = passed.and(now.checked_sub(before));
-                growth.map_or(f32::NAN, |growth| {
-                    single(growth) / passed.unwrap_or(f32::NAN)
-                })
+                let growth = passed.zip(now.checked_sub(before));
+                growth.map_or(f32::NAN, |(passed, growth)| single(growth) / passed)
             };
             *values = [
                 rate(counts.exchanges, line.before.exchanges),
@@ -113,12 +111,16 @@ impl RouteHistory {
             {
                 continue;
             }
-            let free = self.routes.iter().position(Option::is_none);
-            let Some(place) = free else { return };
+            let mut places = self.routes.iter_mut().enumerate();
+            let Some((place, free)) = places.find(|(_, line)| line.is_none()) else {
+                return;
+            };
             for minute in self.minutes.iter_mut() {
-                minute.values[place] = UNKNOWN;
+                if let Some(values) = minute.values.get_mut(place) {
+                    *values = UNKNOWN;
+                }
             }
-            self.routes[place] = Some(Line {
+            *free = Some(Line {
                 route: Arc::clone(route),
                 before: Counts::of(stats),
             });
