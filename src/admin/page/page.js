@@ -270,24 +270,21 @@ function named(text, colour, share) {
   return made;
 }
 
-/** The last two hours of a route in a small picture: exchanges, and in red the responses with 5xx. */
+/** The last two hours of a route in a small picture: exchanges, and red bars for responses with 5xx. */
 function spark(route) {
   const points = past.line(route), known = points.filter(({ exchanges }) => exchanges != null), last = known.at(-1);
   if (known.length < 2) return "–";
   const top = Math.max(...known.map(({ exchanges, errors }) => Math.max(exchanges, errors)), 1e-9), end = points.at(-1).at;
   const x = (at) => round(120 - (end - at) / 60000, 1), y = (value) => round(19 - 18 * value / top, 1);
-  const path = (key) => {
-    let line = "", before = null;
-    for (const one of points) {
-      if (one[key] != null) line += `${before != null && one.at - before < 150000 ? "L" : "M"}${x(one.at)},${y(one[key])}`;
-      before = one[key] != null ? one.at : null;
-    }
-    return line;
-  };
+  let line = "", before = null;
+  for (const { at, exchanges } of points) {
+    if (exchanges != null) line += `${before != null && at - before < 150000 ? "L" : "M"}${x(at)},${y(exchanges)}`;
+    before = exchanges != null ? at : null;
+  }
+  const bars = known.filter(({ errors }) => errors > 0).map(({ at, errors }) => `M${x(at)},20L${x(at)},${y(errors)}`).join("");
   const most = (key) => `${count(Math.max(...known.map((one) => one[key])))} at most`;
   const words = `Exchanges per second of route ${route} in the last two hours: ${most("exchanges")}, ${count(last.exchanges)} in the last minute. Responses with 5xx: ${most("errors")}.`;
-  const drawn = (key, colour) => el("path", { class: `stroke c${colour}`, d: path(key) });
-  return el("svg", { class: "spark", role: "img", "aria-label": words, viewBox: "0 0 120 20", preserveAspectRatio: "none" }, drawn("exchanges", 0), ...(known.some(({ errors }) => errors > 0) ? [drawn("errors", 3)] : []));
+  return el("svg", { class: "spark", role: "img", "aria-label": words, viewBox: "0 0 120 20", preserveAspectRatio: "none" }, el("path", { class: "stroke c0", d: line }), el("path", { class: "stroke c3", d: bars }));
 }
 
 const CONDITIONS = { in_service: ["up", "● up"], slow_start: ["part", "◔ slow start"], on_trial: ["part", "◌ on trial"], ejected: ["down", "✕ ejected"], failing_checks: ["down", "✕ fails checks"] };
@@ -312,8 +309,8 @@ function origins(now) {
   $("watched").textContent = all.length > SHOWN ? `${SHOWN} of ${count(all.length)}` : "of each route";
   const rows = shown.flatMap(({ route, host, state, value, ok, failures }, place) => [
     ...(route === shown[place - 1]?.route ? [] : [`route ${route}`]),
-    [host, el("span", { class: state[0] }, state[1]), count(value), `${count(ok)}/s`, el("span", { class: failures > 0 ? "down" : "" }, `${count(failures)}/s`)]]);
-  table("origins", rows, "No route names a host: nothing to watch.", ["host", "state", "under way", "answered", "failures"]);
+    [host, el("span", { class: state[0] }, state[1]), el("span", { class: failures > 0 ? "down" : "" }, `${count(failures)}/s`), count(value), `${count(ok)}/s`]]);
+  table("origins", rows, "No route names a host: nothing to watch.", ["host", "state", "failures", "under way", "answered"]);
 }
 
 function tables() {
