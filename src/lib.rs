@@ -95,7 +95,7 @@
 //! | a field of the access log or a column of charging records | `gateway/record.rs`; its value in `gateway/lifecycle.rs` (`new_record`) or `gateway/admission.rs`, from the transaction through `wtp/report.rs`; written in `record/access.rs` or `record/charging/encode.rs`; the example in `record/sample.rs`; the row in `deploy/OPERATIONS.md` |
 //! | an attribute or a phase of spans | `record/spans/span.rs`; a fact that the record lacks as for the access log. The table under "Tracing" in `deploy/OPERATIONS.md`. The ids themselves: `trace_context.rs`; exemplars: `admin/metrics/open_metrics.rs`. Tests: `tests/process/running/otlp.rs` |
 //! | a condition of routes | there are: URI, port, `secured`, binding, OBEX target, method, media type, User-Agent and SyncML version, in any combination. Another one: `route/condition.rs`; the fact in `RequestView` of `route/mod.rs`, known in `gateway/admission.rs` and by an option in `cli/route.rs`; the key in `config/routes.rs` and its `CONDITIONS` |
-//! | the treatment of a route's hosts (ejection, checks, requests at a time) | `route/host_policy.rs`; the keys in `config/host_policy.rs`; the state of a host in `upstream/host_state.rs` and `upstream/ejection.rs`, the order of hosts in `upstream/failover.rs`, a check in `upstream/check.rs`, the task of the checks in `server/health_checks.rs`. Tests: `tests/upstream/hosts.rs`, `tests/process/cli/hosts.rs` |
+//! | the treatment of a route's hosts (balance, affinity, ejection, checks, requests at a time, retries) | `route/host_policy.rs`; the keys in `config/host_policy.rs`, weights in `config/destination.rs`; the state of a host in `upstream/host_state.rs` and `upstream/ejection.rs`, of a route's hosts together in `upstream/host_group.rs`, the order of hosts in `upstream/failover.rs`, the choice of the first one in `upstream/balance.rs`, sessions that stay in `upstream/affinity.rs`, the retry budget in `upstream/retry_budget.rs`, a check in `upstream/check.rs`, the task of the checks in `server/health_checks.rs`. Tests: `tests/upstream/hosts.rs`, `tests/process/cli/hosts.rs` |
 //! | an action of routes on headers | `route/headers.rs`; the keys in `config/routes.rs` |
 //! | a final state of pushes | `push/pap/status.rs` (`MessageState`); the place that decides the state: `push/ppg/attempt.rs`, for a cancel `push/ppg/answer.rs`, for a refusal `push/ppg/submit.rs`. A bearer's result: `Outcome` in `push/mod.rs`, `server/push/bearer.rs`, `smsc/bearer.rs`. The log and the list of pushes follow `MessageState::ALL`, metrics `MessageState::FINAL`. Tests: `tests/protocol/push` |
 //! | a WBXML vocabulary | a file in `wbxml/tables`, `fixtures/wbxml` |
@@ -103,7 +103,7 @@
 //! | a message, a limit or an answer of WTLS handshakes | `wtls/message.rs`; `wtls/endpoint/handshake.rs` for ClientHellos, `wtls/endpoint/client_flight.rs` for what the client answers, `wtls/endpoint/limits.rs` for what strangers may cost; the rows of the state tables are in `fixtures/wtls/server.states` and `fixtures/wtls/client.states` |
 //! | a bearer of pushes | [`push::Bearer`]; its place in the order of bearers, `push/ppg/plan.rs`; the attempt itself, `server/push/bearer.rs`, and by a shard `gateway/delivery.rs`; its name in the store, `push/ppg/saved.rs`; its label in `admin/metrics/table.rs` |
 //! | a command, or an option of one | `cli/mod.rs`, and the command's own file in `cli` |
-//! | a figure that the page remembers | a row in `admin/history/series.rs`, its use in `admin/page/page.js`, its name under "The admin port" in `deploy/OPERATIONS.md` |
+//! | a figure that the page remembers | a row in `admin/history/series.rs`, for one of each route `admin/history/routes.rs`; its use in `admin/page/page.js`, its name under "The admin port" in `deploy/OPERATIONS.md` |
 //! | a request of the admin port | `admin/mod.rs`; its access rule in `admin/access.rs` |
 //!
 //! # One datagram, there and back
@@ -149,7 +149,7 @@
 //! | exchanges under way | [`gateway::Gateway`] | [`gateway::fetch::RequestId`] | no |
 //! | pushes, with deadlines, attempts and result notifications | `push::ppg` on the thread of `server/push/keeper.rs` | push-id, recipient | yes, in the store; `check` warns without one |
 //! | charging records, and answered transactions that are not over | [`record::charging::CdrWriter`] | sequence number, id | yes: files and journal |
-//! | hosts of routes: ejections, checks, requests under way | [`upstream::Hosts`], which all shards share; a request touches it when it begins and when it ends | route, host and port | no; a reload keeps it |
+//! | hosts of routes: ejections, checks, requests under way, the hosts of sessions | [`upstream::Hosts`], which all shards share; a request touches it when it begins and when it ends | route, host and port | no; a reload keeps it |
 //! | figures of the last two hours | `admin/history`, by the thread of the metrics | time | no |
 //! | connections to origins | [`upstream::Upstream`] of one shard | origin, and the route's way to its hosts | no |
 //!
@@ -243,6 +243,8 @@
 //! | queued charging records (32 MiB) | lost and counted; their numbers are missing |
 //! | upstream requests under way; octets of their bodies; a source's and an origin's share of both | WSP reply 503; 502 once the origin has replied |
 //! | requests under way to one host of a route, of all shards together | the next host; else WSP reply 503 |
+//! | requests of a route at another host than the first (`retry_budget`) | WSP reply 502: the failure of the first |
+//! | sessions whose host is known, of each route | the oldest is forgotten, and its next request chooses anew |
 //! | connections to origins, and an origin's share of them | the request waits; at its deadline WSP reply 503 |
 //! | packets of a Result to an address without proofs | small groups, few repetitions; a guessed Ack ends the transaction |
 //! | reply larger than the client SDU, its transaction or the route's limit | WSP reply 502; 413 only when the origin sent it |

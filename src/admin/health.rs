@@ -191,7 +191,7 @@ impl Checks {
     /// same.
     fn hosts(&self) -> Vec<Check> {
         let hosts = self.collectors.snapshot().hosts.into_iter();
-        let last = hosts.filter(|host| host.condition != HostCondition::InService);
+        let last = hosts.filter(|host| !host.condition.is_in_service());
         last.map(|host| {
             let name = format!("route {} host {}", host.route, host.host);
             let mut message = host.condition.label().to_owned();

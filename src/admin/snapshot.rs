@@ -16,7 +16,7 @@ use crate::server::{
 };
 use crate::smsc;
 use crate::store;
-use crate::upstream::{Expiry, Health, HostStatus, Role};
+use crate::upstream::{Expiry, GroupStatus, Health, HostStatus, Role};
 
 /// All counters at one moment.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub targets: Vec<Health>,
     /// The same hosts on each route, as all shards see them.
     pub hosts: Vec<HostStatus>,
+    /// Of each route the hosts together.
+    pub groups: Vec<GroupStatus>,
     /// The certificates that the configuration names.
     pub certificates: Vec<Expiry>,
     /// Counters of subscribers and RADIUS.
@@ -92,6 +94,7 @@ impl Snapshot {
             store: Some(store::Stats::default()),
             targets: vec![Health::unknown(CONFIGURED)],
             hosts: vec![HostStatus::new(CONFIGURED, CONFIGURED)],
+            groups: vec![GroupStatus::new(CONFIGURED)],
             smsc: vec![smsc::Status {
                 name: CONFIGURED.into(),
                 bound: false,

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Collectors, CurrentSettings, ServerHandle};
 use crate::server::ShardSnapshot;
-use crate::upstream::{Expiry, Health, HostStatus};
+use crate::upstream::{Expiry, GroupStatus, Health, HostStatus, Outcome};
 
 /// The sources of the answer.
 #[derive(Clone)]
@@ -73,13 +73,30 @@ struct Route {
     hosts: Vec<String>,
     /// The same hosts with their state on this route.
     upstreams: Vec<Upstream>,
+    /// The same hosts together; `null` where no host stands in for another.
+    group: Option<Group>,
+}
+
+/// The hosts of a route together.
+#[derive(Debug, Serialize)]
+struct Group {
+    /// Sessions and addresses whose host is known.
+    affinity_entries: u64,
+    /// Entries dropped before their time.
+    affinity_displaced: u64,
+    /// Requests whose host was out of service.
+    affinity_moved: u64,
+    /// Requests tried at another host after one could not be connected to.
+    failovers: u64,
+    /// Requests that were not, because of `retry_budget`.
+    failovers_refused: u64,
 }
 
 /// A host of a route, as all shards see it.
 #[derive(Debug, Serialize)]
 struct Upstream {
     host: String,
-    /// `in_service`, `ejected` or `failing_checks`.
+    /// `in_service`, `slow_start`, `on_trial`, `ejected` or `failing_checks`.
     condition: &'static str,
     /// RFC 3339; `null` unless it is ejected.
     ejected_until: Option<String>,
@@ -93,6 +110,16 @@ struct Upstream {
     requests: u32,
     /// Requests that found `max_requests` reached.
     busy: u64,
+    /// As configured.
+    weight: u32,
+    /// At the moment, as a share of `weight`: less than 1 during `slow_start`.
+    weight_share: f64,
+    /// Requests answered with a status below 500.
+    answered: u64,
+    /// Requests answered with a status of 500 and above.
+    server_errors: u64,
+    /// Requests without a connection or a whole reply.
+    failed: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,6 +173,9 @@ async fn status(State(sources): State<Sources>) -> Json<Status> {
                 .filter(|host| host.route == route.name)
                 .map(|host| Upstream::of(host, now))
                 .collect(),
+            group: (snapshot.groups.iter())
+                .find(|group| group.route == route.name)
+                .map(Group::of),
         }
     });
     Json(Status {
@@ -221,6 +251,23 @@ impl Upstream {
             last_check_failure: last.and_then(|(_, why)| why.clone()),
             requests: host.requests,
             busy: host.refused,
+            weight: host.weight,
+            weight_share: f64::from(host.weight_now) / (1000.0 * f64::from(host.weight)),
+            answered: host.count(Outcome::Answered),
+            server_errors: host.count(Outcome::ServerError),
+            failed: host.count(Outcome::Failed),
+        }
+    }
+}
+
+impl Group {
+    const fn of(group: &GroupStatus) -> Self {
+        Self {
+            affinity_entries: group.affinity_entries,
+            affinity_displaced: group.affinity_displaced,
+            affinity_moved: group.affinity_moved,
+            failovers: group.failovers,
+            failovers_refused: group.failovers_refused,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! would change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use toml::{Table, Value};
 use super::admin_client::AdminArgs;
 use super::load;
 use crate::config::{Entry, Report, Settings, needs_restart};
-use crate::route::HealthCheck;
+use crate::route::{Affinity, Balance, HealthCheck, RetryBudget, RouteSettings};
 
 /// Check a configuration file, and the certificates it names, without serving
 #[derive(Debug, Args)]
@@ -129,6 +129,37 @@ fn health_check(check: &HealthCheck) -> String {
     format!("each host: GET {path} every {interval:?}, {expected} within {timeout:?}")
 }
 
+/// The choice among a route's hosts in words.
+fn balance(route: &RouteSettings) -> String {
+    let policy = &route.host_policy;
+    let mut names = Balance::ALL.iter();
+    let name = names.find(|(_, balance)| *balance == policy.balance);
+    let mut text = format!("balance: {}", name.map_or("", |(name, _)| name));
+    if !policy.weights.is_empty() {
+        let _ = write!(text, ", weights {}", list(&policy.weights));
+    }
+    text += match policy.affinity {
+        Affinity::Session => "; a session stays at its host",
+        Affinity::Address => "; a handset stays at its host",
+        Affinity::Off => "; no request stays at a host",
+    };
+    if !policy.slow_start.is_zero() {
+        let _ = write!(text, "; slow start {:?}", policy.slow_start);
+    }
+    text
+}
+
+/// The bound of requests at another host in words.
+fn retry_budget(budget: &RetryBudget) -> String {
+    let RetryBudget {
+        budget_percent,
+        min_retry_concurrency,
+    } = budget;
+    format!(
+        "retry budget: {budget_percent} % of the requests under way, at least {min_retry_concurrency}"
+    )
+}
+
 fn summarise(settings: &Settings) {
     let line = |what: &str, value: &str| println!("  {what:<20} {value}");
     line("WSP over WTP", &list(&settings.listen.connection_mode));
@@ -150,8 +181,14 @@ fn summarise(settings: &Settings) {
     line("admin", &list(&settings.admin.listen));
     for route in settings.routes.iter() {
         line(&format!("route {}", route.name), &route.to_string());
+        if route.host_policy.balance != Balance::First {
+            line("", &balance(route));
+        }
         if let Some(check) = &route.host_policy.check {
             line("", &health_check(check));
+        }
+        if let Some(budget) = &route.host_policy.retry_budget {
+            line("", &retry_budget(budget));
         }
     }
     line("push initiators", &pushes(settings));

@@ -1,7 +1,8 @@
 //! The destination of a `[[route]]`.
 
+use serde_json::json;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::section::Section;
 use super::value::{Value, Wrong, string, text};
@@ -11,6 +12,8 @@ use crate::route::{Address, Destination, Network, NotANetwork};
 pub(super) struct Leads {
     pub(super) destination: Destination,
     pub(super) hosts: Spanned<Vec<Address>>,
+    /// The weights of the hosts, in their order; none if the file sets none.
+    pub(super) weights: Vec<u32>,
     pub(super) allow_plaintext: bool,
     pub(super) http_proxy: Option<Address>,
 }
@@ -35,16 +38,23 @@ pub(super) fn read(
         section.invalid("upstream", at.clone(), Wrong::new(label, help));
     };
 
-    let mut hosts = Vec::new();
+    let (mut hosts, mut weights) = (Vec::new(), Vec::new());
     for upstream in upstreams.get_ref() {
         match upstream {
-            Upstream::Host(host) => hosts.push(host.clone()),
+            Upstream::Host(host, weight) => {
+                hosts.push(host.clone());
+                weights.push(weight.unwrap_or(1));
+            }
             Upstream::AsRequested if upstreams.get_ref().len() == 1 => {}
             Upstream::AsRequested => {
                 invalid("\"as-requested\" beside a host", "choose one of them");
                 return None;
             }
         }
+    }
+    let has_weight = |upstream: &Upstream| matches!(upstream, Upstream::Host(_, Some(_)));
+    if !upstreams.get_ref().iter().any(has_weight) {
+        weights.clear();
     }
     let mut others = hosts.iter().cloned();
     let destination = match others.next() {
@@ -105,6 +115,7 @@ pub(super) fn read(
     Some(Leads {
         destination,
         hosts: Spanned::new(at, hosts),
+        weights,
         allow_plaintext,
         http_proxy: http_proxy.map(Spanned::into_inner),
     })
@@ -141,7 +152,8 @@ fn check_proxy(
 
 /// One value of `upstream`.
 enum Upstream {
-    Host(Address),
+    /// With its weight, if the file sets it.
+    Host(Address, Option<u32>),
     AsRequested,
 }
 
@@ -150,18 +162,65 @@ impl Value for Upstream {
 
     fn show(&self) -> toml::Value {
         match self {
-            Self::Host(address) => address.show(),
+            Self::Host(address, None) => address.show(),
+            Self::Host(address, Some(weight)) => toml::Value::Table(
+                [("url", address.show()), ("weight", weight.show())]
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .into_iter()
+                    .collect(),
+            ),
             Self::AsRequested => string("as-requested"),
         }
     }
 
+    fn schema() -> serde_json::Value {
+        let url = Address::schema();
+        json!({ "anyOf": [url, {
+            "type": "object",
+            "properties": {
+                "url": url,
+                "weight": { "type": "integer", "minimum": 1, "maximum": MAX_WEIGHT },
+            },
+            "required": ["url"],
+            "additionalProperties": false,
+        }] })
+    }
+
     fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        if let Some(table) = value.as_table() {
+            return read_weighted(table);
+        }
         match text::<Self>(value)? {
             "as-requested" => Ok(Self::AsRequested),
-            _ => Address::read(value).map(Self::Host),
+            _ => Ok(Self::Host(Address::read(value)?, None)),
         }
     }
 }
+
+/// A host with its weight, such as `{ url = "https://a.example/", weight = 3 }`.
+fn read_weighted(table: &DeTable<'_>) -> Result<Upstream, Wrong> {
+    let help = "write { url = \"https://a.example/\", weight = 3 }";
+    let (mut url, mut weight) = (None, None);
+    for (key, value) in table {
+        match key.get_ref().as_ref() {
+            "url" => url = Some(Address::read(value.get_ref())?),
+            "weight" => weight = Some(u32::read(value.get_ref())?),
+            _ => return Err(Wrong::new("a host has `url` and `weight` only", help)),
+        }
+    }
+    if weight.is_some_and(|weight| !(1..=MAX_WEIGHT).contains(&weight)) {
+        let label = format!("a weight is a number from 1 to {MAX_WEIGHT}");
+        return Err(Wrong::new(
+            label,
+            "remove a host that is to get no requests",
+        ));
+    }
+    let url = url.ok_or_else(|| Wrong::new("this host has no `url`", help))?;
+    Ok(Upstream::Host(url, weight))
+}
+
+/// The largest weight of a host.
+const MAX_WEIGHT: u32 = 1000;
 
 impl Value for Network {
     const EXPECTED: &'static str = "a network such as \"10.0.0.0/8\" or \"fd00::/8\"";

@@ -1,4 +1,5 @@
-//! The settings of a `[[route]]` for its hosts: `health_check`, `outlier` and `max_requests`.
+//! The settings of a `[[route]]` for its hosts: `balance`, `affinity`, `slow_start`, `max_requests`,
+//! `health_check`, `outlier` and `retry_budget`.
 
 use std::time::Duration;
 
@@ -8,25 +9,53 @@ use toml::de::DeValue;
 
 use super::destination::Leads;
 use super::section::Section;
-use super::value::{Value, Wrong, integer_or_text, string};
-use crate::route::{Destination, HealthCheck, HostPolicy, NotARange, Outlier, StatusRange};
+use super::value::{Value, Wrong, integer_or_text, string, words};
+use crate::route::{
+    Affinity, Balance, Destination, HealthCheck, HostPolicy, NotARange, Outlier, RetryBudget,
+    StatusRange,
+};
 
 /// Reads how a route treats its hosts.
 pub(super) fn read(section: &Section<'_, '_>, leads: Option<&Leads>) -> HostPolicy {
     let check = section.section("health_check");
     let outlier = section.section("outlier");
+    let budget = section.section("retry_budget");
     let is_fixed = leads.is_none_or(|leads| is_fixed(&leads.destination));
-    for (key, table) in [("health_check", &check), ("outlier", &outlier)] {
+    for (key, table) in [
+        ("health_check", &check),
+        ("outlier", &outlier),
+        ("retry_budget", &budget),
+    ] {
         if let (Some(at), false) = (table.at(), is_fixed) {
             let label = "it is for hosts that the route names";
             let help = format!("name an `upstream`, or remove `{key}`");
             section.invalid(key, at, Wrong::new(label, help));
         }
     }
+    let balance = section.spanned::<Balance>("balance");
+    // For other routes the key is an error, with any value.
+    match (&balance, is_fixed) {
+        (Some(balance), false) => {
+            let label = "the handset names the host";
+            let help = "name an `upstream` with several hosts, or remove `balance`";
+            section.invalid("balance", balance.span(), Wrong::new(label, help));
+        }
+        (None, true) => section.default("balance", &Balance::default()),
+        _ => {}
+    }
     HostPolicy {
         check: read_check(&check),
         outlier: read_outlier(&outlier),
         max_requests: section.optional("max_requests", 1..=1_000_000),
+        balance: balance.map_or_else(Balance::default, toml::Spanned::into_inner),
+        weights: leads.map_or_else(Vec::new, |leads| leads.weights.clone()),
+        affinity: section.or("affinity", Affinity::default()),
+        slow_start: section.within(
+            "slow_start",
+            Duration::ZERO..=Duration::from_secs(3600),
+            Duration::ZERO,
+        ),
+        retry_budget: read_budget(&budget),
     }
 }
 
@@ -98,6 +127,32 @@ fn read_outlier(section: &Section<'_, '_>) -> Option<Outlier> {
     }
     Some(outlier)
 }
+
+fn read_budget(section: &Section<'_, '_>) -> Option<RetryBudget> {
+    let default = RetryBudget::default();
+    let percent = section.within("budget_percent", 0..=100, default.budget_percent);
+    let least = default.min_retry_concurrency;
+    let budget = RetryBudget {
+        budget_percent: percent,
+        min_retry_concurrency: section.within("min_retry_concurrency", 0..=1_000_000, least),
+    };
+    if section.at().is_none() {
+        section.without_effect();
+        return None;
+    }
+    Some(budget)
+}
+
+words!(
+    Balance,
+    "\"first\", \"round_robin\" or \"least_outstanding\"",
+    Balance::ALL
+);
+words!(
+    Affinity,
+    "\"session\", \"address\" or \"none\"",
+    Affinity::ALL
+);
 
 impl Value for PathAndQuery {
     const EXPECTED: &'static str = "a path such as \"/healthz\"";

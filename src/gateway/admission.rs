@@ -199,6 +199,7 @@ impl Gateway {
         let mut request = Request {
             source: Some(source),
             trace: Some(record.trace.trace_id),
+            session: session.map(|session| session.id),
             method,
             uri,
             route,

@@ -39,6 +39,8 @@ pub struct Request {
     pub source: Option<IpAddr>,
     /// The trace of its exchange, for the log; `None` for a request of the gateway itself.
     pub trace: Option<TraceId>,
+    /// The id of its WSP session, whose requests a route that balances sends to one host.
+    pub session: Option<u32>,
     /// The name of the route that took it, which decides on proxy, TLS and connections.
     pub route: Arc<str>,
     /// GET, POST and so on.

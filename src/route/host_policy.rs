@@ -1,4 +1,5 @@
-//! How a route treats its hosts: checks, ejection, and requests at a time.
+//! How a route treats its hosts: which one a request tries first, checks, ejection, requests at a
+//! time, and retries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,6 +20,93 @@ pub struct HostPolicy {
     /// the next host of the route; without another host the handset gets 503. Default: no limit
     /// but those of all requests.
     pub max_requests: Option<u32>,
+    /// Which host a request tries first. Default: the first one in service.
+    pub balance: Balance,
+    /// The weights of the hosts, in their order, for a route that balances: a host of weight 3 gets
+    /// three times the requests of a host of weight 1. Default: 1 for each host.
+    pub weights: Vec<u32>,
+    /// Which requests of a route that balances stay at one host. Default: those of a session.
+    pub affinity: Affinity,
+    /// Time in which the weight of a host that is back grows from nothing to the whole, for a route
+    /// that balances. Default: none, the whole weight at once.
+    pub slow_start: Duration,
+    /// Bounds the requests that are tried at another host after one could not be connected to.
+    /// Default: no bound.
+    pub retry_budget: Option<RetryBudget>,
+}
+
+impl HostPolicy {
+    /// The weight of a host by its place.
+    #[must_use]
+    pub fn weight(&self, place: usize) -> u32 {
+        self.weights.get(place).copied().unwrap_or(1)
+    }
+}
+
+/// The choice of the host that a request tries first, among those in service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// The first one in the order of the configuration; the others stand in for it.
+    #[default]
+    First,
+    /// Each in its turn, by weight (smooth weighted round robin, as in nginx).
+    RoundRobin,
+    /// The one with the fewest requests under way by weight; among equals as `RoundRobin`.
+    LeastOutstanding,
+}
+
+impl Balance {
+    /// Every choice with its name in the configuration.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("first", Self::First),
+        ("round_robin", Self::RoundRobin),
+        ("least_outstanding", Self::LeastOutstanding),
+    ];
+}
+
+/// The requests that stay at the host that got the first of them, as long as it is in service.
+///
+/// The messages of a SyncML session belong together: a server that shares no state with the others
+/// knows only the sessions that began there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Affinity {
+    /// Those of a WSP session; without a session those of the handset's address.
+    #[default]
+    Session,
+    /// Those of the handset's address.
+    Address,
+    /// None: the hosts share their state.
+    Off,
+}
+
+impl Affinity {
+    /// Every affinity with its name in the configuration.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("session", Self::Session),
+        ("address", Self::Address),
+        ("none", Self::Off),
+    ];
+}
+
+/// A bound on the requests of a route that are tried at another host at a time.
+///
+/// Without it, the failure of one host may double the connections to the others, which then fail,
+/// too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Percent of the requests of the route under way. Default: 20.
+    pub budget_percent: u32,
+    /// So many are allowed whatever their share. Default: 3.
+    pub min_retry_concurrency: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            budget_percent: 20,
+            min_retry_concurrency: 3,
+        }
+    }
 }
 
 /// A regular GET to each host of a route.
@@ -63,7 +151,9 @@ impl HealthCheck {
     }
 }
 
-/// When a host is ejected, which means that it is tried last for a time.
+/// When a host is ejected, which means that it is tried last for a time. Then it is on trial: one
+/// request at a time tries it in its turn, until one is answered well. Another failure ejects it
+/// again.
 ///
 /// The first ejection lasts `base`, each further one twice as long as the one before, up to `max`.
 /// A host that has worked since its last ejection, and stayed for as long as that lasted, begins

@@ -31,7 +31,9 @@ pub use field_name::{FieldNames, means_field};
 pub use headers::{
     Forwarded, HeaderPolicy, HeaderRule, IDENTITY_HEADERS, NotARule, is_of_connection,
 };
-pub use host_policy::{HealthCheck, HostPolicy, NotARange, Outlier, StatusRange};
+pub use host_policy::{
+    Affinity, Balance, HealthCheck, HostPolicy, NotARange, Outlier, RetryBudget, StatusRange,
+};
 pub use network::{Network, NotANetwork, special_purpose};
 pub use networks::Networks;
 pub use protocol::Message;
@@ -84,7 +86,8 @@ pub struct RouteSettings {
     /// addresses that handsets use. The setting changes octets of SyncML replies, but never of an
     /// exchange with `x-syncml-hmac`. Default: false.
     pub rewrite_resp_uri: bool,
-    /// Checks of the hosts, their ejection, and how many requests each may have at a time.
+    /// The choice among the hosts, their checks and ejection, and how many requests each may have at a
+    /// time.
     pub host_policy: HostPolicy,
     /// Limits of one request.
     pub limits: Limits,
@@ -101,9 +104,10 @@ pub enum Destination {
     Fixed {
         /// Takes the place of the matched prefix.
         upstream: Address,
-        /// Hosts that serve the same content as `upstream`, tried in turn when a connection to it
-        /// fails. They differ from it in host and port only. A request that may have been sent is
-        /// never sent to another host. Default: no host.
+        /// Hosts that serve the same content as `upstream`. A request tries one after the other as
+        /// long as no connection is made, in the order that the host policy says. They differ from
+        /// it in host and port only. A request that may have been sent is never sent to another
+        /// host. Default: no host.
         fallbacks: Vec<Address>,
     },
     /// To where the handset asks, which the condition's prefixes bound.

@@ -1,4 +1,4 @@
-//! The ejection of a host: tried last for a time that grows.
+//! The ejection of a host: tried last for a time that grows, then on trial until it has worked.
 
 use std::time::Duration;
 
@@ -65,14 +65,31 @@ impl Ejection {
         Some(length)
     }
 
-    /// The host has answered.
-    pub(super) fn worked(&mut self, now: Instant) {
-        if let Some(last) = &mut self.last {
-            if now < last.until && last.cause == Cause::Connect {
-                last.until = now;
-            }
-            last.worked |= now >= last.until;
+    /// Whether the ejection has ended, and the host has not worked since.
+    pub(super) fn is_on_trial(&self, now: Instant) -> bool {
+        self.last
+            .is_some_and(|last| now >= last.until && !last.worked)
+    }
+
+    /// The host has answered. Returns whether it is back by that.
+    pub(super) fn worked(&mut self, now: Instant) -> bool {
+        let Some(last) = &mut self.last else {
+            return false;
+        };
+        if now < last.until && last.cause == Cause::Connect {
+            last.until = now;
         }
+        if now < last.until {
+            return false;
+        }
+        !std::mem::replace(&mut last.worked, true)
+    }
+
+    /// The host could be connected to, which says nothing of its requests. Returns whether it is
+    /// back by that.
+    pub(super) fn connected(&mut self, now: Instant) -> bool {
+        let lacked_connection = (self.last).is_some_and(|last| last.cause == Cause::Connect);
+        lacked_connection && self.worked(now)
     }
 }
 
@@ -115,12 +132,17 @@ mod tests {
             let mut ejection = Ejection::default();
             ejection.begin(start, Cause::Failures, &times());
             // The reply to a request from before.
-            ejection.worked(start + BASE / 2);
+            assert!(!ejection.worked(start + BASE / 2));
             let back = start + BASE;
             assert!(ejection.until(back - Duration::from_millis(1)).is_some());
+            assert!(!ejection.is_on_trial(back - Duration::from_millis(1)));
+            assert!(ejection.is_on_trial(back));
             if works {
-                ejection.worked(back);
+                assert!(!ejection.connected(back), "a connection proves nothing");
+                assert!(ejection.worked(back));
+                assert!(!ejection.worked(back), "it is back only once");
             }
+            assert_eq!(ejection.is_on_trial(back + stays), !works);
             let begun = ejection.begin(back + stays, Cause::Failures, &times());
             assert_eq!(begun, Some(length), "{stays:?} {works}");
         }
@@ -132,8 +154,9 @@ mod tests {
         let now = Instant::now();
         ejection.begin(now, Cause::Connect, &times());
         assert!(ejection.until(now).is_some());
-        ejection.worked(now);
+        assert!(ejection.connected(now));
         assert_eq!(ejection.until(now), None);
+        assert!(!ejection.is_on_trial(now));
         // It is soon lost again.
         let begun = ejection.begin(now, Cause::Connect, &times());
         assert_eq!(begun, Some(BASE * 2));

@@ -1,11 +1,13 @@
 //! The hosts of all routes, in one view of the whole process.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use http::uri::Authority;
 use tokio::time::Instant;
 
+use super::host_group::{GroupState, GroupStatus};
 use super::host_state::{HostState, HostStatus};
 
 /// The states of the hosts that routes name, which all shards share. Clones share them.
@@ -18,6 +20,9 @@ pub struct Hosts(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     states: Mutex<States>,
+    groups: Mutex<HashMap<Arc<str>, Weak<GroupState>>>,
+    /// How many hosts there have been.
+    numbers: AtomicU32,
     /// Held while the ejection of a host is decided.
     ejecting: Mutex<()>,
 }
@@ -32,9 +37,23 @@ impl Hosts {
         states.retain(|_, state| state.strong_count() > 0);
         let place = states.entry((Arc::clone(route), host.clone())).or_default();
         place.upgrade().unwrap_or_else(|| {
-            let state = Arc::new(HostState::new(Arc::clone(route), host.clone()));
+            let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
+            let state = HostState::new(Arc::clone(route), host.clone(), number);
+            let state = Arc::new(state);
             *place = Arc::downgrade(&state);
             state
+        })
+    }
+
+    /// The state of the hosts of a route together.
+    pub(super) fn group_of(&self, route: &Arc<str>) -> Arc<GroupState> {
+        let mut groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.retain(|_, group| group.strong_count() > 0);
+        let place = groups.entry(Arc::clone(route)).or_default();
+        place.upgrade().unwrap_or_else(|| {
+            let group = Arc::new(GroupState::default());
+            *place = Arc::downgrade(&group);
+            group
         })
     }
 
@@ -43,6 +62,18 @@ impl Hosts {
     pub(super) fn ejecting(&self) -> MutexGuard<'_, ()> {
         let ejecting = &self.0.ejecting;
         ejecting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The routes whose hosts stand in for one another, by name.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        let groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = groups.iter();
+        let mut all: Vec<_> = groups
+            .filter_map(|(route, group)| Some(group.upgrade()?.status(route)))
+            .collect();
+        all.sort_unstable_by(|one, other| one.route.cmp(&other.route));
+        all
     }
 
     /// All of them, by route and host.

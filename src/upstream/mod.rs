@@ -1,5 +1,7 @@
 //! The HTTPS side: one request, one bounded reply or one reason why not.
 
+mod affinity;
+mod balance;
 mod body;
 mod check;
 mod connections;
@@ -11,6 +13,7 @@ mod failover;
 mod guard;
 mod head;
 mod health;
+mod host_group;
 mod host_state;
 mod hosts;
 mod occupants;
@@ -18,6 +21,7 @@ mod pin;
 mod pool;
 mod reserve;
 mod retry;
+mod retry_budget;
 mod stream;
 mod tls;
 mod tls_error;
@@ -46,11 +50,11 @@ use body::Progress;
 use connections::{Connections, origin_of};
 use connector::PERMIT_WAIT;
 use error::{AttemptError, Processed};
-use failover::{RouteHosts, at_host};
+use failover::{Candidates, Itinerary, RouteHosts, at_host};
 use health::HostHealth;
-use host_state::HostState;
 use pool::{Pool, PoolSettings};
 use reserve::{NoRoom, ReplyBuffer};
+use retry_budget::BudgetSpent;
 use stream::ConnectionEnd;
 
 pub use check::{HostCheck, checks_of};
@@ -58,7 +62,8 @@ pub use connections::RESERVED_DESCRIPTORS;
 pub use error::Unprocessed;
 pub use expiry::{Expiry, Role, expiries_of};
 pub use health::{Condition, Health};
-pub use host_state::{HostCondition, HostStatus};
+pub use host_group::GroupStatus;
+pub use host_state::{HostCondition, HostStatus, Outcome};
 pub use hosts::Hosts;
 pub use pin::{InvalidPin, KeyPin};
 pub use reserve::Reserve;
@@ -252,10 +257,20 @@ impl Upstream {
         tokio::pin!(sleep);
         let mut timer = ReplyTimer::new(sleep, begun + request.first_byte_timeout);
         let mut refusal = None;
-        let mut sent_to = None;
+        let mut itinerary = match route.hosts.stand_in() {
+            true => route.hosts.itinerary(&request),
+            false => Itinerary::default(),
+        };
         loop {
             let failed = match self
-                .fetch_once(route, &request, &mut sent_to, &retries, &mut timer, reserve)
+                .fetch_once(
+                    route,
+                    &request,
+                    &mut itinerary,
+                    &retries,
+                    &mut timer,
+                    reserve,
+                )
                 .await
             {
                 Ok(received) => match retries.after_reply(&request.method, &received) {
@@ -321,32 +336,37 @@ impl Upstream {
     }
 
     /// Sends a request to the first host that can be connected to and has room for it. A host that
-    /// it may have been `sent_to` before is the only one.
+    /// it may have been sent to before is the only one.
     async fn fetch_once(
         &self,
         route: &Route,
         request: &Request,
-        sent_to: &mut Option<Arc<HostState>>,
+        itinerary: &mut Itinerary,
         retries: &Retries,
         timer: &mut ReplyTimer<'_>,
         reserve: Reserve<'_>,
     ) -> Result<Received, AttemptError> {
         let hosts = &route.hosts;
         if !hosts.stand_in() {
-            let _under_way = hosts.begin_at(request.uri.authority())?;
-            return self
+            let under_way = hosts.begin_at(request.uri.authority())?;
+            let result = self
                 .attempt(route, request, None, retries, timer, reserve)
                 .await;
+            if let (Some(under_way), Some(outcome)) = (under_way, outcome_of(&result)) {
+                under_way.host().count(outcome);
+            }
+            return result;
         }
         // What is rare is boxed, so that the future of a POST stays small: it is allocated and
         // moved each time.
         Box::pin(async move {
-            let mut last = None;
-            let candidates = match sent_to {
-                Some(host) => vec![Arc::clone(host)],
-                None => hosts.candidates(Instant::now()),
+            let mut last: Option<AttemptError> = None;
+            let (mut is_unreachable, mut retrying) = (false, None);
+            let mut candidates = match &itinerary.sent_to {
+                Some(host) => Candidates::only(Arc::clone(host)),
+                None => hosts.candidates(Instant::now(), itinerary),
             };
-            for host in candidates {
+            while let Some((host, _trial)) = candidates.next(Instant::now()) {
                 let _under_way = match hosts.begin(&host) {
                     Ok(under_way) => under_way,
                     Err(busy) => {
@@ -354,10 +374,25 @@ impl Upstream {
                         continue;
                     }
                 };
+                // A host that is full costs the others no connection, so that is no retry.
+                if is_unreachable && retrying.is_none() {
+                    match (hosts.retry(), &mut last) {
+                        (Ok(permit), _) => retrying = Some(permit),
+                        (Err(BudgetSpent), Some(failed)) => {
+                            failed.error.detail += "; retry_budget of the route is spent";
+                            break;
+                        }
+                        (Err(BudgetSpent), None) => break,
+                    }
+                }
+                hosts.goes_to(Instant::now(), &host, itinerary);
                 let to = Some(host.host());
                 let result = self
                     .attempt(route, request, to, retries, timer, reserve)
                     .await;
+                if let Some(outcome) = outcome_of(&result) {
+                    host.count(outcome);
+                }
                 match result {
                     // It says nothing of this host.
                     Err(failed) if failed.error.failure == Failure::NoConnection => {
@@ -368,19 +403,19 @@ impl Upstream {
                         let trace_id = request.trace.map(display);
                         warn!(trace_id, host = %host_name, %error, "origin cannot be connected to; trying the next");
                         hosts.not_connected(&host, Instant::now());
-                        last = Some(failed);
+                        (last, is_unreachable) = (Some(failed), true);
                     }
                     Err(failed) => {
                         // A request that was provably not processed says nothing of the host.
                         if failed.processed == Processed::Maybe {
                             hosts.failed(&host, Instant::now(), failed.error.failure);
-                            *sent_to = Some(host);
+                            itinerary.sent_to = Some(host);
                         }
                         return Err(failed);
                     }
                     Ok(received) => {
                         hosts.answered(&host, Instant::now(), received.reply.status);
-                        *sent_to = Some(host);
+                        itinerary.sent_to = Some(host);
                         return Ok(received);
                     }
                 }
@@ -461,6 +496,19 @@ impl Upstream {
             self.health.record(Instant::now(), host, failure);
         }
         result
+    }
+}
+
+/// How an attempt counts for its host; not at all if the host was not asked, or another attempt may
+/// follow.
+fn outcome_of(result: &Result<Received, AttemptError>) -> Option<Outcome> {
+    match result {
+        Ok(received) if received.reply.status.is_server_error() => Some(Outcome::ServerError),
+        Ok(_) => Some(Outcome::Answered),
+        Err(failed) => match (failed.processed, failed.error.failure) {
+            (_, Failure::NoConnection | Failure::HostBusy) | (Processed::No(_), _) => None,
+            _ => Some(Outcome::Failed),
+        },
     }
 }
 

@@ -168,7 +168,9 @@ class Load(threading.Thread):
         number = 0
         while self.going:
             number += 1
-            uri = f"{self.arguments.uri}?key={SECRET}" if number % 9 else "http://nowhere.example/"
+            uri = f"{self.arguments.uri}?key={SECRET}"
+            if number % 9 in (0, 4):
+                uri = "http://nowhere.example/" if number % 9 == 0 else "http://several.example.com/echo"
             subprocess.run(
                 [self.arguments.wapbridge, "post", *common, "--data", self.body, "-H", f"Authorization: Basic {SECRET}",
                  "-H", f"User-Agent: {MARKUP}", uri],
@@ -233,10 +235,12 @@ def look(browser, arguments, load, shots, downloads):
     powers = {"0.1 ms", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"}
     assert len(marks) >= 2 and set(marks) <= powers, f"the axis of latencies has {marks}"
     assert socket.gethostname() in browser.text("#facts"), f"the node has no name: {browser.text('#facts')}"
+    shows_hosts(browser)
     remembers(browser, arguments)
     joins_processes(browser)
     explains_problems(browser, arguments)
     obeys_keys(browser)
+    draws_routes(browser, shots)
     fits_screens(browser, arguments, shots)
 
     # A trace with the wrong token, then with the right one.
@@ -340,6 +344,46 @@ def remembers(browser, arguments):
     browser.until("a row of the first route", r"return /^1\s+[1-9][\d.]*\/s/m.test(document.querySelector('#routes').innerText)")
 
 
+def shows_hosts(browser):
+    """Each host of each route has a row with its state. One of the two of a route cannot be connected to."""
+    rows = """
+        const rows = [...document.querySelectorAll('#origins tr')].map((row) => [...row.cells].map((cell) => cell.innerText));
+        const from = rows.findIndex(([first]) => first === 'route several');
+        return from < 0 ? null : rows.slice(from + 1, from + 3);"""
+    find = f"const found = (() => {{ {rows} }})(); return found?.some(([, state]) => /✕ ejected|◌ on trial/.test(state)) ? found : null"
+    good, bad = sorted(browser.until("a host is ejected", find), key=lambda row: row[1] != "● up")
+    assert good[1] == "● up" and len(good) == 5 and good[0] != bad[0], (good, bad)
+    browser.until("failures of that host", f"const found = (() => {{ {rows} }})(); return found?.some((row) => parseFloat(row[2]) > 0)", 60)
+
+
+def draws_routes(browser, shots):
+    """A route's row has its last two hours: what the gateway remembers, and what the page counts from then on."""
+    script = """
+        const done = arguments[0];
+        Promise.all([import(`${location.origin}/past.js`), fetch('history').then((answer) => answer.json())]).then(([past, kept]) => {
+            const at = Array.from({ length: 120 }, (_, minute) => kept.now - 60 * (120 - minute));
+            const exchanges = at.map((_, minute) => minute === 50 ? null : minute === 100 ? 1234 : 7);
+            kept.routes = { every_seconds: 60, at, series: { 1: { exchanges, errors: at.map((_, minute) => minute === 50 ? null : minute === 90 ? 3 : 0) } } };
+            past.take(kept, 0, Date.now());
+            done(null);
+        }, (error) => done(String(error)));"""
+    failed = browser.call("POST", f"{browser.base}/execute/async", {"script": script, "args": []})
+    assert failed is None, failed
+    line = """
+        const row = [...document.querySelectorAll('#routes tr')].find((row) => row.cells[0].innerText === '1');
+        const picture = row?.querySelector('svg.spark');
+        return picture && { label: picture.getAttribute('aria-label'), lines: [...picture.querySelectorAll('path')].map((one) => one.getAttribute('d')) };"""
+    drawn = browser.until("the line of a route", line)
+    assert "in the last two hours: 1,234 at most" in drawn["label"], drawn
+    assert "Responses with 5xx: 3 at most" in drawn["label"], drawn
+    line, bars = drawn["lines"]
+    # The unknown minute is a gap, and the minute with errors a bar.
+    assert line.count("M") == 2 and line.count("L") == 117, line
+    assert bars.count("M") == 1 and bars.count("L") == 1, bars
+    browser.run("document.querySelector('#tables').scrollIntoView()")
+    browser.shot(f"{shots}/tables.png")
+
+
 def joins_processes(browser):
     """Ten minutes of a page that stays open while the gateway restarts, at given moments and in a module of its own."""
     script = """
@@ -349,20 +393,25 @@ def joins_processes(browser):
                 const at = Array.from({ length: now - started }, (_, second) => started + second);
                 const tens = at.filter((second) => second % 10 === 0);
                 const of = (every_seconds, at) => ({ every_seconds, at, series: { exchanges: at.map(() => 6), p50: at.map(() => null) } });
-                return { started, now, seconds: of(1, at.slice(-120)), tens: of(10, tens),
+                const routes = { at: [started, started + 60], series: { sync: { exchanges: [null, 2], errors: [null, 0] } } };
+                return { started, now, routes, seconds: of(1, at.slice(-120)), tens: of(10, tens),
                     problems: { at: [started, started + 60], causes: { no_route: { remedy: "none", counts: [0, 5] } } } };
             };
             const told = {};
             past.take(kept(10000, 10300), 10000, 10300000);
             told.kept = past.points(0).length;
-            for (let second = 10300; second < 10600; second += 1) { past.add(second * 1000, { exchanges: second % 2 ? 4 : 8, p50: 1 }); past.thin(second * 1000); }
+            for (let second = 10300; second < 10600; second += 1) { past.countRoutes(second * 1000, 10000, new Map([["sync", [second * 3, second]]])); past.add(second * 1000, { exchanges: second % 2 ? 4 : 8, p50: 1 }); past.thin(second * 1000); }
             const later = past.points(10300000).filter(({ step }) => step === 10);
             told.means = [...new Set(later.map(({ v }) => v.exchanges))];
             told.before = past.points(0).length;
+            told.line = past.line("sync").map(({ exchanges, errors }) => [exchanges, errors]);
             told.problems = [10010, 10070, 9000].map((at) => past.counted(at * 1000, 10000).get("no_route") ?? null);
             told.started = [past.startedSince(9000000), past.startedSince(10001000)];
             past.take(kept(10610, 10650), 10610, 10650000);
             told.after = [past.points(10610000).length, past.points(0).length - past.points(10610000).length];
+            told.lines = past.line("sync").map(({ at, exchanges }) => [at / 1000, exchanges]);
+            past.countRoutes(10610000, 10610, new Map([["sync", [0, 0]]]));
+            told.fresh_line = past.line("sync").length;
             told.order = past.points(0).every(({ at }, place, all) => !place || all[place - 1].at < at);
             told.fresh = past.counted(10000000, 10610).size;
             for (let second = 10650; second < 20000; second += 1) { past.add(second * 1000, { exchanges: 1 }); past.thin(second * 1000); }
@@ -373,6 +422,10 @@ def joins_processes(browser):
     # 120 s by the second, and the 180 s before them by ten.
     assert told["kept"] == 120 + 18, told
     assert told["means"] == [6] and told["problems"] == [0, 5, None] and told["started"] == [10000000, None], told
+    # A line goes on with what the page counts, and through a restart.
+    assert told["line"] == [[None, None], [2, 0]] + 4 * [[3, 1]], told
+    assert told["lines"] == [[10000, None], [10060, 2]] + [[at, 3] for at in (10360, 10420, 10480, 10540)] + [[10610, None], [10670, 2]], told
+    assert told["fresh_line"] == 8, told
     # What the earlier process had stays, and the later one begins anew.
     assert told["after"] == [40, told["before"]] and told["order"] and told["fresh"] == 0, told
     assert told["most"] <= 720 + 130, told
@@ -429,6 +482,7 @@ def fits_screens(browser, arguments, shots):
             time.sleep(1.2)
             browser.shot(f"{shots}/live-{scheme}-{width}.png")
             wider = browser.run("return document.documentElement.scrollWidth - innerWidth")
+            assert browser.run("return document.querySelectorAll('svg.spark').length"), "no line of a route"
             assert wider <= 0, f"{wider} pixels wider than {width}"
             browser.audit(arguments.axe, f"{scheme}, {width} pixels")
     browser.scheme("dark")

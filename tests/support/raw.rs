@@ -178,6 +178,7 @@ pub(crate) fn request(method: Method, address: SocketAddr, body: &'static [u8]) 
     Request {
         trace: None,
         source: None,
+        session: None,
         route: ROUTE.into(),
         method,
         uri: format!("https://localhost:{}/ds?x=1", address.port())

@@ -11,10 +11,13 @@ use tokio::io::AsyncWriteExt;
 use wapbridge::gateway::fetch::{Failure, FetchError, Reply};
 use wapbridge::random::Random;
 use wapbridge::route::{
-    Address, Condition, Destination, HealthCheck, HostPolicy, Outlier, RouteSettings, Routes,
+    Address, Affinity, Balance, Condition, Destination, HealthCheck, HostPolicy, Outlier,
+    RetryBudget, RouteSettings, Routes,
 };
 use wapbridge::server::{HealthChecks, State};
-use wapbridge::upstream::{HostCondition, HostStatus, Hosts, Upstream, checks_of};
+use wapbridge::upstream::{
+    GroupStatus, HostCondition, HostStatus, Hosts, Outcome, Upstream, checks_of,
+};
 
 use super::{OK, assert_fails};
 use crate::support::certificate::{Certificate, acceptor, tls};
@@ -159,8 +162,10 @@ async fn a_host_that_answers_500_is_ejected_for_ever_longer_and_no_post_is_sent_
     let mut longest = Duration::ZERO;
     for times in 1..=2 {
         ask(0, 500).await;
-        // The failures of all shards count.
-        ask(1, 500).await;
+        // The failures of all shards count. After an ejection one failure is enough.
+        if times == 1 {
+            ask(1, 500).await;
+        }
         let status = of(&hosts, bad.address);
         assert_eq!(status.condition, HostCondition::Ejected);
         assert_eq!(status.ejections, times);
@@ -172,7 +177,11 @@ async fn a_host_that_answers_500_is_ejected_for_ever_longer_and_no_post_is_sent_
         ask(1, 200).await;
         tokio::time::sleep(rest).await;
     }
-    assert_eq!(bad.requests(), 4);
+    assert_eq!(bad.requests(), 3);
+    let status = of(&hosts, bad.address);
+    assert_eq!(status.condition, HostCondition::OnTrial);
+    assert_eq!(status.count(Outcome::ServerError), 3);
+    assert_eq!(of(&hosts, good.address).count(Outcome::Answered), 4);
 }
 
 #[tokio::test]
@@ -431,4 +440,167 @@ async fn a_gateway_checks_by_its_last_configuration_and_not_while_it_drains() {
     let passed = of(&hosts, host.address).checks_passed;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(of(&hosts, host.address).checks_passed, passed);
+}
+
+/// A balanced route, with what `change` adds.
+fn balanced(change: impl FnOnce(&mut HostPolicy)) -> HostPolicy {
+    let mut policy = HostPolicy {
+        balance: Balance::RoundRobin,
+        ..HostPolicy::default()
+    };
+    change(&mut policy);
+    policy
+}
+
+/// A message of a WSP session.
+async fn post_in(shard: &Upstream, session: Option<u32>, to: SocketAddr) -> Reply {
+    let mut request = request(Method::POST, to, b"x");
+    request.session = session;
+    shard.fetch(request).await.unwrap()
+}
+
+fn group(hosts: &Hosts) -> GroupStatus {
+    hosts.groups().into_iter().next().unwrap()
+}
+
+#[tokio::test]
+async fn sessions_are_shared_by_weight_over_all_shards_and_their_messages_stay_together() {
+    let (first, one) = origin(OK, AfterReply::KeepAlive).await;
+    let (second, other) = origin(OK, AfterReply::KeepAlive).await;
+    let policy = balanced(|policy| policy.weights = vec![3, 1]);
+    let routes = routes(&[first, second], policy);
+    let hosts = Hosts::default();
+    let shards = [shard(&routes, &hosts), shard(&routes, &hosts)];
+    let sent = || (one.requests().len(), other.requests().len());
+    let mut places = Vec::new();
+    for session in 0..16 {
+        let before = sent();
+        // A session may go on at another shard, and after a reload.
+        for shard in &shards {
+            post_in(shard, Some(session), first).await;
+        }
+        let reloaded = shards[1].reloaded(&tls(), &routes, usize::MAX);
+        post_in(&reloaded, Some(session), first).await;
+        let grown = (sent().0 - before.0, sent().1 - before.1);
+        assert!(grown == (3, 0) || grown == (0, 3), "{grown:?}");
+        places.push(grown.0 == 3);
+    }
+    assert_eq!(places.iter().filter(|first| **first).count(), 12);
+    let group = group(&hosts);
+    assert_eq!((group.affinity_entries, group.affinity_moved), (16, 0));
+    assert_eq!(of(&hosts, first).weight, 3);
+    assert_eq!(of(&hosts, first).count(Outcome::Answered), 36);
+}
+
+#[tokio::test]
+async fn a_session_moves_when_its_host_is_gone_and_does_not_move_back() {
+    let (staying, seen) = origin(OK, AfterReply::KeepAlive).await;
+    let (listener, leaving) = listen().await;
+    let policy = balanced(|_| {});
+    let routes = routes(&[leaving, staying], policy);
+    let hosts = Hosts::default();
+    let shard = shard(&routes, &hosts);
+    // It accepts no connection from now on.
+    drop(listener);
+    for _ in 0..3 {
+        post_in(&shard, Some(1), leaving).await;
+    }
+    assert_eq!(seen.requests().len(), 3);
+    assert_eq!(of(&hosts, leaving).condition, HostCondition::Ejected);
+    assert_eq!(of(&hosts, leaving).count(Outcome::Failed), 1);
+    assert_eq!(group(&hosts).failovers, 1);
+    // Once the message is at the other host, it is the host of the session.
+    assert_eq!(group(&hosts).affinity_moved, 0);
+}
+
+#[tokio::test]
+async fn requests_without_affinity_take_turns_and_the_busy_host_gets_fewer() {
+    let (slow, stalled) = origin("", AfterReply::Stall).await;
+    let (fast, seen) = origin(OK, AfterReply::KeepAlive).await;
+    let policy = balanced(|policy| {
+        policy.balance = Balance::LeastOutstanding;
+        policy.affinity = Affinity::Off;
+    });
+    let routes = routes(&[slow, fast], policy);
+    let hosts = Hosts::default();
+    let shard = Arc::new(shard(&routes, &hosts));
+    let first = Arc::clone(&shard);
+    let _under_way = tokio::spawn(async move { post_in(&first, Some(1), slow).await });
+    while stalled.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..10 {
+        post_in(&shard, Some(1), slow).await;
+    }
+    assert_eq!((stalled.requests().len(), seen.requests().len()), (1, 10));
+    assert_eq!(group(&hosts).affinity_entries, 0);
+}
+
+#[tokio::test]
+async fn after_an_ejection_one_request_tries_the_host_while_the_others_go_elsewhere() {
+    let (good, seen) = origin(OK, AfterReply::KeepAlive).await;
+    let (listener, gone) = listen().await;
+    drop(listener);
+    let base = Duration::from_millis(300);
+    let routes = routes(&[gone, good], outlier(5, base));
+    let hosts = Hosts::default();
+    let shards: Vec<_> = (0..2).map(|_| Arc::new(shard(&routes, &hosts))).collect();
+    assert!(post(&shards[0], gone).await.is_ok());
+    assert_eq!(seen.requests().len(), 1);
+    becomes(&hosts, gone, HostCondition::OnTrial).await;
+    // It is back, takes TCP, and TLS hangs.
+    let back = tokio::net::TcpListener::bind(gone).await.unwrap();
+    let trial = Arc::clone(&shards[0]);
+    let trial = tokio::spawn(async move { post(&trial, gone).await });
+    let (tcp, _) = back.accept().await.unwrap();
+    for shard in shards.iter().cycle().take(10) {
+        assert!(post(shard, gone).await.is_ok());
+    }
+    assert_eq!(seen.requests().len(), 11);
+    assert_eq!(of(&hosts, gone).condition, HostCondition::OnTrial);
+    // The trial has failed: the request goes on to the other host.
+    drop((tcp, back));
+    assert!(trial.await.unwrap().is_ok());
+    assert_eq!(seen.requests().len(), 12);
+    assert_eq!(of(&hosts, gone).ejections, 2);
+}
+
+#[tokio::test]
+async fn the_retry_budget_bounds_the_requests_that_are_tried_elsewhere() {
+    let budget = |min_retry_concurrency| HostPolicy {
+        retry_budget: Some(RetryBudget {
+            budget_percent: 0,
+            min_retry_concurrency,
+        }),
+        ..HostPolicy::default()
+    };
+    let (gone, also_gone) = (listen().await.1, listen().await.1);
+    let (good, seen) = origin("", AfterReply::Stall).await;
+    let hosts = Hosts::default();
+    let with_budget = routes(&[gone, also_gone, good], budget(1));
+    let upstream = Arc::new(shard(&with_budget, &hosts));
+    let first = Arc::clone(&upstream);
+    let under_way = tokio::spawn(async move { post(&first, gone).await });
+    while seen.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Two attempts at other hosts are one retry.
+    assert_eq!(group(&hosts).failovers, 1);
+    // The hosts that are gone are ejected: a request to the third one is no retry.
+    let second = Arc::clone(&upstream);
+    let other = tokio::spawn(async move { post(&second, gone).await });
+    while seen.requests().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(group(&hosts).failovers, 1);
+    // The same with no retry at all.
+    let hosts = Hosts::default();
+    let upstream = shard(&routes(&[gone, good], budget(0)), &hosts);
+    let refused = post(&upstream, gone).await;
+    let told = "retry_budget of the route is spent";
+    assert_fails(refused, Failure::Connect, told);
+    assert_eq!(group(&hosts).failovers_refused, 1);
+    assert_eq!(seen.requests().len(), 2);
+    under_way.abort();
+    other.abort();
 }

@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::ring::Ring;
+use super::routes::{FIGURES, RouteHistory};
 use super::series::{Point, SERIES};
 use super::{Kept, SharedHistory};
 use crate::time::Instant;
@@ -27,6 +28,7 @@ struct Answer {
     seconds: Points,
     tens: Points,
     problems: Problems,
+    routes: Routes,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,6 +44,15 @@ struct Problems {
     every_seconds: u64,
     at: Vec<f64>,
     causes: BTreeMap<&'static str, Cause>,
+}
+
+/// The busiest routes, by name.
+#[derive(Debug, Serialize)]
+struct Routes {
+    every_seconds: u64,
+    at: Vec<f64>,
+    /// One value for each moment; `null` where it is unknown.
+    series: BTreeMap<String, BTreeMap<&'static str, Vec<Option<f64>>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +94,7 @@ impl Answer {
             seconds: Points::new(1, &kept.seconds, calendar),
             tens: Points::new(10, &kept.tens, calendar),
             problems: Problems::new(kept, calendar),
+            routes: Routes::new(&kept.routes, calendar),
         }
     }
 }
@@ -127,6 +139,23 @@ impl Problems {
                 .map(|(at, _)| calendar.moment(*at))
                 .collect(),
             causes,
+        }
+    }
+}
+
+impl Routes {
+    fn new(routes: &RouteHistory, calendar: &Calendar) -> Self {
+        let minutes = routes.minutes.iter();
+        let values = |values: Vec<f32>| values.into_iter().map(rounded).collect();
+        Self {
+            every_seconds: 60,
+            at: minutes.map(|minute| calendar.moment(minute.at)).collect(),
+            series: (routes.lines())
+                .map(|(route, figures)| {
+                    let figures = FIGURES.into_iter().zip(figures.map(values));
+                    (route.to_string(), figures.collect())
+                })
+                .collect(),
         }
     }
 }
@@ -201,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_has_at_most_256_kib() {
+    fn the_answer_has_at_most_384_kib() {
         let mut history = History::new();
         let mut snapshot = Snapshot::default();
         for at in 0..2 * 3600 {
@@ -219,7 +248,13 @@ mod tests {
             snapshot.sockets.received_octets = number;
             snapshot.sockets.sent_octets = number;
             snapshot.sockets.sent = number;
-            snapshot.routes.insert("r".into(), RouteStats::default());
+            for route in 0..30 {
+                let stats = RouteStats {
+                    exchanges: number / (route + 7),
+                    ..RouteStats::default()
+                };
+                snapshot.routes.insert(format!("r{route}").into(), stats);
+            }
             for _ in 0..10 {
                 history.observe(&crate::server::Measurement {
                     duration: Duration::from_micros(1_234_567 + at),
@@ -231,7 +266,7 @@ mod tests {
         }
         let text = answer(&history, second(2 * 3600)).to_string();
         assert!(
-            text.len() > 100_000 && text.len() < 256 * 1024,
+            text.len() > 100_000 && text.len() < 384 * 1024,
             "{}",
             text.len()
         );

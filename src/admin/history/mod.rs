@@ -1,14 +1,16 @@
 //! The figures of the last two hours, which the page shows when it is opened.
 //!
 //! The thread `metrics` takes a sample of all counters once a second. The last two minutes are kept
-//! by the second, the last two hours by ten seconds, and the counts of problems by the minute. The
-//! memory, 128 KiB at most, is allocated at the start and never grows. A restart begins anew.
+//! by the second, the last two hours by ten seconds, the counts of problems and the figures of the
+//! busiest routes by the minute. The memory, 160 KiB at most, is allocated at the start and never
+//! grows. A restart begins anew.
 //!
-//! `series.rs` lists the figures, `latency.rs` computes quantiles, `http.rs` answers `/history`.
+//! `series.rs` lists the figures, `routes.rs` has those of routes, `latency.rs` computes quantiles, `http.rs` answers `/history`.
 
 mod http;
 mod latency;
 mod ring;
+mod routes;
 mod series;
 
 pub(super) use http::router;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use self::latency::Durations;
 use self::ring::Ring;
+use self::routes::RouteHistory;
 use self::series::{Latencies, Point, Reading};
 use super::snapshot::Snapshot;
 use crate::gateway::ProblemCounts;
@@ -82,6 +85,8 @@ struct Kept {
     tens: Ring<Point>,
     /// Problems since the start of the process, once a minute.
     problems: Ring<(Instant, ProblemCounts)>,
+    /// Once a minute, too.
+    routes: RouteHistory,
 }
 
 impl History {
@@ -92,6 +97,7 @@ impl History {
                 tens: Ring::with_room(720),
                 // One more than the minutes of two hours: growth has two ends.
                 problems: Ring::with_room(121),
+                routes: RouteHistory::new(),
             },
             recent: Ring::with_room(11),
             latencies: Latencies {
@@ -122,6 +128,7 @@ impl History {
         }
         if is_due(now, MINUTE, self.kept.problems.newest().map(|last| last.0)) {
             self.kept.problems.push((now, snapshot.stats.problems));
+            self.kept.routes.sample(now, snapshot);
         }
         self.recent.push(reading);
     }
@@ -146,7 +153,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const SLACK: Duration = Duration::from_millis(500);
 /// Octets of all samples, at most.
 #[cfg(test)]
-const MEMORY: usize = 128 * 1024;
+const MEMORY: usize = 160 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -185,7 +192,8 @@ mod tests {
         let mut history = History::new();
         let octets = |history: &History| {
             let kept = &history.kept;
-            kept.seconds.octets() + kept.tens.octets() + kept.problems.octets()
+            let rings = kept.seconds.octets() + kept.tens.octets() + kept.problems.octets();
+            rings + kept.routes.minutes.octets()
         };
         let at_first = octets(&history);
         for at in 0..3 * 3600 {

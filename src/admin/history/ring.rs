@@ -30,6 +30,11 @@ impl<T> Ring<T> {
         self.values.iter()
     }
 
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.values.iter_mut()
+    }
+
     pub(super) fn newest(&self) -> Option<&T> {
         self.values.back()
     }

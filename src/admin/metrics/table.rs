@@ -9,7 +9,7 @@ use crate::push::pap::MessageState;
 use crate::server::State;
 use crate::smsc;
 use crate::syncml::Encoding;
-use crate::upstream::{Condition, HostCondition};
+use crate::upstream::{Condition, HostCondition, Outcome};
 
 /// Every metric, in the order of the documentation.
 #[rustfmt::skip]
@@ -382,12 +382,32 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
     gauge("wapbridge_upstream_host_up",
         "1 for a host that is tried in its turn, 0 while it is ejected or fails its checks.",
         &["route", "host"], Each(|s, add| for host in &s.hosts {
-            let is_up = host.condition == HostCondition::InService;
-            add(&[&host.route, &host.host], u64::from(is_up));
+            add(&[&host.route, &host.host], u64::from(host.condition.is_in_service()));
+        })),
+    gauge("wapbridge_upstream_host_condition",
+        "1 for the condition of each host of a route, 0 for the others.",
+        &["route", "host", "condition"], Each(|s, add| for host in &s.hosts {
+            for condition in HostCondition::ALL {
+                let is_so = u64::from(host.condition == condition);
+                add(&[&host.route, &host.host, condition.label()], is_so);
+            }
+        })),
+    gauge("wapbridge_upstream_host_weight",
+        "The weight of each host of a route, times 1000; less during slow_start.",
+        &["route", "host"], Each(|s, add| for host in &s.hosts {
+            add(&[&host.route, &host.host], u64::from(host.weight_now));
         })),
     gauge("wapbridge_upstream_host_requests", "Requests under way to each host of a route.",
         &["route", "host"], Each(|s, add| for host in &s.hosts {
             add(&[&host.route, &host.host], u64::from(host.requests));
+        })),
+    counter("wapbridge_upstream_host_requests_total",
+        "Requests to each host of a route: answered with a status below 500, with one of 500 and above, \
+         or failed without a connection or a whole reply.",
+        &["route", "host", "outcome"], Each(|s, add| for host in &s.hosts {
+            for outcome in Outcome::ALL {
+                add(&[&host.route, &host.host, outcome.label()], host.count(outcome));
+            }
         })),
     counter("wapbridge_upstream_host_busy_total",
         "Requests that found max_requests of the route under way to a host.",
@@ -402,6 +422,27 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
         &["route", "host", "outcome"], Each(|s, add| for host in &s.hosts {
             add(&[&host.route, &host.host, "passed"], host.checks_passed);
             add(&[&host.route, &host.host, "failed"], host.checks_failed);
+        })),
+    counter("wapbridge_upstream_failovers_total",
+        "Requests tried at another host after one could not be connected to.", &["route"],
+        Each(|s, add| for group in &s.groups {
+            add(&[&group.route], group.failovers);
+        })),
+    counter("wapbridge_upstream_failovers_refused_total",
+        "Requests not tried at another host because retry_budget of the route was spent.",
+        &["route"], Each(|s, add| for group in &s.groups {
+            add(&[&group.route], group.failovers_refused);
+        })),
+    gauge("wapbridge_upstream_affinity_entries",
+        "Sessions and addresses whose host is known, by route; 65,536 at most.", &["route"],
+        Each(|s, add| for group in &s.groups {
+            add(&[&group.route], group.affinity_entries);
+        })),
+    counter("wapbridge_upstream_affinity_lost_total",
+        "Requests whose host was out of service, and entries displaced by newer ones.",
+        &["route", "reason"], Each(|s, add| for group in &s.groups {
+            add(&[&group.route, "out_of_service"], group.affinity_moved);
+            add(&[&group.route, "displaced"], group.affinity_displaced);
         })),
     gauge("wapbridge_certificate_expiry_timestamp_seconds",
         "When the first certificate of a file expires, in seconds since 1970.", &["file", "role"],

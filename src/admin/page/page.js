@@ -249,9 +249,10 @@ new ResizeObserver(draw).observe($("charts"));
 
 // --- tables --------------------------------------------------------------------------------------------------
 
+/** A row is a list of cells, or the text of a heading above the rows that follow. */
 function table(place, rows, empty, head) {
   if (!rows.length) return $(place).replaceChildren(el("p", { class: "empty" }, empty));
-  const cells = (row, name) => el("tr", {}, ...row.map((cell, at) => el(name, { class: at ? "n" : "name", scope: name === "th" ? "col" : undefined }, cell)));
+  const cells = (row, name) => typeof row === "string" ? el("tr", {}, el("th", { class: "group", colspan: head.length, scope: "colgroup" }, row)) : el("tr", {}, ...row.map((cell, at) => el(name, { class: at ? "n" : "name", scope: name === "th" ? "col" : undefined }, cell)));
   const box = $(place);
   box.replaceChildren(el("table", {}, ...(head ? [cells(head, "th")] : []), ...rows.map((row) => cells(row, "td"))));
   // What is too wide for the screen can be reached with keys.
@@ -269,6 +270,49 @@ function named(text, colour, share) {
   return made;
 }
 
+/** The last two hours of a route in a small picture: exchanges, and red bars for responses with 5xx. */
+function spark(route) {
+  const points = past.line(route), known = points.filter(({ exchanges }) => exchanges != null), last = known.at(-1);
+  if (known.length < 2) return "–";
+  const top = Math.max(...known.map(({ exchanges, errors }) => Math.max(exchanges, errors)), 1e-9), end = points.at(-1).at;
+  const x = (at) => round(120 - (end - at) / 60000, 1), y = (value) => round(19 - 18 * value / top, 1);
+  let line = "", before = null;
+  for (const { at, exchanges } of points) {
+    if (exchanges != null) line += `${before != null && at - before < 150000 ? "L" : "M"}${x(at)},${y(exchanges)}`;
+    before = exchanges != null ? at : null;
+  }
+  const bars = known.filter(({ errors }) => errors > 0).map(({ at, errors }) => `M${x(at)},20L${x(at)},${y(errors)}`).join("");
+  const most = (key) => `${count(Math.max(...known.map((one) => one[key])))} at most`;
+  const words = `Exchanges per second of route ${route} in the last two hours: ${most("exchanges")}, ${count(last.exchanges)} in the last minute. Responses with 5xx: ${most("errors")}.`;
+  return el("svg", { class: "spark", role: "img", "aria-label": words, viewBox: "0 0 120 20", preserveAspectRatio: "none" }, el("path", { class: "stroke c0", d: line }), el("path", { class: "stroke c3", d: bars }));
+}
+
+const CONDITIONS = { in_service: ["up", "● up"], slow_start: ["part", "◔ slow start"], on_trial: ["part", "◌ on trial"], ejected: ["down", "✕ ejected"], failing_checks: ["down", "✕ fails checks"] };
+/** The state of a host of a route: what its route does with it, or its last request on any route. */
+function hostState(now, of) {
+  const condition = list(now, "wapbridge_upstream_host_condition").find(({ labels, value }) => value === 1 && labels.route === of.route && labels.host === of.host)?.labels.condition ?? "in_service";
+  if (condition !== "in_service") return CONDITIONS[condition] ?? ["idle", condition.replaceAll("_", " ")];
+  if (sum(now, "wapbridge_target_requests_total", { host: of.host }) === 0) return ["idle", "not asked yet"];
+  return sum(now, "wapbridge_target_up", { host: of.host }) ? CONDITIONS.in_service : ["down", "✕ failing"];
+}
+
+/** A row for each host of each route. Where there are too many, those that are not well come first. */
+function origins(now) {
+  const all = list(now, "wapbridge_upstream_host_requests").map(({ labels: { route, host }, value }) => {
+    const of = { route, host }, [ok, ...bad] = ["answered", "server_error", "failed"].map((outcome) => rate("wapbridge_upstream_host_requests_total", { ...of, outcome }, 10));
+    const failures = bad[0] == null ? null : bad[0] + bad[1];
+    return { route, host, state: hostState(now, of), value, ok, failures };
+  });
+  const bad = ({ state }) => ["down", "part"].indexOf(state[0]) + 1 || 3;
+  const shown = all.length > SHOWN ? all.toSorted((a, b) => bad(a) - bad(b)).slice(0, SHOWN) : all;
+  shown.sort((a, b) => a.route < b.route ? -1 : a.route > b.route ? 1 : 0);
+  $("watched").textContent = all.length > SHOWN ? `${SHOWN} of ${count(all.length)}` : "of each route";
+  const rows = shown.flatMap(({ route, host, state, value, ok, failures }, place) => [
+    ...(route === shown[place - 1]?.route ? [] : [`route ${route}`]),
+    [host, el("span", { class: state[0] }, state[1]), el("span", { class: failures > 0 ? "down" : "" }, `${count(failures)}/s`), count(value), `${count(ok)}/s`]]);
+  table("origins", rows, "No route names a host: nothing to watch.", ["host", "state", "failures", "under way", "answered"]);
+}
+
 function tables() {
   const now = shots.at(-1);
   problems(now);
@@ -282,15 +326,9 @@ function tables() {
     return { route, ended, errors, p95: quantiles("wapbridge_route_response_seconds", [.95], route)[0], all: sum(now, "wapbridge_route_exchanges_total", { route }) };
   }).sort((a, b) => b.ended - a.ended || b.all - a.all);
   $("routed").textContent = routes.length > SHOWN ? `of the last 10 s; the busiest ${SHOWN} of ${count(routes.length)}` : "of the last 10 s";
-  table("routes", routes.slice(0, SHOWN).map(({ route, ended, errors, p95, all }) => [route, `${count(ended)}/s`, el("span", { class: errors > 0 ? "down" : "" }, `${count(errors)}/s`), time(p95).join(" "), count(all)]), "There is no route.", ["route", "exchanges", "5xx", "p95", "in all"]);
+  table("routes", routes.slice(0, SHOWN).map(({ route, ended, errors, p95, all }) => [route, `${count(ended)}/s`, el("span", { class: errors > 0 ? "down" : "" }, `${count(errors)}/s`), time(p95).join(" "), count(all), spark(route)]), "There is no route.", ["route", "exchanges", "5xx", "p95", "in all", "last 2 h"]);
 
-  const hosts = list(now, "wapbridge_target_up").map(({ labels, value }) => {
-    const [ok, bad] = ["answered", "failed"].map((outcome) => rate("wapbridge_target_requests_total", { host: labels.host, outcome }, 10));
-    const all = sum(now, "wapbridge_target_requests_total", { host: labels.host });
-    const state = all === 0 ? ["idle", "not asked yet"] : value ? ["up", "● up"] : ["down", "✕ failing"];
-    return [labels.host, el("span", { class: state[0] }, state[1]), `${count(ok)}/s`, `${count(bad)}/s`];
-  });
-  table("origins", hosts, "No route names a host: nothing to watch.", ["host", "state", "answered", "failed"]);
+  origins(now);
 
   const shards = list(now, "wapbridge_shard_cpu_seconds_total").map(({ labels }) => {
     const load = rate("wapbridge_shard_cpu_seconds_total", labels, 5);
@@ -400,6 +438,8 @@ async function poll() {
     shots.push({ at, of, born: sum({ of }, "process_start_time_seconds") ?? 0 });
     while (shots[0].at < at - 20000) shots.shift();
     past.count(at, shots.at(-1).born, new Map((of.get("wapbridge_problems_total") ?? []).map(({ labels, value }) => [labels.problem, value])));
+    const routes = (of.get("wapbridge_route_exchanges_total") ?? []).map(({ labels: { route }, value }) => [route, [value, sum({ of }, "wapbridge_route_responses_total", { route, code_class: "5xx" }) ?? 0]]);
+    past.countRoutes(at, shots.at(-1).born, new Map(routes));
     if (node.born !== shots.at(-1).born) {
       const status = await ask("status", { signal: AbortSignal.timeout(PATIENCE) });
       const config = await ask("config", { signal: AbortSignal.timeout(PATIENCE) });

@@ -7,6 +7,8 @@ let fine = [], coarse = [];
 // Problems since the start of the process, a minute apart: { at, born, of }.
 let counts = [];
 let remedies = {};
+// The rates of each route, a minute apart: { at, exchanges, errors }. The counts of the last minute.
+let lines = new Map(), tally = null;
 let started = null;
 
 /** Takes in an answer of /history, of the process born then. What an earlier process had stays, as long as the page is open. */
@@ -20,6 +22,10 @@ export function take(kept, born, now) {
   started = kept.started * SECOND + shift;
   const causes = Object.entries(kept.problems.causes);
   remedies = Object.fromEntries(causes.map(([cause, { remedy }]) => [cause, remedy]));
+  const routes = kept.routes ?? { at: [], series: {} }, moments = routes.at.map((at) => at * SECOND + shift);
+  const older = [...lines].map(([route, line]) => [route, line.filter(({ at }) => at < (moments[0] ?? now) - SECOND)]);
+  lines = new Map(older);
+  for (const [route, { exchanges, errors }] of Object.entries(routes.series)) lines.set(route, [...(lines.get(route) ?? []), ...moments.map((at, place) => ({ at, exchanges: exchanges[place], errors: errors[place] }))]);
   counts = kept.problems.at.map((at, place) => ({ at: at * SECOND + shift, born, of: new Map(causes.map(([cause, { counts }]) => [cause, counts[place] ?? 0])) }));
 }
 
@@ -55,6 +61,21 @@ export function count(at, born, of) {
   counts.push({ at, born, of });
   counts = counts.filter((one) => one.at >= at - KEPT - 60 * SECOND);
 }
+/** Keeps the rates of routes, if the last ones are a minute old; `of` has exchanges and errors since the start. */
+export function countRoutes(at, born, of) {
+  if (tally?.born === born && at - tally.at < 60 * SECOND) return;
+  const passed = tally?.born === born ? (at - tally.at) / SECOND : Infinity;
+  for (const [route, [exchanges, errors]] of of) {
+    const before = tally?.of.get(route), known = before && passed < 90 && exchanges >= before[0] && errors >= before[1];
+    if (!known) continue;
+    if (!lines.has(route)) lines.set(route, []);
+    lines.get(route).push({ at, exchanges: (exchanges - before[0]) / passed, errors: (errors - before[1]) / passed });
+  }
+  tally = { at, born, of };
+  lines = new Map([...lines].map(([route, line]) => [route, line.filter((one) => one.at >= at - KEPT)]).filter(([, line]) => line.length));
+}
+export const line = (route) => lines.get(route) ?? [];
+
 /** The counts of problems of a process at this moment: none if it began later. */
 export function counted(at, born) {
   const own = counts.filter((one) => one.born === born);

@@ -89,9 +89,9 @@ impl Components {
             snapshot.store = writer.as_ref().map(StoreHandle::stats);
         });
         let hosts = server.hosts().clone();
-        admin
-            .collectors()
-            .register(move |snapshot| snapshot.hosts = hosts.status());
+        admin.collectors().register(move |snapshot| {
+            (snapshot.hosts, snapshot.groups) = (hosts.status(), hosts.groups());
+        });
         let health_checks = HealthChecks::start(
             &settings.tls,
             &settings.routes,

@@ -52,6 +52,16 @@ pub(super) struct Route {
     pub(super) exchanges: u64,
     pub(super) upstream_errors: u64,
     pub(super) upstream_seconds: f64,
+    /// A gateway of an earlier version has none.
+    #[serde(default)]
+    pub(super) upstreams: Vec<Upstream>,
+}
+
+/// A host of a route.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Upstream {
+    pub(super) host: String,
+    pub(super) condition: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -84,7 +84,7 @@ impl Rates<'_> {
             };
             Target {
                 host: target.host.clone(),
-                condition: target.condition.clone(),
+                condition: self.condition(target),
                 answered_per_second: rate(|target| target.answered),
                 failed_per_second: rate(|target| target.failed),
                 answered: target.answered,
@@ -94,6 +94,17 @@ impl Rates<'_> {
             }
         };
         self.now.status.targets.iter().map(of).collect()
+    }
+
+    /// The condition of a host on a route where it is not simply in service, else that by its last
+    /// request.
+    fn condition(&self, target: &reading::Target) -> String {
+        let routes = self.now.status.routes.iter();
+        let mut upstreams = routes.flat_map(|route| &route.upstreams);
+        let special = upstreams
+            .find(|host| host.host == target.host && host.condition != "in_service")
+            .map(|host| host.condition.clone());
+        special.unwrap_or_else(|| target.condition.clone())
     }
 
     pub(super) fn routes(&self) -> Vec<Route> {

@@ -278,6 +278,13 @@ pub(super) mod tests {
         is(snapshot.targets[0].failed_per_second, 2.0);
         is(snapshot.targets[1].answered_per_second, 0.0);
         is(snapshot.routes[0].upstream_mean_seconds, 0.005);
+        // A gateway that says nothing of hosts on routes has hosts in service.
+        assert_eq!(snapshot.targets[0].condition, "failing");
+        let host = serde_json::json!({"host": "a.example:443", "condition": "ejected"});
+        now.status.routes[0].upstreams = vec![serde_json::from_value(host).unwrap()];
+        let conditions = Snapshot::between(Some(&then), &now).targets;
+        assert_eq!(conditions[0].condition, "ejected");
+        assert_eq!(conditions[1].condition, "unknown");
         let latency = snapshot.exchanges.latency_seconds.unwrap();
         is(Some(latency.p50), 0.005);
         is(Some(latency.mean), 0.004);

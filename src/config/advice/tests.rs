@@ -37,6 +37,10 @@ fn every_contradiction_is_told() {
             "first_byte_timeout is longer",
         ),
         ("outlier = {}", "outlier has no effect"),
+        ("retry_budget = {}", "retry_budget has no effect"),
+        ("balance = \"round_robin\"", "balance has no effect"),
+        ("affinity = \"address\"", "affinity has no effect"),
+        ("slow_start = \"30s\"", "slow_start has no effect"),
         ("[wtp]\nsegment_size = 512", "extended segmentation only"),
         ("[wtp]\nsend_group = 1000", "send_group is smaller"),
         (
@@ -86,6 +90,15 @@ fn every_contradiction_is_told() {
             "{source}: {titles:?}"
         );
     }
+}
+
+#[test]
+fn weights_need_a_balance() {
+    let hosts = "[{ url = \"https://b.example/\", weight = 2 }, \"https://c.example/\"]";
+    let source = ROUTE.replace("\"https://b.example/\"", hosts);
+    assert_eq!(titles(&source), ["route 1: weight has no effect"]);
+    let balanced = format!("{source}balance = \"least_outstanding\"\nslow_start = \"5s\"\n");
+    assert_eq!(titles(&balanced), Vec::<String>::new());
 }
 
 #[test]

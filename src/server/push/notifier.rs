@@ -75,6 +75,7 @@ impl Notifier {
         let request = Request {
             source: None,
             trace: None,
+            session: None,
             route: ROUTE.into(),
             method: Method::POST,
             uri,

@@ -6,7 +6,7 @@ use std::process::Command;
 use http::Method;
 use http::uri::PathAndQuery;
 use wapbridge::config::Settings;
-use wapbridge::route::{HealthCheck, Outlier, RequestView};
+use wapbridge::route::{Affinity, Balance, HealthCheck, Outlier, RequestView, RetryBudget};
 
 use super::{ROUTE, Scratch, parse, text};
 
@@ -324,6 +324,10 @@ fn the_examples_comments_are_settings() {
     let path = PathAndQuery::from_static("/healthz");
     assert_eq!(policy.check, Some(HealthCheck::new(path)));
     assert_eq!(policy.outlier, Some(Outlier::default()));
+    assert_eq!(policy.retry_budget, Some(RetryBudget::default()));
+    let (balance, affinity) = (Balance::default(), Affinity::default());
+    assert_eq!((policy.balance, policy.affinity), (balance, affinity));
+    assert!(policy.slow_start.is_zero());
     let headers = |settings: &Settings| {
         let route = settings.routes.iter().next().unwrap();
         format!("{:?} {:?}", route.headers, route.allowed_methods)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use wapbridge::config::Settings;
 use wapbridge::record::Format;
-use wapbridge::route::{HostPolicy, Outlier, RequestView};
+use wapbridge::route::{Affinity, Balance, HostPolicy, Outlier, RequestView, RetryBudget};
 
 use super::{ROUTE, parse, problems};
 
@@ -161,8 +161,40 @@ fn a_route_may_check_eject_and_limit_its_hosts() {
     );
     assert_eq!(tables, inline);
     assert_eq!(route("[route.outlier]").outlier, Some(Outlier::default()));
+    let hosts = route(
+        "balance = \"least_outstanding\"\naffinity = \"address\"\nslow_start = \"30s\"\n\
+         retry_budget = { min_retry_concurrency = 7 }",
+    );
+    assert_eq!(hosts.balance, Balance::LeastOutstanding);
+    assert_eq!(hosts.affinity, Affinity::Address);
+    assert_eq!(hosts.slow_start, Duration::from_secs(30));
+    let budget = RetryBudget {
+        min_retry_concurrency: 7,
+        ..RetryBudget::default()
+    };
+    assert_eq!(hosts.retry_budget, Some(budget));
     let long = route("outlier = { base = \"10m\" }").outlier.unwrap();
     assert_eq!(long.max, Duration::from_secs(600));
+}
+
+#[test]
+fn hosts_may_have_weights() {
+    let route = |upstream: &str| {
+        let source = format!("[[route]]\nmatch = \"http://a.example/\"\nupstream = {upstream}\n");
+        let settings = parse(&source).unwrap_or_else(|report| panic!("{report}"));
+        let route = settings.routes.iter().next().unwrap();
+        let hosts = route.hosts().map(|host| host.authority().to_owned());
+        (hosts.collect::<Vec<_>>(), route.host_policy.weights.clone())
+    };
+    let (hosts, weights) = route(
+        "[\"https://a.example/\", { url = \"https://b.example:1/\", weight = 3 }, { url = \"https://c.example/\" }]",
+    );
+    assert_eq!(hosts, ["a.example", "b.example:1", "c.example"]);
+    assert_eq!(weights, [1, 3, 1]);
+    let (hosts, weights) = route("{ url = \"https://a.example/\", weight = 2 }");
+    assert_eq!((hosts.len(), weights), (1, vec![2]));
+    let (_, weights) = route("[\"https://a.example/\", \"https://b.example/\"]");
+    assert!(weights.is_empty());
 }
 
 #[test]

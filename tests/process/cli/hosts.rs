@@ -10,6 +10,7 @@ use super::admin::{TOKEN, ask, json};
 use super::process::{Gateway, configuration, run, run_in};
 use crate::support::certificate::{Certificate, acceptor};
 use crate::support::origin::Origin;
+use crate::support::phone::{Phone, roomy};
 use crate::support::raw::{listen, read_request};
 
 /// An HTTPS origin on a socket that exists already.
@@ -42,6 +43,82 @@ async fn host_is(gateway: &Gateway, nth: usize, condition: &str) -> Value {
             return host.clone();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_stays_at_its_host_and_the_gateway_tells_how_hosts_share_the_requests() {
+    let origins = [Origin::start().await, Origin::start().await];
+    let upstreams = origins.each_ref().map(|origin| {
+        let port = origin.address.port();
+        format!("{{ url = \"https://localhost:{port}/\", weight = 2 }}")
+    });
+    let text = configuration("UPSTREAMS", "").replace(
+        "upstream = \"UPSTREAMS\"",
+        &format!(
+            "upstream = [{}]\nbalance = \"round_robin\"\nslow_start = \"30s\"\n\
+             retry_budget = {{ budget_percent = 25 }}",
+            upstreams.join(", ")
+        ),
+    );
+    let gateway = Gateway::start(&text).await;
+    let summary = run_in(gateway.directory.path(), &["check"]).await;
+    let summary = summary.succeeds().text();
+    for told in [
+        "balance: round_robin, weights 2, 2; a session stays at its host; slow start 30s",
+        "retry budget: 25 % of the requests under way, at least 3",
+    ] {
+        assert!(summary.contains(told), "{told} in {summary}");
+    }
+    for number in 0..4 {
+        // A session with two messages.
+        let mut phone = Phone::connect(gateway.air, roomy()).await;
+        for path in ["one", "two"] {
+            let uri = format!("http://sync.example.com/{path}-{number}");
+            assert_eq!(phone.get(&uri).await.status, 200);
+        }
+        let heard = origins.each_ref().map(|origin| {
+            let heard = |path| origin.heard(&format!("/{path}-{number}")).len();
+            (heard("one"), heard("two"))
+        });
+        assert!(
+            heard == [(1, 1), (0, 0)] || heard == [(0, 0), (1, 1)],
+            "{heard:?}"
+        );
+    }
+    assert_eq!(origins.each_ref().map(Origin::heard_in_all), [4, 4]);
+    let route = json(gateway.admin, "/status").await["routes"][0].clone();
+    assert_eq!(route["group"]["affinity_entries"], 4, "{route}");
+    assert_eq!(route["group"]["failovers"], 0, "{route}");
+    for host in route["upstreams"].as_array().unwrap() {
+        let shown = [
+            "answered",
+            "server_errors",
+            "failed",
+            "weight",
+            "weight_share",
+        ];
+        let wanted = [4.0, 0.0, 0.0, 2.0, 1.0];
+        assert_eq!(
+            shown.map(|name| host[name].as_f64().unwrap()),
+            wanted,
+            "{host}"
+        );
+    }
+    let (_, metrics) = ask(gateway.admin, "GET /metrics", "").await;
+    let labels = format!(
+        "{{route=\"1\",host=\"localhost:{}\"",
+        origins[0].address.port()
+    );
+    for line in [
+        format!("wapbridge_upstream_host_condition{labels},condition=\"in_service\"}} 1"),
+        format!("wapbridge_upstream_host_condition{labels},condition=\"slow_start\"}} 0"),
+        format!("wapbridge_upstream_host_requests_total{labels},outcome=\"answered\"}} 4"),
+        format!("wapbridge_upstream_host_weight{labels}}} 2000"),
+        "wapbridge_upstream_affinity_entries{route=\"1\"} 4".to_owned(),
+        "wapbridge_upstream_failovers_total{route=\"1\"} 0".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line} in {metrics}");
     }
 }
 

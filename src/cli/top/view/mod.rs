@@ -310,7 +310,7 @@ fn tables(snapshot: &Snapshot) -> Panel {
 fn targets(snapshot: &Snapshot) -> Panel {
     let rows = snapshot.targets.iter().map(|target| {
         let style = match target.condition.as_str() {
-            "failing" => BAD,
+            "failing" | "ejected" | "failing_checks" => BAD,
             "answering" => GOOD,
             _ => FAINT,
         };
@@ -325,7 +325,7 @@ fn targets(snapshot: &Snapshot) -> Panel {
         let failing = target.failed_per_second.is_some_and(|rate| rate > 0.0);
         vec![
             text(&target.host, PLAIN),
-            text(&target.condition, style),
+            text(target.condition.replace('_', " "), style),
             text(rate(target.answered_per_second), PLAIN),
             text(
                 rate(target.failed_per_second),
