@@ -15,7 +15,7 @@ struct Row {
     path: &'static [&'static str],
 }
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     Row::new("[listen]", &["listen"]),
     Row::new("[http]", &["http"]),
     Row::new("[admin] listen", &["admin", "listen"]),
@@ -23,6 +23,7 @@ const ROWS: [Row; 16] = [
     Row::new("[log]", &["log"]),
     Row::new("[records]", &["records"]),
     Row::new("[store]", &["store"]),
+    Row::new("[cluster]", &["cluster"]),
     Row::new("[push] listen", &["push", "listen"]),
     Row::new("[push] certificate", &["push", "certificate"]),
     Row::new("[push] key", &["push", "key"]),
