@@ -13,6 +13,7 @@
 //!   mode), and its upstream request.
 //! - A **shard** is one thread with its own sockets, its own core and its own upstream client.
 //! - A **claim** asks for a session that another shard or the store may have.
+//! - A **node** is a process among others that share one store.
 //! - A **push** is one submission of a push initiator. Each of its recipients has a **delivery**; a
 //!   delivery makes **attempts**, one bearer after the other, and a **round** is one attempt by each
 //!   bearer. A pause follows a round that failed.
@@ -72,7 +73,7 @@
 //! | 6 | [`server_tls`] | certificate and key of a TCP listener of the gateway |
 //! | 6 | [`worker`] | a thread with a bounded queue of messages |
 //! | 7 | [`smsc`] | connections to SMS centres; the centre of each number |
-//! | 7 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records; the file that survives the process. `record` and `store` write on a [`worker`] |
+//! | 7 | [`upstream`], [`record`], [`store`] | one HTTPS request, one bounded reply; access log and charging records; what survives the process: a file, or Redis for several nodes. `record` and `store` write on a [`worker`] |
 //! | 7 | [`initiator`] | push initiators: their credentials, their limits, their targets; terminals that get pushes over HTTP |
 //! | 8 | [`config`] | the configuration file, read key by key, with every error at once |
 //! | 9 | [`server`] | sockets, shards, the clock; the handle by which operators change the gateway's state |
@@ -101,6 +102,7 @@
 //! | a WBXML vocabulary | a file in `wbxml/tables`, `fixtures/wbxml` |
 //! | a scenario of the simulator | a file of `tests/sim/scenarios`, whose tests run in clear text and through the secure ports: `tests/sim/plain.rs`, `tests/sim/secured.rs`. What runs in clear text only stands in `tests/sim/plain_only.rs` with the reason |
 //! | a message, a limit or an answer of WTLS handshakes | `wtls/message.rs`; `wtls/endpoint/handshake.rs` for ClientHellos, `wtls/endpoint/client_flight.rs` for what the client answers, `wtls/endpoint/limits.rs` for what strangers may cost; the rows of the state tables are in `fixtures/wtls/server.states` and `fixtures/wtls/client.states` |
+//! | a step in the shared store | the script in `store/shared/scripts.rs`, its keys in `store/shared/keys.rs`, its use in `store/shared/exchange.rs`; checked by `tests/peers/store` |
 //! | a bearer of pushes | [`push::Bearer`]; its place in the order of bearers, `push/ppg/plan.rs`; the attempt itself, `server/push/bearer.rs`, and by a shard `gateway/delivery.rs`; its name in the store, `push/ppg/saved.rs`; its label in `admin/metrics/table.rs` |
 //! | a command, or an option of one | `cli/mod.rs`, and the command's own file in `cli` |
 //! | a figure that the page remembers | a row in `admin/history/series.rs`, for one of each route `admin/history/routes.rs`; its use in `admin/page/page.js`, its name under "The admin port" in `deploy/OPERATIONS.md` |
@@ -204,6 +206,15 @@
 //! a session that no shard has is looked up in the store, by its id or by its peer. Commits are
 //! synchronised: all changes but those of the last 200 ms survive a kill, and a loss of power.
 //!
+//! # Nodes
+//!
+//! Several processes with one shared store ([`store::shared`]) are nodes of a cluster. A node is to
+//! the store what a shard is to the directory: a session that no shard of the node has is looked up
+//! in the store. That look-up is a claim. It makes this node the owner of the record and raises the
+//! record's epoch in one step. The earlier owner hears of it, or finds its epoch outdated at its
+//! next write; its shard ends the session without a word ([`gateway::Command::Taken`]). No shard
+//! waits for the store: its thread gives up after a bound, and the node goes on alone.
+//!
 //! # Limits
 //!
 //! UDP has no back-pressure. So every refusal is an answer that the handset understands. The first
@@ -226,6 +237,7 @@
 //! | methods ahead of their Connect | Abort DISCONNECT |
 //! | open claims, of one peer and of one source prefix; claims by peer without a session | Abort DISCONNECT |
 //! | queue of claims between shards; queue of changes for the store | the claim ends at its deadline; the change is not stored; counted |
+//! | time of a look-up in a shared store | the claim ends without a session |
 //! | sessions in the store, and their age | not stored; dropped |
 //! | octets of requests in several SDUs | Abort MRUEXCEEDED, CONGESTION |
 //! | handsets outside the allowed networks; octets per address | the datagram is dropped |

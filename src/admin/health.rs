@@ -13,6 +13,7 @@ use axum::routing::get;
 
 use super::{Collectors, CurrentSettings, ServerHandle};
 use crate::server;
+use crate::store;
 use crate::upstream::{Condition, HostCondition};
 
 /// The sources of the checks.
@@ -205,15 +206,22 @@ impl Checks {
         .collect()
     }
 
-    /// A store that cannot be written is a warning only: handsets are served without it.
+    /// A store that cannot be written is a warning only, unless the configuration requires it:
+    /// handsets are served without it.
     fn store(&self) -> Option<Check> {
         let stats = self.collectors.snapshot().store?;
+        let settings = self.settings.get();
+        let store = settings.store.as_ref();
+        let message = match store.is_some_and(|store| store.file().is_none()) {
+            true => "does not answer: this node goes on alone; the log says why",
+            false => "failing: changes are lost by a restart; the log says why",
+        };
+        let status = match store.is_some_and(store::Settings::is_required) {
+            true => CheckStatus::Failed,
+            false => CheckStatus::Warning,
+        };
         Some(match stats.failing {
-            true => Check::new(
-                "store",
-                CheckStatus::Warning,
-                "failing: changes are lost by a restart; the log says why",
-            ),
+            true => Check::new("store", status, message),
             false => Check::new("store", CheckStatus::Ok, "ok"),
         })
     }

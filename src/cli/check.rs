@@ -23,12 +23,14 @@ use crate::route::{Affinity, Balance, HealthCheck, RetryBudget, RouteSettings};
 #[command(after_help = "\
 Exit status:
   0  the configuration is right; a summary and the warnings are printed
-  1  it has errors, or with --strict warnings; each is shown with its place and a remedy
+  1  it has errors, or with --strict warnings; each is shown with its place and a remedy; or with
+     --online the store does not answer
 
 Examples:
   wapbridge check deploy/wapbridge.toml
   wapbridge check --strict -c /etc/wapbridge/wapbridge.toml && systemctl reload wapbridge
   wapbridge check --diff /etc/wapbridge/wapbridge.toml   what a reload of the running gateway would change
+  wapbridge check --online /etc/wapbridge/wapbridge.toml   whether the store answers, too
   generate | wapbridge check --json -")]
 pub(super) struct Check {
     /// The file to check, - for standard input [default: wapbridge.toml in the working directory]
@@ -39,12 +41,15 @@ pub(super) struct Check {
     /// Fail when there are warnings
     #[arg(long)]
     strict: bool,
-    /// Print one JSON object: ok, errors, warnings, and with --diff changes
+    /// Print one JSON object: ok, errors, warnings, with --diff changes, with --online store
     #[arg(long)]
     json: bool,
     /// Show what a reload of the gateway at --admin would change, and what needs a restart
     #[arg(long)]
     diff: bool,
+    /// Ask the store in [store] redis whether it answers
+    #[arg(long)]
+    online: bool,
     #[command(flatten)]
     gateway: AdminArgs,
 }
@@ -67,6 +72,10 @@ impl Check {
             true => Some(changes(&self.running()?, &Table::try_from(&settings)?)),
             false => None,
         };
+        let answered = self
+            .online
+            .then(|| settings.store.as_ref()?.ping())
+            .flatten();
         if self.json {
             let mut shown = json!({
                 "ok": true,
@@ -76,6 +85,14 @@ impl Check {
             if let (Some(changes), Some(shown)) = (&changes, shown.as_object_mut()) {
                 shown.insert("changes".to_owned(), json!(changes));
             }
+            if let (Some(answered), Some(shown)) = (&answered, shown.as_object_mut()) {
+                let (is_ok, said) = match answered {
+                    Ok(said) => (true, said),
+                    Err(why) => (false, why),
+                };
+                let store = json!({ "answers": is_ok, "message": said });
+                shown.insert("store".to_owned(), store);
+            }
             println!("{shown}");
         } else {
             println!("{}: ok", path.display());
@@ -84,6 +101,12 @@ impl Check {
                 show(changes);
             }
             warn(&warnings);
+            if let Some(Ok(said)) = &answered {
+                println!("the store: {said}");
+            }
+        }
+        if let Some(Err(why)) = answered {
+            bail!("the store does not answer: {why}");
         }
         let count = warnings.problems().len();
         if self.strict && count > 0 {
@@ -209,7 +232,7 @@ fn summarise(settings: &Settings) {
         &settings
             .store
             .as_ref()
-            .map_or_else(|| "off".to_owned(), |store| path(&store.path)),
+            .map_or_else(|| "off".to_owned(), |store| store.place.to_string()),
     );
     let subscribers = settings.identity.entries.len();
     let radius = settings.identity.radius.as_ref();

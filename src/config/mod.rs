@@ -98,7 +98,7 @@ pub struct Settings {
     pub http: HttpSettings,
     /// `[server]`: the life of the process.
     pub server: ServerSettings,
-    /// `[store]`: the file that keeps sessions across restarts. Default: none.
+    /// `[store]` and `[cluster]`: what keeps sessions across restarts. Default: none.
     pub store: Option<crate::store::Settings>,
     /// `[[route]]`: routes from URIs to origins.
     pub routes: Arc<Routes>,
@@ -332,7 +332,9 @@ impl Settings {
         let connectionless = core::read_connectionless(&file.section("connectionless"));
         let headers = core::read_headers(&file.section("headers"));
         let (wtp, wsp, limits) = core::read_limits(&file.section("limits"), wtp, wsp);
-        let store = store::read(&file.section("store"), directory, &wsp);
+        let (section, cluster) = (file.section("store"), file.section("cluster"));
+        let store = store::read(&section, &cluster, directory, &wsp);
+        drop((section, cluster));
         let has_routes = file.has("route");
         let routes = file.sections("route");
         if !has_routes {

@@ -15,7 +15,7 @@ struct Row {
     path: &'static [&'static str],
 }
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 21] = [
     Row::new("[listen]", &["listen"]),
     Row::new("[http]", &["http"]),
     Row::new("[admin] listen", &["admin", "listen"]),
@@ -27,6 +27,7 @@ const ROWS: [Row; 20] = [
     Row::new("[tracing] max_queued", &["tracing", "max_queued"]),
     Row::new("[records]", &["records"]),
     Row::new("[store]", &["store"]),
+    Row::new("[cluster]", &["cluster"]),
     Row::new("[push] listen", &["push", "listen"]),
     Row::new("[push] certificate", &["push", "certificate"]),
     Row::new("[push] key", &["push", "key"]),

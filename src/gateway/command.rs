@@ -19,6 +19,8 @@ pub enum Command {
     Release(Ticket, u32),
     /// The session of this id, which was made here, has ended elsewhere.
     EndedElsewhere(u32),
+    /// Another node has taken the session of this id over: it ends here without a word.
+    Taken(u32),
     /// Apply changes of subscribers' addresses.
     Identify(Arc<[identity::Change]>),
     /// Use this from now on.
@@ -52,6 +54,12 @@ impl Gateway {
                 self.events.push_back(Event::Released(ticket, session));
             }
             Command::EndedElsewhere(id) => self.sessions.ended_elsewhere(id),
+            Command::Taken(id) => {
+                if self.sessions.taken(now, id, &mut self.wtp) {
+                    self.cookies.take(id);
+                    self.translator.transfers.take(id);
+                }
+            }
             Command::Identify(changes) => self.identities.apply(&changes),
             Command::Reload(config) => {
                 self.wtp.set_config(config.transactions());

@@ -59,6 +59,8 @@ pub enum Action {
     Claimed(u32, ClaimId, Option<Box<Handover>>),
     /// Give [`Command::EndedElsewhere`](super::Command::EndedElsewhere) to this shard.
     EndedElsewhere(u32, u32),
+    /// Give [`Command::Taken`](super::Command::Taken) to this shard.
+    Taken(u32, u32),
 }
 
 /// Counters of the directory; they only grow, but for the gauge.
@@ -168,6 +170,18 @@ impl SessionDirectory {
         }
     }
 
+    /// Another node has taken this session over. Of two shards that may have it, the one that it
+    /// moved to has it.
+    pub fn handle_taken(&mut self, id: u32) {
+        let home = self.topology.shard_of(id);
+        let holder = self.elsewhere.remove(&id).unwrap_or(home);
+        self.actions.push_back(Action::Taken(holder, id));
+        if holder != home {
+            // Its id is free here, once it has ended at the other node.
+            self.actions.push_back(Action::EndedElsewhere(home, id));
+        }
+    }
+
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -267,6 +281,7 @@ mod tests {
                 format!("{claim:?} of {shard}: {found:?}")
             }
             Action::EndedElsewhere(shard, id) => format!("{id} ended, {shard}"),
+            Action::Taken(shard, id) => format!("{id} taken from {shard}"),
         };
         std::iter::from_fn(|| directory.poll_action())
             .map(one)
@@ -361,6 +376,24 @@ mod tests {
         );
         directory.handle_forget(2, id);
         assert_eq!(actions(&mut directory), [format!("{id} ended, 1")]);
+        assert_eq!(directory.stats().elsewhere, 0);
+    }
+
+    #[test]
+    fn a_session_that_another_node_took_ends_where_it_is() {
+        let [stayed, moved] = ids();
+        let mut directory = directory(true, 10);
+        let [claim] = claims();
+        directory.handle_taken(stayed);
+        assert_eq!(actions(&mut directory), [format!("{stayed} taken from 1")]);
+        directory.handle_claim(3, claim, ClaimKey::Id(moved));
+        directory.handle_released(Ticket(0), found(moved));
+        actions(&mut directory);
+        directory.handle_taken(moved);
+        assert_eq!(
+            actions(&mut directory),
+            [format!("{moved} taken from 3"), format!("{moved} ended, 1")]
+        );
         assert_eq!(directory.stats().elsewhere, 0);
     }
 

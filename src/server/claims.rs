@@ -43,6 +43,8 @@ pub(super) enum Message {
     Shard(u32, ClaimMessage),
     /// The store's answer to a look-up.
     Found(Ticket, Option<SessionRecord>),
+    /// Another node has taken this session over.
+    Taken(u32),
 }
 
 /// Both ends of the thread's queue.
@@ -107,7 +109,7 @@ impl ClaimHandle {
         match self.queue.try_send(Message::Shard(self.shard, message), 1) {
             Err(Unsent::Full(Message::Shard(_, message))) => Some(message),
             // Without a directory, or at the end of the process, no shard waits for the answer.
-            Ok(()) | Err(Unsent::Ended(_) | Unsent::Full(Message::Found(..))) => None,
+            Ok(()) | Err(Unsent::Ended(_) | Unsent::Full(_)) => None,
         }
     }
 
@@ -144,6 +146,11 @@ impl Claims {
         store: Option<StoreHandle>,
     ) -> io::Result<Self> {
         let hasher = Random::new(clock::seed()?).hasher();
+        if let Some(store) = &store {
+            let queue = queue.0.clone();
+            // One for each session that this process had.
+            store.on_lost(move |id| queue.send(Message::Taken(id)));
+        }
         let (shown, stats) = watch::channel(Stats::default());
         let worker = ClaimWorker {
             directory: SessionDirectory::new(topology, max_elsewhere, hasher),
@@ -185,6 +192,7 @@ impl ClaimWorker {
             match message {
                 Message::Shard(shard, message) => self.handle(shard, message),
                 Message::Found(ticket, found) => self.directory.handle_lookup(ticket, found),
+                Message::Taken(id) => self.directory.handle_taken(id),
             }
             while let Some(action) = self.directory.poll_action() {
                 self.act(action);
@@ -247,6 +255,13 @@ impl ClaimWorker {
             Action::Claimed(shard, claim, found) => {
                 if let Some(way) = self.reply_permits.remove(&(shard, claim)) {
                     way.send(ShardCommand::Claimed(claim, found));
+                }
+            }
+            Action::Taken(shard, id) => {
+                // Lost, it means that the session stays here until it is idle too long.
+                let order = ShardCommand::Core(Command::Taken(id));
+                if let Some(mailbox) = self.mailbox(shard) {
+                    let _ = mailbox.try_send(order);
                 }
             }
             Action::EndedElsewhere(shard, id) => {

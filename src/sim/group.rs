@@ -175,6 +175,7 @@ impl ShardGroup {
                 Action::EndedElsewhere(shard, id) => {
                     (shard, ShardCommand::Command(Command::EndedElsewhere(id)))
                 }
+                Action::Taken(shard, id) => (shard, ShardCommand::Command(Command::Taken(id))),
             };
             let at = self.arrival(now, Mailbox::Shard(shard), random);
             sent.push((at, Message::Down(shard, order)));

@@ -4,21 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 
-use tracing::info;
-
-use super::Settings;
-use super::error::OpenError;
-use super::file::{self, Opened};
-use super::message::{Answer, Counts, Limits, Message, Stats};
-use super::tables::{Change, Entries, Table};
-use super::worker::{MAX_PENDING, StoreWorker};
+use super::change::{Change, Entries, Table};
+use super::message::{Answer, Counts, Message, Stats};
+use super::{OpenError, Place, Settings, file, shared};
 use crate::worker::{self, Handle, Worker};
 use crate::wsp::claim::ClaimKey;
 use crate::wsp::log_id::LogIds;
 use crate::wsp::saved::SessionRecord;
 
-/// A store in a file. Dropping or [closing](Self::close) it commits the queued changes and closes
-/// the file.
+/// An open store. Dropping or [closing](Self::close) it commits the queued changes.
 #[derive(Debug)]
 pub struct Store {
     handle: StoreHandle,
@@ -34,38 +28,23 @@ pub struct StoreHandle {
 }
 
 impl Store {
-    /// Opens the file, or makes it, and starts the thread that writes it.
+    /// Opens the store at its place, and starts its thread.
     ///
     /// # Errors
     /// The file cannot be opened or written, is damaged or no store of wapbridge, or another
-    /// process has it open.
+    /// process has it open. Another process has the name of this node. A shared store that does not
+    /// answer is no error.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let path = &settings.path;
-        let Opened {
-            mut tables,
-            sessions,
-            mut watch,
-        } = file::open(path, settings)?;
-        let (names, key) = file::names(path, &mut tables)?;
-        // A file that cannot be written is an error now, not with the first session.
-        tables
-            .commit()
-            .map_err(|error| OpenError::other(path, error))?;
-        watch.written();
-        info!(path = %path.display(), sessions = sessions.held(), "store opened");
         let queue = worker::queue(QUEUE);
+        let counts = Arc::new(Counts::default());
         let handle = StoreHandle {
             queue: queue.0.clone(),
-            counts: Arc::new(Counts::default()),
+            counts: Arc::clone(&counts),
         };
-        let opened = Opened {
-            tables,
-            sessions,
-            watch,
+        let (worker, names) = match &settings.place {
+            Place::File(path) => file::start(path, settings.limits, queue, &counts)?,
+            Place::Shared(shared) => shared::start(shared, settings.limits, queue, &counts)?,
         };
-        let worker = StoreWorker::new(settings.clone(), key, opened, Arc::clone(&handle.counts));
-        let worker = Worker::start("store", queue, move |inbox| worker.run(&inbox))
-            .map_err(|error| OpenError::io(path, error))?;
         Ok(Self {
             handle,
             names,
@@ -87,11 +66,8 @@ impl Store {
 
     /// Sets the greatest age and number of sessions. The file stays.
     pub fn reload(&self, settings: &Settings) {
-        let limits = Limits {
-            max_age: settings.max_age,
-            max_sessions: settings.max_sessions,
-        };
-        self.handle.queue.send(Message::Limits(limits));
+        let limits = Message::Limits(settings.limits);
+        self.handle.queue.send(limits);
     }
 
     /// Waits until the queued changes are committed. Later changes are refused.
@@ -130,6 +106,12 @@ impl StoreHandle {
         let _ = self.queue.try_send(Message::Look(key, answer), 1);
     }
 
+    /// Sets the receiver of the ids of sessions that another process took over. The sessions have to
+    /// end here, without a word to their handsets and to the store. Only a shared store has any.
+    pub fn on_lost(&self, on_lost: impl Fn(u32) + Send + 'static) {
+        self.queue.send(Message::OnLost(Box::new(on_lost)));
+    }
+
     /// All entries of a table in the order of their keys, with queued changes. Waits for the store
     /// and holds the table in memory: for the start of a module that keeps its state there.
     #[must_use]
@@ -165,3 +147,5 @@ impl StoreHandle {
 
 /// Messages that may wait for the thread: some seconds of the busiest gateway on a slow disk.
 const QUEUE: usize = 65_536;
+/// Changes kept while they cannot be written.
+pub(super) const MAX_PENDING: usize = 1_000_000;

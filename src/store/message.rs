@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Duration;
 
-use super::tables::{Change, Entries, Table};
+use super::change::{Change, Entries, Table};
+use super::{Limits, shared};
 use crate::wsp::claim::ClaimKey;
 use crate::wsp::saved::SessionRecord;
 
@@ -27,8 +27,14 @@ pub struct Stats {
     pub pending: u64,
     /// Gauge: sessions remembered.
     pub sessions: u64,
+    /// Changes that came too late: another node had claimed the session.
+    pub stale: u64,
+    /// Look-ups that the store did not answer in time.
+    pub unanswered: u64,
+    /// Gauge: the time of the last exchange with a shared store, in microseconds.
+    pub latency: u64,
     /// Whether a restart would lose new changes: the file cannot be written, or another file has
-    /// its name.
+    /// its name; or the shared store does not answer.
     pub failing: bool,
 }
 
@@ -42,6 +48,9 @@ pub(super) struct Counts {
     pub(super) recreated: AtomicU64,
     pub(super) pending: AtomicU64,
     pub(super) sessions: AtomicU64,
+    pub(super) stale: AtomicU64,
+    pub(super) unanswered: AtomicU64,
+    pub(super) latency: AtomicU64,
     pub(super) failing: AtomicBool,
 }
 
@@ -56,6 +65,9 @@ impl Counts {
             recreated,
             pending,
             sessions,
+            stale,
+            unanswered,
+            latency,
             failing,
         } = self;
         Stats {
@@ -67,6 +79,9 @@ impl Counts {
             recreated: recreated.load(Relaxed),
             pending: pending.load(Relaxed),
             sessions: sessions.load(Relaxed),
+            stale: stale.load(Relaxed),
+            unanswered: unanswered.load(Relaxed),
+            latency: latency.load(Relaxed),
             failing: failing.load(Relaxed),
         }
     }
@@ -99,13 +114,13 @@ pub(super) enum Message {
     Entries(Table, mpsc::Sender<Entries>),
     Flush(mpsc::Sender<()>),
     Limits(Limits),
+    OnLost(OnLost),
+    /// An event of a shared store, for its thread.
+    Shared(shared::Event),
 }
 
-/// The limits of stored sessions.
-pub(super) struct Limits {
-    pub(super) max_age: Duration,
-    pub(super) max_sessions: u64,
-}
+/// Called with the id of each session that another process took over.
+pub(super) type OnLost = Box<dyn Fn(u32) + Send>;
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

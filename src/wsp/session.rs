@@ -102,6 +102,8 @@ pub(super) enum Event<'a> {
     Evicted,
     /// Another shard takes the session over. The table has no such row.
     HandOver,
+    /// Another node has taken the session over. The table has no such row.
+    Taken,
 }
 
 /// The result of a step.
@@ -423,9 +425,9 @@ impl Session {
                 | State::Suspended
                 | State::Resuming(_)
                 | State::Resuming2 { .. },
-                Event::HandOver,
+                event @ (Event::HandOver | Event::Taken),
             ) => {
-                if !self.may_resume() {
+                if matches!(event, Event::HandOver) && !self.may_resume() {
                     return Outcome::Refused;
                 }
                 self.abort_transactions(AbortReason::RESUME, children, cx);
@@ -440,7 +442,8 @@ impl Session {
                 | Event::RcvSuspend
                 | Event::RcvDisconnect
                 | Event::RcvAck
-                | Event::HandOver,
+                | Event::HandOver
+                | Event::Taken,
             )
             | (
                 State::Connecting2 { .. },

@@ -58,6 +58,8 @@ pub struct Stats {
     pub claims_refused: u64,
     /// Sessions given to another shard.
     pub handed_over: u64,
+    /// Sessions that another node took over.
+    pub taken: u64,
     /// Sessions that were never used, ended to make room for others.
     pub evicted: u64,
     /// Resumes that were not looked up, since too many of their source had failed.

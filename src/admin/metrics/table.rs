@@ -3,6 +3,8 @@
 //! To add a counter, add a row. Names begin with `wapbridge_`, units are base units. The names and
 //! labels are stable: `fixtures/metrics.txt` lists them, and a test compares.
 
+use std::time::Duration;
+
 use super::row::Read::{By, Each, EachSeconds, Observed, One, Optional, Process};
 use super::row::{Metric, counter, gauge, histogram};
 use crate::push::pap::MessageState;
@@ -201,6 +203,8 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
         One(|s| s.stats.wsp.claims_refused)),
     counter("wapbridge_wsp_handed_over_total", "Sessions handed over to another shard.", &[],
         One(|s| s.stats.wsp.handed_over)),
+    counter("wapbridge_wsp_taken_total", "Sessions that another node took over.", &[],
+        One(|s| s.stats.wsp.taken)),
     counter("wapbridge_wsp_resumes_paused_total",
         "Resumes not looked up because too many from their address had failed.", &[],
         One(|s| s.stats.wsp.resumes_paused)),
@@ -235,9 +239,9 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
     counter("wapbridge_store_refused_total",
         "Changes the store refused because its queue or its table of sessions was full.", &[],
         Optional(|s| Some(s.store?.refused))),
-    counter("wapbridge_store_commits_total", "Batches written to the store's file.", &[],
+    counter("wapbridge_store_commits_total", "Batches written to the store.", &[],
         Optional(|s| Some(s.store?.commits))),
-    counter("wapbridge_store_errors_total", "Failed reads and writes of the store's file.", &[],
+    counter("wapbridge_store_errors_total", "Failed reads and writes of the store.", &[],
         Optional(|s| Some(s.store?.errors))),
     counter("wapbridge_store_expired_total", "Sessions the store deleted because of their age.",
         &[], Optional(|s| Some(s.store?.expired))),
@@ -245,12 +249,22 @@ pub(in crate::admin) const METRICS: &[Metric] = &[
         "Store files created again because the old one was deleted, truncated or overwritten.", &[],
         Optional(|s| Some(s.store?.recreated))),
     gauge("wapbridge_store_failing",
-        "1 while a restart would lose changes: the store's file cannot be written, or was replaced.",
+        "1 while the store's file cannot be written or was replaced, or the shared store does not answer.",
         &[], Optional(|s| Some(u64::from(s.store?.failing)))),
-    gauge("wapbridge_store_pending", "Changes queued for the store's file.", &[],
+    gauge("wapbridge_store_pending", "Changes that wait for the store.", &[],
         Optional(|s| Some(s.store?.pending))),
-    gauge("wapbridge_store_sessions", "Sessions in the store.", &[],
-        Optional(|s| Some(s.store?.sessions))),
+    gauge("wapbridge_store_sessions", "Sessions in the store; of a shared store, those of this node.",
+        &[], Optional(|s| Some(s.store?.sessions))),
+    counter("wapbridge_store_stale_total",
+        "Changes of sessions that another node had taken over; such a session ends here.", &[],
+        Optional(|s| Some(s.store?.stale))),
+    counter("wapbridge_store_unanswered_total",
+        "Look-ups that a shared store did not answer in time.", &[],
+        Optional(|s| Some(s.store?.unanswered))),
+    gauge("wapbridge_store_latency_seconds", "Time of the last exchange with a shared store.", &[],
+        EachSeconds(|s, add| if let Some(store) = s.store {
+            add(&[], Duration::from_micros(store.latency));
+        })),
 
     // Connectionless mode.
     counter("wapbridge_connectionless_methods_total", "Requests received in connectionless mode.",
@@ -713,7 +727,7 @@ const OCTETS: &[f64] = &[
     1_048_576.0,
 ];
 
-fn seconds(time: Option<std::time::Duration>) -> Option<f64> {
+fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
 }
 

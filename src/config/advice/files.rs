@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 
 use super::{Advice, Note};
 use crate::config::{AccessLog, mask};
+use crate::store::Settings;
 
 impl Advice<'_> {
     /// Files that `serve` could not write.
@@ -16,8 +17,9 @@ impl Advice<'_> {
         if let Some(records) = &self.settings.records {
             files.push(("[records]", "path", records.path.clone(), true));
         }
-        if let Some(store) = &self.settings.store {
-            files.push(("[store]", "path", store.path.clone(), false));
+        let store = self.settings.store.as_ref().and_then(Settings::file);
+        if let Some(path) = store {
+            files.push(("[store]", "path", path.to_owned(), false));
         }
         if let AccessLog::File(path) = &self.settings.log.access {
             files.push(("[log]", "access", path.clone(), false));
@@ -37,10 +39,10 @@ impl Advice<'_> {
                     .to_owned(),
             });
         }
-        if let Some(store) = &self.settings.store
-            && let Some(why) = no_store(&store.path)
+        if let Some(path) = store
+            && let Some(why) = no_store(path)
         {
-            let path = mask::file(&store.path);
+            let path = mask::file(path);
             self.add(Note {
                 section: "[store]",
                 nth: None,

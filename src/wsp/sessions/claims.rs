@@ -71,6 +71,21 @@ impl Sessions {
         Some(record)
     }
 
+    /// Another node has taken this session over: it ends here. Its outstanding transactions are
+    /// aborted as at a Resume, and neither its client nor the store is told. Returns whether the
+    /// session was here.
+    pub fn taken(&mut self, now: Instant, id: u32, wtp: &mut Endpoint) -> bool {
+        let Some(key) = self.table.of_id(id) else {
+            return false;
+        };
+        if self.step_only(now, key, Event::Taken, wtp) == Outcome::Refused {
+            return false;
+        }
+        self.remove(key);
+        self.shared.stats.taken += 1;
+        true
+    }
+
     /// A session made here has ended elsewhere: its id is free.
     pub fn ended_elsewhere(&mut self, id: u32) {
         self.claims.came_back(id);

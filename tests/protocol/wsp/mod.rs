@@ -4,3 +4,4 @@ mod conformance;
 pub(crate) mod conversation;
 mod kannel;
 mod states;
+mod taken;

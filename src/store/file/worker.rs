@@ -1,25 +1,29 @@
 //! The store's thread: takes messages, commits changes, and watches the file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info, warn};
 
-use super::Settings;
 use super::error::OpenError;
-use super::file::{FORMAT, META, NAMES_KEY, OURS, Opened, aside, database};
-use super::message::{Counts, Message};
 use super::sessions::{Saved, Sessions};
-use super::tables::{Change, Tables};
+use super::tables::Tables;
 use super::watch::{FileWatch, Interference};
+use super::{FORMAT, META, NAMES_KEY, OURS, Opened, aside, database};
+use crate::store::change::Change;
+use crate::store::handle::MAX_PENDING;
+use crate::store::message::{Counts, Message};
+use crate::store::{Limits, clock};
 use crate::worker::{Inbox, Received};
 use crate::wsp::log_id::KEY_LEN;
 
 /// The thread's state.
 pub(super) struct StoreWorker {
-    settings: Settings,
+    path: PathBuf,
+    limits: Limits,
     names_key: [u8; KEY_LEN],
     pub(super) tables: Tables,
     sessions: Sessions,
@@ -37,13 +41,15 @@ pub(super) struct StoreWorker {
 
 impl StoreWorker {
     pub(super) fn new(
-        settings: Settings,
+        path: PathBuf,
+        limits: Limits,
         names_key: [u8; KEY_LEN],
         opened: Opened,
         counts: Arc<Counts>,
     ) -> Self {
         Self {
-            settings,
+            path,
+            limits,
             names_key,
             tables: opened.tables,
             sessions: opened.sessions,
@@ -149,10 +155,11 @@ impl StoreWorker {
             }
             Message::Limits(limits) => {
                 // Also for a file that is created again.
-                self.settings.max_age = limits.max_age;
-                self.settings.max_sessions = limits.max_sessions;
+                self.limits = limits;
                 self.sessions.limit(limits.max_age, limits.max_sessions);
             }
+            // No other process has a session of this file.
+            Message::OnLost(_) | Message::Shared(_) => {}
         }
     }
 
@@ -213,7 +220,7 @@ impl StoreWorker {
             Err(Interference::Replaced) => {
                 if !std::mem::replace(&mut self.is_replaced, true) {
                     error!(
-                        path = %self.settings.path.display(),
+                        path = %self.path.display(),
                         "another file has the name of the store's file; what changes from now on is lost by a \
                          restart; restart to use that file, or move it away to go on with the old one"
                     );
@@ -238,7 +245,7 @@ impl StoreWorker {
     /// Creates a new file. The contents of a deleted file are copied; those of a damaged one are
     /// not.
     fn recreate(&mut self, interference: Interference) {
-        let path = self.settings.path.clone();
+        let path = self.path.clone();
         let damaged = aside(&path);
         if interference == Interference::Changed {
             // The next start must not find the file, and an operator may want to examine it.
@@ -269,8 +276,8 @@ impl StoreWorker {
                     .change(Change::put(META, NAMES_KEY, self.names_key));
                 Sessions::begin(
                     &mut self.tables,
-                    self.settings.max_age,
-                    self.settings.max_sessions,
+                    self.limits.max_age,
+                    self.limits.max_sessions,
                 )
                 .map(|sessions| self.sessions = sessions)
                 .map_err(other)
@@ -309,11 +316,6 @@ impl StoreWorker {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "for how long to wait")]
-pub(super) fn clock() -> Instant {
-    Instant::now()
-}
-
 /// Seconds since 1970, a time that is valid in other processes.
 #[expect(
     clippy::disallowed_methods,
@@ -330,5 +332,3 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The least interval between two checks of the file for interference.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// Changes kept while they cannot be written.
-pub(super) const MAX_PENDING: usize = 1_000_000;

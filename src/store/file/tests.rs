@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::file::{FORMAT, META, aside, open};
-use super::worker::{CHECK_INTERVAL, MAX_PENDING, StoreWorker, clock};
+use super::worker::{CHECK_INTERVAL, StoreWorker};
 use super::*;
+use crate::store::handle::MAX_PENDING;
+use crate::store::{OpenError, Place, Settings, Stats, Store, StoreHandle, clock};
 use crate::worker::{self, Received};
 use crate::wsp::log_id::KEY_LEN;
 
@@ -23,9 +24,8 @@ impl File {
 
     fn open(&self) -> Result<Store, OpenError> {
         Store::open(&Settings {
-            path: self.0.clone(),
-            max_age: Duration::from_secs(100),
-            max_sessions: 100,
+            place: Place::File(self.0.clone()),
+            limits: LIMITS,
         })
     }
 }
@@ -36,6 +36,10 @@ impl Drop for File {
     }
 }
 
+const LIMITS: Limits = Limits {
+    max_age: Duration::from_secs(100),
+    max_sessions: 100,
+};
 const NAMES: Table = Table("names");
 
 #[test]
@@ -94,12 +98,7 @@ fn changes_are_committed_together_and_soon() {
 #[test]
 fn changes_are_refused_when_they_come_or_kept() {
     let file = File::new("kept");
-    let settings = Settings {
-        path: file.0.clone(),
-        max_age: Duration::from_secs(100),
-        max_sessions: 100,
-    };
-    let mut opened = open(&file.0, &settings).unwrap();
+    let mut opened = open(&file.0, LIMITS).unwrap();
     for n in 0..u32::try_from(MAX_PENDING).unwrap() {
         opened
             .tables
@@ -111,7 +110,13 @@ fn changes_are_refused_when_they_come_or_kept() {
         counts: Arc::default(),
     };
     assert!(handle.write(vec![Change::delete(NAMES, *b"late")]));
-    let mut worker = StoreWorker::new(settings, [0; KEY_LEN], opened, Arc::clone(&handle.counts));
+    let mut worker = StoreWorker::new(
+        file.0.clone(),
+        LIMITS,
+        [0; KEY_LEN],
+        opened,
+        Arc::clone(&handle.counts),
+    );
     worker.failing = true;
     worker.publish();
     let before = worker.tables.pending();

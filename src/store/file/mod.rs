@@ -1,28 +1,66 @@
-//! The store's file: opened, begun, and named when it is damaged.
+//! The store in a file: opened, begun, and named when it is damaged. One thread writes it in batches.
+
+mod error;
+mod sessions;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod worker;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::Database;
 use redb::backends::FileBackend;
+use tracing::info;
 
-use super::Settings;
-use super::error::OpenError;
-use super::sessions::Sessions;
-use super::tables::{Change, Table, Tables};
-use super::watch::FileWatch;
+pub use self::error::OpenError;
+use self::sessions::Sessions;
+use self::tables::Tables;
+use self::watch::FileWatch;
+pub use self::worker::COMMIT_INTERVAL;
+use self::worker::StoreWorker;
+use super::Limits;
+use super::change::{Change, Table};
+use super::message::{Counts, Message};
+use crate::worker::{Inbox, Worker};
 use crate::wsp::log_id::{KEY_LEN, LogIds};
 
+/// Opens the file, or makes it, and starts the thread that writes it. Returns the thread, and the
+/// log ids of sessions.
+pub(super) fn start(
+    path: &Path,
+    limits: Limits,
+    queue: (crate::worker::Handle<Message>, Inbox<Message>),
+    counts: &Arc<Counts>,
+) -> Result<(Worker<Message>, LogIds), OpenError> {
+    let mut opened = open(path, limits)?;
+    let (names, key) = names(path, &mut opened.tables)?;
+    // A file that cannot be written is an error now, not with the first session.
+    opened
+        .tables
+        .commit()
+        .map_err(|error| OpenError::other(path, error))?;
+    opened.watch.written();
+    info!(path = %path.display(), sessions = opened.sessions.held(), "store opened");
+    let worker = StoreWorker::new(path.to_owned(), limits, key, opened, Arc::clone(counts));
+    let worker = Worker::start("store", queue, move |inbox| worker.run(&inbox))
+        .map_err(|error| OpenError::io(path, error))?;
+    Ok((worker, names))
+}
+
 /// A store's file, opened.
-pub(super) struct Opened {
-    pub(super) tables: Tables,
-    pub(super) sessions: Sessions,
-    pub(super) watch: FileWatch,
+struct Opened {
+    tables: Tables,
+    sessions: Sessions,
+    watch: FileWatch,
 }
 
 /// Opens the file and begins a start.
-pub(super) fn open(path: &Path, settings: &Settings) -> Result<Opened, OpenError> {
+fn open(path: &Path, limits: Limits) -> Result<Opened, OpenError> {
     let (database, file) = database(path)?;
     let mut tables = Tables::new(database);
     let other = |error| OpenError::other(path, error);
@@ -32,7 +70,7 @@ pub(super) fn open(path: &Path, settings: &Settings) -> Result<Opened, OpenError
     }
     tables.change(Change::put(META, FORMAT, OURS));
     let sessions =
-        Sessions::begin(&mut tables, settings.max_age, settings.max_sessions).map_err(other)?;
+        Sessions::begin(&mut tables, limits.max_age, limits.max_sessions).map_err(other)?;
     let watch = FileWatch::new(path, file).map_err(|error| OpenError::io(path, error))?;
     Ok(Opened {
         tables,
@@ -42,7 +80,7 @@ pub(super) fn open(path: &Path, settings: &Settings) -> Result<Opened, OpenError
 }
 
 /// The database of a file, and the file itself.
-pub(super) fn database(path: &Path) -> Result<(Database, File), OpenError> {
+fn database(path: &Path) -> Result<(Database, File), OpenError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -66,10 +104,7 @@ pub(super) fn database(path: &Path) -> Result<(Database, File), OpenError> {
 }
 
 /// The log ids of sessions, and their key in the file. A file without a key gets one.
-pub(super) fn names(
-    path: &Path,
-    tables: &mut Tables,
-) -> Result<(LogIds, [u8; KEY_LEN]), OpenError> {
+fn names(path: &Path, tables: &mut Tables) -> Result<(LogIds, [u8; KEY_LEN]), OpenError> {
     let known = tables.get(META, NAMES_KEY);
     let known = known.map_err(|error| OpenError::other(path, error))?;
     if let Some(key) = known.and_then(|key| <[u8; KEY_LEN]>::try_from(key).ok()) {
@@ -82,7 +117,7 @@ pub(super) fn names(
 }
 
 /// The new path of a damaged file.
-pub(super) fn aside(path: &Path) -> PathBuf {
+fn aside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".damaged");
     path.with_file_name(name)
@@ -91,9 +126,9 @@ pub(super) fn aside(path: &Path) -> PathBuf {
 /// Octets of the file kept in memory.
 const CACHE: usize = 32 << 20;
 
-pub(super) const META: Table = Table("meta");
+const META: Table = Table("meta");
 /// In META: the format of the tables.
-pub(super) const FORMAT: &[u8] = b"format";
-pub(super) const OURS: &[u8] = &[1];
+const FORMAT: &[u8] = b"format";
+const OURS: &[u8] = &[1];
 /// In META: the key under which sessions have names.
-pub(super) const NAMES_KEY: &[u8] = b"session names";
+const NAMES_KEY: &[u8] = b"session names";

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::wsp::claim::ClaimKey;
 use crate::wsp::saved::{SessionRecord, encode_address};
 
-use super::tables::{Change, Table, Tables};
+use super::tables::Tables;
+use crate::store::change::{Change, Table};
 use crate::wdp::Peer;
 
 /// The sessions of a store.
