@@ -13,6 +13,7 @@
     reason = "a test may panic"
 )]
 
+mod conversations;
 #[path = "../support/mod.rs"]
 mod support;
 mod targets;

@@ -171,7 +171,7 @@ mod tests {
         };
         let mut handsets = SecureHandsets::new(client, 1);
         let refusing = Config {
-            max_handshakes: 0,
+            suites: Vec::new(),
             ..Config::default()
         };
         let mut gateway = Endpoint::new(Arc::new(refusing), [1; 32], None);

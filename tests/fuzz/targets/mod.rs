@@ -358,7 +358,7 @@ fn drain(
     }
 }
 
-fn routes() -> Arc<Routes> {
+pub(crate) fn routes() -> Arc<Routes> {
     Arc::new(Routes::new(vec![
         RouteSettings::from_prefix("http://sync.example/", "https://origin.example/").unwrap(),
     ]))
