@@ -61,18 +61,23 @@ struct Entry {
     doubted: u8,
     /// When the last TID became that.
     advanced_at: Instant,
-    /// The latest verified TIDs; empty for most peers.
-    #[expect(
-        clippy::box_collection,
-        reason = "every peer has the place, and few have some"
-    )]
-    vouched: Option<Box<VecDeque<u16>>>,
+    /// The latest verified TIDs. Every peer has the place, and few have some.
+    vouched: Option<Box<Vouched>>,
     /// When it may be forgotten.
     expires: Instant,
     /// The same when it was put in the queue.
     queued: Instant,
     is_surplus: bool,
     links: Links,
+}
+
+/// Verified TIDs of one peer, for as long as copies of their Invokes may be on the way. TIDs come
+/// round: one that was remembered for longer would be refused after 32,768 transactions.
+#[derive(Clone, Debug)]
+struct Vouched {
+    tids: VecDeque<u16>,
+    /// When the latest was verified.
+    at: Instant,
 }
 
 impl HasKey<Peer> for Entry {
@@ -176,11 +181,7 @@ impl Peers {
         if tid_new || forward || moves_back {
             entry.advance(tid, now);
         }
-        let vouched = entry.vouched.get_or_insert_default();
-        if vouched.len() >= VOUCHED_TIDS {
-            vouched.pop_front();
-        }
-        vouched.push_back(tid);
+        entry.vouch(tid, now);
         true
     }
 
@@ -328,7 +329,8 @@ impl Peers {
         let mut entries: Vec<_> = self.entries.iter().map(|(_, entry)| entry).collect();
         entries.sort_unstable_by_key(|entry| entry.peer);
         for entry in entries {
-            (entry.peer, entry.last_tid, &entry.vouched).hash(sink);
+            let vouched = entry.vouched.as_ref().map(|vouched| &vouched.tids);
+            (entry.peer, entry.last_tid, vouched).hash(sink);
             (entry.live, entry.doubted).hash(sink);
         }
     }
@@ -374,6 +376,10 @@ impl Peers {
         let entry = entry.expect("it was found or put in just now");
         if !entry.is_live(now) {
             entry.last_tid = None;
+            entry.vouched = None;
+        }
+        let vouched_at = entry.vouched.as_ref().map(|vouched| vouched.at);
+        if vouched_at.is_some_and(|at| now >= at + config.tid_lifetime) {
             entry.vouched = None;
         }
         entry.expires = expires;
@@ -489,7 +495,19 @@ impl Entry {
     fn has_vouched(&self, tid: u16) -> bool {
         self.vouched
             .as_ref()
-            .is_some_and(|vouched| vouched.contains(&tid))
+            .is_some_and(|vouched| vouched.tids.contains(&tid))
+    }
+
+    fn vouch(&mut self, tid: u16, now: Instant) {
+        let vouched = self.vouched.get_or_insert_with(|| {
+            let tids = VecDeque::new();
+            Box::new(Vouched { tids, at: now })
+        });
+        if vouched.tids.len() >= VOUCHED_TIDS {
+            vouched.tids.pop_front();
+        }
+        vouched.tids.push_back(tid);
+        vouched.at = now;
     }
 
     fn is_live(&self, now: Instant) -> bool {
@@ -743,6 +761,21 @@ mod tests {
         assert_eq!(setup.test_tid(542, 1, 10), TidTest::Verify);
         assert!(!vouch(&mut setup, 542, 10));
         assert_eq!(setup.test_tid(543, 1, 11), TidTest::New);
+    }
+
+    #[test]
+    fn a_verified_tid_that_comes_round_is_new_again() {
+        let mut setup = Setup::new(Config::ip());
+        let now = Instant::ZERO + Duration::from_secs(300);
+        assert_eq!(setup.test_tid(300, 1, 4), TidTest::New);
+        let (config, stats) = (&setup.config, &mut setup.stats);
+        assert!(setup.peers.verified(now, peer(1), 5, false, config, stats));
+        for (seconds, tid) in [(400, 16_000), (500, 32_000)] {
+            assert_eq!(setup.test_tid(seconds, 1, tid), TidTest::New);
+        }
+        // Copies of the Invoke of 300 live until 540.
+        assert_eq!(setup.test_tid(539, 1, 5), TidTest::Verify);
+        assert_eq!(setup.test_tid(540, 1, 5), TidTest::New);
     }
 
     #[test]

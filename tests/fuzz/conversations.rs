@@ -429,3 +429,12 @@ fn changed_conversations_leave_a_handset_served_and_nothing_behind() {
         (0, 0, 0)
     );
 }
+
+#[test]
+fn a_handset_is_served_when_its_tids_come_round() {
+    let mut rig = Rig::new(1);
+    for number in 1..=40_000 {
+        rig.pass(Duration::from_millis(100));
+        rig.canary_is_served(number);
+    }
+}

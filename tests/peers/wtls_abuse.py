@@ -136,7 +136,7 @@ def flood(began, ended):
     number = 0
     while not ended.is_set():
         number += 1
-        source = bytes([10, 9, number & 0xFF, number >> 8 & 0xFF])
+        source = bytes([10, 9, number % 250, 1 + number // 250 % 250])
         information = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=I4s4s", 0, source, bytes(4)))
         one.sendmsg([client_hello(RSA_ANON)], [information], 0, GATEWAY)
         if number % (HANDSHAKES // 50) == 0:
