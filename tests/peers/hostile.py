@@ -170,8 +170,9 @@ def verdict(arguments, bridge, ports, admin, directory):
     served = threading.Thread(target=canary, args=(arguments, ports[0], directory, over, answers))
     sender = multiprocessing.Process(target=flood, args=(ports, arguments.datagrams, arguments.rate), daemon=True)
     began = time.monotonic()
-    served.start()
+    # In this order: the sender would inherit the pipe of a POST, which then had no end.
     sender.start()
+    served.start()
     resident = []
     while sender.is_alive():
         sender.join(1)
