@@ -58,13 +58,13 @@ impl Store {
         self.handle.clone()
     }
 
-    /// The log ids of sessions: the same for as long as the file lives.
+    /// The log ids of sessions: the same for as long as the store lives.
     #[must_use]
     pub const fn names(&self) -> LogIds {
         self.names
     }
 
-    /// Sets the greatest age and number of sessions. The file stays.
+    /// Sets the greatest age and number of sessions. The place stays.
     pub fn reload(&self, settings: &Settings) {
         let limits = Message::Limits(settings.limits);
         self.handle.queue.send(limits);

@@ -103,7 +103,7 @@ def flood(ports, datagrams, rate):
             time.sleep(ahead)
 
 
-def canary(arguments, gateway, directory, over, answers):
+def canary(arguments, gateway, over, answers):
     number = 0
     while not over.is_set():
         number += 1
@@ -167,7 +167,7 @@ def counters(admin):
 
 def verdict(arguments, bridge, ports, admin, directory):
     over, answers = threading.Event(), []
-    served = threading.Thread(target=canary, args=(arguments, ports[0], directory, over, answers))
+    served = threading.Thread(target=canary, args=(arguments, ports[0], over, answers))
     sender = multiprocessing.Process(target=flood, args=(ports, arguments.datagrams, arguments.rate), daemon=True)
     began = time.monotonic()
     # In this order: the sender would inherit the pipe of a POST, which then had no end.
